@@ -1,0 +1,106 @@
+"""Settings: from the environment, then `.env`, then `.streamlit/secrets.toml`; keys are never stored elsewhere."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+OPENROUTER_URL = "https://openrouter.ai/api/v1"
+SECRETS_FILE = Path(".streamlit/secrets.toml")
+
+KeySource = Literal["environment", ".env", ".streamlit/secrets.toml", "none"]
+
+
+class SecretsToml(PydanticBaseSettingsSource):
+    """Top-level names of `.streamlit/secrets.toml`, in either case."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Not used: the whole file is read at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The settings found in the file; an absent or unreadable file gives none."""
+        return {
+            name: value
+            for name, value in read_secrets().items()
+            if name.startswith(("OPENROUTER_", "ASSAY_")) and isinstance(value, str | int | float | bool)
+        }
+
+
+def read_secrets() -> dict[str, Any]:
+    """The names of `.streamlit/secrets.toml`, upper case; none where the file is absent or broken."""
+    try:
+        return {name.upper(): value for name, value in tomllib.loads(SECRETS_FILE.read_text("utf-8")).items()}
+    except (OSError, ValueError):
+        return {}
+
+
+class Settings(BaseSettings):
+    """What can be set from outside; every name with the prefix ASSAY_, but for the key and base URL of OpenRouter."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_", env_file=".env", extra="ignore", populate_by_name=True)
+
+    openrouter_api_key: SecretStr | None = Field(None, validation_alias="OPENROUTER_API_KEY")
+    openrouter_management_key: SecretStr | None = Field(None, validation_alias="OPENROUTER_MANAGEMENT_KEY")
+    openrouter_base_url: str = Field(
+        OPENROUTER_URL, validation_alias=AliasChoices("OPENROUTER_BASE_URL", "ASSAY_BASE_URL")
+    )
+    database_url: str = "sqlite:///data/assay.db"
+    app_url: str = "https://github.com/assay-workbench/assay"
+    """Sent as HTTP-Referer for app attribution."""
+    concurrency: int = Field(32, ge=1, le=512)
+    """Calls in flight at most for one run."""
+    connect_timeout_s: float = Field(10.0, gt=0)
+    first_token_timeout_s: float = Field(120.0, gt=0)
+    silence_timeout_s: float = Field(120.0, gt=0)
+    total_timeout_s: float = Field(600.0, gt=0)
+    max_attempts: int = Field(4, ge=1, le=10)
+    catalogue_ttl_s: float = Field(3600.0, ge=0)
+    upload_limit_mb: int = Field(50, ge=1)
+    monthly_budget_usd: str | None = None
+    api_token: SecretStr | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then environment, then `.env`, then `.streamlit/secrets.toml`."""
+        return init_settings, env_settings, dotenv_settings, SecretsToml(settings_cls)
+
+    @cached_property
+    def key_source(self) -> KeySource:
+        """Where the OpenRouter key comes from."""
+        import os
+
+        if not self.openrouter_api_key or not self.openrouter_api_key.get_secret_value().strip():
+            return "none"
+        if os.environ.get("OPENROUTER_API_KEY"):
+            return "environment"
+        return ".streamlit/secrets.toml" if read_secrets().get("OPENROUTER_API_KEY") else ".env"
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Where calls go: a name, a base URL that ends before `/models`, and a key that `repr` never shows."""
+
+    name: str
+    """openrouter, sandbox, or the name of another endpoint; stored with every call."""
+    base_url: str
+    api_key: SecretStr | None = None
+    management_key: SecretStr | None = None
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether answers are simulated and prices invented."""
+        return self.name == "sandbox"

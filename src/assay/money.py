@@ -1,0 +1,65 @@
+"""Exact money: Decimal US dollars in code, integer pico-dollars (1e-12 USD) at rest.
+
+A price per token such as 0.00000015 USD is 150,000 pico-dollars, so sums of millions of
+calls stay exact integers and fit a signed 64-bit column up to 9.2 million dollars.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+
+PICO = Decimal(10) ** 12
+
+
+def usd(value: str | int | float | Decimal) -> Decimal:
+    """A dollar amount as an exact Decimal; a float is read through its shortest decimal text.
+
+    Raises ValueError where the text is not a finite number.
+    """
+    try:
+        amount = value if isinstance(value, Decimal) else Decimal(str(value).strip())
+    except InvalidOperation as error:
+        raise ValueError(f"{value!r} is not an amount of money.") from error
+    if not amount.is_finite():
+        raise ValueError(f"{value!r} is not a finite amount of money.")
+    return amount
+
+
+def to_pico(amount: Decimal) -> int:
+    """Pico-dollars of an amount in USD, rounded half to even below 1e-12 USD."""
+    with localcontext() as context:
+        context.prec = 50
+        return int((amount * PICO).to_integral_value(rounding=ROUND_HALF_EVEN))
+
+
+def to_pico_ceiling(amount: Decimal) -> int:
+    """Pico-dollars of an amount in USD, rounded up: for bounds that must never be too low."""
+    with localcontext() as context:
+        context.prec = 50
+        return int((amount * PICO).to_integral_value(rounding=ROUND_CEILING))
+
+
+def from_pico(pico: int) -> Decimal:
+    """US dollars of an amount in pico-dollars."""
+    return Decimal(pico).scaleb(-12)
+
+
+def format_usd(pico: int | None, *, places: int | None = None) -> str:
+    """An amount for a person: two significant digits below a cent, cents above; None is "unknown".
+
+    places: fixed number of decimals instead.
+    """
+    if pico is None:
+        return "unknown"
+    amount = from_pico(pico)
+    sign, size = ("-" if amount < 0 else ""), abs(amount)
+    if places is not None:
+        return f"{sign}${size:,.{places}f}"
+    if size == 0:
+        return "$0"
+    if size >= 100:
+        return f"{sign}${size:,.0f}" if size >= 10_000 else f"{sign}${size:,.2f}"
+    if size >= Decimal("0.01"):
+        return f"{sign}${size:,.2f}" if size >= 1 else f"{sign}${size:.3f}".rstrip("0").ljust(len(sign) + 5, "0")
+    digits = -size.adjusted() + 1
+    return f"{sign}${size:.{digits}f}"

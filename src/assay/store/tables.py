@@ -1,0 +1,256 @@
+"""The tables. Times are integer milliseconds since 1970 in UTC, money is integer pico-dollars, JSON is text.
+
+Text of any length (answers, prompts) stands apart from the metrics that lists and charts read.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Text
+from sqlmodel import Field, SQLModel
+
+
+def _big(*, nullable: bool = True, index: bool = False) -> Column[int]:
+    return Column(BigInteger, nullable=nullable, index=index)
+
+
+class Dataset(SQLModel, table=True):
+    """One version of a dataset; never edited in place."""
+
+    id: str = Field(primary_key=True)
+    """Hex of the content hash's first 16 digits."""
+    name: str
+    version: int = 1
+    content_hash: str = Field(index=True)
+    columns_json: str = Field(sa_column=Column(Text, nullable=False))
+    """JSON list of column names, in file order."""
+    roles_json: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    """JSON object role -> column (expected, id, category ...)."""
+    row_count: int
+    source: str = ""
+    """File name or example it came from."""
+    findings_json: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    created_ms: int = Field(sa_column=_big(nullable=False, index=True))
+
+
+class DatasetRow(SQLModel, table=True):
+    """One row; values are strings as typed."""
+
+    __tablename__ = "dataset_row"
+
+    dataset_id: str = Field(primary_key=True, foreign_key="dataset.id")
+    position: int = Field(primary_key=True)
+    row_key: str
+    values_json: str = Field(sa_column=Column(Text, nullable=False))
+    """JSON list of values, in the order of the dataset's columns."""
+
+
+class SavedPrompt(SQLModel, table=True):
+    """One version of a prompt in the library."""
+
+    __tablename__ = "saved_prompt"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(index=True)
+    version: int
+    prompt_key: str = Field(index=True)
+    prompt_json: str = Field(sa_column=Column(Text, nullable=False))
+    created_ms: int = Field(sa_column=_big(nullable=False))
+
+
+class Comparison(SQLModel, table=True):
+    """One send of the playground: a prompt to several contestants."""
+
+    id: str = Field(primary_key=True)
+    created_ms: int = Field(sa_column=_big(nullable=False, index=True))
+    gateway: str
+    title: str
+    """First words of the rendered prompt, for the history."""
+    prompt_json: str = Field(sa_column=Column(Text, nullable=False))
+    variables_json: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    contestants_json: str = Field(sa_column=Column(Text, nullable=False))
+    messages_json: str = Field(sa_column=Column(Text, nullable=False))
+    """The messages as sent."""
+    blind: bool = False
+    vote: int | None = None
+    """Index of the contestant voted best; -1: none of them."""
+
+
+class ComparisonAnswer(SQLModel, table=True):
+    """The pane of one contestant of a comparison."""
+
+    __tablename__ = "comparison_answer"
+
+    comparison_id: str = Field(primary_key=True, foreign_key="comparison.id")
+    position: int = Field(primary_key=True)
+    status: str
+    """streaming, ok, failed, stopped or interrupted."""
+    text: str = Field(default="", sa_column=Column(Text, nullable=False))
+    reasoning: str = Field(default="", sa_column=Column(Text, nullable=False))
+    error: str = ""
+    """What happened and the cure; empty when nothing failed."""
+    call_id: str | None = None
+
+
+class Run(SQLModel, table=True):
+    """One batch evaluation with its live totals."""
+
+    id: str = Field(primary_key=True)
+    name: str
+    created_ms: int = Field(sa_column=_big(nullable=False, index=True))
+    started_ms: int | None = Field(default=None, sa_column=_big())
+    finished_ms: int | None = Field(default=None, sa_column=_big())
+    state: str = Field(default="queued", index=True)
+    """queued, running, paused, stopped or done."""
+    command: str = ""
+    """What was last asked of a live run: pause, continue or stop; cleared by the engine when obeyed."""
+    reason: str = ""
+    """Why it is paused or stopped, and the cure, in words."""
+    gateway: str
+    dataset_id: str = Field(index=True)
+    plan_json: str = Field(sa_column=Column(Text, nullable=False))
+    estimate_json: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    tags_json: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    cells: int
+    done: int = 0
+    failed: int = 0
+    budget_pico: int | None = Field(default=None, sa_column=_big())
+    settled_pico: int = Field(default=0, sa_column=_big(nullable=False))
+    """Settled spend; a call of unknown cost counts with its bound."""
+    reserved_pico: int = Field(default=0, sa_column=_big(nullable=False))
+    """Bounds of the calls in flight."""
+    lease_owner: str = ""
+    lease_until_ms: int = Field(default=0, sa_column=_big(nullable=False))
+    lease_token: int = 0
+    """Fencing token: grows with every taking of the lease."""
+
+
+class Call(SQLModel, table=True):
+    """The ledger: one row per request to the gateway, retries included. The intent is durable before it is sent."""
+
+    __table_args__ = (
+        Index("ix_call_run_cell", "run_id", "cell"),
+        Index("ix_call_created_model", "created_ms", "model"),
+        Index("ix_call_generation", "generation_id"),
+        Index("ix_call_state", "state"),
+    )
+
+    id: str = Field(primary_key=True)
+    created_ms: int = Field(sa_column=_big(nullable=False))
+    settled_ms: int | None = Field(default=None, sa_column=_big())
+    gateway: str
+    purpose: str
+    """playground, run, judge or api."""
+    run_id: str | None = None
+    cell: int | None = None
+    comparison_id: str | None = Field(default=None, index=True)
+    contestant_key: str = ""
+    attempt: int = 1
+    """1 for the first try of this request."""
+    model: str
+    """The model id asked for, variant included."""
+    answered_by: str | None = None
+    """The model that answered."""
+    provider: str | None = None
+    generation_id: str | None = None
+    state: str = "sent"
+    """sent (possibly paid until settled), settled, or orphan (sent, its process died)."""
+    outcome: str | None = None
+    """ok, failed or cancelled; none until settled."""
+    error_kind: str | None = None
+    error: str | None = None
+    http_status: int | None = None
+    bound_pico: int | None = Field(default=None, sa_column=_big())
+    """The most it can cost; none where a price is unknown."""
+    cost_pico: int | None = Field(default=None, sa_column=_big())
+    provenance: str = "unknown"
+    """billed, recovered, estimated, unknown or cached."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    first_token_ms: float | None = None
+    total_ms: float | None = None
+    finish_reason: str | None = None
+    tags_json: str = "[]"
+
+
+class Result(SQLModel, table=True):
+    """The answer of a cell, or the record that it failed."""
+
+    __table_args__ = (Index("ix_result_run_contestant", "run_id", "contestant"),)
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id")
+    cell: int = Field(primary_key=True)
+    row: int
+    prompt: int
+    contestant: int
+    sample: int
+    status: str
+    """ok or failed."""
+    error_kind: str | None = None
+    call_id: str | None = None
+    cached: bool = False
+    value: float | None = None
+    """Mean of the graders' values; none when nothing scored it."""
+    passed: bool | None = None
+    """True when every grader that gave a verdict passed."""
+    preview: str = ""
+    """First 80 characters of the answer or of the error."""
+    cost_pico: int | None = Field(default=None, sa_column=_big())
+    """Cost of the attempts of this cell, judges included; none when any is unknown."""
+    first_token_ms: float | None = None
+    total_ms: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    finished_ms: int = Field(sa_column=_big(nullable=False))
+
+
+class ResultText(SQLModel, table=True):
+    """The long texts of a result."""
+
+    __tablename__ = "result_text"
+
+    run_id: str = Field(primary_key=True)
+    cell: int = Field(primary_key=True)
+    output: str = Field(default="", sa_column=Column(Text, nullable=False))
+    reasoning: str = Field(default="", sa_column=Column(Text, nullable=False))
+    error: str = Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class ScoreRow(SQLModel, table=True):
+    """One grader's score of one cell."""
+
+    __tablename__ = "score"
+
+    run_id: str = Field(primary_key=True)
+    cell: int = Field(primary_key=True)
+    grader: int = Field(primary_key=True)
+    """Index into the plan's graders."""
+    value: float | None = None
+    passed: bool | None = None
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    call_id: str | None = None
+    """The judge's call."""
+
+
+class CatalogueSnapshot(SQLModel, table=True):
+    """The gateway's latest catalogue, so that the app opens offline."""
+
+    __tablename__ = "catalogue_snapshot"
+
+    gateway: str = Field(primary_key=True)
+    fetched_ms: int = Field(sa_column=_big(nullable=False))
+    models_json: str = Field(sa_column=Column(Text, nullable=False))
+    """The JSON list of model objects as received."""
+
+
+class PriceChange(SQLModel, table=True):
+    """A price as first seen or changed."""
+
+    __tablename__ = "price_change"
+
+    id: int | None = Field(default=None, primary_key=True)
+    gateway: str
+    model: str = Field(index=True)
+    seen_ms: int = Field(sa_column=_big(nullable=False))
+    pricing_json: str = Field(sa_column=Column(Text, nullable=False))
