@@ -26,8 +26,8 @@ format: $(VENV)/.test
 lock: $(VENV)/.test
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate pyproject.toml -o requirements.txt
-	printf '%s\n' '-e .' >> requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --extra test --extra check -c requirements.txt pyproject.toml -o requirements-test.txt
+	printf '%s\n' '-e .' >> requirements.txt
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -81,13 +83,11 @@ class Settings(BaseSettings):
     @cached_property
     def key_source(self) -> KeySource:
         """Where the OpenRouter key comes from."""
-        import os
-
         if not self.openrouter_api_key or not self.openrouter_api_key.get_secret_value().strip():
             return "none"
         if os.environ.get("OPENROUTER_API_KEY"):
             return "environment"
-        return ".streamlit/secrets.toml" if read_secrets().get("OPENROUTER_API_KEY") else ".env"
+        return ".env" if dotenv_values(".env").get("OPENROUTER_API_KEY") else ".streamlit/secrets.toml"
 
 
 @dataclass(frozen=True, slots=True)

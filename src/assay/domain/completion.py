@@ -23,7 +23,10 @@ UNKNOWN_COST = Cost(None, "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens by the model's own count; None where the gateway did not say. Prompt includes cached, completion includes reasoning."""
+    """Tokens by the model's own count; None where the gateway did not say.
+
+    Prompt tokens include cached ones, completion tokens include reasoning.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
