@@ -1,0 +1,14 @@
+"""The client layer: the only code that knows OpenRouter's wire format.
+
+client.py      one attempt at a completion, catalogue and account calls
+sse.py         bytes -> server-sent events
+assembly.py    events or a body -> a Completion, or the failure inside a 200
+failures.py    the one table from a failure to its treatment
+hints.py       how long the gateway asks to wait
+retry.py       when to try again
+pacing.py      how many calls a model takes at once
+catalogue.py   model rows -> Model
+pricing.py     prices, exact cost, provable bound
+parameters.py  the parameters that can be set, and old names for them
+transport.py   the connection pool under httpx
+"""

@@ -1,0 +1,225 @@
+"""From a JSON body or the chunks of a stream to a Completion, or to the failure inside a 200.
+
+Source: wire reference 4, 5 and 6.4.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from assay.domain.completion import UNKNOWN_COST, Completion, Cost, Usage
+from assay.money import to_pico, usd
+from assay.openrouter.failures import Failure, classify_body, classify_error, failure_of
+
+DONE = "[DONE]"
+
+
+def clean(text: str) -> str:
+    """The text without lone surrogates and NUL, which neither SQLite nor a browser takes."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+
+
+def parse_json(data: str | bytes) -> Any:
+    """JSON with numbers as exact Decimals. Raises ValueError; RecursionError of a nesting bomb is one too."""
+    try:
+        return json.loads(data, parse_float=Decimal)
+    except RecursionError as error:
+        raise ValueError("The JSON is nested too deeply.") from error
+
+
+def parse_usage(raw: object) -> Usage | None:
+    """The usage block; fields that are missing or of another type are None. No block: None."""
+    if not isinstance(raw, Mapping) or not raw:
+        return None
+    prompt = _object(raw.get("prompt_tokens_details"))
+    completion = _object(raw.get("completion_tokens_details"))
+    byok = raw.get("is_byok")
+    return Usage(
+        prompt_tokens=_count(raw.get("prompt_tokens")),
+        completion_tokens=_count(raw.get("completion_tokens")),
+        reasoning_tokens=_count(completion.get("reasoning_tokens")),
+        cached_tokens=_count(prompt.get("cached_tokens")),
+        cache_write_tokens=_count(prompt.get("cache_write_tokens")),
+        cost_usd=_money(raw.get("cost")),
+        is_byok=byok if isinstance(byok, bool) else None,
+        raw=raw,
+    )
+
+
+def cost_of(usage: Usage | None) -> Cost:
+    """The cost as the response said it; unknown where it did not."""
+    if usage is None or usage.cost_usd is None:
+        return UNKNOWN_COST
+    return Cost(to_pico(usage.cost_usd), "billed")
+
+
+def read_body(body: Mapping[str, Any], *, generation_id: str | None = None) -> tuple[Completion, Failure | None]:
+    """The completion of a plain answer, and the failure inside it if there is one (then the text is partial)."""
+    failure = classify_body(body)
+    choices = body.get("choices")
+    choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
+    message = _object(choice.get("message"))
+    usage = parse_usage(body.get("usage"))
+    calls = message.get("tool_calls")
+    return (
+        Completion(
+            text=clean(_content(message.get("content"))),
+            finish_reason=_text(choice.get("finish_reason")),
+            native_finish_reason=_text(choice.get("native_finish_reason")),
+            usage=usage,
+            cost=cost_of(usage),
+            model=_text(body.get("model")),
+            provider=_text(body.get("provider")),
+            generation_id=_text(body.get("id")) or generation_id,
+            reasoning=clean(_text(message.get("reasoning")) or ""),
+            refusal=_text(message.get("refusal")),
+            tool_calls=tuple(call for call in calls if isinstance(call, Mapping)) if isinstance(calls, list) else (),
+            raw=body,
+        ),
+        failure,
+    )
+
+
+class StreamAssembly:
+    """Adds up the chunks of one stream."""
+
+    def __init__(self, *, generation_id: str | None = None) -> None:
+        self.generation_id = generation_id
+        self.done = False
+        """Whether [DONE] was seen."""
+        self.failure: Failure | None = None
+        self.malformed = False
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._tools: dict[int, dict[str, Any]] = {}
+        self._finish: str | None = None
+        self._native: str | None = None
+        self._usage: object = None
+        self._model: str | None = None
+        self._provider: str | None = None
+        self._last: Mapping[str, Any] = {}
+
+    def add(self, event: str) -> tuple[str, str]:
+        """The text and the reasoning that this event adds; both may be empty."""
+        if event.strip() == DONE:
+            self.done = True
+            return "", ""
+        try:
+            chunk = parse_json(event)
+        except ValueError:
+            chunk = None
+        if not isinstance(chunk, Mapping):
+            self.malformed = True
+            return "", ""
+        self._note(chunk)
+        choices = chunk.get("choices")
+        choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
+        self._finish = _text(choice.get("finish_reason")) or self._finish
+        self._native = _text(choice.get("native_finish_reason")) or self._native
+        error = chunk.get("error") or choice.get("error")
+        if error and self.failure is None:
+            self.failure = classify_error(error)
+        return self._delta(_object(choice.get("delta")))
+
+    def _note(self, chunk: Mapping[str, Any]) -> None:
+        self._last = chunk
+        self.generation_id = self.generation_id or _text(chunk.get("id"))
+        self._model = _text(chunk.get("model")) or self._model
+        self._provider = _text(chunk.get("provider")) or self._provider
+        self._usage = chunk.get("usage") or self._usage
+
+    def _delta(self, delta: Mapping[str, Any]) -> tuple[str, str]:
+        text, reasoning = _content(delta.get("content")), _text(delta.get("reasoning")) or ""
+        if text:
+            self._text.append(text)
+        if reasoning:
+            self._reasoning.append(reasoning)
+        if refusal := _text(delta.get("refusal")):
+            self._refusal.append(refusal)
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, Mapping):
+                self._add_tool_call(call)
+        return text, reasoning
+
+    def _add_tool_call(self, fragment: Mapping[str, Any]) -> None:
+        index = fragment.get("index")
+        call = self._tools.setdefault(
+            index if isinstance(index, int) else 0, {"type": "function", "function": {"name": "", "arguments": ""}}
+        )
+        function = _object(fragment.get("function"))
+        call["id"] = fragment.get("id") or call.get("id")
+        call["type"] = fragment.get("type") or call["type"]
+        call["function"]["name"] = call["function"]["name"] or _text(function.get("name")) or ""
+        call["function"]["arguments"] += _text(function.get("arguments")) or ""
+
+    def completion(self) -> Completion:
+        """What has arrived so far."""
+        usage = parse_usage(self._usage)
+        return Completion(
+            text=clean("".join(self._text)),
+            finish_reason=self._finish,
+            native_finish_reason=self._native,
+            usage=usage,
+            cost=cost_of(usage),
+            model=self._model,
+            provider=self._provider,
+            generation_id=self.generation_id,
+            reasoning=clean("".join(self._reasoning)),
+            refusal="".join(self._refusal) or None,
+            tool_calls=tuple(call for _, call in sorted(self._tools.items())),
+            raw=self._last,
+        )
+
+    def verdict(self) -> Failure | None:
+        """The failure of the stream after its last byte; None: a complete answer.
+
+        Complete means a finish reason, [DONE], and no error or unreadable chunk on the way.
+        """
+        if self.failure is not None:
+            return self.failure
+        if "error" in (self._finish, self._native):
+            return failure_of("provider_unavailable", detail="the provider broke off", billed="unknown")
+        if self.malformed:
+            return failure_of("malformed", detail="a chunk of the stream is not JSON")
+        if not self.done or self._finish is None:
+            return failure_of("truncated")
+        said = self._text or self._tools or self._reasoning or self._refusal
+        if not said and not self._usage:
+            return failure_of("empty", detail="no text and no usage")
+        return None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _content(value: object) -> str:
+    """Text of a content field: a string, or the text parts of a list."""
+    if isinstance(value, list):
+        return "".join(_text(_object(part).get("text")) or "" for part in value)
+    return _text(value) or ""
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value < 0:
+        return None
+    return int(value)
+
+
+def _money(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    try:
+        amount = usd(value)
+    except ValueError:
+        return None
+    return amount if amount >= 0 else None

@@ -1,0 +1,324 @@
+"""One async client over one connection pool: single attempts, catalogue and account calls (wire reference 1-7)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import httpx
+
+from assay import __version__
+from assay.config import Gateway, Settings
+from assay.domain.completion import Completion
+from assay.domain.messages import CompletionRequest
+from assay.openrouter.assembly import StreamAssembly, parse_json, read_body
+from assay.openrouter.failures import FailureKind, GatewayFailed, classify_error, classify_http, failure_of
+from assay.openrouter.sse import SSEReader
+from assay.openrouter.transport import checked_base_url, kind_of_transport_error, pooled_transport
+
+ANSWER_LIMIT = 8 * 1024 * 1024
+"""Bytes of one answer at most."""
+PAGE = 1000
+OnDelta = Callable[[str, str], None]
+OnHeaders = Callable[[str | None], None]
+_BROKEN = (httpx.HTTPError, aiohttp.ClientError, OSError)
+
+
+class Client:
+    """Speaks to one gateway. Every method is for one event loop; none of them retries.
+
+    transport: another transport under httpx, for tests of odd wire shapes.
+    Raises SettingsError when the gateway's base URL is not safe to send a key to.
+    """
+
+    def __init__(
+        self, gateway: Gateway, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self.gateway = gateway
+        self._settings = settings
+        self._base = checked_base_url(gateway.base_url, has_key=gateway.api_key is not None)
+        self._http = httpx.AsyncClient(
+            transport=transport or pooled_transport(),
+            follow_redirects=False,
+            trust_env=False,  # proxies of the environment are the transport's business
+            timeout=httpx.Timeout(None, connect=settings.connect_timeout_s),
+            headers={
+                "User-Agent": f"assay/{__version__}",
+                "HTTP-Referer": settings.app_url,
+                "X-OpenRouter-Title": "Assay",
+                "X-OpenRouter-Metadata": "enabled",
+                "X-OpenRouter-Cache": "false",
+            },
+        )
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    def _headers(self, *, management: bool = False) -> dict[str, str]:
+        key = self.gateway.management_key if management else None
+        key = key or self.gateway.api_key
+        return {"Authorization": f"Bearer {key.get_secret_value().strip()}"} if key else {}
+
+    # -- completions -------------------------------------------------------------------------------------------
+
+    async def attempt(
+        self,
+        request: CompletionRequest,
+        *,
+        stream: bool = True,
+        on_delta: OnDelta | None = None,
+        on_headers: OnHeaders | None = None,
+    ) -> Completion:
+        """One attempt at a completion; cancelling the task closes the connection.
+
+        on_delta: called with each piece of text and of reasoning. on_headers: called with the generation id as soon
+        as the headers are there, None when they hold none. Raises GatewayFailed, with what had arrived as `partial`.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        total_at = started + self._settings.total_timeout_s
+        first_at = min(total_at, started + self._settings.first_token_timeout_s) if stream else total_at
+        state = _Attempt(started=started, total_at=total_at)
+        try:
+            async with asyncio.timeout_at(first_at) as timer:
+                state.timer = timer
+                return await self._exchange(request, stream, state, on_delta, on_headers)
+        except TimeoutError:
+            raise self._failed(self._timeout_kind(stream, state), state) from None
+        except _BROKEN as error:
+            raise self._failed(kind_of_transport_error(error), state, detail=_reason(error)) from None
+
+    def _timeout_kind(self, stream: bool, state: _Attempt) -> FailureKind:
+        if not stream or asyncio.get_running_loop().time() >= state.total_at - 0.001:
+            return "timeout"
+        return "silence_timeout" if state.first_token_ms is not None else "first_token_timeout"
+
+    def _failed(self, kind: FailureKind, state: _Attempt, *, detail: str = "") -> GatewayFailed:
+        partial = state.partial()
+        return GatewayFailed(failure_of(kind, detail=detail), partial=partial, generation_id=state.generation_id)
+
+    async def _exchange(
+        self,
+        request: CompletionRequest,
+        stream: bool,
+        state: _Attempt,
+        on_delta: OnDelta | None,
+        on_headers: OnHeaders | None,
+    ) -> Completion:
+        content = json.dumps(request.body(stream=stream), ensure_ascii=False).encode("utf-8", "replace")
+        url = f"{self._base}/chat/completions"
+        headers = {**self._headers(), "Content-Type": "application/json"}
+        async with self._http.stream("POST", url, content=content, headers=headers) as response:
+            state.generation_id = response.headers.get("x-generation-id")
+            if on_headers is not None:
+                on_headers(state.generation_id)
+            if response.status_code != 200:
+                body = await _read(response, state)
+                failure = classify_http(response.status_code, response.headers, body)
+                raise GatewayFailed(failure, generation_id=state.generation_id)
+            # The answer's own type decides: errors raised before the stream began come as JSON (reference 1.3).
+            if "event-stream" in response.headers.get("content-type", ""):
+                return await self._stream(response, state, on_delta)
+            return self._plain(await _read(response, state), state)
+
+    def _plain(self, body: bytes, state: _Attempt) -> Completion:
+        try:
+            parsed = parse_json(body)
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, Mapping):
+            raise GatewayFailed(
+                failure_of("malformed", detail="the body is not JSON"), generation_id=state.generation_id
+            )
+        completion, failure = read_body(parsed, generation_id=state.generation_id)
+        completion = state.timed(completion)
+        if failure is not None:
+            raise GatewayFailed(failure, partial=completion, generation_id=completion.generation_id)
+        return completion
+
+    async def _stream(self, response: httpx.Response, state: _Attempt, on_delta: OnDelta | None) -> Completion:
+        reader = SSEReader()
+        assembly = state.assembly = StreamAssembly(generation_id=state.generation_id)
+        try:
+            async for chunk in response.aiter_bytes():
+                self._take(reader.feed(chunk), assembly, state, on_delta)
+                if reader.size > ANSWER_LIMIT:
+                    raise self._failed("too_large", state)
+                if assembly.done or assembly.failure is not None:
+                    break
+        except _BROKEN as error:
+            if not assembly.done:
+                raise self._failed("truncated", state, detail=_reason(error)) from None
+        self._take(reader.close(), assembly, state, on_delta)
+        completion = state.timed(assembly.completion())
+        failure = assembly.verdict()
+        if failure is not None:
+            raise GatewayFailed(failure, partial=completion, generation_id=completion.generation_id)
+        return completion
+
+    def _take(self, events: list[str], assembly: StreamAssembly, state: _Attempt, on_delta: OnDelta | None) -> None:
+        for event in events:
+            text, reasoning = assembly.add(event)
+            if text or reasoning:
+                state.token_came(self._settings.silence_timeout_s)
+                if on_delta is not None:
+                    on_delta(text, reasoning)
+
+    # -- catalogue and account ---------------------------------------------------------------------------------
+
+    async def models(self, *, output_modalities: str = "all", only_mine: bool = False) -> list[Mapping[str, Any]]:
+        """The rows of the model catalogue, all pages; only_mine: as the account's settings filter them."""
+        path = "/models/user" if only_mine else "/models"
+        body = await self._get(path, params={"output_modalities": output_modalities})
+        rows = _rows(body)
+        total = body.get("total_count")
+        while isinstance(total, int) and len(rows) < total and _object(body.get("links")).get("next"):
+            query = {"output_modalities": output_modalities, "offset": str(len(rows)), "limit": str(PAGE)}
+            body = await self._get(path, params=query)
+            page = _rows(body)
+            if not page:
+                break
+            rows += page
+        return rows
+
+    async def endpoints(self, model_id: str) -> Mapping[str, Any]:
+        """A model with its endpoints: price, quantization, uptime, latency and throughput of every provider."""
+        author, _, slug = model_id.partition("/")
+        body = await self._get(f"/models/{quote(author)}/{quote(slug, safe=':')}/endpoints")
+        return _object(body.get("data"))
+
+    async def providers(self) -> list[Mapping[str, Any]]:
+        """All providers with their policies."""
+        return _rows(await self._get("/providers"))
+
+    async def zdr_endpoints(self) -> list[Mapping[str, Any]]:
+        """The endpoints that retain nothing."""
+        return _rows(await self._get("/endpoints/zdr"))
+
+    async def generation(self, generation_id: str) -> Mapping[str, Any] | None:
+        """The record of a generation: what was billed. None while it is not written yet (about 30 s)."""
+        try:
+            body = await self._get("/generation", params={"id": generation_id})
+        except GatewayFailed as error:
+            if error.failure.http_status == 404:
+                return None
+            raise
+        return _object(body.get("data"))
+
+    async def key(self) -> Mapping[str, Any]:
+        """The facts of the inference key: limit, usage, free requests of the day. Costs nothing."""
+        return _object((await self._get("/key")).get("data"))
+
+    async def credits(self) -> Mapping[str, Any]:
+        """Credits bought and used, in USD; needs the management key."""
+        return _object((await self._get("/credits", management=True)).get("data"))
+
+    async def activity(self, date: str | None = None) -> list[Mapping[str, Any]]:
+        """Spend by day, model and endpoint over the last 30 completed UTC days; needs the management key."""
+        return _rows(await self._get("/activity", params={"date": date} if date else None, management=True))
+
+    async def embeddings(self, model: str, texts: list[str]) -> Mapping[str, Any]:
+        """Embeddings of texts, as the gateway answers them."""
+        return await self._call("POST", "/embeddings", json_body={"model": model, "input": texts})
+
+    async def _get(
+        self, path: str, *, params: Mapping[str, str] | None = None, management: bool = False
+    ) -> Mapping[str, Any]:
+        return await self._call("GET", path, params=params, management=management)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json_body: Mapping[str, Any] | None = None,
+        management: bool = False,
+    ) -> Mapping[str, Any]:
+        """A JSON call. Raises GatewayFailed for every way in which it can fail."""
+        loop = asyncio.get_running_loop()
+        state = _Attempt(started=loop.time(), total_at=loop.time() + 60)
+        try:
+            async with asyncio.timeout_at(state.total_at):
+                response = await self._http.request(
+                    method,
+                    self._base + path,
+                    params=params,
+                    json=json_body,
+                    headers=self._headers(management=management),
+                )
+        except TimeoutError:
+            raise self._failed("timeout", state) from None
+        except _BROKEN as error:
+            raise self._failed(kind_of_transport_error(error), state, detail=_reason(error)) from None
+        if response.status_code != 200:
+            raise GatewayFailed(classify_http(response.status_code, response.headers, response.content))
+        try:
+            body = parse_json(response.content)
+        except ValueError:
+            body = None
+        if not isinstance(body, Mapping):
+            raise GatewayFailed(failure_of("malformed", detail=f"{path} did not answer with JSON"))
+        if body.get("error"):
+            raise GatewayFailed(classify_error(body["error"]))
+        return body
+
+
+class _Attempt:
+    """The clock and the state of one attempt."""
+
+    def __init__(self, *, started: float, total_at: float) -> None:
+        self.started = started
+        self.total_at = total_at
+        self.timer: asyncio.Timeout | None = None
+        self.first_token_ms: float | None = None
+        self.generation_id: str | None = None
+        self.assembly: StreamAssembly | None = None
+
+    def token_came(self, silence_s: float) -> None:
+        """Starts the silence timer anew. Only tokens do: a comment proves that the edge lives, not the model."""
+        now = asyncio.get_running_loop().time()
+        if self.first_token_ms is None:
+            self.first_token_ms = (now - self.started) * 1000
+        if self.timer is not None:
+            self.timer.reschedule(min(self.total_at, now + silence_s))
+
+    def timed(self, completion: Completion) -> Completion:
+        """The completion with its times."""
+        total = (asyncio.get_running_loop().time() - self.started) * 1000
+        return replace(completion, first_token_ms=self.first_token_ms, total_ms=total)
+
+    def partial(self) -> Completion | None:
+        """What had arrived; None when nothing had."""
+        return self.timed(self.assembly.completion()) if self.assembly is not None else None
+
+
+async def _read(response: httpx.Response, state: _Attempt) -> bytes:
+    """The body. Raises GatewayFailed past the limit of an answer."""
+    parts, size = [], 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > ANSWER_LIMIT:
+            raise GatewayFailed(failure_of("too_large"), generation_id=state.generation_id)
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _reason(error: Exception) -> str:
+    """What the transport said, without addresses that carry a user part."""
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _rows(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    data = body.get("data")
+    return [row for row in data if isinstance(row, Mapping)] if isinstance(data, list) else []

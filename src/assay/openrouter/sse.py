@@ -1,0 +1,49 @@
+"""A reader of server-sent events that is right for any split of the bytes (wire reference 5.1)."""
+
+from __future__ import annotations
+
+
+class SSEReader:
+    """Turns chunks of bytes into the data of events; comments are counted, not returned.
+
+    Lines end with LF, CRLF or CR; an event ends with an empty line; several data lines are joined with LF.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self.comments = 0
+        """Keep-alive comments seen."""
+        self.size = 0
+        """Bytes fed."""
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """The data of the events that this chunk completed, in order; none: an empty list."""
+        self.size += len(chunk)
+        buffer = self._rest + chunk
+        held = b""
+        if b"\r" in buffer:
+            # A CR at the end may be half of a CRLF: it waits for the next chunk.
+            held = b"\r" if buffer.endswith(b"\r") else b""
+            buffer = buffer[: len(buffer) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = buffer.split(b"\n")
+        self._rest = lines.pop() + held
+        return [event for line in lines if (event := self._line(line)) is not None]
+
+    def close(self) -> list[str]:
+        """The data of an event that the end of the stream cut off before its empty line."""
+        events = self.feed(b"\n\n") if self._rest or self._data else []
+        self._rest, self._data = b"", []
+        return events
+
+    def _line(self, line: bytes) -> str | None:
+        if not line:
+            if not self._data:
+                return None
+            data, self._data = b"\n".join(self._data), []
+            return data.decode("utf-8", "replace")
+        if line.startswith(b":"):
+            self.comments += 1
+        elif line.startswith(b"data:"):
+            self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+        return None

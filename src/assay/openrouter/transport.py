@@ -1,0 +1,88 @@
+"""One connection pool under httpx for the whole process.
+
+httpx is the interface; below it aiohttp's connector carries the bytes, because httpx's own pool scans all its
+connections for every request (measured in bench/client.py).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import cache
+from ssl import SSLContext
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from assay.errors import SettingsError
+from assay.openrouter.failures import FailureKind
+
+KEEPALIVE_S = 60.0
+
+
+@cache
+def tls_context() -> SSLContext:
+    """The one TLS context of the process (making one costs 19 ms)."""
+    return httpx.create_ssl_context()
+
+
+def pooled_transport() -> httpx.AsyncBaseTransport:
+    """A transport with an unbounded pool (the pacer bounds calls), environment proxies, no cookies, no redirects."""
+    context = tls_context()
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=context)
+        return aiohttp.ClientSession(
+            connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        )
+
+    return AiohttpTransport(verify=context, client=session)
+
+
+def checked_base_url(url: str, *, has_key: bool) -> str:
+    """The base URL without a trailing slash. Raises SettingsError where a key would not be safe with it.
+
+    https only, but for loopback and private hosts; no user part, query or fragment, so that the host is what it seems.
+    """
+    cure = "Set OPENROUTER_BASE_URL to something like https://openrouter.ai/api/v1."
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise SettingsError(f"The base URL {url!r} is not a URL.", cure=cure) from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise SettingsError(f"The base URL {url!r} needs http or https and a host.", cure=cure)
+    if "@" in parts.netloc or "\\" in url or parts.query or parts.fragment:
+        raise SettingsError(f"The base URL {url!r} may not hold a user, a query or a fragment.", cure=cure)
+    if parts.scheme == "http" and has_key and not _is_near(host):
+        raise SettingsError(f"The base URL {url!r} would send the key unencrypted.", cure=cure)
+    return url.strip().rstrip("/")
+
+
+def _is_near(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or (address.is_private and not address.is_link_local)
+
+
+def kind_of_transport_error(error: Exception) -> FailureKind:
+    """The failure kind of what the transport raised.
+
+    Only an error while connecting is surely unbilled. aiohttp's "server disconnected" reaches us as httpx's
+    ConnectTimeout although the request had been sent, so the cause decides.
+    """
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not isinstance(
+        cause, aiohttp.ClientConnectorError
+    ):
+        return "reset"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError | httpx.UnsupportedProtocol):
+        return "connection"
+    if isinstance(error, httpx.PoolTimeout | aiohttp.ClientConnectorError | aiohttp.InvalidURL):
+        return "connection"
+    if isinstance(error, httpx.TimeoutException) and isinstance(cause, aiohttp.ConnectionTimeoutError):
+        return "connection"
+    return "reset"
