@@ -5,7 +5,7 @@ Text of any length (answers, prompts) stands apart from the metrics that lists a
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Text
+from sqlalchemy import BigInteger, Column, Index, Table, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -75,6 +75,17 @@ class Comparison(SQLModel, table=True):
     """Index of the contestant voted best; -1: none of them."""
 
 
+class MonthSpend(SQLModel, table=True):
+    """What the workbench spent in one UTC month, kept in the same transactions as the ledger: the monthly budget."""
+
+    __tablename__ = "month_spend"
+
+    month: str = Field(primary_key=True)
+    """YYYY-MM."""
+    settled_pico: int = Field(default=0, sa_column=_big(nullable=False))
+    reserved_pico: int = Field(default=0, sa_column=_big(nullable=False))
+
+
 class ComparisonAnswer(SQLModel, table=True):
     """The pane of one contestant of a comparison."""
 
@@ -129,7 +140,11 @@ class Call(SQLModel, table=True):
 
     __table_args__ = (
         Index("ix_call_run_cell", "run_id", "cell"),
-        Index("ix_call_created_model", "created_ms", "model"),
+        Index("ix_call_run_money", "run_id", "contestant_key", "cost_pico", "bound_pico", "state"),
+        Index("ix_call_model", "model", "created_ms"),
+        Index(
+            "ix_call_spend", "created_ms", "purpose", "model", "provider", "run_id", "cost_pico", "bound_pico", "state"
+        ),
         Index("ix_call_generation", "generation_id"),
         Index("ix_call_state", "state"),
     )
@@ -143,6 +158,8 @@ class Call(SQLModel, table=True):
     run_id: str | None = None
     cell: int | None = None
     comparison_id: str | None = Field(default=None, index=True)
+    owner: str = ""
+    """The process that sent it (store/owner.py)."""
     contestant_key: str = ""
     attempt: int = 1
     """1 for the first try of this request."""
@@ -177,7 +194,10 @@ class Call(SQLModel, table=True):
 class Result(SQLModel, table=True):
     """The answer of a cell, or the record that it failed."""
 
-    __table_args__ = (Index("ix_result_run_contestant", "run_id", "contestant"),)
+    __table_args__ = (
+        Index("ix_result_progress", "run_id", "contestant", "status"),
+        Index("ix_result_rows", "run_id", "row"),
+    )
 
     run_id: str = Field(primary_key=True, foreign_key="run.id")
     cell: int = Field(primary_key=True)
@@ -254,3 +274,14 @@ class PriceChange(SQLModel, table=True):
     model: str = Field(index=True)
     seen_ms: int = Field(sa_column=_big(nullable=False))
     pricing_json: str = Field(sa_column=Column(Text, nullable=False))
+
+
+def _table(name: str) -> Table:
+    return SQLModel.metadata.tables[name]
+
+
+DATASET, DATASET_ROW, SAVED_PROMPT = _table("dataset"), _table("dataset_row"), _table("saved_prompt")
+COMPARISON, COMPARISON_ANSWER = _table("comparison"), _table("comparison_answer")
+RUN, CALL, MONTH_SPEND = _table("run"), _table("call"), _table("month_spend")
+RESULT, RESULT_TEXT, SCORE = _table("result"), _table("result_text"), _table("score")
+CATALOGUE_SNAPSHOT, PRICE_CHANGE = _table("catalogue_snapshot"), _table("price_change")

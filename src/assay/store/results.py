@@ -1,0 +1,226 @@
+"""Results for screens and exports: paged in SQL, previews apart from full texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, distinct, exists, func, or_, select
+
+from assay.errors import NotFound
+from assay.store.tables import CALL, DATASET_ROW, RESULT, RESULT_TEXT, SCORE
+
+Show = Literal["all", "failed", "errors", "disagree"]
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """The numbers of one cell that statistics need."""
+
+    cell: int
+    row: int
+    prompt: int
+    contestant: int
+    sample: int
+    ok: bool
+    cached: bool
+    value: float | None
+    passed: bool | None
+    cost_pico: int | None
+    first_token_ms: float | None
+    total_ms: float | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+def cell_rows(connection: Connection, run_id: str) -> list[CellRow]:
+    """The numbers of every cell of a run that has a result, in cell order."""
+    found = connection.execute(
+        select(
+            RESULT.c.cell, RESULT.c.row, RESULT.c.prompt, RESULT.c.contestant, RESULT.c.sample,
+            RESULT.c.status == "ok", RESULT.c.cached, RESULT.c.value, RESULT.c.passed, RESULT.c.cost_pico,
+            RESULT.c.first_token_ms, RESULT.c.total_ms, RESULT.c.prompt_tokens, RESULT.c.completion_tokens,
+        )
+        .where(RESULT.c.run_id == run_id)
+        .order_by(RESULT.c.cell)
+    )  # fmt: skip
+    return [CellRow(*row) for row in found]
+
+
+@dataclass(frozen=True, slots=True)
+class CellPreview:
+    """One cell in the grid of rows x contestants."""
+
+    cell: int
+    prompt: int
+    contestant: int
+    sample: int
+    status: str
+    preview: str
+    value: float | None
+    passed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """A dataset row with the cells that answered it."""
+
+    row: int
+    key: str
+    values: tuple[str, ...]
+    cells: tuple[CellPreview, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPage:
+    """A page of the grid; total counts all rows that the filters let through."""
+
+    total: int
+    rows: tuple[GridRow, ...]
+
+
+def rows_page(
+    connection: Connection,
+    run_id: str,
+    dataset_id: str,
+    *,
+    show: Show = "all",
+    search: str = "",
+    page: int = 1,
+    size: int = 50,
+) -> RowsPage:
+    """A page of rows (from 1) with their cells.
+
+    show: failed = a verdict of fail, errors = a call that failed, disagree = contestants differ in verdict or value.
+    search: text in the row's values or in an answer, any case.
+    """
+    rows = _matching(run_id, dataset_id, show, search)
+    total = connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
+    wanted = [r[0] for r in connection.execute(rows.order_by("row").limit(size).offset((max(page, 1) - 1) * size))]
+    if not wanted:
+        return RowsPage(total, ())
+    keys = {
+        r.position: (r.row_key, tuple(json.loads(r.values_json)))
+        for r in connection.execute(
+            select(DATASET_ROW).where(DATASET_ROW.c.dataset_id == dataset_id, DATASET_ROW.c.position.in_(wanted))
+        )
+    }
+    cells: dict[int, list[CellPreview]] = {row: [] for row in wanted}
+    for r in connection.execute(
+        select(
+            RESULT.c.row, RESULT.c.cell, RESULT.c.prompt, RESULT.c.contestant, RESULT.c.sample, RESULT.c.status,
+            RESULT.c.preview, RESULT.c.value, RESULT.c.passed,
+        )
+        .where(RESULT.c.run_id == run_id, RESULT.c.row.in_(wanted))
+        .order_by(RESULT.c.cell)
+    ):  # fmt: skip
+        cells[r.row].append(CellPreview(*r[1:]))
+    return RowsPage(total, tuple(GridRow(row, *keys.get(row, ("", ())), tuple(cells[row])) for row in wanted))
+
+
+def _matching(run_id: str, dataset_id: str, show: Show, search: str) -> Select[Any]:
+    conditions: list[ColumnElement[bool]] = [RESULT.c.run_id == run_id]
+    if search:
+        in_row = exists().where(
+            DATASET_ROW.c.dataset_id == dataset_id,
+            DATASET_ROW.c.position == RESULT.c.row,
+            DATASET_ROW.c.values_json.icontains(search, autoescape=True),
+        )
+        in_text = exists().where(
+            RESULT_TEXT.c.run_id == RESULT.c.run_id,
+            RESULT_TEXT.c.cell == RESULT.c.cell,
+            or_(
+                RESULT_TEXT.c.output.icontains(search, autoescape=True),
+                RESULT_TEXT.c.error.icontains(search, autoescape=True),
+            ),
+        )
+        conditions.append(or_(in_row, in_text))
+    if show == "failed":
+        conditions.append(RESULT.c.passed.is_(False))
+    elif show == "errors":
+        conditions.append(RESULT.c.status == "failed")
+    query = select(RESULT.c.row.label("row")).where(and_(*conditions)).group_by(RESULT.c.row)
+    if show == "disagree":
+        query = query.having(or_(func.count(distinct(RESULT.c.passed)) > 1, func.count(distinct(RESULT.c.value)) > 1))
+    return query
+
+
+@dataclass(frozen=True, slots=True)
+class CellRecord:
+    """Everything that is kept about a cell."""
+
+    result: Row[Any]
+    output: str
+    reasoning: str
+    error: str
+    row_key: str
+    values: Sequence[str]
+    scores: Sequence[Row[Any]]
+    calls: Sequence[Row[Any]]
+    """Attempts and judges' calls, oldest first."""
+
+
+def cell_record(connection: Connection, run_id: str, dataset_id: str, cell: int) -> CellRecord:
+    """The record of a cell. Raises NotFound when it has no result."""
+    key = {"run_id": run_id, "cell": cell}
+    result = connection.execute(select(RESULT).filter_by(**key)).one_or_none()
+    if result is None:
+        raise NotFound(f"Cell {cell} of this run has no result yet.")
+    texts = connection.execute(select(RESULT_TEXT).filter_by(**key)).one()
+    row = connection.execute(
+        select(DATASET_ROW).where(DATASET_ROW.c.dataset_id == dataset_id, DATASET_ROW.c.position == result.row)
+    ).one()
+    scores = connection.execute(select(SCORE).filter_by(**key).order_by(SCORE.c.grader)).all()
+    calls = connection.execute(select(CALL).filter_by(**key).order_by(CALL.c.id)).all()
+    return CellRecord(
+        result, texts.output, texts.reasoning, texts.error, row.row_key, json.loads(row.values_json), scores, calls
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    """A cell with its texts and scores, for exports."""
+
+    result: Row[Any]
+    output: str
+    error: str
+    row_key: str
+    values: tuple[str, ...]
+    scores: Mapping[int, Row[Any]]
+
+
+def export_rows(connection: Connection, run_id: str, dataset_id: str) -> Iterator[ExportRow]:
+    """Every cell with a result, in cell order, read in pages of 1,000."""
+    last = -1
+    while True:
+        results = connection.execute(
+            select(RESULT).where(RESULT.c.run_id == run_id, RESULT.c.cell > last).order_by(RESULT.c.cell).limit(1000)
+        ).all()
+        if not results:
+            return
+        cells, rows = [r.cell for r in results], {r.row for r in results}
+        texts = {
+            t.cell: t
+            for t in connection.execute(
+                select(RESULT_TEXT).where(RESULT_TEXT.c.run_id == run_id, RESULT_TEXT.c.cell.in_(cells))
+            )
+        }
+        values = {
+            r.position: r
+            for r in connection.execute(
+                select(DATASET_ROW).where(DATASET_ROW.c.dataset_id == dataset_id, DATASET_ROW.c.position.in_(rows))
+            )
+        }
+        scores: dict[int, dict[int, Row[Any]]] = {}
+        for score in connection.execute(select(SCORE).where(SCORE.c.run_id == run_id, SCORE.c.cell.in_(cells))):
+            scores.setdefault(score.cell, {})[score.grader] = score
+        for result in results:
+            row = values[result.row]
+            text = texts[result.cell]
+            yield ExportRow(
+                result, text.output, text.error, row.row_key, tuple(json.loads(row.values_json)),
+                scores.get(result.cell, {}),
+            )  # fmt: skip
+        last = cells[-1]

@@ -1,0 +1,328 @@
+"""Runs: their life, lease, cells and progress."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Integer, Row, case, cast, delete, func, insert, select, update
+
+from assay.domain.plan import RunPlan
+from assay.domain.score import Score
+from assay.errors import NotFound, RunError
+from assay.store.ledger import new_id, now_ms
+from assay.store.owner import is_surely_dead
+from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, SCORE
+
+LIVE = ("queued", "running")
+
+
+def create_run(
+    connection: Connection,
+    plan: RunPlan,
+    *,
+    name: str,
+    tags: Sequence[str] = (),
+    estimate_json: str = "{}",
+    request_id: str | None = None,
+) -> str:
+    """Stores a queued run and returns its id; the same request_id gives the same run (a double click starts one)."""
+    run_id = request_id or new_id()
+    if connection.execute(select(RUN.c.id).where(RUN.c.id == run_id)).scalar() is not None:
+        return run_id
+    connection.execute(
+        insert(RUN).values(
+            id=run_id, name=name, created_ms=now_ms(), state="queued", command="", reason="", gateway=plan.gateway,
+            dataset_id=plan.dataset_id, plan_json=json.dumps(plan.as_json(), ensure_ascii=False),
+            estimate_json=estimate_json, tags_json=json.dumps(list(tags)), cells=plan.cell_count, done=0, failed=0,
+            budget_pico=plan.budget_pico, settled_pico=0, reserved_pico=0, lease_owner="", lease_until_ms=0,
+            lease_token=0,
+        )
+    )  # fmt: skip
+    return run_id
+
+
+def get_run(connection: Connection, run_id: str) -> Row[Any]:
+    """The run's row. Raises NotFound; a unique beginning of the id of at least 6 digits is enough."""
+    row = connection.execute(select(RUN).where(RUN.c.id == run_id)).one_or_none()
+    if row is None and len(run_id) >= 6:
+        found = connection.execute(select(RUN).where(RUN.c.id.startswith(run_id, autoescape=True)).limit(2)).all()
+        found = found or connection.execute(
+            select(RUN).where(RUN.c.id.endswith(run_id, autoescape=True)).limit(2)
+        ).all()  # fmt: skip
+        row = found[0] if len(found) == 1 else None
+    if row is None:
+        raise NotFound(f"There is no run {run_id!r}.", cure="`assay runs` lists them.")
+    return row
+
+
+def plan_of(row: Row[Any]) -> RunPlan:
+    """The frozen plan of a run's row."""
+    return RunPlan.from_json(json.loads(row.plan_json))
+
+
+def list_runs(connection: Connection, *, limit: int = 50, offset: int = 0, live_only: bool = False) -> list[Row[Any]]:
+    """Rows of runs, newest first."""
+    query = select(RUN).order_by(RUN.c.created_ms.desc()).limit(limit).offset(offset)
+    return list(connection.execute(query.where(RUN.c.state.in_(LIVE)) if live_only else query))
+
+
+def command_run(connection: Connection, run_id: str, command: str) -> None:
+    """Asks the engine that works a run to pause or stop; a run that nobody works is put into that state at once."""
+    run = get_run(connection, run_id)
+    if run.state in LIVE and run.lease_until_ms > now_ms():
+        connection.execute(update(RUN).where(RUN.c.id == run.id).values(command=command))
+        return
+    if run.state in (*LIVE, "paused"):
+        state = "paused" if command == "pause" else "stopped"
+        set_state(connection, run.id, state, reason=f"{state.capitalize()} by you.")
+
+
+def set_state(connection: Connection, run_id: str, state: str, *, reason: str = "", token: int | None = None) -> None:
+    """Puts a run into a state; token: only while the lease with this token holds, else RunError."""
+    values: dict[str, Any] = {"state": state, "reason": reason, "command": ""}
+    if state in ("done", "stopped"):
+        values["finished_ms"] = now_ms()
+    if state in ("running", "queued"):
+        values["finished_ms"] = None
+    _update(connection, run_id, values, token)
+
+
+def _update(connection: Connection, run_id: str, values: dict[str, Any], token: int | None) -> None:
+    query = update(RUN).where(RUN.c.id == run_id).values(values)
+    if token is not None:
+        query = query.where(RUN.c.lease_token == token)
+    if connection.execute(query).rowcount == 0:
+        raise RunError(f"Run {run_id} is worked by another process.")
+
+
+def set_budget(connection: Connection, run_id: str, budget_pico: int | None) -> None:
+    """Changes the budget of a run."""
+    connection.execute(update(RUN).where(RUN.c.id == run_id).values(budget_pico=budget_pico))
+
+
+def take_lease(connection: Connection, run_id: str, owner: str, *, ttl_ms: int) -> int | None:
+    """The fencing token of a new lease; None when another living process holds the run or it is not to be worked."""
+    run = get_run(connection, run_id)
+    held = run.lease_until_ms > now_ms() and not is_surely_dead(run.lease_owner, living=frozenset({owner}))
+    if run.state not in LIVE or (held and run.lease_owner):
+        return None
+    token = run.lease_token + 1
+    values = {
+        "lease_owner": owner, "lease_until_ms": now_ms() + ttl_ms, "lease_token": token, "state": "running",
+        "started_ms": run.started_ms or now_ms(), "command": "",
+    }  # fmt: skip
+    connection.execute(update(RUN).where(RUN.c.id == run.id).values(values))
+    return int(token)
+
+
+def heartbeat(connection: Connection, run_id: str, token: int, *, ttl_ms: int) -> str:
+    """Extends the lease and returns the waiting command. Raises RunError when the lease is lost."""
+    _update(connection, run_id, {"lease_until_ms": now_ms() + ttl_ms}, token)
+    return str(connection.execute(select(RUN.c.command).where(RUN.c.id == run_id)).scalar_one())
+
+
+def release(connection: Connection, run_id: str, token: int, *, state: str, reason: str = "") -> None:
+    """Ends the lease and leaves the run in a state."""
+    set_state(connection, run_id, state, reason=reason, token=token)
+    _update(connection, run_id, {"lease_until_ms": 0, "lease_owner": ""}, token)
+
+
+def interrupted(connection: Connection, *, owner: str) -> list[str]:
+    """Ids of runs that should be worked and that nobody living works, oldest first."""
+    rows = connection.execute(select(RUN).where(RUN.c.state.in_(LIVE)).order_by(RUN.c.created_ms)).all()
+    living = frozenset({owner})
+    return [
+        r.id for r in rows if r.lease_until_ms <= now_ms() or is_surely_dead(r.lease_owner, living=living)
+    ]  # fmt: skip
+
+
+# -- cells -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRecord:
+    """The result of a cell with its texts and scores, as the engine hands it over."""
+
+    run_id: str
+    cell: int
+    row: int
+    prompt: int
+    contestant: int
+    sample: int
+    status: str
+    """ok or failed."""
+    output: str = ""
+    reasoning: str = ""
+    error: str = ""
+    error_kind: str | None = None
+    call_id: str | None = None
+    cached: bool = False
+    cost_pico: int | None = None
+    first_token_ms: float | None = None
+    total_ms: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    scores: tuple[Score, ...] = ()
+    judge_calls: tuple[str | None, ...] = ()
+    """Call id of each score's judge, in the order of scores."""
+
+    @property
+    def value(self) -> float | None:
+        """Mean of the scores' values; None when nothing scored it."""
+        values = [s.value for s in self.scores if s.value is not None]
+        return sum(values) / len(values) if values else None
+
+    @property
+    def passed(self) -> bool | None:
+        """True when every verdict is a pass; None without a verdict."""
+        verdicts = [s.passed for s in self.scores if s.passed is not None]
+        return all(verdicts) if verdicts else None
+
+
+PREVIEW = 80
+_RESULT_COLUMNS = (
+    "run_id", "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "call_id", "cached",
+    "cost_pico", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens",
+)  # fmt: skip
+
+
+def save_results(connection: Connection, records: Sequence[ResultRecord], *, token: int | None = None) -> None:
+    """Stores results with texts and scores and counts them in their runs, replacing an earlier record of a cell.
+
+    token: the lease's fencing token; RunError, having written nothing, when it is no longer the run's.
+    """
+    for run_id in {record.run_id for record in records}:
+        mine = [record for record in records if record.run_id == run_id]
+        held = connection.execute(select(RUN.c.lease_token).where(RUN.c.id == run_id)).scalar()
+        if held is None or (token is not None and held != token):
+            raise RunError(f"Run {run_id} is worked by another process.")
+        cells = [record.cell for record in mine]
+        before = connection.execute(
+            select(RESULT.c.cell, RESULT.c.status).where(RESULT.c.run_id == run_id, RESULT.c.cell.in_(cells))
+        ).all()
+        if before:
+            replaced = [row.cell for row in before]
+            for table in (SCORE, RESULT_TEXT, RESULT):
+                connection.execute(delete(table).where(table.c.run_id == run_id, table.c.cell.in_(replaced)))
+        _insert(connection, mine)
+        failed = sum(r.status == "failed" for r in mine) - sum(row.status == "failed" for row in before)
+        done = len(mine) - len(before)
+        connection.execute(
+            update(RUN).where(RUN.c.id == run_id).values(done=RUN.c.done + done, failed=RUN.c.failed + failed)
+        )
+
+
+def _insert(connection: Connection, records: Iterable[ResultRecord]) -> None:
+    finished = now_ms()
+    results, texts, scores = [], [], []
+    for record in records:
+        preview = " ".join((record.output if record.status == "ok" else record.error)[: 4 * PREVIEW].split())[:PREVIEW]
+        results.append(
+            {name: getattr(record, name) for name in _RESULT_COLUMNS}
+            | {"value": record.value, "passed": record.passed, "preview": preview, "finished_ms": finished}
+        )
+        key = {"run_id": record.run_id, "cell": record.cell}
+        texts.append(key | {"output": record.output, "reasoning": record.reasoning, "error": record.error})
+        judges = record.judge_calls or (None,) * len(record.scores)
+        scores += [
+            key | {"grader": n, "value": s.value, "passed": s.passed, "reason": s.reason, "call_id": judge}
+            for n, (s, judge) in enumerate(zip(record.scores, judges, strict=True))
+        ]
+    connection.execute(insert(RESULT), results)
+    connection.execute(insert(RESULT_TEXT), texts)
+    if scores:
+        connection.execute(insert(SCORE), scores)
+
+
+def finished_cells(connection: Connection, run_id: str, *, retry_failed: bool = False) -> bytearray:
+    """One byte per cell of the grid, 1 where a result stands; retry_failed leaves failed cells open."""
+    run = get_run(connection, run_id)
+    cells = bytearray(run.cells)
+    query = select(RESULT.c.cell).where(RESULT.c.run_id == run.id)
+    if retry_failed:
+        query = query.where(RESULT.c.status == "ok")
+    for batch in connection.execute(query).yield_per(10_000).partitions():
+        for (cell,) in batch:
+            cells[cell] = 1
+    return cells
+
+
+@dataclass(frozen=True, slots=True)
+class ContestantCount:
+    """Progress of one contestant."""
+
+    contestant: int
+    done: int
+    failed: int
+
+
+def contestant_counts(connection: Connection, run_id: str) -> list[ContestantCount]:
+    """Cells done and failed per contestant, from a covering index."""
+    failed = func.sum(case((RESULT.c.status == "failed", 1), else_=0))
+    rows = connection.execute(
+        select(RESULT.c.contestant, func.count(), cast(failed, Integer))
+        .where(RESULT.c.run_id == run_id)
+        .group_by(RESULT.c.contestant)
+    )
+    return [ContestantCount(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class RunMoney:
+    """What a group of a run's calls cost: known in full, and what is unknown apart."""
+
+    key: str
+    calls: int
+    known_pico: int
+    unknown_calls: int
+    unknown_bound_pico: int
+
+
+def money_by_contestant(connection: Connection, run_id: str) -> dict[str, RunMoney]:
+    """Spend of a run per contestant key, judges included (they carry the key of the contestant that they grade)."""
+    unknown = (CALL.c.cost_pico.is_(None)) & (CALL.c.state != "sent")
+    rows = connection.execute(
+        select(
+            CALL.c.contestant_key,
+            func.count(),
+            func.coalesce(func.sum(CALL.c.cost_pico), 0),
+            func.coalesce(func.sum(case((unknown, 1), else_=0)), 0),
+            func.coalesce(func.sum(case((unknown, CALL.c.bound_pico), else_=0)), 0),
+        )
+        .where(CALL.c.run_id == run_id)
+        .group_by(CALL.c.contestant_key)
+    )
+    return {row[0]: RunMoney(row[0], *(int(value) for value in row[1:])) for row in rows}
+
+
+def first_failures(connection: Connection, run_id: str, *, limit: int = 5) -> list[Row[Any]]:
+    """Kinds of failure with a count and one example text, most frequent first."""
+    return list(
+        connection.execute(
+            select(
+                RESULT.c.error_kind, RESULT.c.contestant, func.count().label("count"),
+                func.min(RESULT_TEXT.c.error).label("error"), func.min(RESULT.c.cell).label("cell"),
+            )
+            .join(RESULT_TEXT, (RESULT_TEXT.c.run_id == RESULT.c.run_id) & (RESULT_TEXT.c.cell == RESULT.c.cell))
+            .where(RESULT.c.run_id == run_id, RESULT.c.status == "failed")
+            .group_by(RESULT.c.error_kind, RESULT.c.contestant)
+            .order_by(func.count().desc())
+            .limit(limit)
+        )
+    )  # fmt: skip
+
+
+def learnt_tokens(connection: Connection, model: str, *, limit: int = 200) -> float | None:
+    """Mean completion tokens of the latest successful calls to a model; None when there are fewer than 5."""
+    latest = (
+        select(CALL.c.completion_tokens)
+        .where(CALL.c.model == model, CALL.c.outcome == "ok", CALL.c.completion_tokens.is_not(None))
+        .order_by(CALL.c.created_ms.desc())
+        .limit(limit)
+        .subquery()
+    )
+    row = connection.execute(select(func.count(), func.avg(latest.c.completion_tokens))).one()
+    return float(row[1]) if row[0] >= 5 else None

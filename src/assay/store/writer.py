@@ -1,0 +1,123 @@
+"""One thread does all writes, and commits what has gathered in one transaction (group commit)."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from assay.errors import AssayError, StoreError
+
+T = TypeVar("T")
+Operation = Callable[[Connection], Any]
+BATCH = 500
+"""Operations in one transaction at most."""
+LOCKED_PATIENCE_S = 120.0
+"""How long a locked database is waited for."""
+
+
+class Writer:
+    """Queues operations; each gets its own result or error.
+
+    An operation must check before it writes: an AssayError that it raises fails only itself and keeps its writes out
+    by not having made any. Any other error undoes the whole batch, whose operations are then tried one by one.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._queue: queue.SimpleQueue[tuple[Operation, Future[Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="assay-writer", daemon=True)
+        self._closed = False
+        self._thread.start()
+
+    def submit(self, operation: Callable[[Connection], T]) -> Future[T]:
+        """Queues an operation; its future is done when its transaction is durable."""
+        if self._closed:
+            raise StoreError("The database is closed.")
+        future: Future[T] = Future()
+        self._queue.put((operation, future))
+        return future
+
+    def call(self, operation: Callable[[Connection], T]) -> T:
+        """Does an operation and waits until it is durable."""
+        return self.submit(operation).result()
+
+    def close(self) -> None:
+        """Finishes what is queued and ends the thread."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            first = self._queue.get()
+            batch = [] if first is None else [first]
+            ended = first is None
+            while len(batch) < BATCH and not ended:
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if item is None:
+                    ended = True
+                else:
+                    batch.append(item)
+            if batch:
+                self._commit(batch)
+            if ended:
+                return
+
+    def _commit(self, batch: list[tuple[Operation, Future[Any]]]) -> None:
+        try:
+            outcomes = self._patiently(batch)
+        except Exception as error:  # noqa: BLE001 - the writer must outlive every operation; the error goes to its caller
+            if len(batch) > 1:
+                for item in batch:
+                    self._commit([item])
+                return
+            outcomes = [(None, as_store_error(error))]
+        for (_, future), (value, failure) in zip(batch, outcomes, strict=True):
+            if failure is not None:
+                future.set_exception(failure)
+            else:
+                future.set_result(value)
+
+    def _patiently(self, batch: list[tuple[Operation, Future[Any]]]) -> list[tuple[Any, Exception | None]]:
+        """One transaction; a locked database is tried again for two minutes while the callers wait."""
+        until = time.monotonic() + LOCKED_PATIENCE_S
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    return [_outcome(operation, connection) for operation, _ in batch]
+            except DBAPIError as error:
+                if "locked" not in str(error.orig) or time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+
+
+def _outcome(operation: Operation, connection: Connection) -> tuple[Any, Exception | None]:
+    try:
+        return operation(connection), None
+    except AssayError as error:
+        return None, error
+
+
+def as_store_error(error: Exception) -> Exception:
+    """A database error in words; any other error as it is."""
+    if not isinstance(error, DBAPIError):
+        return error
+    said = str(error.orig)
+    if "full" in said or "disk I/O" in said:
+        return StoreError("The disk is full: nothing could be written.", cure="Free some space; nothing is lost.")
+    if "locked" in said:
+        return StoreError("Another program holds the database locked.", cure="Close it; the work then goes on.")
+    if "readonly" in said:
+        return StoreError("The database file is read-only.", cure="Check its permissions and its folder's.")
+    return StoreError(f"The database refused a change: {said[:200]}.")
