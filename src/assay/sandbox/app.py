@@ -1,0 +1,167 @@
+"""The sandbox as an ASGI app under /api/v1."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from assay.sandbox.billing import Books, number
+from assay.sandbox.catalogue import PERSONAS, endpoint_row, row
+from assay.sandbox.chat import ConnectionCut, chat, known_model
+from assay.sandbox.config import SandboxConfig
+from assay.sandbox.faults import error
+
+
+class Sandbox:
+    """A sandbox's settings and memory."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self.config = config
+        self.books = Books(config)
+
+    def _refusal(self, request: Request, *, management: bool = False) -> Response | None:
+        """The error for a missing or wrong key; None: it may pass."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            return error(401, "Missing Authentication header")
+        if self.config.keys is not None and key.strip() not in self.config.keys:
+            return error(401, "User not found.", {"error_type": "authentication"})
+        if management and self.config.keys is not None and not key.startswith("sk-mgmt"):
+            return error(403, "Only management keys can perform this operation")
+        return None
+
+    async def chat(self, request: Request) -> Response:
+        """POST /chat/completions."""
+        return self._refusal(request) or await chat(request, self.config, self.books)
+
+    async def models(self, request: Request) -> Response:
+        """GET /models and /models/user, paged when asked."""
+        rows = [row(persona) for persona in PERSONAS]
+        wanted = request.query_params
+        start = int(wanted.get("offset", "0") or 0) if wanted.get("offset", "0").isdigit() else 0
+        limited = wanted.get("offset") or wanted.get("limit")
+        size = int(wanted.get("limit", "500")) if wanted.get("limit", "500").isdigit() else 500
+        page = rows[start : start + size] if limited else rows
+        more = f"/api/v1/models?offset={start + size}&limit={size}" if limited and start + size < len(rows) else None
+        return JSONResponse({"data": page, "total_count": len(rows), "links": {"next": more}})
+
+    async def count(self, request: Request) -> Response:
+        """GET /models/count."""
+        return JSONResponse({"data": {"count": len(PERSONAS)}})
+
+    async def model(self, request: Request) -> Response:
+        """GET /model/{author}/{slug}."""
+        persona = known_model(f"{request.path_params['author']}/{request.path_params['slug']}")
+        return JSONResponse({"data": row(persona)}) if persona else error(404, "Model not found")
+
+    async def endpoints(self, request: Request) -> Response:
+        """GET /models/{author}/{slug}/endpoints."""
+        persona = known_model(f"{request.path_params['author']}/{request.path_params['slug']}")
+        if persona is None:
+            return error(404, "Model not found")
+        found = row(persona)
+        data = {name: found[name] for name in ("id", "name", "created", "description", "architecture")}
+        return JSONResponse({"data": data | {"endpoints": [endpoint_row(persona, e) for e in persona.endpoints]}})
+
+    async def zdr(self, request: Request) -> Response:
+        """GET /endpoints/zdr."""
+        return JSONResponse({"data": [endpoint_row(p, e) for p in PERSONAS for e in p.endpoints if e.zdr]})
+
+    async def providers(self, request: Request) -> Response:
+        """GET /providers."""
+        names = dict.fromkeys((e.provider, e.tag.split("/")[0]) for p in PERSONAS for e in p.endpoints)
+        rows = [{"name": name, "slug": tag, "privacy_policy_url": None} for name, tag in names]
+        return JSONResponse({"data": rows})
+
+    async def generation(self, request: Request) -> Response:
+        """GET /generation: 404 until the record is written."""
+        if refusal := self._refusal(request):
+            return refusal
+        wanted = request.query_params.get("id", "")
+        found = self.books.generations.get(wanted)
+        if found is None or time.monotonic() < self.books.written_at[wanted]:
+            return error(404, f"Generation {wanted[:60]} not found")
+        return JSONResponse({"data": found})
+
+    async def credits(self, request: Request) -> Response:
+        """GET /credits, for management keys."""
+        if refusal := self._refusal(request, management=True):
+            return refusal
+        total, used = self.config.credits_usd, self.books.spend
+        return JSONResponse({"data": {"total_credits": number(total), "total_usage": number(used)}})
+
+    async def activity(self, request: Request) -> Response:
+        """GET /activity: completed days only, so a young sandbox has none."""
+        return self._refusal(request, management=True) or JSONResponse({"data": []})
+
+    async def key(self, request: Request) -> Response:
+        """GET /key."""
+        if refusal := self._refusal(request):
+            return refusal
+        used = number(self.books.spend)
+        data: dict[str, Any] = {
+            "label": "sandbox", "limit": None, "limit_remaining": None, "limit_reset": None,
+            "include_byok_in_limit": False, "usage": used, "usage_daily": used, "usage_weekly": used,
+            "usage_monthly": used, "byok_usage": 0, "byok_usage_daily": 0, "byok_usage_weekly": 0,
+            "byok_usage_monthly": 0, "is_free_tier": False, "is_management_key": False,
+            "is_provisioning_key": False, "creator_user_id": None, "expires_at": None,
+            "free_model_daily_requests": {"used": 0, "limit": 1000, "remaining": 1000}, "budgets": [],
+            "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated."},
+        }  # fmt: skip
+        return JSONResponse({"data": data})
+
+    async def stats(self, request: Request) -> Response:
+        """GET /sandbox/stats: what was called and paid, for tests; not part of OpenRouter."""
+        paid = self.books.paid
+        return JSONResponse({
+            "calls": {name: n for name, n in self.books.calls.items() if "/" in name},
+            "paid_calls": paid.total(), "paid_twice": sum(n - 1 for n in paid.values()),
+            "spend": number(self.books.spend),
+        })  # fmt: skip
+
+
+class _CutConnections:
+    """Turns ConnectionCut into a connection that ends without an answer."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except ConnectionCut:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+            await send({"type": "http.response.body", "body": b"{", "more_body": False})
+
+
+async def _unknown(request: Request, exc: Exception) -> Response:
+    return error(404, "Not Found")
+
+
+def create_app(sandbox: Sandbox | None = None) -> Starlette:
+    """The ASGI app of a sandbox."""
+    box = sandbox or Sandbox(SandboxConfig())
+    api = "/api/v1"
+    routes = [
+        Route(f"{api}/chat/completions", box.chat, methods=["POST"]),
+        Route(f"{api}/models", box.models),
+        Route(f"{api}/models/user", box.models),
+        Route(f"{api}/models/count", box.count),
+        Route(api + "/models/{author}/{slug}/endpoints", box.endpoints),
+        Route(api + "/model/{author}/{slug}", box.model),
+        Route(f"{api}/endpoints/zdr", box.zdr),
+        Route(f"{api}/providers", box.providers),
+        Route(f"{api}/generation", box.generation),
+        Route(f"{api}/credits", box.credits),
+        Route(f"{api}/activity", box.activity),
+        Route(f"{api}/key", box.key),
+        Route("/sandbox/stats", box.stats),
+    ]
+    app = Starlette(routes=routes, exception_handlers={404: _unknown})
+    app.add_middleware(_CutConnections)
+    return app
