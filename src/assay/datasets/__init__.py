@@ -1,0 +1,1 @@
+"""Files in, rows out: reading tables, templates, column roles, spreadsheet-safe export.."""

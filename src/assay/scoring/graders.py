@@ -1,0 +1,114 @@
+"""The table of graders, building one from its specification, and grading with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from assay.domain.score import GraderSpec, Score
+from assay.errors import GraderError
+from assay.scoring.judge import JUDGE
+from assay.scoring.kinds import GraderKind, Verdict
+from assay.scoring.numeric import NUMERIC
+from assay.scoring.structured import JSON, JSON_SCHEMA, check_schema
+from assay.scoring.text import CONTAINS, EQUALS, REGEX, check_regex
+
+GRADERS: dict[str, GraderKind] = {k.kind: k for k in (EQUALS, CONTAINS, REGEX, NUMERIC, JSON, JSON_SCHEMA, JUDGE)}
+_CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {"regex": check_regex, "json_schema": check_schema}
+COMMON = ("expected", "value", "negate")
+"""Settings that every grader knows: the expected column, a fixed expected value, not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """A grader ready to grade."""
+
+    spec: GraderSpec
+    kind: GraderKind
+
+    @property
+    def is_judge(self) -> bool:
+        """Whether it makes calls."""
+        return self.kind.grade is None
+
+    def expected_of(self, values: Mapping[str, str], column: str | None) -> str | None:
+        """What is expected for a row: the fixed value, else the grader's own column, else the run's; None: nothing."""
+        if self.spec.params.get("value"):
+            return str(self.spec.params["value"])
+        name = self.spec.params.get("expected") or column
+        return values.get(str(name)) if name else None
+
+    def grade(self, output: str, expected: str | None) -> Score:
+        """The score of an answer, for graders that make no calls."""
+        if self.kind.grade is None:
+            raise GraderError("A judge grades by a call.")
+        return self.score(self.kind.grade(output, expected, self.spec.params))
+
+    def score(self, verdict: Verdict) -> Score:
+        """The score of a verdict: named, and turned round when the grader is negated."""
+        value, passed, reason = verdict
+        if self.spec.params.get("negate"):
+            value = None if value is None else 1 - value
+            passed = None if passed is None else not passed
+            reason = f"Not wanted: {reason}"
+        return Score(self.spec.label, value, passed, reason)
+
+
+def build(spec: GraderSpec) -> Grader:
+    """The grader of a specification. Raises GraderError for an unknown kind or a setting that cannot be used."""
+    kind = GRADERS.get(spec.kind)
+    if kind is None:
+        raise GraderError(f"There is no grader {spec.kind!r}.", cure=f"There are: {', '.join(GRADERS)}.")
+    known = {field.name for field in kind.fields} | set(COMMON) | {"max_tokens"}
+    unknown = [name for name in spec.params if name not in known]
+    if unknown:
+        raise GraderError(
+            f"The grader {spec.kind} has no setting {unknown[0]!r}.", cure=f"It has: {', '.join(sorted(known))}."
+        )
+    for field in kind.fields:
+        value = spec.params.get(field.name)
+        if field.type == "number" and value not in (None, ""):
+            try:
+                float(value)
+            except (TypeError, ValueError) as error:
+                raise GraderError(f"{field.name} of {spec.kind} is {value!r}, which is no number.") from error
+        if field.choices and value and value not in field.choices:
+            raise GraderError(f"{field.name} of {spec.kind} is {value!r}.", cure=f"Choose {', '.join(field.choices)}.")
+    if spec.kind == "judge" and not spec.params.get("model"):
+        raise GraderError("The judge has no model.", cure="Choose the model that grades.")
+    if check := _CHECKS.get(spec.kind):
+        check(spec.params)
+    return Grader(spec, kind)
+
+
+def parse_spec(text: str) -> GraderSpec:
+    """A grader as typed on the command line: KIND[:name=value,...]; `not-KIND` negates.
+
+    A value may hold commas and colons when it is the last one. Raises GraderError.
+    """
+    head, _, rest = text.partition(":")
+    kind = head.strip().lower().replace("-", "_")
+    params: dict[str, Any] = {}
+    if kind.startswith("not_"):
+        kind, params["negate"] = kind.removeprefix("not_"), True
+    for part in _settings(rest):
+        name, mark, value = part.partition("=")
+        if not mark:
+            raise GraderError(f"{part!r} in the grader {text!r} is not name=value.", cure="Write equals:value=yes.")
+        params[name.strip()] = {"true": True, "false": False}.get(value.strip().lower(), value)
+    spec = GraderSpec(kind, params)
+    build(spec)
+    return spec
+
+
+def _settings(text: str) -> list[str]:
+    """The name=value parts; a comma that no name= follows belongs to the value before it."""
+    parts: list[str] = []
+    for piece in text.split(",") if text else []:
+        name = piece.partition("=")[0].strip()
+        if parts and not ("=" in piece and name.isidentifier()):
+            parts[-1] += f",{piece}"
+        else:
+            parts.append(piece)
+    return parts

@@ -1,0 +1,61 @@
+"""What a grader is: its kind, the fields a user fills in, and how it grades."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+FieldType = Literal["text", "long_text", "number", "flag", "choice"]
+
+
+class Verdict(NamedTuple):
+    """What a grader found; value None: it could not score."""
+
+    value: float | None
+    passed: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A setting of a grader."""
+
+    name: str
+    type: FieldType
+    help: str
+    default: Any = ""
+    choices: tuple[str, ...] = ()
+
+
+Grade = Callable[[str, str | None, Mapping[str, Any]], Verdict]
+"""(output, expected, params) -> verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraderKind:
+    """A kind of grader, as the page and the command line offer it."""
+
+    kind: str
+    title: str
+    help: str
+    grade: Grade | None
+    """None: it makes calls (a judge)."""
+    fields: tuple[Field, ...] = field(default=())
+    needs_expected: bool = True
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """A text within a reason: one line, cut."""
+    flat = " ".join(text.split())
+    return repr(flat if len(flat) <= limit else flat[: limit - 1] + "…")
+
+
+def verdict(passed: bool, reason: str) -> Verdict:
+    """A verdict of pass or fail."""
+    return Verdict(1.0 if passed else 0.0, passed, reason)
+
+
+def unscored(reason: str) -> Verdict:
+    """A verdict that says why there is none."""
+    return Verdict(None, None, reason)

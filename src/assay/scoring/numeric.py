@@ -1,0 +1,62 @@
+"""The numeric grader: the answer's final number against the expected one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from assay.scoring.kinds import Field, GraderKind, Verdict, shown, unscored, verdict
+
+_NUMBER = re.compile(r"[-\u2212]?\$?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?%?")
+_MARK = re.compile(r"(?:####|\bA:|\banswer\s*(?:is|:|=)|\bfinal answer\b)[^\d\n\-\u2212.]{0,20}", re.IGNORECASE)
+
+
+def final_number(text: str) -> Decimal | None:
+    """The number that a text ends on: after "####", "A:" or "the answer is", or else the last one; None: no number.
+
+    Thousands separators, $ and % are read over; a minus glued to a digit is a sign.
+    """
+    marks = list(_MARK.finditer(text))
+    if marks and (after := _NUMBER.match(text, marks[-1].end())):
+        return _value(after.group())
+    numbers = list(_NUMBER.finditer(text))
+    return _value(_signed(text, numbers[-1])) if numbers else None
+
+
+def _signed(text: str, found: re.Match[str]) -> str:
+    """The number; a dash between a number and it is a range or a subtraction, not a sign."""
+    before = text[: found.start()].rstrip()[-1:]
+    glued = found.group()[:1] in "-\u2212" and (before.isdigit() or before == ")")
+    return found.group()[1:] if glued else found.group()
+
+
+def _value(text: str) -> Decimal | None:
+    plain = text.replace("\u2212", "-").replace("$", "").replace(",", "").replace("%", "").replace(" ", "")
+    try:
+        return Decimal(plain)
+    except InvalidOperation:
+        return None
+
+
+def numeric(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
+    """Passes when the final number of the answer is the expected one, within the tolerance."""
+    wanted = final_number(expected) if expected else None
+    if wanted is None:
+        return unscored(f"The expected value {shown(expected or '')} holds no number.")
+    given = final_number(output)
+    if given is None:
+        return verdict(False, f"The answer {shown(output)} holds no number; expected {wanted}.")
+    tolerance = Decimal(str(params.get("tolerance") or 0))
+    bound = abs(wanted) * tolerance / 100 if params.get("relative") else tolerance
+    difference = abs(given - wanted)
+    bounds = f", allowed {bound:f}" if bound else ""
+    return verdict(difference <= bound, f"The answer's number is {given:f}; expected {wanted:f}{bounds}.")
+
+
+NUMERIC = GraderKind(
+    "numeric", "Number", "The final number of the answer is the expected one.", numeric,
+    (Field("tolerance", "number", "Largest difference allowed.", default=0),
+     Field("relative", "flag", "The tolerance is in percent of the expected number.", default=False)),
+)  # fmt: skip

@@ -1,0 +1,71 @@
+"""Graders for JSON: valid at all, and valid against a schema."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from assay.errors import GraderError
+from assay.scoring.kinds import Field, GraderKind, Verdict, shown, verdict
+
+_FENCE = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*$", re.DOTALL | re.IGNORECASE)
+
+
+def parse(output: str, params: Mapping[str, Any]) -> tuple[Any, str]:
+    """(value, "") or (None, what is wrong)."""
+    fenced = _FENCE.match(output) if params.get("allow_fence", True) else None
+    try:
+        return json.loads(fenced.group(1) if fenced else output), ""
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        return None, f"The answer {shown(output)} is not JSON: {reason}."
+
+
+def valid_json(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
+    """Passes when the answer is valid JSON."""
+    _, problem = parse(output, params)
+    return verdict(not problem, problem or "The answer is valid JSON.")
+
+
+def _schema(params: Mapping[str, Any]) -> Any:
+    import jsonschema
+
+    raw = params.get("schema") or ""
+    try:
+        schema = json.loads(raw) if isinstance(raw, str) else raw
+        if not isinstance(schema, dict):
+            raise GraderError("The schema is not a JSON object.", cure="Paste a JSON schema.")
+        kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        kind.check_schema(schema)
+    except ValueError as error:
+        raise GraderError(f"The schema is not JSON: {error}.", cure="Paste a JSON schema.") from error
+    except jsonschema.SchemaError as error:
+        raise GraderError(f"The schema is not valid: {error.message[:200]}.", cure="Correct the schema.") from error
+    return kind(schema)
+
+
+def json_schema(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
+    """Passes when the answer is JSON that fits the schema."""
+    value, problem = parse(output, params)
+    if problem:
+        return verdict(False, problem)
+    error = next(iter(_schema(params).iter_errors(value)), None)
+    if error is None:
+        return verdict(True, "The answer fits the schema.")
+    place = "/".join(map(str, error.absolute_path)) or "the top"
+    return verdict(False, f"At {place}: {error.message[:200]}.")
+
+
+def check_schema(params: Mapping[str, Any]) -> None:
+    """Raises GraderError for a schema that cannot be used."""
+    _schema(params)
+
+
+_ALLOW = Field("allow_fence", "flag", "A ```json fence around it is accepted.", default=True)
+JSON = GraderKind("json", "Valid JSON", "The answer is valid JSON.", valid_json, (_ALLOW,), needs_expected=False)
+JSON_SCHEMA = GraderKind(
+    "json_schema", "JSON schema", "The answer is JSON that fits a schema.", json_schema,
+    (Field("schema", "long_text", "The JSON schema."), _ALLOW), needs_expected=False,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Intervals, quantiles and paired comparisons. Pure: numbers in, numbers out."""
