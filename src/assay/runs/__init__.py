@@ -1,0 +1,1 @@
+"""Plan to grid, estimate, budget, engine, dispatch: joins client, store and scoring."""

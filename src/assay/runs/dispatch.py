@@ -1,0 +1,287 @@
+"""One paid request with all that belongs to it: intent, pacing, attempts, retries, settlement (DESIGN 4, 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from assay.domain.completion import UNKNOWN_COST, Completion, Cost
+from assay.domain.messages import CompletionRequest
+from assay.money import to_pico, usd
+from assay.openrouter.client import Client, OnDelta
+from assay.openrouter.failures import Failure, GatewayFailed
+from assay.openrouter.pacing import Pacer
+from assay.openrouter.retry import RetryBudget, RetryPolicy
+from assay.runs.prices import PriceBook
+from assay.store import ledger
+from assay.store.engine import Store
+
+log = logging.getLogger("assay.calls")
+RECOVERY_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallContext:
+    """What a call is for."""
+
+    purpose: str
+    """playground, run, judge or api."""
+    run_id: str | None = None
+    cell: int | None = None
+    comparison_id: str | None = None
+    contestant_key: str = ""
+    tags_json: str = "[]"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended after its last attempt. The settlement is not stored yet: the caller does that, together
+    with what it makes of the answer, in one transaction."""
+
+    settlement: ledger.Settlement
+    completion: Completion | None
+    """The answer; for a failure what had arrived of it, which is never scored."""
+    failure: Failure | None
+    earlier_pico: int | None
+    """Cost of the earlier attempts; None when any of them is unknown."""
+
+    @property
+    def cost(self) -> Cost:
+        """Cost of the last attempt."""
+        return self.settlement.cost
+
+    @property
+    def total_pico(self) -> int | None:
+        """Cost of all attempts; None when any is unknown."""
+        if self.cost.pico is None or self.earlier_pico is None:
+            return None
+        return self.cost.pico + self.earlier_pico
+
+
+class Dispatcher:
+    """Sends requests. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        store: Store,
+        prices: PriceBook,
+        pacer: Pacer,
+        policy: RetryPolicy,
+        owner: str,
+        monthly_budget_pico: int | None = None,
+    ) -> None:
+        self.prices = prices
+        self.pacer = pacer
+        self._client = client
+        self._store = store
+        self._policy = policy
+        self._owner = owner
+        self._monthly = monthly_budget_pico
+        self._budgets: dict[str, RetryBudget] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def complete(
+        self,
+        request: CompletionRequest,
+        context: CallContext,
+        *,
+        on_delta: OnDelta | None = None,
+        on_restart: Callable[[], None] | None = None,
+        on_call: Callable[[str], None] | None = None,
+        stream: bool = True,
+    ) -> Outcome:
+        """Sends a request until it succeeds or gives up.
+
+        on_restart: called before a further attempt, whose text begins anew. on_call: told each attempt's call id.
+        Raises BudgetExceeded when no budget is left for the next attempt, StoreError when nothing can be written.
+        """
+        loop = asyncio.get_running_loop()
+        started, attempt, earlier = loop.time(), 0, 0
+        known = True
+        retries = self._budgets.setdefault(request.model, RetryBudget())
+        retries.earn()
+        while True:
+            attempt += 1
+            outcome = await self._attempt(request, context, attempt, on_delta, on_call, stream)
+            outcome = replace(outcome, earlier_pico=earlier if known else None)
+            if outcome.failure is None:
+                return outcome
+            delay = self._policy.delay_s(outcome.failure, attempt=attempt, elapsed_s=loop.time() - started)
+            if delay is None or not retries.take():
+                return outcome
+            await self.settle(outcome.settlement)
+            known = known and outcome.cost.pico is not None
+            earlier += outcome.cost.pico or 0
+            await asyncio.sleep(delay)
+            if on_restart is not None:
+                on_restart()
+
+    async def _attempt(
+        self,
+        request: CompletionRequest,
+        context: CallContext,
+        attempt: int,
+        on_delta: OnDelta | None,
+        on_call: Callable[[str], None] | None,
+        stream: bool,
+    ) -> Outcome:
+        async with self.pacer.slot(request.model):
+            call_id = await self._open(request, context, attempt)
+            if on_call is not None:
+                on_call(call_id)
+
+            def keep(generation_id: str | None) -> None:
+                if generation_id:
+                    self._store.writer.submit(lambda c: ledger.note_generation(c, call_id, generation_id))
+
+            try:
+                completion = await self._client.attempt(request, stream=stream, on_delta=on_delta, on_headers=keep)
+            except GatewayFailed as error:
+                self.pacer.report(request.model, error.failure)
+                return self._failed(request, call_id, error)
+            except asyncio.CancelledError:
+                self._cancelled(call_id)
+                raise
+            self.pacer.report(request.model, None)
+        settlement = settlement_of(call_id, completion, self.prices.cost(request, completion), outcome="ok")
+        _log(request, context, settlement)
+        return Outcome(settlement, completion, None, 0)
+
+    async def _open(self, request: CompletionRequest, context: CallContext, attempt: int) -> str:
+        intent = ledger.Intent(
+            id=ledger.new_id(), created_ms=ledger.now_ms(), gateway=self._client.gateway.name, model=request.model,
+            purpose=context.purpose, owner=self._owner, bound_pico=self.prices.bound(request), attempt=attempt,
+            run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
+            contestant_key=context.contestant_key, tags_json=context.tags_json,
+        )  # fmt: skip
+        opened = self._store.writer.submit(
+            lambda c: ledger.open_intent(c, intent, monthly_budget_pico=self._monthly)
+        )  # fmt: skip
+        try:
+            await asyncio.shield(asyncio.wrap_future(opened))
+        except asyncio.CancelledError:
+            # Nothing was sent: the intent is settled at no cost once it is stored.
+            unsent = ledger.Settlement(
+                call_id=intent.id, settled_ms=ledger.now_ms(), outcome="cancelled", cost=Cost(0, "estimated")
+            )
+            self._store.writer.submit(lambda c: ledger.settle(c, unsent))
+            raise
+        return intent.id
+
+    def _failed(self, request: CompletionRequest, call_id: str, error: GatewayFailed) -> Outcome:
+        failure, partial = error.failure, error.partial
+        cost = self.prices.cost(request, partial) if partial is not None and partial.usage else UNKNOWN_COST
+        if cost.pico is None and failure.billed == "no":
+            cost = Cost(0, "estimated")
+        settlement = settlement_of(call_id, partial, cost, outcome="failed")
+        settlement = replace(
+            settlement,
+            error_kind=failure.kind,
+            error=str(failure),
+            http_status=failure.http_status,
+            provider=settlement.provider or failure.provider,
+            generation_id=settlement.generation_id or error.generation_id,
+        )
+        if cost.pico is None and settlement.generation_id:
+            self._recover_later(call_id, settlement.generation_id)
+        return Outcome(settlement, partial, failure, 0)
+
+    def _cancelled(self, call_id: str) -> None:
+        """A stopped call may be billed in full or in part: its cost is unknown until the gateway tells."""
+        settlement = ledger.Settlement(
+            call_id=call_id, settled_ms=ledger.now_ms(), outcome="cancelled", error_kind="cancelled",
+            error="Stopped before the answer was complete.",
+        )  # fmt: skip
+        self._store.writer.submit(lambda c: ledger.settle(c, settlement))
+        self._recover_later(call_id, None)
+
+    async def settle(self, settlement: ledger.Settlement) -> None:
+        """Stores a settlement by itself."""
+        await asyncio.wrap_future(self._store.writer.submit(lambda c: ledger.settle(c, settlement)))
+
+    # -- costs told later --------------------------------------------------------------------------------------
+
+    def _recover_later(self, call_id: str, generation_id: str | None) -> None:
+        task = asyncio.get_running_loop().create_task(self._recover(call_id, generation_id))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _recover(self, call_id: str, generation_id: str | None) -> None:
+        """Asks for a call's cost until the gateway has written it, for about 30 s."""
+        for wait in RECOVERY_WAITS_S:
+            await asyncio.sleep(wait)
+            if generation_id is None:
+                rows = await asyncio.to_thread(self._calls, call_id)
+                generation_id = rows[call_id].generation_id if call_id in rows else None
+                if generation_id is None:
+                    return
+            if await self.recover(call_id, generation_id):
+                return
+
+    def _calls(self, call_id: str) -> dict[str, Any]:
+        with self._store.read() as connection:
+            return ledger.calls_of(connection, [call_id])
+
+    async def recover(self, call_id: str, generation_id: str) -> bool:
+        """Asks once; whether the cost is now known."""
+        try:
+            found = await self._client.generation(generation_id)
+        except GatewayFailed:
+            return False
+        if found is None or found.get("total_cost") is None:
+            return False
+        cost = Cost(to_pico(usd(found["total_cost"])), "recovered")
+        provider = found.get("provider_name")
+        await asyncio.wrap_future(
+            self._store.writer.submit(
+                lambda c: ledger.recover(c, call_id, cost, provider=provider if isinstance(provider, str) else None)
+            )
+        )
+        return True
+
+    async def recover_all(self, *, since_ms: int) -> int:
+        """Asks for the cost of every call that has a generation id and no cost; returns how many are now known."""
+        with self._store.read() as connection:
+            waiting = ledger.recoverable(connection, gateway=self._client.gateway.name, since_ms=since_ms)
+        return sum([await self.recover(call.id, call.generation_id) for call in waiting])
+
+    async def aclose(self) -> None:
+        """Ends what still asks for costs."""
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+
+def settlement_of(call_id: str, completion: Completion | None, cost: Cost, *, outcome: str) -> ledger.Settlement:
+    """The settlement of an attempt with what came of it."""
+    usage = completion.usage if completion else None
+    return ledger.Settlement(
+        call_id=call_id,
+        settled_ms=ledger.now_ms(),
+        outcome=outcome,
+        cost=cost,
+        answered_by=completion.model if completion else None,
+        provider=completion.provider if completion else None,
+        generation_id=completion.generation_id if completion else None,
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        completion_tokens=usage.completion_tokens if usage else None,
+        reasoning_tokens=usage.reasoning_tokens if usage else None,
+        cached_tokens=usage.cached_tokens if usage else None,
+        first_token_ms=completion.first_token_ms if completion else None,
+        total_ms=completion.total_ms if completion else None,
+        finish_reason=completion.finish_reason if completion else None,
+    )
+
+
+def _log(request: CompletionRequest, context: CallContext, settlement: ledger.Settlement) -> None:
+    """One line per answered attempt: ids, model, times, tokens, cost; never prompt, answer or key."""
+    log.info(
+        "call %s %s %s %s provider=%s ms=%.0f tokens=%s+%s cost_pico=%s",
+        settlement.call_id, context.purpose, request.model, settlement.outcome, settlement.provider,
+        settlement.total_ms or 0, settlement.prompt_tokens, settlement.completion_tokens, settlement.cost.pico,
+    )  # fmt: skip

@@ -1,0 +1,96 @@
+"""The engine: works runs on the runtime's event loop, outside any page script, and picks up interrupted ones."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from assay.errors import AssayError, StoreError
+from assay.runs.dispatch import Dispatcher
+from assay.runs.worker import LiveRun, RunWorker
+from assay.store import runs
+from assay.store.engine import Store
+
+log = logging.getLogger("assay.engine")
+POLL_S = 1.0
+
+
+class RunEngine:
+    """Belongs to one event loop; `start` may be called from it only, `live` from anywhere."""
+
+    def __init__(self, *, store: Store, dispatcher: Dispatcher, owner: str, concurrency: int) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._owner = owner
+        self._concurrency = concurrency
+        self._workers: dict[str, RunWorker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._poller: asyncio.Task[None] | None = None
+        self._retry: set[str] = set()
+
+    def live(self, run_id: str) -> LiveRun | None:
+        """What the worker of a run knows; None when this process does not work it."""
+        worker = self._workers.get(run_id)
+        return worker.live if worker else None
+
+    def start(self, run_id: str, *, retry_failed: bool = False) -> asyncio.Task[None]:
+        """Works a queued run; a run that this engine works already goes on as it is."""
+        task = self._tasks.get(run_id)
+        if task is not None and not task.done():
+            if retry_failed:
+                self._retry.add(run_id)
+            return task
+        self._workers[run_id] = RunWorker(
+            store=self._store, dispatcher=self._dispatcher, run_id=run_id, owner=self._owner,
+            concurrency=self._concurrency, retry_failed=retry_failed or run_id in self._retry,
+        )  # fmt: skip
+        self._retry.discard(run_id)
+        task = asyncio.get_running_loop().create_task(self._work(run_id), name=f"run {run_id}")
+        self._tasks[run_id] = task
+        return task
+
+    async def _work(self, run_id: str) -> None:
+        try:
+            await self._workers[run_id].work()
+        except AssayError as error:
+            await self._pause(run_id, str(error))
+        except Exception:
+            log.exception("run %s ended unexpectedly", run_id)
+            await self._pause(run_id, "The run met an unexpected error; the log has its details. Continue tries again.")
+        finally:
+            self._workers.pop(run_id, None)
+            self._tasks.pop(run_id, None)
+
+    async def _pause(self, run_id: str, reason: str) -> None:
+        try:
+            await asyncio.wrap_future(
+                self._store.writer.submit(lambda c: runs.set_state(c, run_id, "paused", reason=reason))
+            )
+        except AssayError:
+            log.warning("run %s could not be marked paused", run_id)
+
+    def watch(self) -> None:
+        """Begins to pick up queued and interrupted runs of this gateway, now and whenever one appears."""
+        self._poller = asyncio.get_running_loop().create_task(self._poll())
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                for run_id in await asyncio.to_thread(self._waiting):
+                    self.start(run_id)
+            except StoreError as error:
+                log.warning("looking for runs: %s", error)
+            await asyncio.sleep(POLL_S)
+
+    def _waiting(self) -> list[str]:
+        with self._store.read() as connection:
+            return [run_id for run_id in runs.interrupted(connection, owner=self._owner) if run_id not in self._tasks]
+
+    async def aclose(self) -> None:
+        """Stops working; runs stay queued and go on when an engine picks them up."""
+        if self._poller is not None:
+            self._poller.cancel()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,193 @@
+"""What a run will cost and how long it will take, before anything is sent (DESIGN 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+
+from assay.datasets.template import mapped, render_prompt
+from assay.domain.contestant import Contestant
+from assay.domain.messages import CompletionRequest
+from assay.domain.plan import RunPlan
+from assay.money import to_pico, to_pico_ceiling
+from assay.openrouter.pricing import MESSAGE_OVERHEAD, Pricing, estimate_tokens
+from assay.runs.prices import PriceBook
+from assay.scoring.judge import MAX_TOKENS as JUDGE_MAX_TOKENS
+
+DEFAULT_OUTPUT = 160
+REASONING_OUTPUT = 700
+JUDGE_OUTPUT = 60
+JUDGE_PROMPT = 220
+"""Tokens of a judge's instructions."""
+SPREAD = 2.0
+"""Low and high of the answer's length around the expected one."""
+LONGEST_TOKEN = 16
+"""Bytes of a token of the judged answer, at most, for the judge's bound."""
+SECONDS_PER_CALL = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A cost before it is spent, in pico-dollars; None where a price is unknown."""
+
+    low: int | None
+    expected: int | None
+    high: int | None
+    worst: int | None
+    """The provable bound of one attempt per call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContestantEstimate:
+    """The share of one contestant."""
+
+    label: str
+    calls: int
+    cost: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """What a run will send."""
+
+    rows: int
+    prompts: int
+    contestants: int
+    samples: int
+    calls: int
+    """Calls to contestants."""
+    judge_calls: int
+    seconds: float
+    cost: Estimate
+    per_contestant: tuple[ContestantEstimate, ...]
+
+    def as_json(self) -> str:
+        """As stored with the run, to be judged afterwards."""
+        return json.dumps(asdict(self))
+
+
+@dataclass(slots=True)
+class _Lengths:
+    """Lengths of the rendered prompts of a run, per prompt version."""
+
+    tokens: float = 0.0
+    bound: int = 0
+    question_bytes: int = 0
+    count: int = 0
+
+
+def estimate_run(
+    plan: RunPlan,
+    rows: Iterable[Mapping[str, str]],
+    prices: PriceBook,
+    *,
+    learnt: Callable[[str], float | None],
+    latency_s: Callable[[str], float | None] = lambda _: None,
+) -> RunEstimate:
+    """The estimate of a plan over its rows.
+
+    learnt: mean completion tokens of a model in this team's ledger; None: too few calls. latency_s: likewise, seconds.
+    Raises TemplateError for undefined variables.
+    """
+    lengths = [_Lengths() for _ in plan.prompts]
+    for values in rows:
+        given = mapped(values, plan.mapping)
+        for prompt, length in zip(plan.prompts, lengths, strict=True):
+            texts = [message.text for message in render_prompt(prompt, given)]
+            length.tokens += sum(estimate_tokens(text) + 4 for text in texts)
+            size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+            length.question_bytes += size
+            length.bound += size + MESSAGE_OVERHEAD * (1 + len(texts))
+            length.count += 1
+    judges = [str(g.params["model"]) for g in plan.graders if g.kind == "judge"]
+    shares = tuple(_share(plan, contestant, lengths, judges, prices, learnt) for contestant in plan.contestants)
+    calls = sum(share.calls for share in shares)
+    seconds = _seconds(plan, calls, len(judges), latency_s)
+    return RunEstimate(
+        rows=plan.row_count, prompts=len(plan.prompts), contestants=len(plan.contestants), samples=plan.samples,
+        calls=calls, judge_calls=calls * len(judges), seconds=seconds,
+        cost=total([share.cost for share in shares]), per_contestant=shares,
+    )  # fmt: skip
+
+
+def _seconds(plan: RunPlan, calls: int, judges: int, latency_s: Callable[[str], float | None]) -> float:
+    slots = plan.concurrency or 32
+    per_call = [latency_s(c.model_id) or SECONDS_PER_CALL for c in plan.contestants]
+    each = sum(per_call) / len(per_call)
+    return max(each, calls * (1 + judges) * each / slots)
+
+
+def _share(
+    plan: RunPlan,
+    contestant: Contestant,
+    lengths: list[_Lengths],
+    judges: list[str],
+    prices: PriceBook,
+    learnt: Callable[[str], float | None],
+) -> ContestantEstimate:
+    model_id = contestant.model_id
+    longest = prices.max_tokens(
+        CompletionRequest(model_id, (), {"max_tokens": prices.default_max_tokens(model_id), **contestant.params})
+    )
+    routing = {**contestant.provider, **plan.data_policy}
+    known = prices.prices(model_id, routing)
+    model = prices.model(model_id)
+    guess = learnt(model_id) or (REASONING_OUTPUT if model is not None and model.reasons else DEFAULT_OUTPUT)
+    output = min(guess, longest)
+    parts = []
+    for length in lengths:
+        calls = length.count * plan.samples
+        parts.append(_cost(known, length.tokens * plan.samples, output, length.bound * plan.samples, longest, calls))
+        for judge in judges:
+            judge_prices = prices.prices(judge, plan.data_policy)
+            prompt = length.tokens * plan.samples + calls * (output + JUDGE_PROMPT)
+            bound = length.question_bytes * plan.samples + calls * (longest * LONGEST_TOKEN + 1500)
+            parts.append(_cost(judge_prices, prompt, JUDGE_OUTPUT, bound, JUDGE_MAX_TOKENS, calls))
+    return ContestantEstimate(contestant.name, sum(length.count for length in lengths) * plan.samples, total(parts))
+
+
+def _cost(
+    prices: list[Pricing], prompt_tokens: float, output: float, prompt_bound: int, longest: int, calls: int
+) -> Estimate:
+    """The estimate of many calls to one model; prices: the catalogue's first, then its endpoints'."""
+    if not prices or any(price.prompt is None or price.completion is None for price in prices):
+        return Estimate(None, None, None, None)
+    listed = prices[0]
+
+    def at(each: float) -> int:
+        amount = (
+            usd_of(prompt_tokens) * (listed.prompt or 0)
+            + usd_of(min(each, longest) * calls) * (listed.completion or 0)
+            + calls * (listed.request or 0)
+        )
+        return to_pico(amount * (1 - listed.discount))
+
+    dearest = [price.dearest() for price in prices]
+    worst = max(
+        prompt_bound * max(p.prompt or usd_of(0), p.cache_write or usd_of(0))
+        + calls * longest * max(p.completion or usd_of(0), p.reasoning or usd_of(0))
+        + calls * (p.request or 0)
+        for p in dearest
+    )
+    return Estimate(at(output / SPREAD), at(output), at(output * SPREAD), to_pico_ceiling(worst))
+
+
+def usd_of(count: float) -> Decimal:
+    """A count as a Decimal factor."""
+    return Decimal(round(count))
+
+
+def total(parts: Iterable[Estimate]) -> Estimate:
+    """The sum of estimates; None as soon as one part is unknown."""
+    found = list(parts)
+
+    def add(values: list[int | None]) -> int | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if len(known) == len(values) else None
+
+    return Estimate(
+        add([p.low for p in found]), add([p.expected for p in found]), add([p.high for p in found]),
+        add([p.worst for p in found]),
+    )  # fmt: skip

@@ -1,0 +1,93 @@
+"""The prices that estimates and bounds use, per model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from assay.domain.completion import Completion, Cost
+from assay.domain.messages import CompletionRequest
+from assay.openrouter.catalogue import Model
+from assay.openrouter.client import Client
+from assay.openrouter.failures import GatewayFailed
+from assay.openrouter.pricing import Pricing, bound_pico, estimate_cost, parse_pricing
+
+DEFAULT_MAX_TOKENS = 1024
+REASONING_MAX_TOKENS = 4096
+VARIANTS = ("floor", "nitro", "exacto", "online")
+
+
+def base_model(model_id: str) -> str:
+    """The catalogue's id of a model id with a dynamic variant."""
+    bare, _, variant = model_id.rpartition(":")
+    return bare if bare and variant in VARIANTS else model_id
+
+
+class PriceBook:
+    """Prices of models and of their endpoints; endpoints are asked for once per model."""
+
+    def __init__(self, client: Client, find: Callable[[str], Model | None]) -> None:
+        self._client = client
+        self._find = find
+        self._endpoints: dict[str, Sequence[Mapping[str, Any]]] = {}
+
+    def model(self, model_id: str) -> Model | None:
+        """The catalogue's model; None when it does not list it."""
+        return self._find(base_model(model_id))
+
+    async def learn(self, model_id: str) -> None:
+        """Fetches the endpoints of a model, so that its bound covers the dearest one; failing that, does nothing."""
+        name = base_model(model_id)
+        if name in self._endpoints:
+            return
+        try:
+            rows = (await self._client.endpoints(name)).get("endpoints")
+        except GatewayFailed:
+            return
+        self._endpoints[name] = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+    def prices(self, model_id: str, provider: Mapping[str, Any]) -> list[Pricing]:
+        """The catalogue's price and that of every endpoint that `only` and `ignore` leave; unknown model: none."""
+        model = self.model(model_id)
+        if model is None:
+            return []
+        listed = [row for row in self._endpoints.get(base_model(model_id), ()) if _allowed(row, provider)]
+        return [model.pricing, *(parse_pricing(row.get("pricing") or {}) for row in listed)]
+
+    def bound(self, request: CompletionRequest) -> int | None:
+        """The most a request can cost in pico-dollars; None where a price is unknown."""
+        if request.params.get("models") or request.params.get("plugins") or request.params.get("tools"):
+            return None  # another model, or a tool with its own fee, may answer
+        prices = self.prices(request.model, request.provider)
+        return bound_pico(prices, request, max_completion_tokens=self.max_tokens(request)) if prices else None
+
+    def max_tokens(self, request: CompletionRequest) -> int:
+        """The longest answer of a request: as sent, or else what the model can emit."""
+        sent = request.params.get("max_tokens") or request.params.get("max_completion_tokens")
+        if isinstance(sent, int):
+            return sent
+        model = self.model(request.model)
+        longest = (model.max_completion_tokens or model.context_length) if model else None
+        return longest or 128_000
+
+    def default_max_tokens(self, model_id: str) -> int:
+        """The `max_tokens` of a run whose user set none."""
+        model = self.model(model_id)
+        wanted = REASONING_MAX_TOKENS if model is not None and model.reasons else DEFAULT_MAX_TOKENS
+        return min(wanted, model.max_completion_tokens) if model and model.max_completion_tokens else wanted
+
+    def cost(self, request: CompletionRequest, completion: Completion) -> Cost:
+        """What the response said; else the catalogue's arithmetic; else unknown."""
+        if completion.cost.pico is not None:
+            return completion.cost
+        model = self.model(completion.model or "") or self.model(request.model)
+        return estimate_cost(model.pricing, completion.usage) if model else completion.cost
+
+
+def _allowed(row: Mapping[str, Any], provider: Mapping[str, Any]) -> bool:
+    tag = str(row.get("tag", ""))
+    names = {tag, tag.split("/")[0], str(row.get("provider_name", "")).lower()}
+    only, ignore = provider.get("only"), provider.get("ignore")
+    if isinstance(only, list | tuple) and only and not names & {str(name).lower() for name in only}:
+        return False
+    return not (isinstance(ignore, list | tuple) and names & {str(name).lower() for name in ignore})

@@ -1,0 +1,395 @@
+"""Works one run to its end: missing cells in order, a lane per contestant, every failure a record (DESIGN 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from assay.domain.messages import CompletionRequest
+from assay.domain.plan import Cell, RunPlan
+from assay.domain.score import Score
+from assay.errors import BudgetExceeded, RunError, StoreError, TemplateError
+from assay.openrouter.failures import Failure
+from assay.runs.dispatch import CallContext, Dispatcher, Outcome
+from assay.runs.grid import request_of, sample_seed
+from assay.scoring.graders import Grader, build
+from assay.scoring.judge import judge_messages, judge_params, parse_verdict
+from assay.scoring.kinds import unscored
+from assay.store import ledger, runs
+from assay.store.datasets import StoredRow, get_dataset, rows_of
+from assay.store.engine import Store
+
+T = TypeVar("T")
+LEASE_MS = 15_000
+HEARTBEAT_S = 0.4
+ROWS_AT_ONCE = 200
+UNWELL_LIMIT = 5
+"""Cells of a contestant that fail one after another before it is paused and probed."""
+PROBE_WAITS_S = (5.0, 15.0, 30.0)
+RATE_WINDOW_S = 20.0
+
+
+@dataclass(slots=True)
+class Lane:
+    """One contestant of a run at work."""
+
+    index: int
+    model: str
+    cells: Iterator[int]
+    stopped: str = ""
+    """Why it gets no further cells."""
+    unwell: int = 0
+    probes: int = 0
+    resume_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Halt:
+    state: str
+    reason: str
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """What the worker knows and the database does not: for the progress panel."""
+
+    lanes: dict[int, Lane] = field(default_factory=dict)
+    finished: deque[float] = field(default_factory=lambda: deque(maxlen=4000))
+    note: str = ""
+    """What it waits for, in words; empty while it works."""
+
+    def rate(self, now: float) -> float:
+        """Cells per second over the last 20 s."""
+        recent = [moment for moment in self.finished if moment > now - RATE_WINDOW_S]
+        if len(recent) < 2:
+            return 0.0
+        return len(recent) / max(now - recent[0], 0.2)
+
+
+class RunWorker:
+    """Works one run. `work()` returns when it is done, paused or stopped; the run's row then says which and why."""
+
+    def __init__(
+        self, *, store: Store, dispatcher: Dispatcher, run_id: str, owner: str, concurrency: int, retry_failed: bool
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._run_id = run_id
+        self._owner = owner
+        self._concurrency = concurrency
+        self._retry_failed = retry_failed
+        self._halt: _Halt | None = None
+        self._rows: dict[int, list[StoredRow]] = {}
+        self._answers: dict[str, asyncio.Future[Outcome]] = {}
+        self.live = LiveRun()
+
+    async def work(self) -> None:
+        """Takes the lease and works the missing cells; returns at once when another process holds it."""
+        token = await self._write(lambda c: runs.take_lease(c, self._run_id, self._owner, ttl_ms=LEASE_MS))
+        if token is None:
+            return
+        self._token = token
+        living = frozenset({self._owner})
+        await self._write(lambda c: ledger.mark_orphans(c, living=living, run_id=self._run_id))
+        await asyncio.to_thread(self._load)
+        try:
+            await self._prepare()
+            await self._work_lanes()
+            await self._finish()
+        except RunError:
+            return  # the lease is another's: nothing more is written
+        except asyncio.CancelledError:
+            await asyncio.shield(self._release("queued", "The app was closed; the run goes on when it opens again."))
+            raise
+
+    def _load(self) -> None:
+        with self._store.read() as connection:
+            row = runs.get_run(connection, self._run_id)
+            self._plan: RunPlan = runs.plan_of(row)
+            self._tags: str = row.tags_json
+            self._dataset = get_dataset(connection, row.dataset_id)
+            self._done = runs.finished_cells(connection, self._run_id, retry_failed=self._retry_failed)
+        self._graders: list[Grader] = [build(spec) for spec in self._plan.graders]
+        self._limit = self._plan.concurrency or self._concurrency
+
+    async def _prepare(self) -> None:
+        judges = {str(g.spec.params["model"]) for g in self._graders if g.is_judge}
+        models = {c.model_id for c in self._plan.contestants} | judges
+        await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
+        for index, contestant in enumerate(self._plan.contestants):
+            cells = (n for n in range(index, self._plan.cell_count, len(self._plan.contestants)) if not self._done[n])
+            self.live.lanes[index] = Lane(index, contestant.model_id, cells)
+
+    # -- the life of the run -----------------------------------------------------------------------------------
+
+    async def _work_lanes(self) -> None:
+        heart = asyncio.create_task(self._beat())
+        self._places = asyncio.Semaphore(self._limit)
+        width = min(self._limit, 64)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for lane in self.live.lanes.values():
+                    for _ in range(width):
+                        group.create_task(self._follow(lane))
+        except* RunError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            heart.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            try:
+                command = await self._write(
+                    lambda c: runs.heartbeat(c, self._run_id, self._token, ttl_ms=LEASE_MS), patient=False
+                )
+            except StoreError:
+                continue
+            except RunError:
+                self._halt = self._halt or _Halt("lost", "")
+                return
+            if command == "pause":
+                self._stop("paused", "Paused by you. Continue goes on with the missing cells.")
+            elif command == "stop":
+                self._stop("stopped", "Stopped by you.")
+
+    def _stop(self, state: str, reason: str) -> None:
+        if self._halt is None:
+            self._halt = _Halt(state, reason)
+
+    async def _finish(self) -> None:
+        halt = self._halt
+        if halt is not None and halt.state == "lost":
+            return
+        if halt is None:
+            said = [
+                f"{self._plan.contestants[lane.index].name} was stopped: {lane.stopped}"
+                for lane in self.live.lanes.values()
+                if lane.stopped
+            ]
+            halt = _Halt("done", " ".join(said))
+        await self._release(halt.state, halt.reason)
+
+    async def _release(self, state: str, reason: str) -> None:
+        await self._write(lambda c: runs.release(c, self._run_id, self._token, state=state, reason=reason))
+
+    # -- cells -------------------------------------------------------------------------------------------------
+
+    async def _follow(self, lane: Lane) -> None:
+        """One of a lane's workers: takes the next missing cell until there is none."""
+        loop = asyncio.get_running_loop()
+        while self._halt is None and not lane.stopped:
+            if (wait := lane.resume_at - loop.time()) > 0:
+                await asyncio.sleep(min(wait, 0.5))
+                continue
+            async with self._places:
+                if self._halt is not None or lane.stopped:
+                    return
+                number = next(lane.cells, None)
+                if number is None:
+                    return
+                await self._cell(lane, self._plan.cell(number))
+                self.live.finished.append(loop.time())
+
+    async def _row(self, position: int) -> StoredRow:
+        chunk = position // ROWS_AT_ONCE
+        rows = self._rows.get(chunk)
+        if rows is None:
+            rows = self._rows[chunk] = await asyncio.to_thread(self._read_rows, chunk)
+            for old in sorted(self._rows)[:-8]:
+                del self._rows[old]
+        return rows[position % ROWS_AT_ONCE]
+
+    def _read_rows(self, chunk: int) -> list[StoredRow]:
+        with self._store.read() as connection:
+            return rows_of(connection, self._dataset, start=chunk * ROWS_AT_ONCE, count=ROWS_AT_ONCE)
+
+    async def _cell(self, lane: Lane, cell: Cell) -> None:
+        contestant = self._plan.contestants[cell.contestant]
+        row = await self._row(cell.row)
+        try:
+            request = request_of(
+                self._plan.prompts[cell.prompt], contestant, row.values, mapping=self._plan.mapping,
+                data_policy=self._plan.data_policy,
+                max_tokens=self._dispatcher.prices.default_max_tokens(contestant.model_id),
+            )  # fmt: skip
+        except TemplateError as error:
+            await self._save(self._record(cell, status="failed", error=str(error), error_kind="template", cost_pico=0))
+            return
+        seed = sample_seed(self._plan, cell.sample)
+        if seed and "seed" not in request.params:
+            request = CompletionRequest(request.model, request.messages, {**request.params, **seed}, request.provider)
+        context = CallContext(
+            purpose="run", run_id=self._run_id, cell=cell.number, contestant_key=contestant.key, tags_json=self._tags
+        )
+        try:
+            outcome, cached = await self._answer(request, context)
+        except BudgetExceeded as error:
+            self._stop("paused", str(error))
+            return
+        if outcome.failure is not None:
+            await self._failed(lane, cell, outcome)
+            return
+        lane.unwell = lane.probes = 0
+        await self._answered(cell, row, request, outcome, cached)
+
+    async def _answer(self, request: CompletionRequest, context: CallContext) -> tuple[Outcome, bool]:
+        """The outcome, and whether it was another cell's: identical requests are sent once where the plan allows."""
+        if not self._plan.cache:
+            return await self._dispatcher.complete(request, context), False
+        key = request.fingerprint
+        if key in self._answers:
+            shared = await asyncio.shield(self._answers[key])
+            if shared.failure is None:
+                return shared, True
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._answers[key] = future
+        try:
+            outcome = await self._dispatcher.complete(request, context)
+        except BaseException as error:
+            future.set_exception(error if isinstance(error, Exception) else RunError("Stopped."))
+            future.exception()
+            raise
+        future.set_result(outcome)
+        return outcome, False
+
+    async def _failed(self, lane: Lane, cell: Cell, outcome: Outcome) -> None:
+        failure = outcome.failure
+        assert failure is not None  # noqa: S101 - the caller has looked
+        if failure.stop == "run":
+            # The cell stays open: it is work left for when the cause is cured.
+            await self._settle(outcome.settlement)
+            self._stop("paused", str(failure))
+            return
+        partial = outcome.completion
+        record = self._record(
+            cell, status="failed", error=str(failure), error_kind=failure.kind, call_id=outcome.settlement.call_id,
+            output=partial.text if partial else "", cost_pico=outcome.total_pico,
+            total_ms=outcome.settlement.total_ms,
+        )  # fmt: skip
+        await self._save(record, outcome.settlement)
+        if failure.stop == "contestant":
+            lane.stopped = str(failure)
+        elif failure.retry:
+            self._probe(lane, failure)
+
+    def _probe(self, lane: Lane, failure: Failure) -> None:
+        """Pauses a contestant whose provider keeps failing, and gives it up after three probes."""
+        lane.unwell += 1
+        if lane.unwell < UNWELL_LIMIT:
+            return
+        lane.unwell = UNWELL_LIMIT - 1
+        now = asyncio.get_running_loop().time()
+        if lane.resume_at > now:
+            return
+        if lane.probes >= len(PROBE_WAITS_S):
+            lane.stopped = f"It kept failing. {failure}"
+            return
+        lane.resume_at = now + PROBE_WAITS_S[lane.probes]
+        lane.probes += 1
+
+    async def _answered(
+        self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, cached: bool
+    ) -> None:
+        completion = outcome.completion
+        assert completion is not None  # noqa: S101 - no failure, so an answer
+        if any(grader.is_judge for grader in self._graders) and not cached:
+            # The answer is paid: it is settled before a judge is asked, whose budget may be refused.
+            await self._settle(outcome.settlement)
+        try:
+            scores, judges, judged = await self._scores(cell, row, request, completion.text)
+        except BudgetExceeded as error:
+            self._stop("paused", str(error))
+            return
+        answer_pico = 0 if cached else outcome.total_pico
+        total = None if answer_pico is None or judged is None else answer_pico + judged
+        record = self._record(
+            cell, status="ok", output=completion.text, reasoning=completion.reasoning, cached=cached,
+            call_id=outcome.settlement.call_id, cost_pico=total, scores=tuple(scores), judge_calls=tuple(judges),
+            first_token_ms=None if cached else completion.first_token_ms,
+            total_ms=None if cached else completion.total_ms,
+            prompt_tokens=outcome.settlement.prompt_tokens, completion_tokens=outcome.settlement.completion_tokens,
+        )  # fmt: skip
+        await self._save(record, None if cached else outcome.settlement)
+
+    async def _scores(
+        self, cell: Cell, row: StoredRow, request: CompletionRequest, output: str
+    ) -> tuple[list[Score], list[str | None], int | None]:
+        """Scores, call ids of judges, and what the judges cost (None: unknown)."""
+        scores: list[Score] = []
+        judges: list[str | None] = []
+        cost: int | None = 0
+        for grader in self._graders:
+            expected = grader.expected_of(row.values, self._plan.expected_column)
+            if not grader.is_judge:
+                scores.append(grader.grade(output, expected))
+                judges.append(None)
+                continue
+            outcome = await self._judge(grader, cell, request, output, expected)
+            completion = outcome.completion
+            failed = unscored(f"The judge failed: {outcome.failure}")
+            verdict = failed if outcome.failure or not completion else parse_verdict(completion.text)
+            scores.append(grader.score(verdict))
+            judges.append(outcome.settlement.call_id)
+            cost = None if cost is None or outcome.total_pico is None else cost + outcome.total_pico
+            await self._settle(outcome.settlement)
+            if outcome.failure is not None and outcome.failure.stop == "run":
+                self._stop("paused", str(outcome.failure))
+        return scores, judges, cost
+
+    async def _judge(
+        self, grader: Grader, cell: Cell, request: CompletionRequest, output: str, expected: str | None
+    ) -> Outcome:
+        params = grader.spec.params
+        question = "\n\n".join(message.text for message in request.messages)
+        messages = judge_messages(
+            rubric=str(params.get("rubric", "")), question=question, answer=output, expected=expected,
+            nonce=secrets.token_hex(6),
+        )  # fmt: skip
+        judge = CompletionRequest(str(params["model"]), messages, judge_params(params), dict(self._plan.data_policy))
+        key = self._plan.contestants[cell.contestant].key
+        return await self._dispatcher.complete(
+            judge,
+            CallContext(
+                purpose="judge", run_id=self._run_id, cell=cell.number, contestant_key=key, tags_json=self._tags
+            ),
+        )
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def _record(self, cell: Cell, **values: object) -> runs.ResultRecord:
+        return runs.ResultRecord(
+            run_id=self._run_id, cell=cell.number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
+            sample=cell.sample, **values,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    async def _save(self, record: runs.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
+        """The settlement and the result in one transaction."""
+
+        def write(connection: Any) -> None:
+            if settlement is not None:
+                ledger.settle(connection, settlement)
+            runs.save_results(connection, [record], token=self._token)
+
+        await self._write(write)
+
+    async def _settle(self, settlement: ledger.Settlement) -> None:
+        await self._write(lambda c: ledger.settle(c, settlement))
+
+    async def _write(self, operation: Callable[[Any], T], *, patient: bool = True) -> T:
+        """Writes, and while nothing can be written (disk full, database locked) says so and tries again."""
+        while True:
+            try:
+                value = await asyncio.wrap_future(self._store.writer.submit(operation))
+            except StoreError as error:
+                if not patient:
+                    raise
+                self.live.note = str(error)
+                await asyncio.sleep(2.0)
+            else:
+                self.live.note = ""
+                return value

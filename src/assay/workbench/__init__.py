@@ -1,0 +1,1 @@
+"""One function per user action: what pages, command line and HTTP service call."""

@@ -1,0 +1,67 @@
+"""How the workbench is set up, and whether the gateway answers."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from assay import __version__
+from assay.errors import GatewayError
+from assay.store.engine import StoreHealth
+
+if TYPE_CHECKING:
+    from assay.workbench.runtime import Runtime
+
+PACKAGES = ("streamlit", "httpx", "aiohttp", "pandas", "sqlmodel", "sqlalchemy", "plotly")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the settings page shows. No key is in it."""
+
+    gateway: str
+    base_url: str
+    key_source: str
+    has_management_key: bool
+    store: StoreHealth
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def health(rt: Runtime) -> Health:
+    """Versions, data file and where the key comes from."""
+    versions = {"assay": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return Health(
+        rt.gateway.name, rt.gateway.base_url, rt.settings.key_source,
+        rt.settings.openrouter_management_key is not None, rt.store.health(), versions,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayCheck:
+    """Whether the gateway answers with this key."""
+
+    ok: bool
+    message: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_gateway(rt: Runtime) -> GatewayCheck:
+    """One free call to /key: words and a cure when it fails."""
+    try:
+        facts = rt.wait(rt.client.key())
+    except GatewayError as error:
+        return GatewayCheck(False, str(error))
+    shown = {
+        name: facts[name]
+        for name in ("limit", "limit_remaining", "limit_reset", "usage", "usage_daily", "usage_monthly", "is_free_tier")
+        if facts.get(name) is not None
+    }
+    return GatewayCheck(True, "The gateway answers and accepts the key.", shown)

@@ -1,0 +1,195 @@
+"""The playground: one prompt, several contestants, answers side by side."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from assay.domain.completion import Cost
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.plan import RunPlan
+from assay.errors import DataError
+from assay.runs.estimate import Estimate, estimate_run
+from assay.runs.grid import request_of
+from assay.store import comparisons, ledger, runs
+from assay.store.comparisons import ComparisonSummary
+from assay.workbench.panes import LivePane
+
+if TYPE_CHECKING:
+    from assay.workbench.runtime import Runtime
+
+__all__ = ["ComparisonSummary", "ComparisonView", "Pane"]
+MOST = 10
+"""Contestants of a comparison at most."""
+TITLE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """One contestant's answer as the page shows it. Times in milliseconds."""
+
+    position: int
+    contestant: Contestant
+    status: str
+    """streaming, ok, failed, stopped or interrupted."""
+    text: str
+    reasoning: str
+    error: str
+    """What happened and the cure; empty when nothing failed."""
+    first_token_ms: float | None
+    total_ms: float | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost: Cost
+    provider: str | None
+    finish_reason: str | None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Tokens per second after the first; None where it cannot be told."""
+        if not self.completion_tokens or self.total_ms is None:
+            return None
+        spent = self.total_ms - (self.first_token_ms or 0)
+        return self.completion_tokens / spent * 1000 if spent > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonView:
+    """A comparison as the page shows it."""
+
+    id: str
+    created_ms: int
+    title: str
+    prompt: Prompt
+    variables: Mapping[str, str]
+    blind: bool
+    vote: int | None
+    panes: tuple[Pane, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether no answer is still coming in."""
+        return all(pane.status != "streaming" for pane in self.panes)
+
+
+def expected_cost(
+    rt: Runtime, prompt: Prompt, variables: Mapping[str, str], contestants: Sequence[Contestant]
+) -> Estimate:
+    """The cost of sending the prompt once to each contestant. Raises TemplateError for undefined variables."""
+    plan = RunPlan("", 1, (prompt,), tuple(contestants))
+    with rt.store.read() as connection:
+        estimate = estimate_run(
+            plan, [variables], rt.dispatcher.prices, learnt=lambda model: runs.learnt_tokens(connection, model)
+        )
+    return estimate.cost
+
+
+def start_comparison(
+    rt: Runtime,
+    *,
+    prompt: Prompt,
+    variables: Mapping[str, str],
+    contestants: Sequence[Contestant],
+    blind: bool = False,
+    request_id: str | None = None,
+) -> str:
+    """Sends the prompt to every contestant and returns the comparison's id at once; answers stream in behind.
+
+    request_id: a second call with the same one sends nothing (a double click). Raises TemplateError, DataError.
+    """
+    if not 1 <= len(contestants) <= MOST:
+        raise DataError(f"A comparison takes 1 to {MOST} models, not {len(contestants)}.", cure="Change the selection.")
+    if not prompt.user.strip() and not prompt.messages:
+        raise DataError("The prompt is empty.", cure="Write what the models should answer.")
+    requests = [request_of(prompt, contestant, variables) for contestant in contestants]
+    comparison_id = request_id or ledger.new_id()
+    messages = [message.as_json() for message in requests[0].messages]
+    title = " ".join(requests[0].messages[-1].text.split())
+    values = {
+        "id": comparison_id, "created_ms": ledger.now_ms(), "gateway": rt.gateway.name,
+        "title": title if len(title) <= TITLE else f"{title[: TITLE - 1]}…", "blind": blind, "vote": None,
+        "prompt_json": json.dumps(prompt.as_json(), ensure_ascii=False),
+        "variables_json": json.dumps(dict(variables), ensure_ascii=False),
+        "contestants_json": json.dumps([c.as_json() for c in contestants], ensure_ascii=False),
+        "messages_json": json.dumps(messages, ensure_ascii=False),
+    }  # fmt: skip
+    rt.store.writer.call(lambda c: comparisons.create_comparison(c, values, panes=len(contestants)))
+    if not rt.playground.panes(comparison_id):
+        work = [(n, c.key, r) for n, (c, r) in enumerate(zip(contestants, requests, strict=True))]
+        rt.wait(rt.playground.start(comparison_id, work))
+    return comparison_id
+
+
+def watch(rt: Runtime, comparison_id: str) -> ComparisonView:
+    """The comparison as it stands now: from memory while it streams, else from the store. Raises NotFound."""
+    live = rt.playground.panes(comparison_id)
+    with rt.store.read() as connection:
+        stored = comparisons.get_comparison(connection, comparison_id)
+    contestants = [Contestant.from_json(c) for c in json.loads(stored.row.contestants_json)]
+    panes = [
+        _live_pane(n, contestant, live[n])
+        if n in live and live[n].status == "streaming"
+        else _stored_pane(n, contestant, stored)
+        for n, contestant in enumerate(contestants)
+    ]
+    return ComparisonView(
+        comparison_id, stored.row.created_ms, stored.row.title, Prompt.from_json(json.loads(stored.row.prompt_json)),
+        json.loads(stored.row.variables_json), bool(stored.row.blind), stored.row.vote, tuple(panes),
+    )  # fmt: skip
+
+
+def _live_pane(position: int, contestant: Contestant, pane: LivePane) -> Pane:
+    return Pane(
+        position, contestant, "streaming", "".join(pane.text), "".join(pane.reasoning), "", pane.first_token_ms,
+        (time.monotonic() - pane.started) * 1000, None, None, pane.cost, None, None,
+    )  # fmt: skip
+
+
+def _stored_pane(position: int, contestant: Contestant, stored: comparisons.StoredComparison) -> Pane:
+    answer = stored.answers[position]
+    call: Any = stored.calls.get(answer.call_id or "")
+    return Pane(
+        position,
+        contestant,
+        answer.status,
+        answer.text,
+        answer.reasoning,
+        answer.error,
+        call.first_token_ms if call else None,
+        call.total_ms if call else None,
+        call.prompt_tokens if call else None,
+        call.completion_tokens if call else None,
+        Cost(call.cost_pico, call.provenance) if call else Cost(None, "unknown"),
+        call.provider if call else None,
+        call.finish_reason if call else None,
+    )
+
+
+def stop_comparison(rt: Runtime, comparison_id: str, position: int | None = None) -> None:
+    """Stops one answer, or all of them; the connection is closed at once."""
+    rt.wait(rt.playground.stop(comparison_id, position))
+
+
+def retry_pane(rt: Runtime, comparison_id: str, position: int) -> None:
+    """Asks one contestant again; the earlier calls stay in the ledger."""
+    view = watch(rt, comparison_id)
+    contestant = view.panes[position].contestant
+    request = request_of(view.prompt, contestant, view.variables)
+    rt.store.writer.call(
+        lambda c: comparisons.save_answer(c, comparison_id, position, status="streaming", text="", error="")
+    )
+    rt.wait(rt.playground.start(comparison_id, [(position, contestant.key, request)]))
+
+
+def vote(rt: Runtime, comparison_id: str, position: int | None) -> None:
+    """Votes for the best answer; -1: none of them, None: withdraws the vote."""
+    rt.store.writer.call(lambda c: comparisons.set_vote(c, comparison_id, position))
+
+
+def history(rt: Runtime, *, limit: int = 20, offset: int = 0, search: str = "") -> list[ComparisonSummary]:
+    """Past comparisons, newest first."""
+    with rt.store.read() as connection:
+        return comparisons.list_comparisons(connection, limit=limit, offset=offset, search=search)

@@ -1,0 +1,348 @@
+"""Runs: plan, estimate, start, pause, continue, stop, progress."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from assay.datasets.template import mapped, prompt_variables, render_prompt
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.messages import Message
+from assay.domain.plan import RunPlan
+from assay.domain.score import GraderSpec
+from assay.errors import AssayError, RunError
+from assay.money import to_pico
+from assay.openrouter.parameters import check_parameter
+from assay.runs.estimate import RunEstimate, estimate_run
+from assay.runs.prices import base_model
+from assay.scoring.graders import build
+from assay.store import runs as stored
+from assay.store.datasets import StoredDataset, get_dataset, rows_of
+
+if TYPE_CHECKING:
+    from assay.workbench.runtime import Runtime
+
+CHUNK = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunDraft:
+    """What a user has chosen, before it is frozen into a plan."""
+
+    dataset_id: str
+    prompts: tuple[Prompt, ...]
+    contestants: tuple[Contestant, ...]
+    graders: tuple[GraderSpec, ...] = ()
+    samples: int = 1
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    expected_column: str | None = None
+    budget_usd: Decimal | None = None
+    """None: the estimate's worst case, where it is known."""
+    concurrency: int | None = None
+    cache: bool = False
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    limit: int | None = None
+    """First rows only."""
+    data_policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
+    with rt.store.read() as connection:
+        return get_dataset(connection, dataset_id)
+
+
+def plan_of(rt: Runtime, draft: RunDraft) -> RunPlan:
+    """The plan of a draft."""
+    dataset = _dataset(rt, draft.dataset_id)
+    rows = min(dataset.row_count, draft.limit) if draft.limit else dataset.row_count
+    return RunPlan(
+        dataset_id=dataset.id, row_count=rows, prompts=draft.prompts, contestants=draft.contestants,
+        graders=draft.graders, samples=draft.samples, mapping=draft.mapping, expected_column=draft.expected_column,
+        budget_pico=to_pico(draft.budget_usd) if draft.budget_usd is not None else None,
+        concurrency=draft.concurrency, cache=draft.cache, gateway=rt.gateway.name, data_policy=draft.data_policy,
+    )  # fmt: skip
+
+
+def preview(rt: Runtime, draft: RunDraft, *, rows: int = 3) -> list[tuple[Message, ...]]:
+    """The first rows rendered with the first prompt, exactly as they will be sent. Raises TemplateError."""
+    dataset = _dataset(rt, draft.dataset_id)
+    with rt.store.read() as connection:
+        found = rows_of(connection, dataset, count=rows)
+    return [render_prompt(draft.prompts[0], mapped(row.values, draft.mapping)) for row in found]
+
+
+def check(rt: Runtime, draft: RunDraft) -> list[str]:
+    """Everything that keeps a draft from being started, in words; none: it may start."""
+    problems = []
+    dataset = _dataset(rt, draft.dataset_id)
+    if dataset.row_count == 0:
+        problems.append("The dataset has no rows. Choose another file.")
+    if not draft.prompts or not any(p.user.strip() or p.messages for p in draft.prompts):
+        problems.append("There is no prompt. Write one.")
+    known = set(dataset.columns) | set(draft.mapping)
+    for prompt in draft.prompts:
+        missing = [name for name in prompt_variables(prompt) if name not in known]
+        if missing:
+            names = ", ".join(f"{{{{{name}}}}}" for name in missing)
+            problems.append(f"Undefined variables: {names}. Columns there are: {', '.join(dataset.columns)}.")
+    if not draft.contestants:
+        problems.append("No model is chosen. Add at least one.")
+    if len({c.key for c in draft.contestants}) < len(draft.contestants):
+        problems.append("Two contestants are the same model with the same settings. Remove one or change it.")
+    problems += _model_problems(rt, draft)
+    for spec in draft.graders:
+        try:
+            grader = build(spec)
+        except AssayError as error:
+            problems.append(str(error))
+            continue
+        column = spec.params.get("expected") or draft.expected_column
+        if column and column not in dataset.columns:
+            problems.append(f"The grader {spec.label} expects the column {column!r}, which does not exist.")
+        if grader.kind.needs_expected and not column and not spec.params.get("value"):
+            problems.append(f"The grader {spec.label} needs an expected column. Choose one.")
+    if draft.samples < 1 or draft.samples > 100:
+        problems.append("Samples must be within 1 to 100.")
+    return problems
+
+
+def _model_problems(rt: Runtime, draft: RunDraft) -> list[str]:
+    problems = []
+    judges = [str(g.params.get("model", "")) for g in draft.graders if g.kind == "judge" and g.params.get("model")]
+    for model_id in [*(c.model for c in draft.contestants), *judges]:
+        if rt.catalogue.models() and rt.catalogue.find(base_model(model_id)) is None:
+            near = [m.id for m in rt.catalogue.models() if model_id.split("/")[-1][:4] in m.id][:3]
+            hint = f" Did you mean {' or '.join(near)}?" if near else " See the Models page."
+            problems.append(f"There is no model {model_id!r} on this gateway.{hint}")
+    for contestant in draft.contestants:
+        for name, value in contestant.params.items():
+            try:
+                check_parameter(name, value)
+            except AssayError as error:
+                problems.append(f"{contestant.name}: {error}")
+    return problems
+
+
+def estimate(rt: Runtime, draft: RunDraft) -> RunEstimate:
+    """What the draft will send and cost. Raises TemplateError for undefined variables."""
+    plan = plan_of(rt, draft)
+    models = {c.model_id for c in plan.contestants} | {
+        str(g.params["model"]) for g in plan.graders if g.kind == "judge" and g.params.get("model")
+    }
+    for model in models:
+        rt.wait(rt.dispatcher.prices.learn(model))
+    return _estimate(rt, plan)
+
+
+def _estimate(rt: Runtime, plan: RunPlan) -> RunEstimate:
+    dataset = _dataset(rt, plan.dataset_id)
+
+    def rows() -> Any:
+        for start in range(0, plan.row_count, CHUNK):
+            with rt.store.read() as reading:
+                chunk = rows_of(reading, dataset, start=start, count=min(CHUNK, plan.row_count - start))
+            yield from (row.values for row in chunk)
+
+    with rt.store.read() as connection:
+        return estimate_run(
+            plan, rows(), rt.dispatcher.prices, learnt=lambda model: stored.learnt_tokens(connection, model)
+        )
+
+
+def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) -> str:
+    """Freezes the draft, starts it and returns the run's id.
+
+    The budget defaults to the estimate's worst case, so that "never above" is a promise. request_id: a second call
+    with the same one starts nothing. Raises RunError naming every problem.
+    """
+    problems = check(rt, draft)
+    if problems:
+        raise RunError(" ".join(problems))
+    found = estimate(rt, draft)
+    plan = plan_of(rt, draft)
+    if plan.budget_pico is None:
+        plan = replace(plan, budget_pico=found.cost.worst)
+    name = draft.name.strip() or _default_name(rt, draft)
+    run_id = rt.store.writer.call(
+        lambda c: stored.create_run(
+            c, plan, name=name, tags=draft.tags, estimate_json=found.as_json(), request_id=request_id
+        )
+    )
+    rt.wait(_start(rt, run_id))
+    return run_id
+
+
+def _default_name(rt: Runtime, draft: RunDraft) -> str:
+    dataset = _dataset(rt, draft.dataset_id)
+    names = ", ".join(c.name for c in draft.contestants[:3])
+    return f"{dataset.name}: {names}" + (" and more" if len(draft.contestants) > 3 else "")
+
+
+async def _start(rt: Runtime, run_id: str, *, retry_failed: bool = False) -> None:
+    rt.engine.start(run_id, retry_failed=retry_failed)
+
+
+def pause_run(rt: Runtime, run_id: str) -> None:
+    """Pauses a run: calls in flight finish, nothing further is sent."""
+    rt.store.writer.call(lambda c: stored.command_run(c, run_id, "pause"))
+
+
+def stop_run(rt: Runtime, run_id: str) -> None:
+    """Stops a run for good: calls in flight finish, the missing cells stay missing."""
+    rt.store.writer.call(lambda c: stored.command_run(c, run_id, "stop"))
+
+
+def continue_run(rt: Runtime, run_id: str, *, budget_usd: Decimal | None = None, retry_failed: bool = False) -> None:
+    """Goes on with the missing cells; budget_usd: a new budget; retry_failed: failed cells count as missing."""
+
+    def queue(connection: Any) -> str:
+        run = stored.get_run(connection, run_id)
+        if budget_usd is not None:
+            stored.set_budget(connection, run.id, to_pico(budget_usd))
+        if run.state not in stored.LIVE:
+            stored.set_state(connection, run.id, "queued")
+        return str(run.id)
+
+    rt.wait(_start(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
+
+
+def retry_failed(rt: Runtime, run_id: str) -> None:
+    """Asks again for the failed cells; each old record stays until its new one is there."""
+    continue_run(rt, run_id, retry_failed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ContestantProgress:
+    """How one contestant is doing."""
+
+    label: str
+    done: int
+    failed: int
+    cells: int
+    spent_pico: int
+    unknown_calls: int
+    concurrency: int
+    in_flight: int
+    note: str
+    """Why it is paused or stopped; empty while it works."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """A run at a moment."""
+
+    id: str
+    name: str
+    state: str
+    reason: str
+    cells: int
+    done: int
+    failed: int
+    rate_per_s: float
+    eta_s: float | None
+    spent_pico: int
+    """Known spend; what is unknown stands apart."""
+    unknown_calls: int
+    unknown_bound_pico: int
+    reserved_pico: int
+    budget_pico: int | None
+    seconds: float
+    contestants: tuple[ContestantProgress, ...]
+    first_failures: tuple[str, ...]
+
+    @property
+    def waiting(self) -> int:
+        """Cells without a result."""
+        return self.cells - self.done
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is being worked or waits to be."""
+        return self.state in stored.LIVE
+
+
+def progress(rt: Runtime, run_id: str) -> RunProgress:
+    """The progress of a run. Raises NotFound."""
+    with rt.store.read() as connection:
+        run = stored.get_run(connection, run_id)
+        counts = {c.contestant: c for c in stored.contestant_counts(connection, run.id)}
+        money = stored.money_by_contestant(connection, run.id)
+        failures = stored.first_failures(connection, run.id) if run.failed else []
+    plan = stored.plan_of(run)
+    live = rt.engine.live(run.id)
+    rate = live.rate(time.monotonic()) if live else 0.0
+    share = run.cells // max(1, len(plan.contestants))
+    shown = []
+    for index, contestant in enumerate(plan.contestants):
+        count, spent = counts.get(index), money.get(contestant.key)
+        pace = rt.dispatcher.pacer.state(contestant.model_id)
+        lane = live.lanes.get(index) if live else None
+        note = (lane.stopped if lane else "") or (pace.reason if pace.paused_s > 0 and live else "")
+        shown.append(
+            ContestantProgress(
+                contestant.name, count.done if count else 0, count.failed if count else 0, share,
+                spent.known_pico if spent else 0, spent.unknown_calls if spent else 0,
+                pace.limit if live else 0, pace.in_flight if live else 0, note,
+            )
+        )  # fmt: skip
+    end = run.finished_ms or (int(time.time() * 1000) if run.state in stored.LIVE else run.finished_ms)
+    return RunProgress(
+        id=run.id, name=run.name, state=run.state, reason=(live.note if live and live.note else run.reason),
+        cells=run.cells, done=run.done, failed=run.failed, rate_per_s=rate,
+        eta_s=(run.cells - run.done) / rate if rate > 0 and run.state == "running" else None,
+        spent_pico=sum(m.known_pico for m in money.values()),
+        unknown_calls=sum(m.unknown_calls for m in money.values()),
+        unknown_bound_pico=sum(m.unknown_bound_pico for m in money.values()),
+        reserved_pico=run.reserved_pico, budget_pico=run.budget_pico,
+        seconds=max(0.0, ((end or run.created_ms) - (run.started_ms or run.created_ms)) / 1000),
+        contestants=tuple(shown),
+        first_failures=tuple(
+            f"{plan.contestants[f.contestant].name}: {f.error} ({f.count} cells)" for f in failures
+        ),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A line of the list of runs."""
+
+    id: str
+    name: str
+    state: str
+    created_ms: int
+    cells: int
+    done: int
+    failed: int
+    settled_pico: int
+    gateway: str
+    tags: tuple[str, ...]
+
+
+def list_runs(rt: Runtime, *, limit: int = 50, offset: int = 0, live_only: bool = False) -> list[RunSummary]:
+    """Runs, newest first."""
+    with rt.store.read() as connection:
+        rows = stored.list_runs(connection, limit=limit, offset=offset, live_only=live_only)
+    return [
+        RunSummary(
+            r.id, r.name, r.state, r.created_ms, r.cells, r.done, r.failed, r.settled_pico, r.gateway,
+            tuple(json.loads(r.tags_json)),
+        )
+        for r in rows
+    ]  # fmt: skip
+
+
+def wait_for_run(rt: Runtime, run_id: str, *, timeout_s: float | None = None) -> RunProgress:
+    """Waits until a run is neither queued nor running. Raises RunError after timeout_s."""
+    until = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        state = progress(rt, run_id)
+        if not state.is_live:
+            return state
+        if until is not None and time.monotonic() > until:
+            raise RunError(f"Run {run_id} is still {state.state} after {timeout_s} s.")
+        time.sleep(0.05)

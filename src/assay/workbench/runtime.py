@@ -1,0 +1,193 @@
+"""What lives as long as the process: settings, store, client, engine, and the event loop that they share."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+from assay.config import Gateway, Settings
+from assay.errors import AssayError
+from assay.money import to_pico, usd
+from assay.openrouter.client import Client
+from assay.openrouter.pacing import Pacer
+from assay.openrouter.retry import RetryPolicy
+from assay.runs.dispatch import Dispatcher
+from assay.runs.engine import RunEngine
+from assay.runs.prices import PriceBook
+from assay.store import comparisons, ledger
+from assay.store.engine import Store, open_store
+from assay.store.owner import new_owner
+from assay.workbench.catalogue import Catalogue
+
+T = TypeVar("T")
+PIN = "_assay_runtime"
+"""Name of the module without a file that holds the runtime: it survives Streamlit's reloads of edited modules."""
+RECOVER_SINCE_MS = 7 * 86_400_000
+
+
+class Runtime:
+    """One gateway, one store, one engine. Functions of `workbench` take it as their first argument."""
+
+    def __init__(self, settings: Settings, *, gateway: Gateway | None = None, sandbox_speed: float = 1.0) -> None:
+        self.settings = settings
+        self.owner = new_owner()
+        self._sandbox: Any = None
+        self.gateway = gateway or self._gateway(sandbox_speed)
+        self.store: Store = open_store(settings.database_url)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="assay-loop", daemon=True)
+        self._thread.start()
+        self._assemble()
+
+    def _gateway(self, speed: float) -> Gateway:
+        """OpenRouter where a key is set, else a sandbox of our own on a free loopback port."""
+        settings = self.settings
+        if settings.key_source != "none":
+            return Gateway(
+                "openrouter", settings.openrouter_base_url, settings.openrouter_api_key,
+                settings.openrouter_management_key,
+            )  # fmt: skip
+        from assay.sandbox import SandboxConfig, SandboxServer
+
+        self._sandbox = SandboxServer(SandboxConfig(speed=speed))
+        return Gateway("sandbox", self._sandbox.start(), SecretStr("sandbox"))
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _assemble(self) -> None:
+        settings, gateway = self.settings, self.gateway
+
+        async def build() -> None:
+            self.client = Client(gateway, settings)
+            self.catalogue = Catalogue(self.client, self.store, gateway=gateway.name, ttl_s=settings.catalogue_ttl_s)
+            budget = settings.monthly_budget_usd
+            self.dispatcher = Dispatcher(
+                client=self.client,
+                store=self.store,
+                prices=PriceBook(self.client, self.catalogue.find),
+                pacer=Pacer(ceiling=settings.concurrency),
+                policy=RetryPolicy(max_attempts=settings.max_attempts),
+                owner=self.owner,
+                monthly_budget_pico=to_pico(usd(budget)) if budget else None,
+            )
+            self.engine = RunEngine(
+                store=self.store, dispatcher=self.dispatcher, owner=self.owner, concurrency=settings.concurrency
+            )
+
+        from assay.workbench.panes import Playground
+
+        try:
+            self.wait(build())
+        except AssayError:
+            self._end_loop()
+            self.store.close()
+            raise
+        self.playground = Playground(self.store, self.dispatcher, gateway=gateway.name)
+        self.catalogue.load()
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether answers are simulated and prices invented."""
+        return self.gateway.is_sandbox
+
+    def start(self) -> None:
+        """Settles what an earlier process left behind, and begins to work queued runs."""
+        living = frozenset({self.owner})
+        day_ago = ledger.now_ms() - 86_400_000
+        self.store.writer.call(lambda c: ledger.mark_orphans(c, living=living, older_than_ms=day_ago))
+        self.store.writer.call(lambda c: comparisons.mark_interrupted(c, living=self.playground.open_ids()))
+        self.spawn(self._begin())
+
+    async def _begin(self) -> None:
+        if self.catalogue.is_stale:
+            await self.catalogue.refresh()
+        self.engine.watch()
+        await self.dispatcher.recover_all(since_ms=ledger.now_ms() - RECOVER_SINCE_MS)
+
+    def ready(self) -> None:
+        """Waits until there is a catalogue to price with, or it is known that there is none."""
+        if not self.catalogue.models():
+            self.wait(self.catalogue.refresh())
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Starts work on the runtime's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Does work on the runtime's loop and waits for it; never call it from that loop."""
+        return self.spawn(work).result()
+
+    def stop(self) -> None:
+        """Ends everything in order: engine, playground, client, loop, store, sandbox."""
+
+        async def close() -> None:
+            await self.engine.aclose()
+            await self.playground.aclose()
+            await self.dispatcher.aclose()
+            await self.client.aclose()
+            rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+        self.wait(close())
+        self._end_loop()
+        self.store.close()
+        if self._sandbox is not None:
+            self._sandbox.stop()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+_lock = threading.Lock()
+
+
+def runtime() -> Runtime:
+    """The runtime of this process, opened and started on first use. Raises AssayError in words when it cannot."""
+    with _lock:
+        pin = sys.modules.setdefault(PIN, ModuleType(PIN))
+        found: Runtime | None = getattr(pin, "runtime", None)
+        if found is None:
+            found = Runtime(Settings())
+            found.start()
+            pin.runtime = found  # type: ignore[attr-defined]
+        return found
+
+
+def close_runtime() -> None:
+    """Stops the runtime of this process, if there is one."""
+    with _lock:
+        pin = sys.modules.pop(PIN, None)
+        found = getattr(pin, "runtime", None)
+    if found is not None:
+        found.stop()
+
+
+@contextmanager
+def open_runtime(
+    settings: Settings | None = None, *, gateway: Gateway | None = None, sandbox_speed: float = 1.0, watch: bool = False
+) -> Iterator[Runtime]:
+    """A runtime of one's own, for the command line and tests; watch: it also works queued runs."""
+    opened = Runtime(settings or Settings(), gateway=gateway, sandbox_speed=sandbox_speed)
+    try:
+        if watch:
+            opened.start()
+        else:
+            living = frozenset({opened.owner})
+            opened.store.writer.call(lambda c: ledger.mark_orphans(c, living=living))
+        yield opened
+    finally:
+        opened.stop()

@@ -1,0 +1,168 @@
+"""Spend: where every cent went, computed from the ledger; the unknown stands apart."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from assay.datasets.export import write_csv
+from assay.money import format_usd, from_pico
+from assay.store import spend as stored
+from assay.store.spend import Dimension, SpendFilter, SpendSum
+
+if TYPE_CHECKING:
+    from assay.workbench.runtime import Runtime
+
+__all__ = ["Dimension", "SpendFilter", "SpendSum"]
+DAY_MS = 86_400_000
+FORECAST_DAYS = 2
+"""Days of the month that must have passed before a forecast is made."""
+
+
+def local_offset_ms() -> int:
+    """Local time minus UTC, in ms, of the machine that serves the app."""
+    return (datetime.now().astimezone().utcoffset() or timedelta()) // timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SpendOverview:
+    """What stands on top of the spend page."""
+
+    chosen: SpendSum
+    total: SpendSum
+    today: SpendSum
+    month: SpendSum
+    forecast_pico: int | None
+    """Spend of the whole month at this month's pace; None: too early in the month."""
+
+
+def month_start_ms(offset_ms: int) -> int:
+    """When the local month began, in ms UTC."""
+    local = datetime.fromtimestamp(time.time() + offset_ms / 1000, UTC)
+    first = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return int(first.timestamp() * 1000) - offset_ms
+
+
+def today_start_ms(offset_ms: int) -> int:
+    """When the local day began, in ms UTC."""
+    now = int(time.time() * 1000) + offset_ms
+    return now - now % DAY_MS - offset_ms
+
+
+def overview(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendOverview:
+    """Sums for the chosen calls, and for all, today and this month whatever is chosen."""
+    everything = SpendFilter()
+    with rt.store.read() as connection:
+        picked = stored.spend_sum(connection, chosen)
+        total = stored.spend_sum(connection, everything)
+        today = stored.spend_sum(connection, SpendFilter(start_ms=today_start_ms(offset_ms)))
+        month = stored.spend_sum(connection, SpendFilter(start_ms=month_start_ms(offset_ms)))
+    return SpendOverview(picked, total, today, month, _forecast(month.known_pico, offset_ms))
+
+
+def _forecast(month_pico: int, offset_ms: int) -> int | None:
+    local = datetime.fromtimestamp(time.time() + offset_ms / 1000, UTC)
+    days = calendar.monthrange(local.year, local.month)[1]
+    passed = local.day - 1 + (local.hour * 60 + local.minute) / 1440
+    if passed < FORECAST_DAYS:
+        return None
+    return round(month_pico * days / passed)
+
+
+@dataclass(frozen=True, slots=True)
+class SpendLine:
+    """One bar or point of a spend chart."""
+
+    label: str
+    sum: SpendSum
+
+
+def spend_by(rt: Runtime, dimension: Dimension, chosen: SpendFilter, *, offset_ms: int = 0) -> list[SpendLine]:
+    """Sums per day, model, provider, purpose, run or gateway."""
+    with rt.store.read() as connection:
+        sums = stored.spend_by(connection, dimension, chosen, offset_ms=offset_ms)
+        names = stored.run_names(connection, [s.key for s in sums]) if dimension == "run" else {}
+    return [SpendLine(_label(dimension, s.key, names), s) for s in sums]
+
+
+def _label(dimension: Dimension, key: str, names: dict[str, str]) -> str:
+    if dimension == "day":
+        return day_text(int(key))
+    if dimension == "run":
+        return names.get(key, key) if key else "outside runs"
+    return key or "not told"
+
+
+def day_text(day: int) -> str:
+    """The date of a day number since 1970, YYYY-MM-DD."""
+    return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")
+
+
+def days_by_model(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> list[tuple[str, str, int]]:
+    """(date, model, pico-dollars known), days in order."""
+    with rt.store.read() as connection:
+        rows = stored.spend_by_day_and_model(connection, chosen, offset_ms=offset_ms)
+    return [(day_text(row.day), row.model, int(row.pico)) for row in rows]
+
+
+def ledger_page(rt: Runtime, chosen: SpendFilter, *, page: int = 1, size: int = 100) -> list[Any]:
+    """Rows of the ledger, newest first."""
+    with rt.store.read() as connection:
+        return stored.ledger_page(connection, chosen, page=page, size=size)
+
+
+def choices(rt: Runtime, dimension: Dimension) -> list[str]:
+    """The values that a filter can take."""
+    with rt.store.read() as connection:
+        return [s.key for s in stored.spend_by(connection, dimension, SpendFilter())]
+
+
+def spend_csv(lines: list[SpendLine], *, key: str) -> bytes:
+    """The table behind a chart."""
+    columns = [key, "calls", "known_usd", "unknown_calls", "unknown_at_most_usd", "prompt_tokens", "completion_tokens",
+               "reasoning_tokens", "cached_tokens"]  # fmt: skip
+    rows = [
+        [
+            line.label, line.sum.calls, from_pico(line.sum.known_pico), line.sum.unknown_calls,
+            from_pico(line.sum.unknown_bound_pico), line.sum.prompt_tokens, line.sum.completion_tokens,
+            line.sum.reasoning_tokens, line.sum.cached_tokens,
+        ]
+        for line in lines
+    ]  # fmt: skip
+    return write_csv(columns, rows)
+
+
+LEDGER_COLUMNS = (
+    "id", "created_ms", "gateway", "purpose", "run_id", "cell", "model", "answered_by", "provider", "generation_id",
+    "attempt", "state", "outcome", "error_kind", "cost_pico", "provenance", "bound_pico", "prompt_tokens",
+    "completion_tokens", "reasoning_tokens", "cached_tokens", "first_token_ms", "total_ms",
+)  # fmt: skip
+
+
+def ledger_csv(rt: Runtime, chosen: SpendFilter) -> bytes:
+    """Every chosen row of the ledger."""
+    rows: list[list[object]] = []
+    page = 1
+    while found := ledger_page(rt, chosen, page=page, size=5000):
+        rows += [[getattr(row, name) for name in LEDGER_COLUMNS] for row in found]
+        page += 1
+    return write_csv(LEDGER_COLUMNS, rows)
+
+
+def in_words(total: SpendSum) -> str:
+    """A sum as text: what is known, and what is not."""
+    known = format_usd(total.known_pico)
+    if not total.unknown_calls:
+        return known
+    at_most = f", at most {format_usd(total.unknown_bound_pico)} more" if total.unknown_bound_pico else ""
+    return f"{known} and {total.unknown_calls} call{'s' if total.unknown_calls > 1 else ''} of unknown cost{at_most}"
+
+
+def since_days(days: int | None, *, offset_ms: int = 0) -> SpendFilter:
+    """The filter of the last local days, today included; None: all."""
+    if days is None:
+        return SpendFilter()
+    return replace(SpendFilter(), start_ms=today_start_ms(offset_ms) - (days - 1) * DAY_MS)
