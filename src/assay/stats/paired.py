@@ -7,9 +7,11 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TypeVar
 
 from assay.stats.intervals import quantile
 
+K = TypeVar("K")
 RESAMPLES = 2_000
 
 
@@ -30,7 +32,7 @@ class PairedComparison:
     ties: int
 
 
-def compare_paired(a: Mapping[object, float], b: Mapping[object, float], *, seed: int = 0) -> PairedComparison | None:
+def compare_paired(a: Mapping[K, float], b: Mapping[K, float], *, seed: int = 0) -> PairedComparison | None:
     """Compares values by row key; no common row: None.
 
     McNemar's exact test for 0/1 values, else a sign-flip permutation test; both are two-sided. Source: Miller 2024

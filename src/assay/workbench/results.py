@@ -161,11 +161,11 @@ def compare(rt: Runtime, run_id: str, first: tuple[int, int], second: tuple[int,
     cells = _cells(rt, get_run(rt, run_id).id)
     a = _by_row([c for c in cells if (c.prompt, c.contestant) == first])
     b = _by_row([c for c in cells if (c.prompt, c.contestant) == second])
-    return compare_paired(dict(a), dict(b))
+    return compare_paired(a, b)
 
 
 def verdict(rt: Runtime, run_id: str) -> str:
-    """The decision in one or two sentences: who is best, by how much, whether that is more than noise, at what price."""
+    """The decision in words: who is best, by how much, whether that is more than noise, at what price."""
     run = get_run(rt, run_id)
     board = [line for line in scoreboard(rt, run.id) if line.score is not None]
     if not board:
