@@ -107,7 +107,12 @@ def main() -> None:
         for folder in folders.values():
             folder.mkdir()
         subprocess.run(
-            [sys.executable, str(ROOT / "bench" / "seed_store.py"), str(folders["full"] / "assay.db"), str(options.results)],
+            [
+                sys.executable,
+                str(ROOT / "bench" / "seed_store.py"),
+                str(folders["full"] / "assay.db"),
+                str(options.results),
+            ],
             check=True,
         )
         browser = playwright.chromium.launch(executable_path=executable, args=ARGS)

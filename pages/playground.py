@@ -1,0 +1,16 @@
+import streamlit as st
+
+from assay.views import panes, playground_form
+from assay.views.components import errors_in_words, title
+from assay.views.resources import get_runtime
+
+rt = get_runtime()
+title("Playground", "One prompt to several models, side by side: read, vote, and see what each answer cost.")
+with errors_in_words():
+    draft = playground_form.form(rt)
+    comparison = st.query_params.get("comparison")
+    if comparison:
+        panes.show(rt, comparison)
+    else:
+        st.info("Run sends the prompt to every chosen model at once.", icon=":material/play_circle:")
+    playground_form.below(rt, draft)

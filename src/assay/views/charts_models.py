@@ -1,0 +1,26 @@
+"""Charts of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from assay.openrouter.catalogue import Model
+
+
+def price_against_context(models: Sequence[Model]) -> Any:
+    """A scatter: context length across, USD per million completion tokens up, both logarithmic; free models left out."""
+    import plotly.graph_objects as go
+
+    shown = [m for m in models if m.context_length and m.completion_usd_per_million]
+    figure = go.Figure(
+        go.Scatter(
+            x=[m.context_length for m in shown], y=[float(m.completion_usd_per_million or 0) for m in shown],
+            mode="markers", marker={"size": 10, "color": "#6366f1"}, text=[m.id for m in shown],
+            hovertemplate="%{text}<br>context %{x:,}<br>$%{y} per million<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(type="log", title="Context, tokens")
+    figure.update_yaxes(type="log", title="USD per million completion tokens")
+    figure.update_layout(height=340, margin={"l": 10, "r": 10, "t": 20, "b": 10})
+    return figure

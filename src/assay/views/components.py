@@ -1,0 +1,164 @@
+"""Pieces that several pages show."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+
+from assay.errors import AssayError
+from assay.openrouter.catalogue import Model
+from assay.openrouter.parameters import PARAMETERS, ignored_parameters
+from assay.views import words
+from assay.workbench.catalogue import catalogue_state, get_model, list_models
+from assay.workbench.runtime import Runtime
+
+
+def title(name: str, purpose: str) -> None:
+    """The page's name and one line of purpose."""
+    st.title(name, anchor=False)
+    st.caption(purpose)
+
+
+@contextmanager
+def errors_in_words() -> Iterator[None]:
+    """Shows an error of Assay in words with its cure, instead of a traceback."""
+    try:
+        yield
+    except AssayError as error:
+        show_error(error)
+
+
+def show_error(error: AssayError | str) -> None:
+    """An error in words."""
+    if isinstance(error, AssayError):
+        text = words.label(error.message, 600)
+        cure = f"  \n{words.label(error.cure, 300)}" if error.cure else ""
+        st.error(text + cure, icon=":material/error:")
+    else:
+        st.error(words.label(error, 600), icon=":material/error:")
+
+
+def dot(colour: str, name: str) -> None:
+    """A contestant's dot and name."""
+    st.html(
+        f'<div style="display:flex;align-items:center;gap:.45rem;font-weight:600;min-width:0">'
+        f'<span style="width:.7rem;height:.7rem;border-radius:50%;background:{colour};flex:none"></span>'
+        f'<span style="overflow:hidden;text-overflow:ellipsis;white-space:nowrap">{html.escape(words.plain(name))}'
+        "</span></div>"
+    )
+
+
+def answer_text(text: str, *, source: bool, key: str) -> None:
+    """A model's answer: as Markdown in which nothing loads, or as its source; a very long one always as source."""
+    if not text:
+        st.caption("The answer is empty.")
+    elif source or len(text) > words.MARKDOWN_LIMIT:
+        st.code(words.plain(text), language=None, wrap_lines=True, height=400 if len(text) > 4000 else "content")
+    else:
+        with st.container(key=f"answer_{key}"):
+            st.markdown(words.defanged(text))
+
+
+def model_line(model: Model) -> str:
+    """A model in the picker: id, price in and out per million tokens, context, what it reads."""
+    given, taken = (words.per_million(p) for p in (model.prompt_usd_per_million, model.completion_usd_per_million))
+    prices = "free" if model.is_free else f"{given} / {taken}"
+    extra = [m for m in model.input_modalities if m != "text"]
+    reads = f" · reads {', '.join(extra)}" if extra else ""
+    return f"{model.id} · {prices} · {words.context(model.context_length)}{reads}"
+
+
+def model_picker(rt: Runtime, *, key: str, default: Sequence[str], most: int = 10) -> list[str]:
+    """Chosen model ids; the list can be searched by typing."""
+    models = {model.id: model for model in list_models(rt)}
+    if not models:
+        state = catalogue_state(rt)
+        st.warning(
+            f"The model catalogue is not there yet. {words.label(state.error or 'It is being fetched.', 300)}",
+            icon=":material/cloud_off:",
+        )
+        if st.button("Try again", key=f"{key}.refresh"):
+            rt.wait(rt.catalogue.refresh())
+            st.rerun()
+        return []
+    if key not in st.session_state:
+        st.session_state[key] = [name for name in default if name in models]
+    return st.multiselect(
+        "Models",
+        list(models),
+        key=key,
+        format_func=lambda name: model_line(models[name]),
+        max_selections=most,
+        placeholder="Search models by name or author",
+        persist_state="session",
+    )
+
+
+def default_models(rt: Runtime) -> list[str]:
+    """The models of a first visit: three of the sandbox, or three well-priced ones of the catalogue."""
+    if rt.is_sandbox:
+        return ["sandbox/atlas-large", "sandbox/swift", "sandbox/scribe"]
+    priced = [m for m in list_models(rt) if m.pricing.known and not m.is_free and not m.pricing.variable]
+    return [m.id for m in sorted(priced, key=lambda m: m.created or 0, reverse=True)[:3]]
+
+
+def parameters_popover(rt: Runtime, models: Sequence[str], *, key: str) -> dict[str, Any]:
+    """The parameters that the user has set, by wire name; nothing is sent that was not set."""
+    chosen: dict[str, Any] = {}
+    with st.popover("Parameters", icon=":material/tune:"):
+        st.caption("Only what you set is sent.")
+        for name in ("temperature", "max_tokens", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"):
+            parameter = PARAMETERS[name]
+            whole = parameter.kind == "integer"
+            cast = int if whole else float
+            value = st.number_input(
+                name, value=None, min_value=None if parameter.low is None else cast(parameter.low),
+                max_value=None if parameter.high is None else cast(parameter.high), step=cast(1 if whole else 0.1),
+                help=parameter.help, key=f"{key}.{name}", placeholder="not sent", persist_state="session",
+            )  # fmt: skip
+            if value is not None:
+                chosen[name] = value
+        effort = st.selectbox(
+            "reasoning_effort", PARAMETERS["reasoning_effort"].choices, index=None, key=f"{key}.effort",
+            placeholder="not sent", help=PARAMETERS["reasoning_effort"].help, persist_state="session",
+        )  # fmt: skip
+        if effort:
+            chosen["reasoning_effort"] = effort
+        stop = st.text_input("stop", key=f"{key}.stop", help=PARAMETERS["stop"].help, persist_state="session")
+        if stop:
+            chosen["stop"] = [stop]
+        if st.toggle("JSON answer", key=f"{key}.json", help="Sends response_format json_object.",
+                     persist_state="session"):  # fmt: skip
+            chosen["response_format"] = {"type": "json_object"}
+    for name in models:
+        model = get_model(rt, name)
+        ignored = ignored_parameters(model, chosen) if model else []
+        if ignored:
+            st.caption(f":material/info: {words.label(name)} ignores {', '.join(ignored)}.")
+    return chosen
+
+
+def routing_popover(*, key: str) -> tuple[str, dict[str, Any]]:
+    """(variant, provider routing) as the user set them."""
+    provider: dict[str, Any] = {}
+    with st.popover("Routing", icon=":material/alt_route:"):
+        variant = st.segmented_control(
+            "Prefer", ["", "floor", "nitro"], default="", key=f"{key}.variant", persist_state="session",
+            format_func=lambda v: {"": "Default", "floor": "Cheapest", "nitro": "Fastest"}[v],
+            help="Cheapest sends :floor, which admits slower tiers; fastest sends :nitro, which may be dearer.",
+        )  # fmt: skip
+        order = st.text_input("Provider order", key=f"{key}.order", placeholder="northwind, eastbay",
+                              help="Tried in this order; comma separated.", persist_state="session")  # fmt: skip
+        if names := [name.strip() for name in (order or "").split(",") if name.strip()]:
+            provider["order"] = names
+            if not st.toggle("Allow other providers", value=True, key=f"{key}.fallbacks", persist_state="session"):
+                provider["allow_fallbacks"] = False
+        if st.toggle("Zero data retention only", key=f"{key}.zdr", persist_state="session"):
+            provider["zdr"] = True
+        if st.toggle("No providers that train on data", key=f"{key}.deny", persist_state="session"):
+            provider["data_collection"] = "deny"
+    return variant or "", provider

@@ -1,0 +1,124 @@
+"""The models page's parts: the catalogue as a table, a model's providers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from assay.openrouter.catalogue import Model
+from assay.views import components, words
+from assay.views.charts_models import price_against_context
+from assay.workbench import catalogue
+from assay.workbench.runtime import Runtime
+
+CONFIG = {"displaylogo": False}
+
+
+def toolbar(rt: Runtime) -> tuple[str, list[str]]:
+    """Search and filters, with how fresh the catalogue is and Refresh."""
+    state = catalogue.catalogue_state(rt)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        search = st.text_input("Search", key="models.search", placeholder="Name, author or description", type="search")
+        only = st.pills("Only", ["Free", "Reasoning", "Images", "Tools", "JSON schema"], selection_mode="multi",
+                        key="models.only")  # fmt: skip
+        if st.button("Refresh", key="models.refresh", icon=":material/refresh:"):
+            with st.spinner("Fetching the catalogue"):
+                catalogue.refresh_models(rt)
+            st.rerun()
+    as_of = f"As of {words.moment(state.fetched_ms)}." if state.fetched_ms else "Never fetched."
+    st.caption(f"{as_of} Prices in USD per million tokens.")
+    if state.error:
+        components.show_error(f"The catalogue could not be refreshed: {state.error}")
+    return search or "", list(only or [])
+
+
+def chosen(models: Sequence[Model], search: str, only: Sequence[str]) -> list[Model]:
+    """The models that search and filters let through."""
+    tests = {
+        "Free": lambda m: m.is_free,
+        "Reasoning": lambda m: m.reasons,
+        "Images": lambda m: "image" in m.input_modalities,
+        "Tools": lambda m: "tools" in m.supported_parameters,
+        "JSON schema": lambda m: "structured_outputs" in m.supported_parameters,
+    }
+    text = search.lower()
+    return [
+        m for m in models if text in f"{m.id} {m.name} {m.description}".lower() and all(tests[o](m) for o in only)
+    ]  # fmt: skip
+
+
+def table(models: Sequence[Model]) -> str | None:
+    """The table; the id of the selected model."""
+    import pandas as pd
+
+    now = datetime.now(UTC).timestamp()
+    frame = pd.DataFrame({
+        "Model": [m.id for m in models],
+        "Input": [None if m.prompt_usd_per_million is None else float(m.prompt_usd_per_million) for m in models],
+        "Output": [
+            None if m.completion_usd_per_million is None else float(m.completion_usd_per_million) for m in models
+        ],
+        "Context": [m.context_length for m in models],
+        "Longest answer": [m.max_completion_tokens for m in models],
+        "Reads": [", ".join(m.input_modalities) for m in models],
+        "Parameters": [", ".join(sorted(m.supported_parameters)) for m in models],
+        "Age, days": [round((now - m.created) / 86_400) if m.created else None for m in models],
+        "Expires": [m.expiration_date or "" for m in models],
+    })  # fmt: skip
+    event: Any = st.dataframe(
+        frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="models.table", height=420,
+        column_config={
+            "Model": st.column_config.TextColumn(pinned=True, width="medium"),
+            "Input": st.column_config.NumberColumn(format="$%.4g"),
+            "Output": st.column_config.NumberColumn(format="$%.4g"),
+            "Context": st.column_config.NumberColumn(format="localized"),
+            "Longest answer": st.column_config.NumberColumn(format="localized"),
+        },
+    )  # fmt: skip
+    rows = event.selection.rows
+    return models[rows[0]].id if rows and rows[0] < len(models) else None
+
+
+def chart(models: Sequence[Model]) -> None:
+    """Price against context."""
+    st.subheader("Price against context", anchor=False)
+    st.plotly_chart(price_against_context(models), config=CONFIG, key="models.chart",
+                    alt="Scatter of completion price against context length")  # fmt: skip
+
+
+def providers(rt: Runtime, model_id: str) -> None:
+    """The providers of a model."""
+    import pandas as pd
+
+    st.subheader(words.label(model_id), anchor=False)
+    model = catalogue.get_model(rt, model_id)
+    if model is not None and model.description:
+        st.text(words.plain(model.description))
+    rows = catalogue.model_endpoints(rt, model_id)
+    zdr = {(r.get("model_id"), r.get("tag")) for r in rt.wait(rt.client.zdr_endpoints())}
+    frame = pd.DataFrame([
+        {
+            "Provider": r.get("provider_name"), "Input": _per_million(r, "prompt"),
+            "Output": _per_million(r, "completion"), "Quantization": r.get("quantization"),
+            "Uptime, 30 min": r.get("uptime_last_30m"), "First token p50, ms": _p50(r, "latency_last_30m"),
+            "Tokens/s p50": _p50(r, "throughput_last_30m"), "Context": r.get("context_length"),
+            "Zero retention": (r.get("model_id"), r.get("tag")) in zdr,
+        }
+        for r in rows
+    ])  # fmt: skip
+    st.dataframe(frame, hide_index=True, key="models.providers")
+
+
+def _per_million(row: Any, name: str) -> float | None:
+    try:
+        return float((row.get("pricing") or {}).get(name)) * 1_000_000
+    except (TypeError, ValueError):
+        return None
+
+
+def _p50(row: Any, name: str) -> float | None:
+    value = (row.get(name) or {}).get("p50")
+    return float(value) if value is not None else None

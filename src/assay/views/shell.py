@@ -1,0 +1,79 @@
+"""The entry script of every page: page config, navigation, and the frame in the sidebar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from assay.errors import AssayError
+from assay.money import format_usd, to_pico, usd
+from assay.views import words
+from assay.views.components import show_error
+from assay.views.resources import get_runtime
+from assay.workbench import runs, spend
+from assay.workbench.runtime import Runtime
+
+PAGES = Path(__file__).resolve().parents[3] / "pages"
+
+
+def frame(rt: Runtime) -> None:
+    """Below the navigation: the gateway, this month's spend, runs in progress."""
+    with st.sidebar:
+        if rt.is_sandbox:
+            st.badge("Sandbox: simulated answers, invented prices", icon=":material/science:", color="orange")
+        else:
+            st.badge(words.label(rt.gateway.name.capitalize()), icon=":material/cloud_done:", color="green")
+        month = spend.overview(rt, spend.SpendFilter(), offset_ms=spend.local_offset_ms()).month
+        budget = rt.settings.monthly_budget_usd
+        limit = to_pico(usd(budget)) if budget else None
+        text = f"This month {spend.in_words(month).replace('$', chr(92) + '$')}"
+        if limit:
+            st.progress(min(1.0, month.known_pico / limit), text=f"{text} of \\{format_usd(limit)}")
+        else:
+            st.caption(text)
+        for run in runs.list_runs(rt, limit=5, live_only=True):
+            share = run.done / run.cells if run.cells else 0.0
+            st.page_link(
+                st.session_state["shell.pages"]["results"], label=f"{words.label(run.name, 40)} · {share:.0%}",
+                icon=":material/progress_activity:", query_params={"run": run.id},
+            )  # fmt: skip
+
+
+def main() -> None:
+    """Runs the chosen page inside the frame."""
+    st.set_page_config(page_title="Assay", page_icon=":material/balance:", layout="wide")
+    st.logo(_wordmark(), size="large")
+    pages = {
+        "playground": st.Page(PAGES / "playground.py", title="Playground", icon=":material/forum:", default=True),
+        "batch": st.Page(PAGES / "batch.py", title="Batch evals", icon=":material/table_rows:"),
+        "results": st.Page(PAGES / "results.py", title="Results", icon=":material/leaderboard:"),
+        "spend": st.Page(PAGES / "spend.py", title="Spend", icon=":material/payments:"),
+        "models": st.Page(PAGES / "models.py", title="Models", icon=":material/database:"),
+        "settings": st.Page(PAGES / "settings.py", title="Settings", icon=":material/settings:"),
+    }
+    st.session_state["shell.pages"] = pages
+    work, keep = ("playground", "batch", "results"), ("spend", "models", "settings")
+    chosen = st.navigation({"Work": [pages[n] for n in work], "Keep": [pages[n] for n in keep]})
+    try:
+        rt = get_runtime()
+        frame(rt)
+    except AssayError as error:
+        show_error(error)
+        st.stop()
+    chosen.run()
+
+
+def _wordmark() -> str:
+    """The wordmark as an SVG that suits both themes."""
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 132 32" width="132" height="32">'
+        '<rect x="2" y="5" width="22" height="22" rx="6" fill="#6366f1"/>'
+        '<path d="M8 21 L13 10 L18 21 M10 17.5 H16" stroke="#fff" stroke-width="2.2" fill="none" '
+        'stroke-linecap="round" stroke-linejoin="round"/>'
+        '<text x="33" y="23" font-family="Source Sans, sans-serif" font-size="21" font-weight="700" fill="#6366f1">'
+        "Assay</text></svg>"
+    )
+
+
+main()

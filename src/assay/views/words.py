@@ -1,0 +1,79 @@
+"""Numbers and untrusted text as people read them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+
+from assay.domain.completion import Cost
+from assay.money import format_usd
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_MARKS = re.compile(r"([\\`*_\[\]{}()#+\-!|~$:<>&])")
+MARKDOWN_LIMIT = 50_000
+
+
+def plain(text: str) -> str:
+    """Untrusted text without control characters; direction marks are made visible."""
+    shown = _CONTROL.sub("\ufffd", text.encode("utf-8", "replace").decode())
+    return _DIRECTION.sub(lambda found: f"<U+{ord(found.group()):04X}>", shown)
+
+
+def defanged(text: str) -> str:
+    """Untrusted Markdown in which no image loads."""
+    return re.sub(r"!(?=\[)", "!\u200b", plain(text))
+
+
+def label(text: str, limit: int = 80) -> str:
+    """Untrusted text as a widget's label: one line, every mark of Markdown escaped."""
+    flat = " ".join(plain(text).split())
+    flat = flat if len(flat) <= limit else f"{flat[: limit - 1]}…"
+    return _MARKS.sub(r"\\\1", flat)
+
+
+def cost_words(cost: Cost) -> str:
+    """A cost with where it is known from."""
+    if cost.pico is None:
+        return "cost unknown"
+    mark = "about " if cost.provenance == "estimated" and cost.pico else ""
+    return f"{mark}{format_usd(cost.pico)} {cost.provenance}"
+
+
+def seconds(ms: float | None) -> str:
+    """Milliseconds in human units; None is a dash."""
+    if ms is None:
+        return "–"
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    return f"{ms / 1000:.1f} s" if ms < 60_000 else f"{ms / 60_000:.1f} min"
+
+
+def duration(value_s: float | None) -> str:
+    """Seconds in human units; None is a dash."""
+    if value_s is None:
+        return "–"
+    if value_s < 60:
+        return f"{max(1, round(value_s))} s"
+    return f"{value_s / 60:.0f} min" if value_s < 5400 else f"{value_s / 3600:.1f} h"
+
+
+def per_million(price: Decimal | None) -> str:
+    """USD per million tokens."""
+    if price is None:
+        return "?"
+    return "free" if price == 0 else f"${price.normalize():f}"
+
+
+def context(length: int | None) -> str:
+    """A context length."""
+    if not length:
+        return "? context"
+    return f"{length / 1_000_000:g}M" if length >= 1_000_000 else f"{round(length / 1000)}k"
+
+
+def moment(ms: int) -> str:
+    """A time in the local zone: the hour today, else the date too."""
+    local = datetime.fromtimestamp(ms / 1000)
+    return local.strftime("%H:%M") if local.date() == datetime.now().date() else local.strftime("%d %b %H:%M")
