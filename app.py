@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,11 +23,8 @@ WARM_UP_S = 3.0
 
 def warm_up() -> None:
     """Imports what the charts and tables need, so that the first of them does not wait for it."""
-    import pandas
-    import plotly.graph_objects
-
-    assert pandas
-    assert plotly.graph_objects
+    for name in ("pandas", "plotly.graph_objects"):
+        importlib.import_module(name)
 
 
 @asynccontextmanager

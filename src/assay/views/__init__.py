@@ -1,1 +1,1 @@
-"""What pages are made of: charts that return figures, components, state. Imports streamlit; knows no SQL and no wire."""
+"""What pages are made of: charts that return figures, components, state. Knows no SQL and no wire."""

@@ -9,7 +9,7 @@ from assay.openrouter.catalogue import Model
 
 
 def price_against_context(models: Sequence[Model]) -> Any:
-    """A scatter: context length across, USD per million completion tokens up, both logarithmic; free models left out."""
+    """Context length across, USD per million completion tokens up, both logarithmic; free models are left out."""
     import plotly.graph_objects as go
 
     shown = [m for m in models if m.context_length and m.completion_usd_per_million]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,7 +37,7 @@ def toolbar(rt: Runtime) -> tuple[str, list[str]]:
 
 def chosen(models: Sequence[Model], search: str, only: Sequence[str]) -> list[Model]:
     """The models that search and filters let through."""
-    tests = {
+    tests: dict[str, Callable[[Model], bool]] = {
         "Free": lambda m: m.is_free,
         "Reasoning": lambda m: m.reasons,
         "Images": lambda m: "image" in m.input_modalities,
@@ -114,7 +114,7 @@ def providers(rt: Runtime, model_id: str) -> None:
 
 def _per_million(row: Any, name: str) -> float | None:
     try:
-        return float((row.get("pricing") or {}).get(name)) * 1_000_000
+        return float(str((row.get("pricing") or {}).get(name))) * 1_000_000
     except (TypeError, ValueError):
         return None
 

@@ -1,0 +1,1 @@
+"""The batch page in four blocks: data, prompts, contestants and graders, limits."""

@@ -1,0 +1,192 @@
+"""The batch page: four blocks that end in a draft, and the bar that says what Start will do."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import streamlit as st
+
+from assay.datasets.template import converted, convertible, prompt_variables
+from assay.domain.contestant import Contestant, Prompt
+from assay.errors import AssayError
+from assay.money import format_usd
+from assay.views import components, state, words
+from assay.views.batch.grading import graders
+from assay.views.batch.source import Source, block
+from assay.workbench import runs
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime
+
+
+def page(rt: Runtime) -> None:
+    """The whole page."""
+    if seed := state.take_seed():
+        st.session_state["batch.prompt.0"] = seed.prompt.user
+        st.session_state["batch.system"] = seed.prompt.system
+        st.session_state["batch.models"] = list(seed.models)
+        st.session_state["batch.seeded"] = True
+    _live(rt)
+    st.subheader("1 · Data", anchor=False)
+    source = block(rt)
+    if source is None:
+        return
+    st.subheader("2 · Prompts", anchor=False)
+    prompts, mapping = _prompts(source)
+    st.subheader("3 · Contestants and graders", anchor=False)
+    models = components.model_picker(rt, key="batch.models", default=components.default_models(rt))
+    with st.container(horizontal=True):
+        params = components.parameters_popover(rt, models, key="batch.params")
+        variant, provider = components.routing_popover(key="batch.routing")
+    contestants = tuple(Contestant(name, params, provider, variant) for name in models)  # type: ignore[arg-type]
+    specs = graders(rt, source)
+    st.subheader("4 · Limits", anchor=False)
+    limits = _limits(source)
+    draft = RunDraft(
+        dataset_id=source.dataset.id, prompts=prompts, contestants=contestants, graders=specs, mapping=mapping,
+        expected_column=source.expected, **limits,
+    )  # fmt: skip
+    _preview(rt, draft)
+    _bar(rt, draft)
+
+
+def _live(rt: Runtime) -> None:
+    for run in runs.list_runs(rt, limit=5, live_only=True):
+        share = run.done / run.cells if run.cells else 0.0
+        st.page_link(
+            st.session_state["shell.pages"]["results"], icon=":material/progress_activity:",
+            label=f"Running: {words.label(run.name, 60)} · {share:.0%}", query_params={"run": run.id},
+        )  # fmt: skip
+
+
+def _prompts(source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
+    example = source.example
+    names = source.dataset.columns
+    wanted = example.user if example else _first_template(names)
+    if not st.session_state.get("batch.seeded") and st.session_state.get("batch.for") != source.dataset.id:
+        st.session_state["batch.prompt.0"] = wanted
+        st.session_state["batch.system"] = example.system if example else ""
+    st.session_state["batch.for"] = source.dataset.id
+    st.caption("Columns to use: " + " ".join(f"`{{{{{words.plain(n).replace('`', '')}}}}}`" for n in names[:30]))
+    with st.expander("System", icon=":material/psychology_alt:"):
+        system = st.text_area("System text", key="batch.system", height=80, label_visibility="collapsed",
+                              persist_state="session")  # fmt: skip
+    count = int(st.number_input("Versions", 1, 5, key="batch.versions", width=140, persist_state="session"))
+    texts = [
+        st.text_area("Prompt" if count == 1 else f"Prompt {n + 1}", key=f"batch.prompt.{n}", height=120,
+                     persist_state="session") or ""
+        for n in range(count)
+    ]  # fmt: skip
+    for n, text in enumerate(texts):
+        if found := convertible(text, names):
+            st.button(
+                f"Turn {', '.join(words.label(f) for f in found)} into double braces", key=f"batch.convert.{n}",
+                on_click=_convert, args=(n, names),
+            )  # fmt: skip
+    prompts = tuple(Prompt(t, system or "", f"prompt {n}" if count > 1 else "") for n, t in enumerate(texts, 1))
+    return prompts, _mapping(prompts, names)
+
+
+def _first_template(columns: tuple[str, ...]) -> str:
+    from assay.datasets.roles import guess_roles
+
+    roles = guess_roles(columns)
+    return f"{{{{{roles.get('prompt', columns[0])}}}}}"
+
+
+def _convert(place: int, columns: tuple[str, ...]) -> None:
+    key = f"batch.prompt.{place}"
+    st.session_state[key] = converted(st.session_state[key], columns)
+
+
+def _mapping(prompts: tuple[Prompt, ...], columns: tuple[str, ...]) -> dict[str, str]:
+    """A column for each variable that is no column itself."""
+    missing = [n for n in dict.fromkeys(n for p in prompts for n in prompt_variables(p)) if n not in columns]
+    mapping = {}
+    for name in missing:
+        found = st.selectbox(f"Column for the variable {words.label(name)}", ["", *columns], key=f"batch.map.{name}",
+                             format_func=lambda c: words.plain(c) or "choose", width=320)  # fmt: skip
+        if found:
+            mapping[name] = found
+    return mapping
+
+
+def _limits(source: Source) -> dict[str, Any]:
+    first, second, third, fourth = st.columns(4)
+    samples = first.number_input("Samples per cell", 1, 20, key="batch.samples", help="Answers to each prompt.")
+    rows = second.number_input(
+        "Rows", 1, source.dataset.row_count, value=source.dataset.row_count, key=f"batch.rows.{source.dataset.id}",
+        help="The first rows only.",
+    )  # fmt: skip
+    budget = third.number_input("Budget, USD", min_value=0.0, value=None, step=0.1, key="batch.budget",
+                                placeholder="the worst case", help="Never passed.")  # fmt: skip
+    flight = fourth.number_input("Calls in flight", 1, 512, value=None, key="batch.concurrency", placeholder="adaptive")
+    with st.container(horizontal=True):
+        cache = st.toggle("Send identical requests once", key="batch.cache")
+        zdr = st.toggle("Zero data retention, judges included", key="batch.zdr")
+    name = st.text_input("Name", key="batch.name", placeholder="named after data and models", width=420)
+    return {
+        "samples": int(samples), "limit": int(rows), "cache": cache, "name": name or "",
+        "budget_usd": Decimal(str(budget)) if budget is not None else None,
+        "concurrency": int(flight) if flight else None, "data_policy": {"zdr": True} if zdr else {},
+    }  # fmt: skip
+
+
+def _preview(rt: Runtime, draft: RunDraft) -> None:
+    with st.expander("The first prompts as they will be sent", icon=":material/visibility:"):
+        try:
+            for messages in runs.preview(rt, draft):
+                for message in messages:
+                    st.caption(message.role)
+                    st.code(words.plain(message.text) or " ", language=None, wrap_lines=True)
+        except AssayError as error:
+            components.show_error(error)
+
+
+def _bar(rt: Runtime, draft: RunDraft) -> None:
+    problems = runs.check(rt, draft)
+    with st.container(border=True):
+        for problem in problems:
+            components.show_error(problem)
+        if not problems:
+            try:
+                st.markdown(_summary(rt, draft))
+            except AssayError as error:
+                components.show_error(error)
+                problems = [str(error)]
+        st.button("Start", key="batch.start", type="primary", icon=":material/play_arrow:", disabled=bool(problems),
+                  on_click=_start, args=(rt, draft))  # fmt: skip
+    if started := st.session_state.pop("batch.started", None):
+        state.go_to("results", run=started)
+    if problem := st.session_state.pop("batch.problem", None):
+        components.show_error(problem)
+
+
+def _summary(rt: Runtime, draft: RunDraft) -> str:
+    found = runs.estimate(rt, draft)
+    cost = found.cost
+    judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
+    money = "price unknown"
+    if cost.expected is not None:
+        low, high, worst = (format_usd(v).replace("$", "\\$") for v in (cost.low, cost.high, cost.worst))
+        limit = f"\\${draft.budget_usd}" if draft.budget_usd is not None else worst
+        money = f"about **{format_usd(cost.expected)}** ({low} to {high}, never above {limit})".replace("**$", "**\\$")
+    return (
+        f"{found.rows:,} rows × {found.prompts} prompts × {found.contestants} models × {found.samples} samples = "
+        f"**{found.calls:,} calls**{judges} · {money} · about {words.duration(found.seconds)}"
+    )
+
+
+def _start(rt: Runtime, draft: RunDraft) -> None:
+    """Starts one run: until the page has moved on, further clicks are the same click."""
+    if st.session_state.get("batch.started"):
+        return
+    last = st.session_state.get("batch.last")
+    try:
+        live = last and last[0] == draft and runs.progress(rt, last[1]).is_live
+        run_id = last[1] if live else runs.start_run(rt, draft)
+    except AssayError as error:
+        st.session_state["batch.problem"] = error
+        return
+    st.session_state["batch.last"] = (draft, run_id)
+    st.session_state["batch.started"] = run_id

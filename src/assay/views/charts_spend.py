@@ -1,0 +1,79 @@
+"""Charts of spend. Amounts are known money in USD; the unknown is never drawn as zero, it stands in words beside."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from assay.money import from_pico
+from assay.workbench.spend import SpendLine
+
+LAYOUT = {"height": 300, "margin": {"l": 10, "r": 10, "t": 10, "b": 10}}
+
+
+def stacked_days(days: Sequence[tuple[str, str, int]], *, most: int = 8) -> Any:
+    """A stacked bar per day, a colour per model; models past the dearest `most` are one group."""
+    import plotly.graph_objects as go
+
+    totals: dict[str, int] = defaultdict(int)
+    for _, model, pico in days:
+        totals[model] += pico
+    shown = sorted(totals, key=lambda m: -totals[m])[:most]
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for day, model, pico in days:
+        sums[day, model if model in shown else "others"] += pico
+    axis = sorted({day for day, _, _ in days})
+    figure = go.Figure()
+    for model in [*shown, "others"]:
+        values = [float(from_pico(sums.get((day, model), 0))) for day in axis]
+        if any(values):
+            figure.add_trace(go.Bar(x=axis, y=values, name=model))
+    figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.2}, **LAYOUT)
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(tickprefix="$")
+    return figure
+
+
+def cumulative(lines: Sequence[SpendLine]) -> Any:
+    """Known spend added up over the days."""
+    import plotly.graph_objects as go
+
+    values = [float(from_pico(value)) for value in accumulate(line.sum.known_pico for line in lines)]
+    figure = go.Figure(go.Scatter(x=[line.label for line in lines], y=values, mode="lines+markers", fill="tozeroy"))
+    figure.update_layout(**LAYOUT)
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(tickprefix="$", rangemode="tozero")
+    return figure
+
+
+def ranked(lines: Sequence[SpendLine], *, most: int = 12) -> Any:
+    """A horizontal bar per value, dearest on top."""
+    import plotly.graph_objects as go
+
+    shown = list(lines[:most])[::-1]
+    figure = go.Figure(
+        go.Bar(x=[float(from_pico(s.sum.known_pico)) for s in shown], y=[s.label for s in shown], orientation="h",
+               marker={"color": "#6366f1"})
+    )  # fmt: skip
+    figure.update_layout(**{**LAYOUT, "height": 90 + 34 * max(1, len(shown))})
+    figure.update_xaxes(tickprefix="$")
+    return figure
+
+
+def tokens(lines: Sequence[SpendLine]) -> Any:
+    """Tokens by kind, stacked per day: prompt without cached, cached, answer, reasoning."""
+    import plotly.graph_objects as go
+
+    axis = [line.label for line in lines]
+    kinds = {
+        "prompt": [s.sum.prompt_tokens - s.sum.cached_tokens for s in lines],
+        "cached prompt": [s.sum.cached_tokens for s in lines],
+        "answer": [s.sum.completion_tokens - s.sum.reasoning_tokens for s in lines],
+        "reasoning": [s.sum.reasoning_tokens for s in lines],
+    }
+    figure = go.Figure([go.Bar(x=axis, y=values, name=kind) for kind, values in kinds.items() if any(values)])
+    figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.2}, **LAYOUT)
+    figure.update_xaxes(type="category")
+    return figure

@@ -1,0 +1,225 @@
+"""The results page: the list of runs, and one run with its scoreboard, chart, rows and calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from assay.money import format_usd, from_pico
+from assay.views import run_progress, words
+from assay.views.cell_view import cell_panel
+from assay.views.charts_results import quality_against_cost
+from assay.views.colours import colours_of
+from assay.views.state import go_to
+from assay.workbench import results, runs, spend
+from assay.workbench.results import ContestantScore, RunRecord
+from assay.workbench.runtime import Runtime
+
+PAGE = 50
+SHOW = {"all": "All rows", "failed": "Failed", "errors": "Errors", "disagree": "Disagreements"}
+
+
+def run_list(rt: Runtime) -> None:
+    """All runs, newest first; a selected one opens."""
+    import pandas as pd
+
+    found = runs.list_runs(rt, limit=200)
+    if not found:
+        st.info("No run yet. A batch eval sends a file of prompts to several models.", icon=":material/leaderboard:")
+        if st.button("Start a batch eval", type="primary", key="results.first"):
+            go_to("batch")
+        return
+    frame = pd.DataFrame({
+        "Run": [words.plain(r.name) for r in found], "State": [r.state for r in found],
+        "Started": [words.moment(r.created_ms) for r in found],
+        "Cells": [f"{r.done:,} of {r.cells:,}" for r in found], "Failed": [r.failed for r in found],
+        "Spent": [format_usd(r.settled_pico) for r in found], "Gateway": [r.gateway for r in found],
+    })  # fmt: skip
+    event: Any = st.dataframe(
+        frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="results.list"
+    )
+    if event.selection.rows:
+        st.query_params["run"] = found[event.selection.rows[0]].id
+        st.rerun()
+    st.caption("Select a run to open it.")
+
+
+def run_page(rt: Runtime, run_id: str) -> None:
+    """One run."""
+    run = results.get_run(rt, run_id)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(words.label(run.name, 120), anchor=False)
+        st.space("stretch")
+        st.button("All runs", key="results.back", icon=":material/arrow_back:", on_click=_close)
+        st.download_button(
+            "Export CSV", data=lambda: results.export_csv(rt, run.id), file_name=f"assay-{run.id[:12]}.csv",
+            mime="text/csv", key="results.export", icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+    board = results.scoreboard(rt, run.id)
+    if run.done:
+        st.markdown(f"#### {words.label(results.verdict(rt, run.id), 600)}")
+    run_progress.panel(rt, run.id)
+    _estimate_line(rt, run)
+    colours = colours_of([c.key for c in run.plan.contestants])
+    left, right = st.columns([3, 2])
+    with left:
+        scoreboard(board)
+    with right:
+        st.plotly_chart(
+            quality_against_cost(board, colours), key="results.chart", config={"displaylogo": False},
+            alt="Score with its interval against the cost of the run, one point per contestant",
+        )  # fmt: skip
+    rows, calls, plan = st.tabs(["Rows", "Calls", "Plan"], key="results.tab", on_change="rerun")
+    if rows.open:
+        with rows:
+            _rows(rt, run)
+    if calls.open:
+        with calls:
+            ledger_table(rt, spend.SpendFilter(run_id=run.id), key="results.calls")
+    if plan.open:
+        with plan:
+            _plan(run)
+
+
+def _close() -> None:
+    st.query_params.clear()
+
+
+def _estimate_line(rt: Runtime, run: RunRecord) -> None:
+    expected = (run.estimate.get("cost") or {}).get("expected")
+    if run.state == "done" and expected is not None:
+        spent = runs.progress(rt, run.id).spent_pico
+        text = f"Estimated {format_usd(expected)}, billed {format_usd(spent)}."
+        st.caption(text.replace("$", "\\$"))
+
+
+def scoreboard(board: Sequence[ContestantScore]) -> None:
+    """The scoreboard as a table; the interval stands beside the bar."""
+    import pandas as pd
+
+    def ms(value: float | None) -> float | None:
+        return None if value is None else value / 1000
+
+    frame = pd.DataFrame({
+        "Contestant": [words.plain(b.label) for b in board],
+        "Score": [b.score.mean if b.score else None for b in board],
+        "95 % interval": [f"{b.score.low:.2f} – {b.score.high:.2f}" if b.score else "not scored" for b in board],
+        "Pass": [f"{b.passes.mean:.0%}" if b.passes else "–" for b in board],
+        "Coverage": [f"{b.coverage:.0%}" for b in board],
+        "Cost": [_cost(b) for b in board],
+        "Per correct": [_per_correct(b) for b in board],
+        "p50": [ms(b.p50_ms) for b in board],
+        "p95": [ms(b.p95_ms) for b in board],
+        "Tokens in": [b.prompt_tokens for b in board],
+        "Tokens out": [b.completion_tokens for b in board],
+    })  # fmt: skip
+    config = {
+        "Contestant": st.column_config.TextColumn(pinned=True),
+        "Score": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f"),
+        "Coverage": st.column_config.TextColumn(help="Share of the cells that have a score; errors are missing data."),
+        "Per correct": st.column_config.TextColumn(help="Cost for each cell that passed."),
+        "p50": st.column_config.NumberColumn(format="%.2f s"), "p95": st.column_config.NumberColumn(format="%.2f s"),
+        "Tokens in": st.column_config.NumberColumn(format="localized"),
+        "Tokens out": st.column_config.NumberColumn(format="localized"),
+    }  # fmt: skip
+    st.dataframe(frame, hide_index=True, column_config=config, key="results.board", height="auto")
+
+
+def _cost(line: ContestantScore) -> str:
+    if line.unknown_cells:
+        return f"{format_usd(line.known_pico)} + {line.unknown_cells} unknown"
+    return format_usd(line.cost_pico)
+
+
+def _per_correct(line: ContestantScore) -> str:
+    if line.unknown_cells and line.correct:
+        return "unknown"
+    return "–" if line.cost_per_correct_pico is None else format_usd(line.cost_per_correct_pico)
+
+
+def _rows(rt: Runtime, run: RunRecord) -> None:
+    import pandas as pd
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        show = st.segmented_control("Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show",
+                                    bind="query-params") or "all"  # fmt: skip
+        search = (
+            st.text_input("Search", key="results.search", placeholder="Text in rows and answers", type="search") or ""
+        )
+    number = max(1, int(st.session_state.get("results.page") or 1))
+    page = results.rows_page(rt, run.id, show=show, search=search, page=number, size=PAGE)
+    if not page.total:
+        st.caption("No row fits.")
+        return
+    if page.total > PAGE:
+        st.pagination(-(-page.total // PAGE), key="results.page")
+    several = len(run.plan.prompts) > 1 or run.plan.samples > 1
+    lines = []
+    for row in page.rows:
+        line = {
+            "Row": row.key,
+            **dict(zip(run.dataset.columns, (words.plain(v)[:80] for v in row.values), strict=False)),
+        }
+        for cell in row.cells:
+            name = results.label_of(run.plan, cell.prompt, cell.contestant)
+            name += f" #{cell.sample + 1}" if run.plan.samples > 1 else ""
+            mark = "error" if cell.status == "failed" else {True: "pass", False: "fail", None: ""}[cell.passed]
+            line[name] = f"{mark}: {words.plain(cell.preview)}" if mark else words.plain(cell.preview)
+        lines.append(line)
+    frame = pd.DataFrame(lines, dtype=str).fillna("")
+    answers = [c for c in frame.columns if c not in ("Row", *run.dataset.columns)]
+    event: Any = st.dataframe(
+        frame.style.map(_tint, subset=answers), hide_index=True, key="results.rows", on_select="rerun",
+        selection_mode="single-row", height=460,
+    )  # fmt: skip
+    st.caption(f"{page.total:,} rows. Select one to read it in full." if not several else f"{page.total:,} rows.")
+    if event.selection.rows and event.selection.rows[0] < len(page.rows):
+        cell_panel(rt, run, page.rows[event.selection.rows[0]])
+
+
+def _tint(text: str) -> str:
+    colour = {"pass": "22,163,74", "fail": "220,38,38", "error": "217,119,6"}.get(text.split(":", 1)[0])
+    return f"background-color: rgba({colour},.14)" if colour else ""
+
+
+def _plan(run: RunRecord) -> None:
+    plan = run.plan
+    st.markdown(f"Dataset **{words.label(run.dataset.name)}** version {run.dataset.version}, {plan.row_count:,} rows")
+    for prompt in plan.prompts:
+        st.caption(words.label(prompt.name) or "Prompt")
+        if prompt.system:
+            st.code(words.plain(prompt.system), language=None, wrap_lines=True)
+        st.code(words.plain(prompt.user), language=None, wrap_lines=True)
+    st.json({"contestants": [c.as_json() for c in plan.contestants], "graders": [g.as_json() for g in plan.graders],
+             "samples": plan.samples, "cache": plan.cache, "data policy": dict(plan.data_policy)},
+            expanded=False)  # fmt: skip
+
+
+def ledger_table(rt: Runtime, chosen: spend.SpendFilter, *, key: str) -> None:
+    """A page of the ledger."""
+    import pandas as pd
+
+    number = max(1, int(st.session_state.get(f"{key}.page") or 1))
+    rows = spend.ledger_page(rt, chosen, page=number, size=100)
+    if not rows:
+        st.caption("No calls.")
+        return
+    frame = pd.DataFrame({
+        "When": [words.moment(r.created_ms) for r in rows], "Model": [r.model for r in rows],
+        "For": [r.purpose for r in rows], "Provider": [r.provider or "" for r in rows],
+        "Outcome": [r.outcome or {"sent": "in flight", "orphan": "possibly paid"}.get(r.state, r.state) for r in rows],
+        "Error": [words.plain(r.error or "")[:80] for r in rows],
+        "Cost, USD": [None if r.cost_pico is None else float(from_pico(r.cost_pico)) for r in rows],
+        "Known from": [r.provenance for r in rows], "Attempt": [r.attempt for r in rows],
+        "Tokens in": [r.prompt_tokens for r in rows], "Tokens out": [r.completion_tokens for r in rows],
+        "Total, s": [None if r.total_ms is None else r.total_ms / 1000 for r in rows],
+        "Generation": [r.generation_id or "" for r in rows],
+    })  # fmt: skip
+    st.dataframe(frame, hide_index=True, key=key,
+                 column_config={"Cost, USD": st.column_config.NumberColumn(format="$%.9f"),
+                                "Total, s": st.column_config.NumberColumn(format="%.2f")})  # fmt: skip
+    total = spend.overview(rt, chosen).chosen.calls
+    if total > 100:
+        st.pagination(-(-total // 100), key=f"{key}.page")

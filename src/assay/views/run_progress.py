@@ -1,0 +1,96 @@
+"""A run at work: live progress with its controls."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import streamlit as st
+
+from assay.money import format_usd, from_pico
+from assay.views import components, words
+from assay.workbench import runs
+from assay.workbench.runs import RunProgress
+from assay.workbench.runtime import Runtime
+
+EVERY_S = 1.0
+
+
+def panel(rt: Runtime, run_id: str) -> None:
+    """Progress of a run; while it is live it renews itself once a second, and the whole page when it ends."""
+    live = runs.progress(rt, run_id).is_live
+
+    @st.fragment(run_every=EVERY_S if live else None)
+    def watched() -> None:
+        state = runs.progress(rt, run_id)
+        _show(rt, state)
+        if live and not state.is_live:
+            st.rerun()
+
+    watched()
+
+
+def _money(pico: int | None) -> str:
+    return format_usd(pico).replace("$", "\\$")
+
+
+def _show(rt: Runtime, state: RunProgress) -> None:
+    share = state.done / state.cells if state.cells else 1.0
+    if state.is_live:
+        left = f" · {words.duration(state.eta_s)} left" if state.eta_s is not None else ""
+        st.progress(
+            min(1.0, share), text=f"{state.done:,} of {state.cells:,} cells · {state.rate_per_s:.1f} a second{left}"
+        )
+    unknown = f" · {state.unknown_calls} calls of unknown cost" if state.unknown_calls else ""
+    reserved = f" · {_money(state.reserved_pico)} reserved" if state.reserved_pico else ""
+    budget = f" of {_money(state.budget_pico)}" if state.budget_pico is not None else ""
+    st.caption(
+        f"{state.state.capitalize()} · spent {_money(state.spent_pico)}{budget}{reserved}{unknown} · "
+        f"{state.failed:,} failed · {words.duration(state.seconds)}"
+    )
+    if state.reason:
+        box = st.warning if state.state in ("paused", "stopped") else st.info
+        box(words.label(state.reason, 600), icon=":material/pause_circle:" if state.state == "paused" else None)
+    if state.is_live:
+        _contestants(state)
+    for failure in state.first_failures if state.is_live or state.state == "paused" else ():
+        st.caption(f":material/error: {words.label(failure, 300)}")
+    _controls(rt, state)
+
+
+def _contestants(state: RunProgress) -> None:
+    for line in state.contestants:
+        share = line.done / line.cells if line.cells else 1.0
+        note = f" · {words.label(line.note, 160)}" if line.note else ""
+        failed = f" · {line.failed} failed" if line.failed else ""
+        st.progress(
+            min(1.0, share),
+            text=f"{words.label(line.label)} · {line.done:,} of {line.cells:,}{failed} · {_money(line.spent_pico)} · "
+            f"{line.in_flight} of {line.concurrency} in flight{note}",
+        )
+
+
+def _controls(rt: Runtime, state: RunProgress) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if state.is_live:
+            st.button(
+                "Pause", key="results.pause", icon=":material/pause:", on_click=runs.pause_run, args=(rt, state.id)
+            )
+            st.button("Stop", key="results.stop", icon=":material/stop:", on_click=runs.stop_run, args=(rt, state.id))
+            return
+        budget = None
+        if state.state == "paused":
+            current = float(from_pico(state.budget_pico)) if state.budget_pico is not None else None
+            budget = st.number_input("Budget, USD", min_value=0.0, value=current, key="results.budget", width=200,
+                                     format="%.6f")  # fmt: skip
+        if state.waiting:
+            st.button("Continue", key="results.continue", icon=":material/play_arrow:", type="primary",
+                      on_click=_go_on, args=(rt, state.id, budget, False))  # fmt: skip
+        if state.failed:
+            st.button(f"Retry {state.failed} failed", key="results.retry", icon=":material/refresh:",
+                      on_click=_go_on, args=(rt, state.id, budget, True))  # fmt: skip
+
+
+def _go_on(rt: Runtime, run_id: str, budget: float | None, retry: bool) -> None:
+    with components.errors_in_words():
+        amount = Decimal(str(budget)) if budget is not None else None
+        runs.continue_run(rt, run_id, budget_usd=amount, retry_failed=retry)
