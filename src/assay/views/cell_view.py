@@ -11,6 +11,10 @@ from assay.workbench import results
 from assay.workbench.results import CellDetail, GridRow, RunRecord
 from assay.workbench.runtime import Runtime
 
+MARKS = {
+    True: ":material/check_circle: pass", False: ":material/cancel: fail", None: ":material/help: not scored",
+}  # fmt: skip
+
 
 def cell_panel(rt: Runtime, run: RunRecord, row: GridRow) -> None:
     """The cells of a row, a tab each."""
@@ -48,17 +52,13 @@ def _cell(detail: CellDetail, number: int) -> None:
                 st.code(words.plain(message.text), language=None, wrap_lines=True)
     with right:
         for score in record.scores:
-            mark = {
-                True: ":material/check_circle: pass",
-                False: ":material/cancel: fail",
-                None: ":material/help: not scored",
-            }
             value = "" if score.value is None else f" · {score.value:.2f}"
-            st.markdown(f"**{words.label(detail.graders[score.grader])}** {mark[score.passed]}{value}")
+            st.markdown(f"**{words.label(detail.graders[score.grader])}** {MARKS[score.passed]}{value}")
             st.caption(words.label(score.reason, 600))
         for call in record.calls:
             st.caption(
-                f"{words.label(call.purpose)} · attempt {call.attempt} · {words.label(call.answered_by or call.model)} · "
+                f"{words.label(call.purpose)} · attempt {call.attempt} · "
+                f"{words.label(call.answered_by or call.model)} · "
                 f"{words.label(call.provider or 'provider not told')} · {call.outcome or call.state} · "
                 f"{words.seconds(call.total_ms)} · first token {words.seconds(call.first_token_ms)} · "
                 f"{call.prompt_tokens} + {call.completion_tokens} tok · "

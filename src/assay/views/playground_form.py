@@ -15,7 +15,7 @@ from assay.views import components, state, words
 from assay.workbench import playground
 from assay.workbench.runtime import Runtime
 
-SAMPLE_PROMPT = "Summarise what {{product}} should tell {{audience}} about a delay of two weeks. Be honest and brief."
+SAMPLE_PROMPT = "How should {{product}} tell {{audience}} that the next version comes two weeks late?"
 SAMPLE_VALUES = {"product": "a team behind a calendar app", "audience": "paying customers"}
 DOUBLE_CLICK_S = 1.5
 

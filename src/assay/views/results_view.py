@@ -143,13 +143,14 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
     import pandas as pd
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        show = st.segmented_control("Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show",
-                                    bind="query-params") or "all"  # fmt: skip
+        show: Any = st.segmented_control(
+            "Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show", bind="query-params"
+        )  # fmt: skip
         search = (
             st.text_input("Search", key="results.search", placeholder="Text in rows and answers", type="search") or ""
         )
     number = max(1, int(st.session_state.get("results.page") or 1))
-    page = results.rows_page(rt, run.id, show=show, search=search, page=number, size=PAGE)
+    page = results.rows_page(rt, run.id, show=show or "all", search=search, page=number, size=PAGE)
     if not page.total:
         st.caption("No row fits.")
         return
@@ -170,8 +171,9 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
         lines.append(line)
     frame = pd.DataFrame(lines, dtype=str).fillna("")
     answers = [c for c in frame.columns if c not in ("Row", *run.dataset.columns)]
+    tinted: Any = frame.style
     event: Any = st.dataframe(
-        frame.style.map(_tint, subset=answers), hide_index=True, key="results.rows", on_select="rerun",
+        tinted.map(_tint, subset=answers), hide_index=True, key="results.rows", on_select="rerun",
         selection_mode="single-row", height=460,
     )  # fmt: skip
     st.caption(f"{page.total:,} rows. Select one to read it in full." if not several else f"{page.total:,} rows.")

@@ -21,7 +21,7 @@ def frame(rt: Runtime) -> None:
     """Below the navigation: the gateway, this month's spend, runs in progress."""
     with st.sidebar:
         if rt.is_sandbox:
-            st.badge("Sandbox: simulated answers, invented prices", icon=":material/science:", color="orange")
+            st.warning("Sandbox: simulated answers, invented prices", icon=":material/science:")
         else:
             st.badge(words.label(rt.gateway.name.capitalize()), icon=":material/cloud_done:", color="green")
         month = spend.overview(rt, spend.SpendFilter(), offset_ms=spend.local_offset_ms()).month
@@ -42,7 +42,7 @@ def frame(rt: Runtime) -> None:
 
 def main() -> None:
     """Runs the chosen page inside the frame."""
-    st.set_page_config(page_title="Assay", page_icon=":material/balance:", layout="wide")
+    st.set_page_config(page_title="Assay", page_icon=_icon(), layout="wide")
     st.logo(_wordmark(), size="large")
     pages = {
         "playground": st.Page(PAGES / "playground.py", title="Playground", icon=":material/forum:", default=True),
@@ -62,6 +62,11 @@ def main() -> None:
         show_error(error)
         st.stop()
     chosen.run()
+
+
+def _icon() -> Path:
+    """The icon of the browser's tab: a file of our own, because Streamlit's symbols would be fetched from outside."""
+    return Path(__file__).resolve().parent / "icon.png"
 
 
 def _wordmark() -> str:

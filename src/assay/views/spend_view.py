@@ -14,8 +14,10 @@ from assay.views.results_view import ledger_table
 from assay.views.state import go_to
 from assay.workbench import spend
 from assay.workbench.runtime import Runtime
-from assay.workbench.spend import SpendFilter, SpendLine
+from assay.workbench.spend import Dimension, SpendFilter, SpendLine
 
+LEFT: tuple[Dimension, ...] = ("model", "run")
+RIGHT: tuple[Dimension, ...] = ("purpose", "provider")
 PERIODS = {"Today": 1, "7 days": 7, "30 days": 30, "All": None}
 
 
@@ -63,11 +65,15 @@ def _filters(rt: Runtime, offset: int) -> SpendFilter:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = st.segmented_control("Period", list(PERIODS), default="All", key="spend.period", bind="query-params")
         chosen = spend.since_days(PERIODS[period or "All"], offset_ms=offset)
-        for name, title in (("model", "Model"), ("provider", "Provider"), ("purpose", "Purpose")):
-            values = [v for v in spend.choices(rt, name) if v]  # type: ignore[arg-type]
+        named: dict[str, str] = {}
+        dimensions: tuple[Dimension, ...] = ("model", "provider", "purpose")
+        for name in dimensions:
+            title = name.capitalize()
+            values = [v for v in spend.choices(rt, name) if v]
             value = st.selectbox(title, values, index=None, key=f"spend.{name}", placeholder="all", width=220)
-            chosen = replace(chosen, **{name: value}) if value else chosen
-    return chosen
+            if value:
+                named[name] = value
+    return replace(chosen, **named)  # type: ignore[arg-type]
 
 
 def _charts(rt: Runtime, chosen: SpendFilter, offset: int) -> None:
@@ -79,15 +85,15 @@ def _charts(rt: Runtime, chosen: SpendFilter, offset: int) -> None:
     with left:
         st.markdown("##### By day")
         _chart(charts_spend.stacked_days(spend.days_by_model(rt, chosen, offset_ms=offset)), days, "day")
-        for dimension in ("model", "run"):
-            lines = spend.spend_by(rt, dimension, chosen)  # type: ignore[arg-type]
+        for dimension in LEFT:
+            lines = spend.spend_by(rt, dimension, chosen)
             st.markdown(f"##### By {dimension}")
             _chart(charts_spend.ranked(lines), lines, dimension)
     with right:
         st.markdown("##### Added up")
         _chart(charts_spend.cumulative(days), days, "day", name="cumulative")
-        for dimension in ("purpose", "provider"):
-            lines = spend.spend_by(rt, dimension, chosen)  # type: ignore[arg-type]
+        for dimension in RIGHT:
+            lines = spend.spend_by(rt, dimension, chosen)
             st.markdown(f"##### By {dimension}")
             _chart(charts_spend.ranked(lines), lines, dimension)
         st.markdown("##### Tokens by kind")

@@ -183,8 +183,10 @@ def _start(rt: Runtime, draft: RunDraft) -> None:
         return
     last = st.session_state.get("batch.last")
     try:
-        live = last and last[0] == draft and runs.progress(rt, last[1]).is_live
-        run_id = last[1] if live else runs.start_run(rt, draft)
+        if last is not None and last[0] == draft and runs.progress(rt, last[1]).is_live:
+            run_id = last[1]
+        else:
+            run_id = runs.start_run(rt, draft)
     except AssayError as error:
         st.session_state["batch.problem"] = error
         return

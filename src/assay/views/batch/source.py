@@ -18,6 +18,7 @@ from assay.workbench.runtime import Runtime
 
 TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet"]
 DELIMITERS = {"": "Found out", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Pipe"}
+BAD_ROWS = {"pad": "Fill up or cut", "skip": "Leave out"}
 PREVIEW = 10
 
 
@@ -63,8 +64,8 @@ def _table(rt: Runtime, content: bytes, name: str) -> Table:
                                          key="batch.delimiter")  # fmt: skip
         encoding = columns[1].selectbox("Encoding", ["", *CHOICES], format_func=lambda e: e or "Found out",
                                         key="batch.encoding")  # fmt: skip
-        bad_rows = columns[2].selectbox("Ragged rows", ["pad", "skip"], key="batch.bad_rows",
-                                        format_func={"pad": "Fill up or cut", "skip": "Leave out"}.__getitem__)  # fmt: skip
+        bad_rows = columns[2].selectbox("Ragged rows", list(BAD_ROWS), key="batch.bad_rows",
+                                        format_func=BAD_ROWS.__getitem__)  # fmt: skip
         sheets = st.session_state.get("batch.sheets", ())
         sheet = columns[3].selectbox("Sheet", ["", *sheets], format_func=lambda s: s or "First", key="batch.sheet")
     options = ReadOptions(delimiter or None, encoding or None, sheet or None, bad_rows=bad_rows or "pad")  # type: ignore[arg-type]
