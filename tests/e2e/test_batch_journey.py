@@ -73,6 +73,7 @@ def test_server_killed_during_a_run_picks_it_up_again(app: App, page: Page) -> N
     until = time.monotonic() + 30
     while rows(app, "SELECT done FROM run")[0][0] < 20 and time.monotonic() < until:  # type: ignore[operator]
         page.wait_for_timeout(50)
+    page.goto("about:blank")
     app.kill()
     before = {row[0] for row in rows(app, "SELECT cell FROM result")}
     app.start()
