@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Any
 
 from assay.sandbox.catalogue import Persona
+from assay.sandbox.labels import categories, classify
 
 TOKEN = re.compile(r"\s*(?:\w{1,6}|[^\w\s])|\s+")
 
@@ -73,7 +74,7 @@ def _say(
         return _solve(problem, persona, right, rng)
     labels = categories(whole)
     if labels:
-        label = _classify(labels, user, right, rng)
+        label = classify(labels, user, right, rng)
         return _phrase_label(persona, label, body, whole), f"The text mentions what belongs to {label}."
     if _wants_json(body, whole):
         return _json_text(persona, _fill(_schema(body), user, rng)), "The answer must be JSON."
@@ -117,45 +118,6 @@ def _solve(problem: Mapping[str, Any], persona: Persona, right: bool, rng: rando
 
 
 # -- classification --------------------------------------------------------------------------------------------
-
-KEYWORDS: Mapping[str, str] = {
-    "billing": "invoice charge charged refund payment card price vat receipt subscription paid credit cost bill plan",
-    "bug": "crash error broken fails failed freeze blank wrong slow stuck exception bug glitch loop 500 timeout",
-    "account": "password login log sign locked account email two-factor 2fa profile username access verify delete",
-    "feature request": "wish would could feature add support option please dark export integrate integration idea",
-    "shipping": "parcel package delivery delivered shipped tracking courier order arrived address late customs box",
-    "cancellation": "cancel cancellation terminate close unsubscribe end stop leave quit",
-    "positive": "love great excellent happy thanks perfect amazing good wonderful",
-    "negative": "hate bad terrible angry awful disappointed worst poor broken never",
-    "neutral": "okay fine question wondering information",
-}
-_LISTED = re.compile(
-    r"(?:categor(?:y|ies)|labels?|classes|one of|options?|choose(?: from)?|intents?|either)\b[^:\n(]{0,60}[:(]\s*"
-    r"([^\n).?]{3,300})",
-    re.IGNORECASE,
-)
-
-
-def categories(text: str) -> list[str]:
-    """The labels that a prompt offers ("one of: billing, bug, account"); none: an empty list."""
-    for found in _LISTED.finditer(text):
-        parts = re.split(r",|;|\||/|\bor\b|\band\b", found.group(1))
-        labels = [part.strip(" \"'`*.") for part in parts]
-        labels = [label for label in labels if 0 < len(label) <= 40 and len(label.split()) <= 4]
-        if len(labels) >= 2:
-            return labels
-    return []
-
-
-def _classify(labels: Sequence[str], user: str, right: bool, rng: random.Random) -> str:
-    words = re.findall(r"[a-z0-9-]+", user.lower())
-    ranked = sorted(labels, key=lambda label: -_hits(label, words, len(labels)))
-    return ranked[0] if right else rng.choice(ranked[1:])
-
-
-def _hits(label: str, words: Sequence[str], count: int) -> float:
-    clues = set(KEYWORDS.get(label.lower().replace("_", " "), label.lower()).split())
-    return sum(word in clues or (word.endswith("s") and word[:-1] in clues) for word in words) / 1.0
 
 
 def _phrase_label(persona: Persona, label: str, body: Mapping[str, Any], whole: str) -> str:

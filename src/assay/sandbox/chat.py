@@ -195,7 +195,7 @@ def _provider_error(reply: Reply) -> dict[str, Any]:
 
 def _chunk(reply: Reply, delta: Mapping[str, Any], finish: str | None = None, **more: Any) -> bytes:
     choice = {"index": 0, "delta": {"role": "assistant", "content": "", **delta}, "finish_reason": finish,
-              "native_finish_reason": "completed" if finish else None}  # fmt: skip
+              "native_finish_reason": "error" if finish == "error" else "completed" if finish else None}  # fmt: skip
     chunk = {**reply.head("chat.completion.chunk"), "choices": [choice], **more}
     return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode()
 

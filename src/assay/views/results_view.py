@@ -63,10 +63,8 @@ def run_page(rt: Runtime, run_id: str) -> None:
     run_progress.panel(rt, run.id)
     _estimate_line(rt, run)
     colours = colours_of([c.key for c in run.plan.contestants])
-    left, right = st.columns([3, 2])
-    with left:
-        scoreboard(board)
-    with right:
+    scoreboard(board)
+    if any(line.score for line in board):
         st.plotly_chart(
             quality_against_cost(board, colours), key="results.chart", config={"displaylogo": False},
             alt="Score with its interval against the cost of the run, one point per contestant",

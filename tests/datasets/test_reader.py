@@ -1,0 +1,202 @@
+"""Any file people have: read as typed, or refused with a line and a cure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import openpyxl
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from assay.datasets.export import safe_cell, write_csv
+from assay.datasets.identity import content_hash, row_keys
+from assay.datasets.reader import read_table
+from assay.datasets.roles import guess_roles
+from assay.datasets.table import ReadOptions
+from assay.datasets.template import converted, render, variables
+from assay.errors import AssayError, ImportRefused, TemplateError
+
+
+def read(text: str, **options: object) -> list[dict[str, str]]:
+    """The rows of a CSV text."""
+    return list(read_table(text.encode(), filename="x.csv", options=ReadOptions(**options)))  # type: ignore[arg-type]
+
+
+def test_values_stay_as_typed() -> None:
+    """Nothing is trimmed or retyped."""
+    cells = ["007", "1e5", "null", " padded ", "=1+1", "TRUE", "", "1,5"]
+    text = io.StringIO()
+    csv.writer(text).writerows([[f"c{n}" for n in range(len(cells))], cells])
+
+    assert list(read(text.getvalue())[0].values()) == cells
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_dialect_and_encoding_are_found(delimiter: str, encoding: str) -> None:
+    """Delimiter and encoding are found out and told."""
+    text = delimiter.join(["id", "wörd", "text"]) + "\r\n" + delimiter.join(["1", "café", '"a, b; c | d"']) + "\r\n"
+    table = read_table(text.encode(encoding), filename="x.csv")
+
+    assert list(table) == [{"id": "1", "wörd": "café", "text": "a, b; c | d"}]
+    assert table.dialect.delimiter == delimiter
+
+
+NAMES = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00\r\n", exclude_categories=("Cs", "Cc")),
+                         min_size=1, max_size=8).filter(str.strip), min_size=2, max_size=5, unique=True)  # fmt: skip
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r", exclude_categories=("Cs",)), max_size=12)
+
+
+@given(data=st.data(), delimiter=st.sampled_from(",;\t|"), encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+def test_random_table_is_read_back_equal(data: st.DataObject, delimiter: str, encoding: str) -> None:
+    """Written in any dialect and read with it, a table is equal, quotes and line breaks within cells included."""
+    names = data.draw(NAMES)
+    rows = data.draw(st.lists(st.lists(CELLS, min_size=len(names), max_size=len(names)), min_size=1, max_size=5))
+    assume(not names[0].startswith("\ufeff"))
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([names, *rows])
+    table = read_table(
+        text.getvalue().encode(encoding), filename="x.csv", options=ReadOptions(delimiter=delimiter, encoding=encoding)
+    )
+
+    assert (list(table.columns), table.rows) == (names, rows)
+
+
+def test_ragged_rows_are_reported_by_line() -> None:
+    """Short and long rows are counted with their lines, and padded or left out as chosen."""
+    text = "a,b\n1\n1,2\n1,2,3\n"
+    padded = read_table(text.encode(), filename="x.csv")
+
+    assert [(f.kind, f.lines) for f in padded.findings] == [("short", (2,)), ("long", (4,))]
+    assert padded.rows == [["1", ""], ["1", "2"], ["1", "2"]]
+    assert read(text, bad_rows="skip") == [{"a": "1", "b": "2"}]
+
+
+def test_headers_become_unique() -> None:
+    """Repeated and empty names are renamed and said."""
+    table = read_table(b"a,a,\n1,2,3\n", filename="x.csv")
+
+    assert table.columns == ("a", "a (2)", "column 3")
+    assert {f.kind for f in table.findings} == {"duplicate_header", "empty_header"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", b""), ("a.csv", b"\n\n"), ("a.json", b"{"), ("a.json", b"3"), ("a.jsonl", b'{"a":1}\n[1]\n'),
+     ("a.xlsx", b"PK\x03\x04junk"), ("a.parquet", b"PAR1junk"), ("a.exe", b"MZ"), ("a.json", b"[" * 100_000)],
+)  # fmt: skip
+def test_unusable_file_is_refused_with_a_cure(name: str, content: bytes) -> None:
+    """No traceback: what is wrong and what to do."""
+    with pytest.raises(ImportRefused) as caught:
+        read_table(content, filename=name)
+
+    assert caught.value.cure
+
+
+def test_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """The limit is said in megabytes."""
+    with pytest.raises(ImportRefused, match="the limit is 1 MB"):
+        read_table(b"x" * 2_000_000, filename="x.csv", options=ReadOptions(max_bytes=1024 * 1024))
+
+
+def test_workbook_bomb_is_refused() -> None:
+    """An archive that unpacks to far more than its size is refused while it is counted."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b"0" * 60_000_000)
+
+    with pytest.raises(ImportRefused, match="unpacks"):
+        read_table(buffer.getvalue(), filename="x.xlsx")
+
+
+def test_workbook_and_jsonl_are_read_as_shown() -> None:
+    """Whole numbers have no point, the sheet is named; JSON keeps numbers as typed."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["id", "text"])
+    sheet.append([7, "hello"])
+    buffer = io.BytesIO()
+    book.save(buffer)
+
+    assert list(read_table(buffer.getvalue(), filename="x.xlsx")) == [{"id": "7", "text": "hello"}]
+    rows = list(read_table(b'{"a": 1.50, "b": {"c": [1]}}\n', filename="x.jsonl"))
+    assert rows == [{"a": "1.50", "b": '{"c": ["1"]}'}]
+
+
+@pytest.mark.shared
+def test_csv_spectrum_is_read_exactly(shared_data: Path) -> None:
+    """The acid tests give exactly the expected content (one expectation differs from its file in a phone number)."""
+    for file in sorted((shared_data / "csv" / "spectrum").glob("*.csv")):
+        expected = json.loads((shared_data / "csv" / "spectrum-expected" / f"{file.stem}.json").read_text("utf-8"))
+        expected = expected if isinstance(expected, list) else [expected]
+        rows = list(read_table(file))
+        if file.stem == "location_coordinates":
+            for row in (*rows, *expected):
+                row.pop("Contact Phone Number")
+        assert rows == expected, file.name
+
+
+@pytest.mark.shared
+def test_awkward_files_are_read_or_refused_in_words(shared_data: Path) -> None:
+    """Every csvkit example is a table or a refusal with a cure; every naughty string survives a round trip."""
+    for file in sorted((shared_data / "csv" / "csvkit").iterdir()):
+        try:
+            assert read_table(file).columns
+        except AssayError as error:
+            assert error.cure, file.name  # noqa: PT017 - either outcome is right
+    strings = [s.replace("\x00", "") for s in json.loads((shared_data / "csv" / "blns.json").read_text("utf-8"))]
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["n", "s"], *([str(n), s] for n, s in enumerate(strings))])
+    assert [row["s"] for row in read(text.getvalue(), delimiter=",")] == strings
+
+
+def test_template_replaces_names_and_nothing_else() -> None:
+    """One pass: what a cell holds is never a template, and JSON braces are untouched."""
+    assert render('{"a": {{ x }}} \\{{y}}', {"x": "{{z}}"}) == '{"a": {{z}}} {{y}}'
+    assert variables("{{a}} {{ b c }} {{a}}") == ("a", "b c")
+    for hostile in ("{{7*7}}", "{{''.__class__}}", "{% for i in range(9) %}", "{0.__class__}", "${x}"):
+        assert render("{{cell}}", {"cell": hostile}) == hostile
+    with pytest.raises(TemplateError) as caught:
+        render("{{a}} {{b}} {{c}}", {"b": ""})
+    assert caught.value.variables == ("a", "c")
+
+
+def test_other_braces_are_converted_for_columns_only() -> None:
+    """`{name}` and `$name` become variables where they are columns; JSON stays."""
+    assert converted('{q} and $q and {"q": 1} and {other}', ["q"]) == '{{q}} and {{q}} and {"q": 1} and {other}'
+
+
+PAYLOADS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(\"http://x\")", "=cmd|' /C calc'!A0",
+            "  =1+1", "＝1+1", "|calc", "%0A=1")  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_export_holds_no_formula(payload: str) -> None:
+    """No cell of an export begins like a formula."""
+    assert safe_cell(payload).startswith("'")
+    assert payload in write_csv(["a"], [[payload]]).decode("utf-8-sig").replace('""', '"')
+
+
+@pytest.mark.parametrize("number", ["-5", "+3.2", "-1e5", "12%", "-0.5"])
+def test_export_keeps_numbers(number: str) -> None:
+    """A plain number stays a number."""
+    assert safe_cell(number) == number
+
+
+def test_identity_is_by_content() -> None:
+    """Equal content has the equal hash; equal rows still have keys of their own."""
+    rows = [["1", "a"], ["1", "a"], ["2", "b"]]
+
+    assert row_keys(["id", "t"], rows, id_column="id") == ["1", "1#2", "2"]
+    assert content_hash(["a"], [["x"]]) == content_hash(["a"], [["x"]]) != content_hash(["a"], [["y"]])
+    assert guess_roles(["Question", "Ideal", "ticket_id"]) == {
+        "expected": "Ideal",
+        "id": "ticket_id",
+        "prompt": "Question",
+    }

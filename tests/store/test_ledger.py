@@ -1,0 +1,189 @@
+"""The ledger on a real SQLite file: budgets hold, totals equal rows, nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlmodel import SQLModel
+
+from assay.domain.completion import Cost
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.plan import RunPlan
+from assay.errors import BudgetExceeded, StoreError
+from assay.store import ledger, runs, spend
+from assay.store.engine import Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    opened = open_store(f"sqlite:///{tmp_path}/assay.db")
+    yield opened
+    opened.close()
+
+
+def new_run(store: Store, budget: int | None) -> str:
+    """A run with a budget in pico-dollars."""
+    plan = RunPlan("d", 10, (Prompt("{{x}}"),), (Contestant("a/b"),), budget_pico=budget)
+    return store.writer.call(lambda c: runs.create_run(c, plan, name="test"))
+
+
+def intent(run_id: str | None, bound: int | None, *, owner: str = "me") -> ledger.Intent:
+    """An intent of a run."""
+    return ledger.Intent(
+        id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="sandbox", purpose="run", model="a/b", owner=owner,
+        bound_pico=bound, run_id=run_id,
+    )  # fmt: skip
+
+
+def settlement(call_id: str, cost: Cost) -> ledger.Settlement:
+    """A settlement at a cost."""
+    return ledger.Settlement(call_id=call_id, settled_ms=ledger.now_ms(), outcome="ok", cost=cost)
+
+
+def test_migrations_make_exactly_the_tables(store: Store) -> None:
+    """The migrated database and the models do not differ."""
+    with store.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+
+
+def test_sqlite_is_sound_and_durable(store: Store) -> None:
+    """WAL with full synchronisation, on a version without the WAL-reset bug."""
+    with store._writer_engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+    assert store.health().sound
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    budget=st.integers(0, 500),
+    steps=st.lists(st.tuples(st.integers(0, 90), st.integers(0, 100), st.booleans()), max_size=25),
+)
+def test_spend_never_passes_the_budget(store: Store, budget: int, steps: list[tuple[int, int, bool]]) -> None:
+    """Whatever is asked for, in whatever order it is settled, settled spend stays within the budget."""
+    run_id = new_run(store, budget)
+    open_calls: list[tuple[str, int]] = []
+    for bound, share, finish in steps:
+        asked = intent(run_id, bound)
+        try:
+            store.writer.call(lambda c, asked=asked: ledger.open_intent(c, asked))
+            open_calls.append((asked.id, bound))
+        except BudgetExceeded:
+            pass
+        if finish and open_calls:
+            call_id, most = open_calls.pop(0)
+            done = settlement(call_id, Cost(most * share // 100, "billed"))
+            store.writer.call(lambda c, done=done: ledger.settle(c, done))
+        with store.read() as connection:
+            run = runs.get_run(connection, run_id)
+            known = spend.spend_sum(connection, spend.SpendFilter(run_id=run_id)).known_pico
+        assert run.settled_pico + run.reserved_pico <= budget
+        assert run.settled_pico == known
+
+
+def test_budget_holds_for_concurrent_workers(store: Store) -> None:
+    """Fifty threads that reserve at once never get more than the budget allows."""
+    run_id = new_run(store, 1000)
+    granted: list[int] = []
+
+    def work() -> None:
+        for _ in range(10):
+            asked = intent(run_id, 7)
+            try:
+                store.writer.call(lambda c, asked=asked: ledger.open_intent(c, asked))
+            except BudgetExceeded:
+                return
+            done = settlement(asked.id, Cost(7, "billed"))
+            store.writer.call(lambda c, done=done: ledger.settle(c, done))
+            granted.append(7)
+
+    threads = [threading.Thread(target=work) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 980 < sum(granted) <= 1000
+
+
+def test_unknown_cost_counts_its_bound_and_is_never_zero(store: Store) -> None:
+    """A call of unknown cost stands apart in sums and holds its bound in the budget, until it is recovered."""
+    run_id = new_run(store, 100)
+    asked = intent(run_id, 60)
+    store.writer.call(lambda c: ledger.open_intent(c, asked))
+    store.writer.call(lambda c: ledger.settle(c, settlement(asked.id, Cost(None, "unknown"))))
+
+    with store.read() as connection:
+        found = spend.spend_sum(connection, spend.SpendFilter(run_id=run_id))
+        assert (found.known_pico, found.unknown_calls, found.unknown_bound_pico) == (0, 1, 60)
+        assert runs.get_run(connection, run_id).settled_pico == 60
+    with pytest.raises(BudgetExceeded, match="budget"):
+        store.writer.call(lambda c: ledger.open_intent(c, intent(run_id, 50)))
+
+    store.writer.call(lambda c: ledger.recover(c, asked.id, Cost(20, "recovered")))
+    with store.read() as connection:
+        assert runs.get_run(connection, run_id).settled_pico == 20
+        assert spend.spend_sum(connection, spend.SpendFilter(run_id=run_id)).unknown_calls == 0
+
+
+def test_settling_twice_counts_once(store: Store) -> None:
+    """A second settlement of a call changes nothing."""
+    run_id = new_run(store, 100)
+    asked = intent(run_id, 60)
+    store.writer.call(lambda c: ledger.open_intent(c, asked))
+
+    done = [store.writer.call(lambda c: ledger.settle(c, settlement(asked.id, Cost(5, "billed")))) for _ in range(2)]
+
+    assert done == [True, False]
+    with store.read() as connection:
+        assert runs.get_run(connection, run_id).settled_pico == 5
+
+
+def test_failing_operation_fails_only_its_caller(store: Store) -> None:
+    """Operations that were queued together do not share their errors."""
+    futures = [store.writer.submit(lambda c: c.execute(text("SELECT 1")).scalar()) for _ in range(3)]
+    broken = store.writer.submit(lambda c: c.execute(text("INSERT INTO nowhere VALUES (1)")))
+    futures.append(store.writer.submit(lambda c: c.execute(text("SELECT 1")).scalar()))
+
+    assert [future.result() for future in futures] == [1] * 4
+    with pytest.raises(StoreError, match="refused"):
+        broken.result()
+
+
+def test_killed_process_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    """After kill -9 every intent that was acknowledged is there, as possibly paid, and the file is sound."""
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[2]);"
+        "from test_ledger import intent, open_store, ledger; from assay.store.owner import new_owner\n"
+        "s = open_store(sys.argv[1]); o = new_owner()\n"
+        "while True:\n"
+        "    i = intent(None, 5, owner=o); s.writer.call(lambda c: ledger.open_intent(c, i)); print(i.id, flush=True)\n"
+    )
+    url = f"sqlite:///{tmp_path}/a.db"
+    command = [sys.executable, "-c", script, url, str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline().strip() for _ in range(40)]
+        process.send_signal(signal.SIGKILL)
+    store = open_store(url)
+    orphans = store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset()))
+    with store.read() as connection:
+        found = ledger.calls_of(connection, acknowledged)
+        assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"
+    store.close()
+
+    assert len(found) == 40
+    assert orphans >= 40
+    assert {call.state for call in found.values()} == {"orphan"}

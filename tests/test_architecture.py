@@ -1,0 +1,78 @@
+"""The floors of the code: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "assay"
+FLOORS = ("errors", "config", "money", "domain", "openrouter", "datasets", "scoring", "stats", "store", "runs",
+          "workbench", "views", "api", "cli")  # fmt: skip
+SIBLINGS = {frozenset(pair) for pair in (("datasets", "stats"), ("scoring", "stats"), ("datasets", "scoring"))}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, at its top or within functions."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def files() -> list[Path]:
+    """All files of the package, the pages and the server."""
+    return [*PACKAGE.rglob("*.py"), *(ROOT / "pages").glob("*.py"), ROOT / "app.py"]
+
+
+def floor(path: Path) -> str:
+    """The floor of a file: the first part of its path in the package."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py") if PACKAGE in path.parents else "views"
+
+
+@pytest.mark.parametrize(
+    ("library", "allowed"),
+    [("streamlit", {"views"}), ("httpx", {"openrouter"}), ("aiohttp", {"openrouter"}), ("sqlmodel", {"store"}),
+     ("sqlalchemy", {"store"}), ("alembic", {"store"})],
+)  # fmt: skip
+def test_library_stays_on_its_floor(library: str, allowed: set[str]) -> None:
+    """Each outer library is known to one floor only."""
+    users = {floor(path) for path in files() for name in imports(path) if name.split(".")[0] == library}
+
+    assert users <= allowed
+
+
+def test_floors_import_only_what_stands_above() -> None:
+    """No module imports from a floor below its own, nor sideways between the pure siblings."""
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        mine = floor(path)
+        if mine not in FLOORS:
+            continue
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] != "assay" or len(parts) < 2 or parts[1] not in FLOORS:
+                continue
+            below = FLOORS.index(parts[1]) > FLOORS.index(mine)
+            if below or frozenset((parts[1], mine)) in SIBLINGS:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+
+    assert wrong == []
+
+
+def test_sandbox_knows_nothing_of_the_rest() -> None:
+    """The imitation of the gateway imports nothing of Assay but itself."""
+    names = {name for path in (PACKAGE / "sandbox").rglob("*.py") for name in imports(path)}
+
+    assert {n for n in names if n.startswith("assay") and not n.startswith("assay.sandbox")} == set()
+
+
+def test_pages_hold_no_frames() -> None:
+    """Pages import no pandas: logic is in views."""
+    names = {name for path in (ROOT / "pages").glob("*.py") for name in imports(path)}
+
+    assert not {n for n in names if n.split(".")[0] in ("pandas", "plotly")}
