@@ -26,7 +26,7 @@ def cell_panel(rt: Runtime, run: RunRecord, row: GridRow) -> None:
     for cell in row.cells:
         sample = f" #{cell.sample + 1}" if run.plan.samples > 1 else ""
         names.append(words.label(results.label_of(run.plan, cell.prompt, cell.contestant) + sample))
-    colours = colours_of([c.key for c in run.plan.contestants])
+    colours = colours_of(run.plan.contestants)
     for cell, tab in zip(row.cells, st.tabs(names), strict=True):
         with tab:
             detail = results.cell_detail(rt, run.id, cell.cell)

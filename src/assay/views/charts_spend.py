@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+from assay.domain.contestant import Contestant
 from assay.money import from_pico
+from assay.views.colours import colours_of
 from assay.workbench.spend import SpendLine
 
 LAYOUT = {"height": 300, "margin": {"l": 10, "r": 10, "t": 10, "b": 10}}
@@ -25,11 +27,13 @@ def stacked_days(days: Sequence[tuple[str, str, int]], *, most: int = 8) -> Any:
     for day, model, pico in days:
         sums[day, model if model in shown else "others"] += pico
     axis = sorted({day for day, _, _ in days})
+    chosen = [Contestant(model) for model in shown]
+    colours = {c.model: colour for c, colour in zip(chosen, colours_of(chosen).values(), strict=True)}
     figure = go.Figure()
     for model in [*shown, "others"]:
         values = [float(from_pico(sums.get((day, model), 0))) for day in axis]
         if any(values):
-            figure.add_trace(go.Bar(x=axis, y=values, name=model))
+            figure.add_trace(go.Bar(x=axis, y=values, name=model, marker={"color": colours.get(model, "#8b90a0")}))
     figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.2}, **LAYOUT)
     figure.update_xaxes(type="category")
     figure.update_yaxes(tickprefix="$")

@@ -35,7 +35,7 @@ def show(rt: Runtime, comparison_id: str) -> None:
     if hidden:
         random.Random(comparison_id).shuffle(order)  # noqa: S311 - a repeatable shuffle, no secret
     _bar(rt, view)
-    colours = colours_of([pane.contestant.key for pane in view.panes])
+    colours = colours_of([pane.contestant for pane in view.panes])
     places: dict[int, DeltaGenerator] = {}
     for start in range(0, len(order), PER_ROW):
         chunk = order[start : start + PER_ROW]

@@ -62,7 +62,7 @@ def run_page(rt: Runtime, run_id: str) -> None:
         st.markdown(f"#### {words.label(results.verdict(rt, run.id), 600)}")
     run_progress.panel(rt, run.id)
     _estimate_line(rt, run)
-    colours = colours_of([c.key for c in run.plan.contestants])
+    colours = colours_of(run.plan.contestants)
     scoreboard(board)
     if any(line.score for line in board):
         st.plotly_chart(
