@@ -23,3 +23,8 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the reference data (../shared/data) is not there")
     return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright keeps an event loop running in the main thread until the session ends."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
