@@ -101,6 +101,11 @@ class Gateway:
     management_key: SecretStr | None = None
 
     @property
+    def speaks_openrouter(self) -> bool:
+        """Whether it has OpenRouter's routing, catalogue and generation records; others speak plain OpenAI."""
+        return self.name in ("openrouter", "sandbox")
+
+    @property
     def is_sandbox(self) -> bool:
         """Whether answers are simulated and prices invented."""
         return self.name == "sandbox"

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import orjson
+
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost, Usage
 from assay.money import to_pico, usd
 from assay.openrouter.failures import Failure, classify_body, classify_error, failure_of
@@ -22,12 +24,25 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
 
 
+_EXACT = json.JSONDecoder(parse_float=Decimal)
+
+
 def parse_json(data: str | bytes) -> Any:
     """JSON with numbers as exact Decimals. Raises ValueError; RecursionError of a nesting bomb is one too."""
     try:
-        return json.loads(data, parse_float=Decimal)
+        return _EXACT.decode(data.decode("utf-8-sig", "replace") if isinstance(data, bytes) else data)
     except RecursionError as error:
         raise ValueError("The JSON is nested too deeply.") from error
+
+
+def parse_chunk(event: str) -> Any:
+    """The JSON of a stream's event: exact where it may hold money, else by the fast parser. Raises ValueError."""
+    if "cost" not in event:
+        try:
+            return orjson.loads(event)
+        except ValueError:  # it refuses lone surrogates, which the wire may hold
+            pass
+    return parse_json(event)
 
 
 def parse_usage(raw: object) -> Usage | None:
@@ -105,11 +120,11 @@ class StreamAssembly:
 
     def add(self, event: str) -> tuple[str, str]:
         """The text and the reasoning that this event adds; both may be empty."""
-        if event.strip() == DONE:
+        if event == DONE or event.strip() == DONE:
             self.done = True
             return "", ""
         try:
-            chunk = parse_json(event)
+            chunk = parse_chunk(event)
         except ValueError:
             chunk = None
         if not isinstance(chunk, Mapping):

@@ -42,19 +42,35 @@ class Client:
         self.gateway = gateway
         self._settings = settings
         self._base = checked_base_url(gateway.base_url, has_key=gateway.api_key is not None)
-        self._http = httpx.AsyncClient(
-            transport=transport or pooled_transport(),
-            follow_redirects=False,
-            trust_env=False,  # proxies of the environment are the transport's business
-            timeout=httpx.Timeout(None, connect=settings.connect_timeout_s),
-            headers={
-                "User-Agent": f"assay/{__version__}",
+        self._transport = transport or pooled_transport()
+        headers = {"User-Agent": f"assay/{__version__}"}
+        if gateway.speaks_openrouter:
+            headers |= {
                 "HTTP-Referer": settings.app_url,
                 "X-OpenRouter-Title": "Assay",
                 "X-OpenRouter-Metadata": "enabled",
                 "X-OpenRouter-Cache": "false",
-            },
+            }
+        timeout = httpx.Timeout(None, connect=settings.connect_timeout_s)
+        self._http = httpx.AsyncClient(
+            transport=self._transport,
+            follow_redirects=False,
+            trust_env=False,  # proxies of the environment are the transport's business
+            timeout=timeout,
+            headers=headers,
         )
+        # Completions go to the transport without the client's layers (redirects, cookies, auth flows), which cost
+        # as much CPU as the rest of a call and must not act here anyway.
+        self._ask_url = httpx.URL(f"{self._base}/chat/completions")
+        self._ask_headers = [
+            ("Host", self._ask_url.netloc.decode("ascii")),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", self._http.headers["accept-encoding"]),
+            ("Content-Type", "application/json"),
+            *headers.items(),
+            *self._headers().items(),
+        ]
+        self._ask_extensions = {"timeout": timeout.as_dict()}
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -112,9 +128,11 @@ class Client:
         on_headers: OnHeaders | None,
     ) -> Completion:
         content = json.dumps(request.body(stream=stream), ensure_ascii=False).encode("utf-8", "replace")
-        url = f"{self._base}/chat/completions"
-        headers = {**self._headers(), "Content-Type": "application/json"}
-        async with self._http.stream("POST", url, content=content, headers=headers) as response:
+        asked = httpx.Request(
+            "POST", self._ask_url, headers=self._ask_headers, content=content, extensions=self._ask_extensions
+        )
+        response = await self._transport.handle_async_request(asked)
+        try:
             state.generation_id = response.headers.get("x-generation-id")
             if on_headers is not None:
                 on_headers(state.generation_id)
@@ -126,6 +144,8 @@ class Client:
             if "event-stream" in response.headers.get("content-type", ""):
                 return await self._stream(response, state, on_delta)
             return self._plain(await _read(response, state), state)
+        finally:
+            await response.aclose()
 
     def _plain(self, body: bytes, state: _Attempt) -> Completion:
         try:
@@ -276,6 +296,7 @@ class _Attempt:
     def __init__(self, *, started: float, total_at: float) -> None:
         self.started = started
         self.total_at = total_at
+        self.armed_at = 0.0
         self.timer: asyncio.Timeout | None = None
         self.first_token_ms: float | None = None
         self.generation_id: str | None = None
@@ -286,7 +307,8 @@ class _Attempt:
         now = asyncio.get_running_loop().time()
         if self.first_token_ms is None:
             self.first_token_ms = (now - self.started) * 1000
-        if self.timer is not None:
+        if self.timer is not None and now - self.armed_at > silence_s / 100:
+            self.armed_at = now
             self.timer.reschedule(min(self.total_at, now + silence_s))
 
     def timed(self, completion: Completion) -> Completion:

@@ -10,6 +10,7 @@ import ipaddress
 from functools import cache
 from ssl import SSLContext
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import aiohttp
 import httpx
@@ -30,11 +31,13 @@ def tls_context() -> SSLContext:
 def pooled_transport() -> httpx.AsyncBaseTransport:
     """A transport with an unbounded pool (the pacer bounds calls), environment proxies, no cookies, no redirects."""
     context = tls_context()
+    # With trust_env aiohttp asks a thread for proxies and .netrc at every request, which costs as much as the request.
+    proxied = bool(getproxies())
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=context)
         return aiohttp.ClientSession(
-            connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            connector=connector, trust_env=proxied, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
         )
 
     return AiohttpTransport(verify=context, client=session)

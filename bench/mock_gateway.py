@@ -1,0 +1,115 @@
+"""A gateway for benchmarks: one canned completion after a fixed wait, as little work per request as Python allows.
+
+    python bench/mock_gateway.py PORT_FILE [--latency-ms 200] [--chunks 20] [--models 3]
+
+Writes its port into PORT_FILE once it listens. Counts the completions it answered: GET /stats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+
+try:
+    import uvloop
+except ImportError:
+    uvloop = None
+
+WORDS = ["The", " capital", " of", " France", " is", " Paris", ".", " It", " lies", " on", " the", " Seine", "."]
+
+
+class Answers:
+    """The bytes of every answer, made once."""
+
+    def __init__(self, chunks: int, models: int) -> None:
+        base = {"id": "gen-1-bench", "model": "bench/m0", "provider": "Bench", "created": 1, "object": "chat.completion"}
+        usage = {"prompt_tokens": 20, "completion_tokens": chunks, "total_tokens": 20 + chunks, "cost": 0.000123}
+        words = [WORDS[n % len(WORDS)] for n in range(chunks)]
+        choice = {"index": 0, "finish_reason": "stop", "native_finish_reason": "stop"}
+        whole = base | {
+            "choices": [choice | {"message": {"role": "assistant", "content": "".join(words)}}], "usage": usage
+        }  # fmt: skip
+        self.plain = self._answer("application/json", json.dumps(whole).encode())
+        base["object"] = "chat.completion.chunk"
+        events = [
+            base | {"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in words
+        ]
+        events.append(base | {"choices": [choice | {"delta": {"content": ""}}]})
+        events.append(base | {"choices": [], "usage": usage})
+        lines = [f"data: {json.dumps(event)}\n\n".encode() for event in events] + [b"data: [DONE]\n\n"]
+        self.stream = self._answer("text/event-stream", b"".join(lines))
+        pricing = {"prompt": "0.000001", "completion": "0.000002"}
+        rows = [
+            {
+                "id": f"bench/m{n}", "name": f"Bench {n}", "context_length": 100_000, "pricing": pricing,
+                "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+                "supported_parameters": ["max_tokens", "temperature", "seed"],
+            }
+            for n in range(models)
+        ]  # fmt: skip
+        self.models = self._answer("application/json", json.dumps({"data": rows, "total_count": models}).encode())
+        self.endpoints = self._answer("application/json", b'{"data": {"endpoints": []}}')
+
+    def _answer(self, kind: str, body: bytes) -> bytes:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nX-Generation-Id: gen-1-bench\r\nContent-Length: {len(body)}"
+        return head.encode() + b"\r\n\r\n" + body
+
+
+class Gateway(asyncio.Protocol):
+    """One connection; requests may come one after another on it."""
+
+    served = 0
+
+    def __init__(self, answers: Answers, latency_s: float) -> None:
+        self._answers = answers
+        self._latency_s = latency_s
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._buffer[:end].lower()
+            at = head.find(b"content-length:")
+            size = int(head[at + 15 : (head.find(b"\r\n", at) if head.find(b"\r\n", at) > 0 else end)]) if at > 0 else 0
+            if len(self._buffer) < end + 4 + size:
+                return
+            body, self._buffer = self._buffer[end + 4 : end + 4 + size], self._buffer[end + 4 + size :]
+            self._answer(head.split(b" ", 2)[1], body)
+
+    def _answer(self, path: bytes, body: bytes) -> None:
+        if path.endswith(b"/chat/completions"):
+            streamed = b'"stream": true' in body or b'"stream":true' in body
+            self._loop.call_later(self._latency_s, self._send, streamed)
+        elif path.endswith(b"/stats"):
+            self._transport.write(self._answers._answer("application/json", b'{"served": %d}' % Gateway.served))
+        else:
+            self._transport.write(self._answers.endpoints if b"endpoints" in path else self._answers.models)
+
+    def _send(self, streamed: bool) -> None:
+        Gateway.served += 1
+        if not self._transport.is_closing():
+            self._transport.write(self._answers.stream if streamed else self._answers.plain)
+
+
+async def serve(args: argparse.Namespace) -> None:
+    answers = Answers(args.chunks, args.models)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Gateway(answers, args.latency_ms / 1000), "127.0.0.1", 0, backlog=2048)
+    Path(args.port_file).write_text(str(server.sockets[0].getsockname()[1]))
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port_file")
+    parser.add_argument("--latency-ms", type=float, default=200)
+    parser.add_argument("--chunks", type=int, default=20)
+    parser.add_argument("--models", type=int, default=3)
+    given = parser.parse_args()
+    (uvloop.run if uvloop else asyncio.run)(serve(given))
