@@ -13,7 +13,9 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Mount
 
+from assay.config import Settings
 from assay.views.headers import SecurityHeaders
 from assay.workbench.runtime import close_runtime, runtime
 
@@ -43,8 +45,18 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any] | None]:
         close_runtime()
 
 
+def routes() -> list[Mount]:
+    """The HTTP service under /api, when a token switches it on."""
+    if Settings().api_token is None:
+        return []
+    from assay.api.service import create_service
+
+    return [Mount("/api", create_service(runtime))]
+
+
 app = st.App(
     ENTRY,
+    routes=routes(),
     lifespan=lifespan,
     middleware=[
         Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", "*.localhost"]),

@@ -50,7 +50,7 @@ def body(stream: bool) -> dict[str, object]:
 
 
 @contextlib.asynccontextmanager
-async def client(name: str, url: str):  # noqa: ANN201
+async def client(name: str, url: str):
     """One way to ask the gateway for a completion and to have its text."""
     if name.startswith("assay"):
         from assay.config import Gateway, Settings

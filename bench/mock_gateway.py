@@ -24,7 +24,13 @@ class Answers:
     """The bytes of every answer, made once."""
 
     def __init__(self, chunks: int, models: int) -> None:
-        base = {"id": "gen-1-bench", "model": "bench/m0", "provider": "Bench", "created": 1, "object": "chat.completion"}
+        base = {
+            "id": "gen-1-bench",
+            "model": "bench/m0",
+            "provider": "Bench",
+            "created": 1,
+            "object": "chat.completion",
+        }
         usage = {"prompt_tokens": 20, "completion_tokens": chunks, "total_tokens": 20 + chunks, "cost": 0.000123}
         words = [WORDS[n % len(WORDS)] for n in range(chunks)]
         choice = {"index": 0, "finish_reason": "stop", "native_finish_reason": "stop"}
@@ -101,7 +107,7 @@ async def serve(args: argparse.Namespace) -> None:
     answers = Answers(args.chunks, args.models)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Gateway(answers, args.latency_ms / 1000), "127.0.0.1", 0, backlog=2048)
-    Path(args.port_file).write_text(str(server.sockets[0].getsockname()[1]))
+    Path(args.port_file).write_text(str(server.sockets[0].getsockname()[1]))  # noqa: ASYNC240 - before it serves
     await server.serve_forever()
 
 

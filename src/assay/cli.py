@@ -484,6 +484,25 @@ def sandbox(
             return
 
 
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8600,
+) -> None:
+    """Serve completions over HTTP, OpenAI-compatible, through the ledger; needs ASSAY_API_TOKEN."""
+    import uvicorn
+
+    from assay.api.service import create_server
+    from assay.config import Settings
+
+    if Settings().api_token is None:
+        raise UsageError("The HTTP service needs a token.", cure="Set ASSAY_API_TOKEN to a long random text.")
+    with opened() as rt:
+        rt.ready()
+        print(f"http://{host}:{port}/api/v1", flush=True)
+        uvicorn.run(create_server(lambda: rt), host=host, port=port, log_level="warning", server_header=False)
+
+
 def main() -> None:
     """The entry point: errors in words on standard error, never a traceback."""
     try:

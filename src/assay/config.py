@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from assay.money import usd
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 SECRETS_FILE = Path(".streamlit/secrets.toml")
@@ -31,7 +34,7 @@ class SecretsToml(PydanticBaseSettingsSource):
         return {
             name: value
             for name, value in read_secrets().items()
-            if name.startswith(("OPENROUTER_", "ASSAY_")) and isinstance(value, str | int | float | bool)
+            if name.startswith(("OPENROUTER_", "ASSAY_")) and isinstance(value, str | int | float | bool | list | dict)
         }
 
 
@@ -41,6 +44,40 @@ def read_secrets() -> dict[str, Any]:
         return {name.upper(): value for name, value in tomllib.loads(SECRETS_FILE.read_text("utf-8")).items()}
     except (OSError, ValueError):
         return {}
+
+
+class TokenPrice(BaseModel, extra="forbid"):
+    """A price in USD per million tokens."""
+
+    prompt: str
+    completion: str
+
+    @field_validator("prompt", "completion", mode="before")
+    @classmethod
+    def _is_amount(cls, value: object) -> str:
+        if usd(str(value)) < 0:
+            raise ValueError("a price is not negative")
+        return str(value)
+
+
+class EndpointSetting(BaseModel, extra="forbid"):
+    """An OpenAI-compatible endpoint beside the gateway: Ollama, vLLM, LiteLLM, llama.cpp ..."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    """Its models are asked for as NAME/MODEL."""
+    base_url: str
+    """What stands before /chat/completions, for example http://localhost:11434/v1."""
+    key_variable: str | None = None
+    """The variable that holds its key, in the environment, `.env` or secrets.toml; none: no key is sent."""
+    prices: dict[str, TokenPrice] = Field(default_factory=dict)
+    """Per model, `*` for every other; a model without a price has an unknown cost."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value in ("openrouter", "sandbox"):
+            raise ValueError("this name is taken")
+        return value
 
 
 class Settings(BaseSettings):
@@ -67,6 +104,11 @@ class Settings(BaseSettings):
     upload_limit_mb: int = Field(50, ge=1)
     monthly_budget_usd: str | None = None
     api_token: SecretStr | None = None
+    """Switches the HTTP service on; callers send it as a bearer token."""
+    endpoints: list[EndpointSetting] = Field(default_factory=list)
+    """Further OpenAI-compatible endpoints: a JSON list in ASSAY_ENDPOINTS, or [[ASSAY_ENDPOINTS]] in secrets.toml."""
+    requests_per_minute: dict[str, int] = Field(default_factory=dict)
+    """Most calls per minute by model id, `*` for every model: a JSON object in ASSAY_REQUESTS_PER_MINUTE."""
 
     @classmethod
     def settings_customise_sources(
@@ -92,13 +134,15 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Where calls go: a name, a base URL that ends before `/models`, and a key that `repr` never shows."""
+    """Where calls go: a name, a base URL that ends before `/models`, and keys that `repr` never shows."""
 
     name: str
     """openrouter, sandbox, or the name of another endpoint; stored with every call."""
     base_url: str
     api_key: SecretStr | None = None
     management_key: SecretStr | None = None
+    prices: Mapping[str, TokenPrice] = field(default_factory=dict)
+    """Prices that the settings give, for endpoints whose catalogue has none."""
 
     @property
     def speaks_openrouter(self) -> bool:
@@ -109,3 +153,18 @@ class Gateway:
     def is_sandbox(self) -> bool:
         """Whether answers are simulated and prices invented."""
         return self.name == "sandbox"
+
+
+def endpoint_gateways(settings: Settings) -> list[Gateway]:
+    """The gateways of the further endpoints, each with the key that its variable holds."""
+    return [
+        Gateway(given.name, given.base_url, _secret(given.key_variable), prices=given.prices)
+        for given in settings.endpoints
+    ]
+
+
+def _secret(variable: str | None) -> SecretStr | None:
+    if not variable:
+        return None
+    held = os.environ.get(variable) or dotenv_values(".env").get(variable) or read_secrets().get(variable.upper())
+    return SecretStr(str(held)) if held else None

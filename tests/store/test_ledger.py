@@ -187,3 +187,19 @@ def test_killed_process_loses_nothing_acknowledged(tmp_path: Path) -> None:
     assert len(found) == 40
     assert orphans >= 40
     assert {call.state for call in found.values()} == {"orphan"}
+
+
+def test_cancelled_waiter_does_not_end_the_writer(tmp_path: Path) -> None:
+    """A caller that gave up waiting leaves the writer alive, and its write is done all the same."""
+    store = open_store(f"sqlite:///{tmp_path}/a.db")
+    gate = threading.Event()
+    first = store.writer.submit(lambda _: gate.wait())
+    done: list[int] = []
+    second = store.writer.submit(lambda _: done.append(1))
+    second.cancel()
+    gate.set()
+
+    assert first.result()
+    assert store.writer.call(lambda _: 3) == 3
+    assert done == [1]
+    store.close()

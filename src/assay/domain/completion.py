@@ -59,3 +59,5 @@ class Completion:
     total_ms: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
     """The answer's JSON as received (for a stream: its last chunk), unknown fields included."""
+    body: bytes = field(default=b"", repr=False)
+    """The answer's bytes as received; empty for a stream."""

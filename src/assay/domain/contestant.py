@@ -84,8 +84,5 @@ class Prompt:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Prompt:
         """The prompt that `as_json` wrote."""
-        messages = tuple(
-            Message(m["role"], m["content"] if isinstance(m["content"], str) else tuple(m["content"]))
-            for m in value.get("messages", ())
-        )
+        messages = tuple(Message.from_json(m) for m in value.get("messages", ()))
         return cls(value["user"], value.get("system", ""), value.get("name", ""), messages)

@@ -16,18 +16,27 @@ class Message:
     """One message of a conversation; content is text or a list of content parts (wire reference 3.4)."""
 
     role: Role
-    content: str | tuple[Mapping[str, Any], ...]
+    content: str | tuple[Mapping[str, Any], ...] | None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields by wire name: name, tool_calls, tool_call_id ..."""
 
     def as_json(self) -> dict[str, Any]:
         """The message as JSON for the wire and the store."""
-        content = self.content if isinstance(self.content, str) else [dict(part) for part in self.content]
-        return {"role": self.role, "content": content}
+        content = [dict(part) for part in self.content] if isinstance(self.content, tuple) else self.content
+        return {"role": self.role, "content": content, **self.extra}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Message:
+        """The message that `as_json` wrote, or one of the wire; fields beyond role and content are kept."""
+        content = value.get("content")
+        extra = {name: field for name, field in value.items() if name not in ("role", "content")}
+        return cls(value["role"], tuple(content) if isinstance(content, list) else content, extra)
 
     @property
     def text(self) -> str:
         """The text of the message; parts that are not text are left out."""
-        if isinstance(self.content, str):
-            return self.content
+        if not isinstance(self.content, tuple):
+            return self.content or ""
         return "\n".join(str(part.get("text", "")) for part in self.content if part.get("type") == "text")
 
 

@@ -8,6 +8,7 @@ hints.py       how long the gateway asks to wait
 retry.py       when to try again
 pacing.py      how many calls a model takes at once
 catalogue.py   model rows -> Model
+gateways.py    the gateway and further endpoints, by model
 pricing.py     prices, exact cost, provable bound
 parameters.py  the parameters that can be set, and old names for them
 transport.py   the connection pool under httpx

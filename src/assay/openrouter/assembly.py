@@ -47,7 +47,7 @@ def parse_chunk(event: str) -> Any:
 
 def parse_usage(raw: object) -> Usage | None:
     """The usage block; fields that are missing or of another type are None. No block: None."""
-    if not isinstance(raw, Mapping) or not raw:
+    if not isinstance(raw, dict) or not raw:
         return None
     prompt = _object(raw.get("prompt_tokens_details"))
     completion = _object(raw.get("completion_tokens_details"))
@@ -91,7 +91,7 @@ def read_body(body: Mapping[str, Any], *, generation_id: str | None = None) -> t
             generation_id=_text(body.get("id")) or generation_id,
             reasoning=clean(_text(message.get("reasoning")) or ""),
             refusal=_text(message.get("refusal")),
-            tool_calls=tuple(call for call in calls if isinstance(call, Mapping)) if isinstance(calls, list) else (),
+            tool_calls=tuple(call for call in calls if isinstance(call, dict)) if isinstance(calls, list) else (),
             raw=body,
         ),
         failure,
@@ -127,7 +127,7 @@ class StreamAssembly:
             chunk = parse_chunk(event)
         except ValueError:
             chunk = None
-        if not isinstance(chunk, Mapping):
+        if not isinstance(chunk, dict):
             self.malformed = True
             return "", ""
         self._note(chunk)
@@ -157,7 +157,7 @@ class StreamAssembly:
             self._refusal.append(refusal)
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
-            if isinstance(call, Mapping):
+            if isinstance(call, dict):
                 self._add_tool_call(call)
         return text, reasoning
 
@@ -210,7 +210,7 @@ class StreamAssembly:
 
 
 def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from assay.config import Gateway
+from assay.money import usd
 from assay.openrouter.pricing import Pricing, parse_pricing
 
 
@@ -89,6 +91,24 @@ def parse_models(rows: Iterable[Any]) -> tuple[Model, ...]:
     """The models of a catalogue, in its order; rows that are no objects are left out."""
     models = (parse_model(row) for row in rows if isinstance(row, Mapping))
     return tuple(model for model in models if model is not None)
+
+
+def plain_row(row: Mapping[str, Any], gateway: Gateway) -> dict[str, Any]:
+    """A row of a plain OpenAI endpoint's list as a catalogue row: its id under the endpoint's name, prices as set.
+
+    What such an endpoint does not say (context, parameters, modalities) stays unknown.
+    """
+    wire = str(row.get("id", ""))
+    price = gateway.prices.get(wire) or gateway.prices.get("*")
+    pricing = (
+        {name: f"{usd(value) / 1_000_000:f}" for name, value in price.model_dump().items()} if price is not None else {}
+    )
+    known = {name: value for name, value in row.items() if name not in ("id", "pricing")}
+    context = row.get("context_length") or row.get("max_model_len")
+    return known | {
+        "id": f"{gateway.name}/{wire}", "name": f"{wire} ({gateway.name})", "pricing": pricing,
+        "context_length": context,
+    }  # fmt: skip
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -24,8 +24,10 @@ from assay.openrouter.transport import checked_base_url, kind_of_transport_error
 ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of one answer at most."""
 PAGE = 1000
+_OPENROUTER_ONLY = frozenset({"provider", "models", "plugins", "session_id"})
 OnDelta = Callable[[str, str], None]
 OnHeaders = Callable[[str | None], None]
+OnBytes = Callable[[bytes], None]
 _BROKEN = (httpx.HTTPError, aiohttp.ClientError, OSError)
 
 
@@ -90,11 +92,13 @@ class Client:
         stream: bool = True,
         on_delta: OnDelta | None = None,
         on_headers: OnHeaders | None = None,
+        on_bytes: OnBytes | None = None,
     ) -> Completion:
         """One attempt at a completion; cancelling the task closes the connection.
 
         on_delta: called with each piece of text and of reasoning. on_headers: called with the generation id as soon
-        as the headers are there, None when they hold none. Raises GatewayFailed, with what had arrived as `partial`.
+        as the headers are there, None when they hold none. on_bytes: called with each piece of a stream as it came.
+        Raises GatewayFailed, with what had arrived as `partial`.
         """
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -104,7 +108,7 @@ class Client:
         try:
             async with asyncio.timeout_at(first_at) as timer:
                 state.timer = timer
-                return await self._exchange(request, stream, state, on_delta, on_headers)
+                return await self._exchange(request, stream, state, on_delta, on_headers, on_bytes)
         except TimeoutError:
             raise self._failed(self._timeout_kind(stream, state), state) from None
         except _BROKEN as error:
@@ -126,8 +130,9 @@ class Client:
         state: _Attempt,
         on_delta: OnDelta | None,
         on_headers: OnHeaders | None,
+        on_bytes: OnBytes | None,
     ) -> Completion:
-        content = json.dumps(request.body(stream=stream), ensure_ascii=False).encode("utf-8", "replace")
+        content = json.dumps(self._body(request, stream), ensure_ascii=False).encode("utf-8", "replace")
         asked = httpx.Request(
             "POST", self._ask_url, headers=self._ask_headers, content=content, extensions=self._ask_extensions
         )
@@ -139,13 +144,23 @@ class Client:
             if response.status_code != 200:
                 body = await _read(response, state)
                 failure = classify_http(response.status_code, response.headers, body)
-                raise GatewayFailed(failure, generation_id=state.generation_id)
+                raise GatewayFailed(failure, generation_id=state.generation_id, status=response.status_code, body=body)
             # The answer's own type decides: errors raised before the stream began come as JSON (reference 1.3).
             if "event-stream" in response.headers.get("content-type", ""):
-                return await self._stream(response, state, on_delta)
+                return await self._stream(response, state, on_delta, on_bytes)
             return self._plain(await _read(response, state), state)
         finally:
             await response.aclose()
+
+    def _body(self, request: CompletionRequest, stream: bool) -> dict[str, Any]:
+        """The body as this gateway takes it: plain OpenAI endpoints know no routing, and tell usage on request only."""
+        body = request.body(stream=stream)
+        if not self.gateway.speaks_openrouter:
+            for name in _OPENROUTER_ONLY & body.keys():
+                del body[name]
+            if stream:
+                body["stream_options"] = {"include_usage": True}
+        return body
 
     def _plain(self, body: bytes, state: _Attempt) -> Completion:
         try:
@@ -157,16 +172,22 @@ class Client:
                 failure_of("malformed", detail="the body is not JSON"), generation_id=state.generation_id
             )
         completion, failure = read_body(parsed, generation_id=state.generation_id)
-        completion = state.timed(completion)
+        completion = replace(state.timed(completion), body=body)
         if failure is not None:
-            raise GatewayFailed(failure, partial=completion, generation_id=completion.generation_id)
+            raise GatewayFailed(
+                failure, partial=completion, generation_id=completion.generation_id, status=200, body=body
+            )
         return completion
 
-    async def _stream(self, response: httpx.Response, state: _Attempt, on_delta: OnDelta | None) -> Completion:
+    async def _stream(
+        self, response: httpx.Response, state: _Attempt, on_delta: OnDelta | None, on_bytes: OnBytes | None
+    ) -> Completion:
         reader = SSEReader()
         assembly = state.assembly = StreamAssembly(generation_id=state.generation_id)
         try:
             async for chunk in response.aiter_bytes():
+                if on_bytes is not None:
+                    on_bytes(chunk)
                 self._take(reader.feed(chunk), assembly, state, on_delta)
                 if reader.size > ANSWER_LIMIT:
                     raise self._failed("too_large", state)

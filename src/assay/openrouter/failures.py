@@ -54,9 +54,14 @@ class GatewayFailed(GatewayError):
     """A call failed; `failure` says how, `partial` keeps what had arrived."""
 
     def __init__(
-        self, failure: Failure, *, partial: Completion | None = None, generation_id: str | None = None
-    ) -> None:
+        self, failure: Failure, *, partial: Completion | None = None, generation_id: str | None = None,
+        status: int | None = None, body: bytes = b"",
+    ) -> None:  # fmt: skip
         super().__init__(failure.message, cure=failure.cure)
+        self.status = status
+        """HTTP status of the answer; None where none came."""
+        self.body = body
+        """The answer as it came, for those who pass it on; never shown, for it may quote the prompt."""
         self.failure = failure
         self.partial = partial
         self.generation_id = generation_id

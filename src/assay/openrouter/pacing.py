@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -60,11 +60,16 @@ class _Lane:
 class Pacer:
     """Slots per model. All its methods belong to one event loop.
 
-    ceiling: calls in flight per model at most. clock: seconds, monotonic.
+    ceiling: calls in flight per model at most. per_minute: most calls per minute by model id, `*` for every other.
+    clock: seconds, monotonic.
     """
 
-    def __init__(self, *, ceiling: int = CEILING, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, ceiling: int = CEILING, per_minute: Mapping[str, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._ceiling = ceiling
+        self._per_minute = per_minute or {}
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
 
@@ -72,9 +77,14 @@ class Pacer:
         lane = self._lanes.get(model)
         if lane is None:
             lane = self._lanes[model] = _Lane(limit=min(START, self._ceiling), ceiling=self._ceiling)
-            lane.per_minute = FREE_PER_MINUTE if model.endswith(":free") else None
+            lane.per_minute = self._rate(model)
             lane.history.append((self._clock(), int(lane.limit)))
         return lane
+
+    def _rate(self, model: str) -> int | None:
+        limits = [self._per_minute.get(model, self._per_minute.get("*"))]
+        limits.append(FREE_PER_MINUTE if model.endswith(":free") else None)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     @asynccontextmanager
     async def slot(self, model: str) -> AsyncIterator[None]:
@@ -180,9 +190,8 @@ class Pacer:
         lane.no_growth_until = max(lane.no_growth_until, lane.paused_until)
 
     def limit_rate(self, model: str, per_minute: int | None) -> None:
-        """Sets a limit of requests per minute; None lifts it (free models keep theirs)."""
-        lane = self._lane(model)
-        lane.per_minute = FREE_PER_MINUTE if per_minute is None and model.endswith(":free") else per_minute
+        """Sets a limit of requests per minute; None: as the settings say."""
+        self._lane(model).per_minute = self._rate(model) if per_minute is None else per_minute
 
     def state(self, model: str) -> PaceState:
         """How a model is doing now; one that was never asked has its starting limit."""

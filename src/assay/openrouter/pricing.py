@@ -193,7 +193,9 @@ def _prompt_bound(request: CompletionRequest) -> int:
     tokens = MESSAGE_OVERHEAD
     for message in request.messages:
         tokens += MESSAGE_OVERHEAD + len(message.text.encode("utf-8", "replace"))
-        if not isinstance(message.content, str):
+        if message.extra:
+            tokens += len(str(message.extra).encode("utf-8", "replace")) * 2
+        if isinstance(message.content, tuple):
             tokens += MEDIA_TOKENS * sum(part.get("type") != "text" for part in message.content)
     for name in ("tools", "response_format"):
         if name in request.params:

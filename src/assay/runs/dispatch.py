@@ -6,16 +6,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost
 from assay.domain.messages import CompletionRequest
 from assay.money import to_pico, usd
-from assay.openrouter.client import Client, OnDelta
+from assay.openrouter.client import OnBytes, OnDelta
 from assay.openrouter.failures import Failure, GatewayFailed
+from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
 from assay.openrouter.retry import RetryBudget, RetryPolicy
 from assay.runs.prices import PriceBook
+from assay.runs.tracing import tracer
 from assay.store import ledger
 from assay.store.engine import Store
 
@@ -45,8 +47,10 @@ class Outcome:
     completion: Completion | None
     """The answer; for a failure what had arrived of it, which is never scored."""
     failure: Failure | None
-    earlier_pico: int | None
+    earlier_pico: int | None = 0
     """Cost of the earlier attempts; None when any of them is unknown."""
+    error: GatewayFailed | None = None
+    """The failure with the answer as it came, for those who pass it on."""
 
     @property
     def cost(self) -> Cost:
@@ -61,13 +65,19 @@ class Outcome:
         return self.cost.pico + self.earlier_pico
 
 
+class _Hooks(NamedTuple):
+    on_delta: OnDelta | None
+    on_call: Callable[[str], None] | None
+    on_bytes: OnBytes | None
+
+
 class Dispatcher:
     """Sends requests. Belongs to one event loop."""
 
     def __init__(
         self,
         *,
-        client: Client,
+        gateways: Gateways,
         store: Store,
         prices: PriceBook,
         pacer: Pacer,
@@ -77,12 +87,14 @@ class Dispatcher:
     ) -> None:
         self.prices = prices
         self.pacer = pacer
-        self._client = client
+        self._gateways = gateways
         self._store = store
         self._policy = policy
         self._owner = owner
         self._monthly = monthly_budget_pico
         self._budgets: dict[str, RetryBudget] = {}
+        self._main = gateways.main
+        self._tracer = tracer()
         self._background: set[asyncio.Task[None]] = set()
 
     async def complete(
@@ -93,11 +105,13 @@ class Dispatcher:
         on_delta: OnDelta | None = None,
         on_restart: Callable[[], None] | None = None,
         on_call: Callable[[str], None] | None = None,
+        on_bytes: OnBytes | None = None,
         stream: bool = True,
     ) -> Outcome:
         """Sends a request until it succeeds or gives up.
 
         on_restart: called before a further attempt, whose text begins anew. on_call: told each attempt's call id.
+        on_bytes: given a stream as it comes; once it was, nothing is tried again.
         Raises BudgetExceeded when no budget is left for the next attempt, StoreError when nothing can be written.
         """
         loop = asyncio.get_running_loop()
@@ -105,11 +119,20 @@ class Dispatcher:
         known = True
         retries = self._budgets.setdefault(request.model, RetryBudget())
         retries.earn()
+        passed_on = False
+
+        def pass_on(chunk: bytes) -> None:
+            nonlocal passed_on
+            passed_on = True
+            if on_bytes is not None:
+                on_bytes(chunk)
+
+        hooks = _Hooks(on_delta, on_call, pass_on if on_bytes is not None else None)
         while True:
             attempt += 1
-            outcome = await self._attempt(request, context, attempt, on_delta, on_call, stream)
+            outcome = await self._attempt(request, context, attempt, hooks, stream)
             outcome = replace(outcome, earlier_pico=earlier if known else None)
-            if outcome.failure is None:
+            if outcome.failure is None or passed_on:
                 return outcome
             delay = self._policy.delay_s(outcome.failure, attempt=attempt, elapsed_s=loop.time() - started)
             if delay is None or not retries.take():
@@ -126,35 +149,44 @@ class Dispatcher:
         request: CompletionRequest,
         context: CallContext,
         attempt: int,
-        on_delta: OnDelta | None,
-        on_call: Callable[[str], None] | None,
+        hooks: _Hooks,
         stream: bool,
     ) -> Outcome:
+        client, model = self._gateways.of(request.model)
+        asked = request if model == request.model else replace(request, model=model)
         async with self.pacer.slot(request.model):
             call_id = await self._open(request, context, attempt)
-            if on_call is not None:
-                on_call(call_id)
+            if hooks.on_call is not None:
+                hooks.on_call(call_id)
 
             def keep(generation_id: str | None) -> None:
                 if generation_id:
                     self._store.writer.submit(lambda c: ledger.note_generation(c, call_id, generation_id))
 
-            try:
-                completion = await self._client.attempt(request, stream=stream, on_delta=on_delta, on_headers=keep)
-            except GatewayFailed as error:
-                self.pacer.report(request.model, error.failure)
-                return self._failed(request, call_id, error)
-            except asyncio.CancelledError:
-                self._cancelled(call_id)
-                raise
-            self.pacer.report(request.model, None)
-        settlement = settlement_of(call_id, completion, self.prices.cost(request, completion), outcome="ok")
-        _log(request, context, settlement)
-        return Outcome(settlement, completion, None, 0)
+            with self._tracer.call(asked, client.gateway) as span:
+                try:
+                    completion = await client.attempt(
+                        asked, stream=stream, on_delta=hooks.on_delta, on_headers=keep, on_bytes=hooks.on_bytes
+                    )
+                except GatewayFailed as error:
+                    self.pacer.report(request.model, error.failure)
+                    outcome = self._failed(request, call_id, error)
+                except asyncio.CancelledError:
+                    self._cancelled(call_id, recoverable=client is self._main)
+                    span.cancelled()
+                    raise
+                else:
+                    self.pacer.report(request.model, None)
+                    cost = self.prices.cost(request, completion)
+                    outcome = Outcome(settlement_of(call_id, completion, cost, outcome="ok"), completion, None)
+                span.ended(outcome.settlement)
+        log_attempt(request, context, outcome.settlement, attempt)
+        return outcome
 
     async def _open(self, request: CompletionRequest, context: CallContext, attempt: int) -> str:
+        gateway = self._gateways.of(request.model).client.gateway.name
         intent = ledger.Intent(
-            id=ledger.new_id(), created_ms=ledger.now_ms(), gateway=self._client.gateway.name, model=request.model,
+            id=ledger.new_id(), created_ms=ledger.now_ms(), gateway=gateway, model=request.model,
             purpose=context.purpose, owner=self._owner, bound_pico=self.prices.bound(request), attempt=attempt,
             run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
             contestant_key=context.contestant_key, tags_json=context.tags_json,
@@ -187,18 +219,19 @@ class Dispatcher:
             provider=settlement.provider or failure.provider,
             generation_id=settlement.generation_id or error.generation_id,
         )
-        if cost.pico is None and settlement.generation_id:
+        if cost.pico is None and settlement.generation_id and self._gateways.of(request.model).client is self._main:
             self._recover_later(call_id, settlement.generation_id)
-        return Outcome(settlement, partial, failure, 0)
+        return Outcome(settlement, partial, failure, error=error)
 
-    def _cancelled(self, call_id: str) -> None:
+    def _cancelled(self, call_id: str, *, recoverable: bool) -> None:
         """A stopped call may be billed in full or in part: its cost is unknown until the gateway tells."""
         settlement = ledger.Settlement(
             call_id=call_id, settled_ms=ledger.now_ms(), outcome="cancelled", error_kind="cancelled",
             error="Stopped before the answer was complete.",
         )  # fmt: skip
         self._store.writer.submit(lambda c: ledger.settle(c, settlement))
-        self._recover_later(call_id, None)
+        if recoverable:
+            self._recover_later(call_id, None)
 
     async def settle(self, settlement: ledger.Settlement) -> None:
         """Stores a settlement by itself."""
@@ -230,7 +263,7 @@ class Dispatcher:
     async def recover(self, call_id: str, generation_id: str) -> bool:
         """Asks once; whether the cost is now known."""
         try:
-            found = await self._client.generation(generation_id)
+            found = await self._main.generation(generation_id)
         except GatewayFailed:
             return False
         if found is None or found.get("total_cost") is None:
@@ -247,7 +280,7 @@ class Dispatcher:
     async def recover_all(self, *, since_ms: int) -> int:
         """Asks for the cost of every call that has a generation id and no cost; returns how many are now known."""
         with self._store.read() as connection:
-            waiting = ledger.recoverable(connection, gateway=self._client.gateway.name, since_ms=since_ms)
+            waiting = ledger.recoverable(connection, gateway=self._main.gateway.name, since_ms=since_ms)
         return sum([await self.recover(call.id, call.generation_id) for call in waiting])
 
     async def aclose(self) -> None:
@@ -278,10 +311,14 @@ def settlement_of(call_id: str, completion: Completion | None, cost: Cost, *, ou
     )
 
 
-def _log(request: CompletionRequest, context: CallContext, settlement: ledger.Settlement) -> None:
-    """One line per answered attempt: ids, model, times, tokens, cost; never prompt, answer or key."""
+def log_attempt(request: CompletionRequest, context: CallContext, settlement: ledger.Settlement, attempt: int) -> None:
+    """One line per attempt: ids, model, status, times, tokens, cost; never prompt, answer or key."""
     log.info(
-        "call %s %s %s %s provider=%s ms=%.0f tokens=%s+%s cost_pico=%s",
-        settlement.call_id, context.purpose, request.model, settlement.outcome, settlement.provider,
+        "call %s %s %s attempt=%d %s%s status=%s generation=%s provider=%s first_token_ms=%s ms=%.0f tokens=%s+%s "
+        "cost_pico=%s %s",
+        settlement.call_id, context.purpose, request.model, attempt, settlement.outcome,
+        f":{settlement.error_kind}" if settlement.error_kind else "", settlement.http_status, settlement.generation_id,
+        settlement.provider, None if settlement.first_token_ms is None else round(settlement.first_token_ms),
         settlement.total_ms or 0, settlement.prompt_tokens, settlement.completion_tokens, settlement.cost.pico,
+        settlement.cost.provenance,
     )  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Any
 from assay.domain.completion import Completion, Cost
 from assay.domain.messages import CompletionRequest
 from assay.openrouter.catalogue import Model
-from assay.openrouter.client import Client
 from assay.openrouter.failures import GatewayFailed
+from assay.openrouter.gateways import Gateways
 from assay.openrouter.pricing import Pricing, bound_pico, estimate_cost, parse_pricing
 
 DEFAULT_MAX_TOKENS = 1024
@@ -26,22 +26,23 @@ def base_model(model_id: str) -> str:
 class PriceBook:
     """Prices of models and of their endpoints; endpoints are asked for once per model."""
 
-    def __init__(self, client: Client, find: Callable[[str], Model | None]) -> None:
-        self._client = client
+    def __init__(self, gateways: Gateways, find: Callable[[str], Model | None]) -> None:
+        self._gateways = gateways
         self._find = find
         self._endpoints: dict[str, Sequence[Mapping[str, Any]]] = {}
 
     def model(self, model_id: str) -> Model | None:
         """The catalogue's model; None when it does not list it."""
-        return self._find(base_model(model_id))
+        return self._find(model_id) or self._find(base_model(model_id))
 
     async def learn(self, model_id: str) -> None:
         """Fetches the endpoints of a model, so that its bound covers the dearest one; failing that, does nothing."""
         name = base_model(model_id)
-        if name in self._endpoints:
+        client = self._gateways.of(name).client
+        if name in self._endpoints or not client.gateway.speaks_openrouter:
             return
         try:
-            rows = (await self._client.endpoints(name)).get("endpoints")
+            rows = (await client.endpoints(name)).get("endpoints")
         except GatewayFailed:
             return
         self._endpoints[name] = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []

@@ -75,6 +75,10 @@ class Writer:
                 return
 
     def _commit(self, batch: list[tuple[Operation, Future[Any]]]) -> None:
+        for _, future in batch:
+            if future.running() or future.cancelled():
+                continue
+            future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
         try:
             outcomes = self._patiently(batch)
         except Exception as error:  # noqa: BLE001 - the writer must outlive every operation; the error goes to its caller
@@ -84,6 +88,8 @@ class Writer:
                 return
             outcomes = [(None, as_store_error(error))]
         for (_, future), (value, failure) in zip(batch, outcomes, strict=True):
+            if future.cancelled():
+                continue  # nobody waits any more; what was asked is written all the same
             if failure is not None:
                 future.set_exception(failure)
             else:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import AssayError
-from assay.openrouter.catalogue import Model, parse_models
+from assay.openrouter.catalogue import Model, parse_models, plain_row
 from assay.openrouter.client import Client
+from assay.openrouter.gateways import Gateways
+from assay.openrouter.pricing import Pricing, parse_pricing
 from assay.store import catalogue as stored
 from assay.store.engine import Store
 from assay.store.ledger import now_ms
@@ -29,24 +31,37 @@ class CatalogueState:
 
 
 class Catalogue:
-    """The models of the gateway. `find` and `models` never wait; `refresh` belongs to the runtime's loop."""
+    """The models of the gateway, then those of further endpoints.
 
-    def __init__(self, client: Client, store: Store, *, gateway: str, ttl_s: float) -> None:
-        self._client = client
+    `find` and `models` never wait; `refresh` belongs to the runtime's loop.
+    """
+
+    def __init__(self, gateways: Gateways, store: Store, *, ttl_s: float) -> None:
+        self._clients = (gateways.main, *gateways.others.values())
         self._store = store
-        self._gateway = gateway
         self._ttl_ms = ttl_s * 1000
         self._models: dict[str, Model] = {}
+        self._rows: dict[str, list[Mapping[str, Any]]] = {}
         self.state = CatalogueState(None)
         self._refreshing = asyncio.Lock()
 
     def load(self) -> None:
         """Takes the stored catalogue, so that the app opens offline."""
         with self._store.read() as connection:
-            snapshot = stored.load_snapshot(connection, self._gateway)
-        if snapshot is not None:
-            self._models = {model.id: model for model in parse_models(snapshot.rows)}
-            self.state = CatalogueState(snapshot.fetched_ms)
+            for client in self._clients:
+                snapshot = stored.load_snapshot(connection, client.gateway.name)
+                if snapshot is not None:
+                    self._rows[client.gateway.name] = snapshot.rows
+                    if client is self._clients[0]:
+                        self.state = CatalogueState(snapshot.fetched_ms)
+        self._index()
+
+    def _index(self) -> None:
+        self._models = {
+            model.id: model
+            for client in self._clients
+            for model in parse_models(self._rows.get(client.gateway.name, ()))
+        }
 
     @property
     def is_stale(self) -> bool:
@@ -62,20 +77,34 @@ class Catalogue:
         return tuple(self._models.values())
 
     async def refresh(self) -> CatalogueState:
-        """Fetches the catalogue; a failure keeps the old one and says why."""
+        """Fetches the catalogues; one that fails keeps its old rows, and the state says why."""
         async with self._refreshing:
-            try:
-                rows = await self._client.models()
-                fetched = now_ms()
-                await asyncio.wrap_future(
-                    self._store.writer.submit(lambda c: stored.save_snapshot(c, self._gateway, rows, now_ms=fetched))
-                )
-            except AssayError as error:
-                self.state = CatalogueState(self.state.fetched_ms, str(error))
-            else:
-                self._models = {model.id: model for model in parse_models(rows)}
-                self.state = CatalogueState(fetched)
+            said = await asyncio.gather(*(self._fetch(client) for client in self._clients))
+            main = self._clients[0].gateway.name
+            fetched = self.state.fetched_ms if said[0] else now_ms()
+            texts = [
+                error if client.gateway.name == main else f"{client.gateway.name}: {error}"
+                for client, error in zip(self._clients, said, strict=True)
+                if error
+            ]
+            self.state = CatalogueState(fetched, " ".join(texts))
+            self._index()
             return self.state
+
+    async def _fetch(self, client: Client) -> str:
+        """Why the catalogue of one gateway could not be fetched; empty when it was."""
+        gateway = client.gateway
+        try:
+            rows = await client.models()
+            if not gateway.speaks_openrouter:
+                rows = [plain_row(row, gateway) for row in rows if row.get("id")]
+            await asyncio.wrap_future(
+                self._store.writer.submit(lambda c: stored.save_snapshot(c, gateway.name, rows, now_ms=now_ms()))
+            )
+        except AssayError as error:
+            return str(error)
+        self._rows[gateway.name] = rows
+        return ""
 
 
 def list_models(rt: Runtime, *, text_only: bool = True) -> tuple[Model, ...]:
@@ -103,5 +132,21 @@ def refresh_models(rt: Runtime) -> CatalogueState:
 
 def model_endpoints(rt: Runtime, model_id: str) -> list[Mapping[str, Any]]:
     """The providers of a model with price, quantization, uptime and speed. Raises GatewayError in words."""
-    rows = rt.wait(rt.client.endpoints(model_id)).get("endpoints")
+    client, name = rt.gateways.of(model_id)
+    if not client.gateway.speaks_openrouter:
+        return []
+    rows = rt.wait(client.endpoints(name)).get("endpoints")
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+def price_history(rt: Runtime, model_id: str) -> list[tuple[int, Pricing]]:
+    """(first seen in ms, prices) of a model, oldest first; at least one entry for a model of the catalogue."""
+    gateway = rt.gateways.of(model_id).client.gateway.name
+    with rt.store.read() as connection:
+        found = stored.price_history(connection, gateway, model_id)
+    return [(seen, parse_pricing(pricing or {})) for seen, pricing in found]
+
+
+def zdr_endpoints(rt: Runtime) -> set[tuple[str, str]]:
+    """(model id, endpoint tag) of every endpoint that retains nothing. Raises GatewayError in words."""
+    return {(str(row.get("model_id")), str(row.get("tag"))) for row in rt.wait(rt.gateways.main.zdr_endpoints())}

@@ -27,6 +27,8 @@ class Health:
     key_source: str
     has_management_key: bool
     store: StoreHealth
+    endpoints: tuple[tuple[str, str], ...] = ()
+    """(name, base URL) of the further endpoints."""
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -40,7 +42,8 @@ def health(rt: Runtime) -> Health:
             continue
     return Health(
         rt.gateway.name, rt.gateway.base_url, rt.settings.key_source,
-        rt.settings.openrouter_management_key is not None, rt.store.health(), versions,
+        rt.settings.openrouter_management_key is not None, rt.store.health(),
+        tuple((name, client.gateway.base_url) for name, client in rt.gateways.others.items()), versions,
     )  # fmt: skip
 
 

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from assay.config import Gateway, Settings
+from assay.config import Gateway, Settings, endpoint_gateways
 from assay.errors import AssayError
 from assay.money import to_pico, usd
 from assay.openrouter.client import Client
+from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
 from assay.openrouter.retry import RetryPolicy
+from assay.openrouter.transport import new_event_loop
 from assay.runs.dispatch import Dispatcher
 from assay.runs.engine import RunEngine
 from assay.runs.prices import PriceBook
@@ -42,7 +44,7 @@ class Runtime:
         self._sandbox: Any = None
         self.gateway = gateway or self._gateway(sandbox_speed)
         self.store: Store = open_store(settings.database_url)
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="assay-loop", daemon=True)
         self._thread.start()
         self._assemble()
@@ -68,14 +70,16 @@ class Runtime:
         settings, gateway = self.settings, self.gateway
 
         async def build() -> None:
-            self.client = Client(gateway, settings)
-            self.catalogue = Catalogue(self.client, self.store, gateway=gateway.name, ttl_s=settings.catalogue_ttl_s)
+            others = [Client(other, settings) for other in endpoint_gateways(settings)]
+            self.gateways = Gateways(Client(gateway, settings), others)
+            self.client = self.gateways.main
+            self.catalogue = Catalogue(self.gateways, self.store, ttl_s=settings.catalogue_ttl_s)
             budget = settings.monthly_budget_usd
             self.dispatcher = Dispatcher(
-                client=self.client,
+                gateways=self.gateways,
                 store=self.store,
-                prices=PriceBook(self.client, self.catalogue.find),
-                pacer=Pacer(ceiling=settings.concurrency),
+                prices=PriceBook(self.gateways, self.catalogue.find),
+                pacer=Pacer(ceiling=settings.concurrency, per_minute=settings.requests_per_minute),
                 policy=RetryPolicy(max_attempts=settings.max_attempts),
                 owner=self.owner,
                 monthly_budget_pico=to_pico(usd(budget)) if budget else None,
@@ -134,7 +138,7 @@ class Runtime:
             await self.engine.aclose()
             await self.playground.aclose()
             await self.dispatcher.aclose()
-            await self.client.aclose()
+            await self.gateways.aclose()
             rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
             for task in rest:
                 task.cancel()

@@ -1,0 +1,210 @@
+"""The HTTP service over real HTTP, by hand and by the official SDKs, with the sandbox behind it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from openai import OpenAI
+from openrouter import OpenRouter
+from pydantic import SecretStr
+
+from assay.api.service import create_server
+from assay.config import Gateway, Settings
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.workbench import spend
+from assay.workbench.runtime import Runtime, open_runtime
+
+TOKEN = "assay-token-for-tests"
+ASK = {"model": "sandbox/scribe", "messages": [{"role": "user", "content": "Name three rivers"}]}
+
+
+@contextmanager
+def service(folder: Path, *faults: Fault, token: str | None = TOKEN, **settings: Any) -> Iterator[tuple[str, Runtime]]:
+    """The base URL of a running service and its runtime."""
+    with SandboxServer(SandboxConfig(speed=0, faults=faults)) as sandbox:
+        given = Settings(
+            database_url=f"sqlite:///{folder}/assay.db", api_token=SecretStr(token) if token else None, **settings
+        )
+        gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
+        with open_runtime(given, gateway=gateway) as rt:
+            rt.ready()
+            config = uvicorn.Config(create_server(lambda: rt), port=0, log_level="error", lifespan="off", ws="none")
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, daemon=True)
+            thread.start()
+            while not server.started:
+                time.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            try:
+                yield f"http://127.0.0.1:{port}/api", rt
+            finally:
+                server.should_exit = True
+                thread.join()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[httpx.Client, Runtime]]:
+    """A client with the token, and the runtime."""
+    with (
+        service(tmp_path) as (url, rt),
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30) as client,
+    ):
+        yield client, rt
+
+
+def calls(rt: Runtime) -> list[Any]:
+    """The ledger, oldest first."""
+    return list(reversed(spend.ledger_page(rt, spend.SpendFilter())))
+
+
+def test_token_missing_or_wrong_is_401(served: tuple[httpx.Client, Runtime]) -> None:
+    """Nothing but health answers without the token."""
+    client, _ = served
+    for given in ("", "Bearer wrong", f"Basic {TOKEN}x"):
+        answer = client.get("/models", headers={"Authorization": given})
+
+        assert answer.status_code == 401
+        assert "ASSAY_API_TOKEN" in answer.json()["error"]["message"]
+    assert client.get("/health", headers={"Authorization": ""}).json()["status"] == "ok"
+
+
+def test_service_without_a_token_is_off(tmp_path: Path) -> None:
+    """No token in the settings: no way in, not even with an empty one."""
+    with service(tmp_path, token=None) as (url, _):
+        assert httpx.get(f"{url}/models", headers={"Authorization": "Bearer x"}).status_code == 403
+
+
+def test_completion_tells_text_and_exact_cost(served: tuple[httpx.Client, Runtime]) -> None:
+    """Text, tokens and cost as the ledger holds them; the tags are kept."""
+    client, rt = served
+    asked = {"model": "sandbox/scribe", "prompt": "Name three rivers", "params": {"temperature": 0}}
+    body = client.post("/completions", json=asked, headers={"X-Assay-Tag": "shop, night"}).json()
+
+    (call,) = calls(rt)
+    assert body["text"]
+    assert body["cost_provenance"] == "billed"
+    assert Decimal(body["cost_usd"]) * 10**12 == call.cost_pico
+    assert (call.id, call.purpose, json.loads(call.tags_json)) == (body["call_id"], "api", ["shop", "night"])
+
+
+def test_stream_is_passed_on_as_it_came(served: tuple[httpx.Client, Runtime]) -> None:
+    """Comments, chunks, usage and [DONE] arrive; the same text as without streaming; the call is in the ledger."""
+    client, rt = served
+    plain = client.post("/v1/chat/completions", json=ASK).json()
+    raw = client.post("/v1/chat/completions", json=ASK | {"stream": True})
+    asked = {"model": ASK["model"], "prompt": "Name three rivers"}
+    own = client.post("/completions/stream", json=asked)
+
+    chunks = [json.loads(line[6:]) for line in raw.text.splitlines() if line.startswith("data: {")]
+    text = "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
+    assert raw.headers["content-type"].startswith("text/event-stream")
+    assert text == plain["choices"][0]["message"]["content"]
+    assert [c["usage"]["cost"] for c in chunks if c.get("usage")]
+    for answer in (raw, own):
+        assert ": OPENROUTER PROCESSING" in answer.text
+        assert answer.text.rstrip().endswith("data: [DONE]")
+    assert [call.outcome for call in calls(rt)] == ["ok"] * 3
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "field"),
+    [
+        ("/completions", {"prompt": "x"}, "model"),
+        ("/completions", {"model": "sandbox/swift", "prompt": "x", "temprature": 1}, "temprature"),
+        ("/completions", {"model": "sandbox/swift", "prompt": "x", "params": {"temperature": 9}}, "params"),
+        ("/v1/chat/completions", {"model": "sandbox/swift", "messages": []}, "messages"),
+        ("/v1/chat/completions", {"model": "sandbox/swift", "messages": [{"role": "king"}]}, "messages.0.role"),
+    ],
+)
+def test_bad_request_is_422_with_the_field(
+    served: tuple[httpx.Client, Runtime], path: str, asked: dict[str, Any], field: str
+) -> None:
+    """The field is named, and nothing was sent or charged."""
+    client, rt = served
+    answer = client.post(path, json=asked)
+
+    assert answer.status_code == 422
+    assert field in [f["field"] for f in answer.json()["error"]["metadata"]["fields"]]
+    assert calls(rt) == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_upstream_error_keeps_status_and_body(tmp_path: Path, stream: bool) -> None:
+    """The gateway's 402 reaches the caller as it was, and the ledger has it."""
+    with service(tmp_path, Fault("402_credits")) as (url, rt):
+        answer = httpx.post(
+            f"{url}/v1/chat/completions", json=ASK | {"stream": stream}, headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+
+        assert answer.status_code == 402
+        assert answer.json()["error"]["code"] == 402
+        assert [call.error_kind for call in calls(rt)] == ["credits"]
+
+
+def test_stream_that_breaks_ends_with_an_error(tmp_path: Path) -> None:
+    """A truncated stream is told in an event, is not tried again behind the caller's back, and is no success."""
+    with service(tmp_path, Fault("truncated")) as (url, rt):
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        answer = httpx.post(f"{url}/v1/chat/completions", json=ASK | {"stream": True}, headers=headers)
+
+        assert '"error_type": "truncated"' in answer.text
+        assert "[DONE]" not in answer.text
+        assert [call.outcome for call in calls(rt)] == ["failed"]
+
+
+def test_budget_of_the_month_is_held(tmp_path: Path) -> None:
+    """A call that could pass the budget is refused with 402 and is not sent."""
+    with service(tmp_path, monthly_budget_usd="0.0000001") as (url, rt):
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        answer = httpx.post(f"{url}/v1/chat/completions", json=ASK, headers=headers)
+
+        assert answer.status_code == 402
+        assert answer.json()["error"]["metadata"]["limit_source"] == "assay_budget"
+        assert calls(rt) == []
+
+
+def test_caller_that_hangs_up_stops_the_call(tmp_path: Path) -> None:
+    """The call upstream is cancelled and stands in the ledger as such."""
+    with service(tmp_path, Fault("stall")) as (url, rt):
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json=ASK | {"stream": True}, headers=headers) as answer:
+            next(answer.iter_bytes())
+        until = time.monotonic() + 5
+        while time.monotonic() < until and [call.outcome for call in calls(rt)] != ["cancelled"]:
+            time.sleep(0.05)
+
+        assert [call.outcome for call in calls(rt)] == ["cancelled"]
+
+
+def test_openai_sdk_works(tmp_path: Path) -> None:
+    """The official OpenAI SDK: models, a completion, a stream with usage."""
+    with service(tmp_path) as (url, _), OpenAI(base_url=f"{url}/v1", api_key=TOKEN) as sdk:
+        assert "sandbox/scribe" in [model.id for model in sdk.models.list()]
+        plain = sdk.chat.completions.create(**ASK)
+        chunks = list(sdk.chat.completions.create(**ASK, stream=True))
+
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        assert text == plain.choices[0].message.content != ""
+        assert plain.usage is not None
+        assert [c.usage.completion_tokens for c in chunks if c.usage] == [plain.usage.completion_tokens]
+
+
+def test_openrouter_sdk_works(tmp_path: Path) -> None:
+    """The official OpenRouter SDK: models, a completion, a stream."""
+    with service(tmp_path) as (url, _), OpenRouter(api_key=TOKEN, server_url=f"{url}/v1") as sdk:
+        plain = sdk.chat.send(**ASK)
+        with sdk.chat.send(**ASK, stream=True) as stream:
+            text = "".join(c.choices[0].delta.content or "" for c in stream if c.choices)
+
+        assert text == plain.choices[0].message.content != ""
+        assert "sandbox/scribe" in [model.id for model in sdk.models.list().result.data]
