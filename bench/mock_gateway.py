@@ -2,7 +2,8 @@
 
     python bench/mock_gateway.py PORT_FILE [--latency-ms 200] [--chunks 20] [--models 3]
 
-Writes its port into PORT_FILE once it listens. Counts the completions it answered: GET /stats.
+Writes its port into PORT_FILE once it listens. GET /stats tells how many completions it answered since it
+was last asked, and when the first came and the last left.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import time
 from pathlib import Path
 
 try:
@@ -67,6 +69,8 @@ class Gateway(asyncio.Protocol):
     """One connection; requests may come one after another on it."""
 
     served = 0
+    first_at = 0.0
+    last_at = 0.0
 
     def __init__(self, answers: Answers, latency_s: float) -> None:
         self._answers = answers
@@ -90,15 +94,19 @@ class Gateway(asyncio.Protocol):
 
     def _answer(self, path: bytes, body: bytes) -> None:
         if path.endswith(b"/chat/completions"):
+            Gateway.first_at = Gateway.first_at or time.time()
             streamed = b'"stream": true' in body or b'"stream":true' in body
             self._loop.call_later(self._latency_s, self._send, streamed)
         elif path.endswith(b"/stats"):
-            self._transport.write(self._answers._answer("application/json", b'{"served": %d}' % Gateway.served))
+            told = {"served": Gateway.served, "first_at": Gateway.first_at, "last_at": Gateway.last_at}
+            Gateway.served, Gateway.first_at = 0, 0.0
+            self._transport.write(self._answers._answer("application/json", json.dumps(told).encode()))
         else:
             self._transport.write(self._answers.endpoints if b"endpoints" in path else self._answers.models)
 
     def _send(self, streamed: bool) -> None:
         Gateway.served += 1
+        Gateway.last_at = time.time()
         if not self._transport.is_closing():
             self._transport.write(self._answers.stream if streamed else self._answers.plain)
 

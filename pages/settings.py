@@ -9,6 +9,7 @@ rt = get_runtime()
 title("Settings", "Where the key comes from, whether the gateway answers, and where your data lies.")
 with errors_in_words():
     found = health(rt)
+    limits_token = rt.settings.api_token is not None
     left, right = st.columns(2)
     with left:
         st.subheader("Gateway", anchor=False)
@@ -22,10 +23,25 @@ with errors_in_words():
             (st.success if answer.ok else st.error)(words.label(answer.message, 600))
             if answer.facts:
                 st.json(dict(answer.facts))
+        if found.endpoints:
+            st.markdown("Further endpoints")
+            st.table({words.label(name): words.label(url, 120) for name, url in found.endpoints})
         with st.expander("Set a key"):
             st.caption("Set it where the app starts, then restart. Assay never stores, logs or shows it.")
             st.code("export OPENROUTER_API_KEY=sk-or-v1-...\nmake run", language="bash")
             st.caption("A line in .env, or in .streamlit/secrets.toml, does the same.")
+        with st.expander("Add an OpenAI-compatible endpoint"):
+            st.caption(
+                "Ollama, vLLM, LiteLLM, llama.cpp ...: in .streamlit/secrets.toml, then restart. "
+                "Its models stand in the same pickers as NAME/MODEL."
+            )
+            st.code(
+                '[[ASSAY_ENDPOINTS]]\nname = "ollama"\nbase_url = "http://localhost:11434/v1"\n'
+                'prices = { "*" = { prompt = "0", completion = "0" } }  # USD per million tokens',
+                language="toml",
+            )
+        service = "on" if limits_token else "off; set ASSAY_API_TOKEN to switch it on"
+        st.caption(f"HTTP service at /api: {service}.")
     with right:
         st.subheader("Data", anchor=False)
         st.code(str(found.store.path or found.store.url), language=None, wrap_lines=True)

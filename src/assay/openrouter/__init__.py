@@ -11,5 +11,6 @@ catalogue.py   model rows -> Model
 gateways.py    the gateway and further endpoints, by model
 pricing.py     prices, exact cost, provable bound
 parameters.py  the parameters that can be set, and old names for them
-transport.py   the connection pool under httpx
+transport.py   which transport lies under httpx; its errors as failure kinds
+connections.py the fast transport: HTTP/1.1 connections and nothing else
 """

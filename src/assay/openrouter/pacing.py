@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from assay.openrouter.failures import Failure
 
-START = 8
+START = 16
 CEILING = 512
 CUT = 0.8
 DEBOUNCE_S = 15.0
@@ -61,15 +61,16 @@ class Pacer:
     """Slots per model. All its methods belong to one event loop.
 
     ceiling: calls in flight per model at most. per_minute: most calls per minute by model id, `*` for every other.
-    clock: seconds, monotonic.
+    pause_s: how long a model rests after a 429 that names no time. clock: seconds, monotonic.
     """
 
     def __init__(
         self, *, ceiling: int = CEILING, per_minute: Mapping[str, int] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        pause_s: float = DEFAULT_PAUSE_S, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._ceiling = ceiling
         self._per_minute = per_minute or {}
+        self._pause_s = pause_s
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
 
@@ -176,7 +177,7 @@ class Pacer:
         lane.clean, lane.peak = 0, lane.in_flight
 
     def _hold(self, lane: _Lane, now: float, failure: Failure) -> None:
-        wait = failure.retry_after_s if failure.retry_after_s is not None else DEFAULT_PAUSE_S
+        wait = failure.retry_after_s if failure.retry_after_s is not None else self._pause_s
         if failure.kind == "rate_limit_free_minute":
             wait = min(wait, 61.0)
         lane.paused_until = max(lane.paused_until, now + min(wait, 3600.0))

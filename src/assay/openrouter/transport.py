@@ -1,7 +1,7 @@
 """One connection pool under httpx for the whole process.
 
-httpx is the interface; below it aiohttp's connector carries the bytes, because httpx's own pool scans all its
-connections for every request (measured in bench/client.py).
+httpx is the interface; below it our own connections carry the bytes (connections.py), or aiohttp's where the
+environment names a proxy, because httpx's own pool scans all its connections for every request (bench/client.py).
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from assay.errors import SettingsError
+from assay.openrouter.connections import KEEPALIVE_S, ConnectionPool
 from assay.openrouter.failures import FailureKind
-
-KEEPALIVE_S = 60.0
 
 
 @cache
@@ -32,13 +31,13 @@ def tls_context() -> SSLContext:
 def pooled_transport() -> httpx.AsyncBaseTransport:
     """A transport with an unbounded pool (the pacer bounds calls), environment proxies, no cookies, no redirects."""
     context = tls_context()
-    # With trust_env aiohttp asks a thread for proxies and .netrc at every request, which costs as much as the request.
-    proxied = bool(getproxies())
+    if not getproxies():
+        return ConnectionPool(context)
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=context)
         return aiohttp.ClientSession(
-            connector=connector, trust_env=proxied, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
         )
 
     return AiohttpTransport(verify=context, client=session)

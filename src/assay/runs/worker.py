@@ -129,7 +129,7 @@ class RunWorker:
     async def _work_lanes(self) -> None:
         heart = asyncio.create_task(self._beat())
         self._places = asyncio.Semaphore(self._limit)
-        width = min(self._limit, 64)
+        width = self._limit
         try:
             async with asyncio.TaskGroup() as group:
                 for lane in self.live.lanes.values():

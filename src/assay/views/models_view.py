@@ -98,7 +98,11 @@ def providers(rt: Runtime, model_id: str) -> None:
     if model is not None and model.description:
         st.text(words.plain(model.description))
     rows = catalogue.model_endpoints(rt, model_id)
-    zdr = {(r.get("model_id"), r.get("tag")) for r in rt.wait(rt.client.zdr_endpoints())}
+    if not rows:
+        st.caption("This endpoint names no providers.")
+        price_changes(rt, model_id)
+        return
+    zdr = catalogue.zdr_endpoints(rt)
     frame = pd.DataFrame([
         {
             "Provider": r.get("provider_name"), "Input": _per_million(r, "prompt"),
@@ -110,6 +114,36 @@ def providers(rt: Runtime, model_id: str) -> None:
         for r in rows
     ])  # fmt: skip
     st.dataframe(frame, hide_index=True, key="models.providers")
+    price_changes(rt, model_id)
+
+
+def price_changes(rt: Runtime, model_id: str) -> None:
+    """Every price that this workbench has seen for a model, newest first."""
+    import pandas as pd
+
+    found = catalogue.price_history(rt, model_id)
+    st.markdown("**Price history**")
+    if not found:
+        st.caption("No price was seen yet.")
+        return
+    frame = pd.DataFrame([
+        {
+            "Since": datetime.fromtimestamp(seen / 1000, UTC),
+            "Input": None if price.prompt is None else float(price.prompt) * 1_000_000,
+            "Output": None if price.completion is None else float(price.completion) * 1_000_000,
+            "Per request": None if price.request is None else float(price.request),
+        }
+        for seen, price in reversed(found)
+    ])  # fmt: skip
+    st.dataframe(
+        frame, hide_index=True, key="models.history", width="content",
+        column_config={
+            "Since": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+            "Input": st.column_config.NumberColumn(format="$%.4g"),
+            "Output": st.column_config.NumberColumn(format="$%.4g"),
+            "Per request": st.column_config.NumberColumn(format="$%.4g"),
+        },
+    )  # fmt: skip
 
 
 def _per_million(row: Any, name: str) -> float | None:

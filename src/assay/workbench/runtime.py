@@ -79,7 +79,7 @@ class Runtime:
                 gateways=self.gateways,
                 store=self.store,
                 prices=PriceBook(self.gateways, self.catalogue.find),
-                pacer=Pacer(ceiling=settings.concurrency, per_minute=settings.requests_per_minute),
+                pacer=Pacer(per_minute=settings.requests_per_minute),
                 policy=RetryPolicy(max_attempts=settings.max_attempts),
                 owner=self.owner,
                 monthly_budget_pico=to_pico(usd(budget)) if budget else None,

@@ -1,0 +1,108 @@
+"""How near a whole run comes to the physical limit, with everything on: ledger, grading, progress.
+
+    python bench/engine.py [--cells 3000] [--concurrency 64 256] [--runs 3] [--zero 20000]
+
+Each measurement is the real command, `assay run FILE --model ... --grader contains`, in its own process against
+bench/mock_gateway.py, which answers after 200 ms. Printed, as medians over interleaved runs:
+
+efficiency      ideal wall / wall, from the first request to the last answer; ideal = cells / in flight x 0.2 s
+CPU             seconds of the command's process per 1,000 cells, its start included, and without it
+memory          resident at its peak, and growth per cell against a run of a tenth of the cells
+first request   seconds from the start of the command to its first request at the gateway
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from client import LATENCY_S, gateway
+
+MODELS = ("bench/m0", "bench/m1", "bench/m2")
+
+
+def run(url: str, folder: Path, cells: int, concurrency: int) -> dict[str, float]:
+    """One run of the command; every figure of it."""
+    rows = cells // len(MODELS)
+    table = folder / f"{rows}.csv"
+    if not table.exists():
+        table.write_text("question,answer\n" + "".join(f"What is the capital number {n}?,Paris\n" for n in range(rows)))
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("OPENROUTER_", "ASSAY_"))}
+    database = folder / f"{time.monotonic_ns()}.db"
+    env |= {"OPENROUTER_API_KEY": "bench", "OPENROUTER_BASE_URL": url, "ASSAY_DATABASE_URL": f"sqlite:///{database}"}
+    command = [sys.executable, "-m", "assay", "run", str(table), "--prompt", "{{question}}", "--grader", "contains"]
+    command += ["--concurrency", str(concurrency), "--json"]
+    for model in MODELS:
+        command += ["--model", model]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.time()
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    printed, said = process.communicate()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if process.returncode:
+        raise SystemExit(f"The run failed: {said}")
+    told = json.loads(printed)
+    assert (told["done"], told["failed"]) == (rows * len(MODELS), 0), told
+    stats = json.load(urllib.request.urlopen(f"{url}/stats"))
+    done = rows * len(MODELS)
+    wall = stats["last_at"] - stats["first_at"]
+    for file in folder.glob(f"{database.name}*"):
+        file.unlink()
+    return {
+        "efficiency": -(-done // concurrency) * LATENCY_S / wall,
+        "wall": wall,
+        "cpu": (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000 / done,
+        "rss_mb": after.ru_maxrss / 1024,
+        "first": stats["first_at"] - started,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=6000)
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--runs", type=int, default=3)
+    args = parser.parse_args()
+    found: dict[tuple[int, int], list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as name, gateway(20) as url:
+        folder = Path(name)
+        small = args.cells // 10
+        run(url, folder, 30, 64)  # fills the caches of the machine
+        for _ in range(args.runs):
+            for concurrency in args.concurrency:
+                for cells in (small, args.cells):  # ru_maxrss of children never falls: the small one first
+                    found.setdefault((concurrency, cells), []).append(run(url, folder, cells, concurrency))
+
+    def median(concurrency: int, cells: int, name: str) -> float:
+        return statistics.median(one[name] for one in found[concurrency, cells])
+
+    head = ("in flight", "cells", "wall s", "efficiency", "CPU s/1,000", "without start", "peak MB", "first request s")
+    print("".join(f"{name:>16}" for name in head))
+    for concurrency in args.concurrency:
+        for cells in (small, args.cells):
+            extra = (
+                median(concurrency, args.cells, "cpu") * args.cells - median(concurrency, small, "cpu") * small
+            ) / (args.cells - small)
+            values = (
+                f"{concurrency}", f"{cells}", f"{median(concurrency, cells, 'wall'):.2f}",
+                f"{median(concurrency, cells, 'efficiency'):.2f}", f"{median(concurrency, cells, 'cpu'):.2f}",
+                f"{extra:.2f}", f"{median(concurrency, cells, 'rss_mb'):.0f}",
+                f"{median(concurrency, cells, 'first'):.2f}",
+            )  # fmt: skip
+            print("".join(f"{value:>16}" for value in values))
+    first = found[args.concurrency[0], small][0]["rss_mb"]
+    grown = (found[args.concurrency[0], args.cells][0]["rss_mb"] - first) * 1024 / (args.cells - small)
+    print(f"memory grows {grown:.2f} KB per cell")
+
+
+if __name__ == "__main__":
+    main()
