@@ -12,5 +12,6 @@ gateways.py    the gateway and further endpoints, by model
 pricing.py     prices, exact cost, provable bound
 parameters.py  the parameters that can be set, and old names for them
 transport.py   which transport lies under httpx; its errors as failure kinds
+proxied.py     the transport where the environment names a proxy
 connections.py the fast transport: HTTP/1.1 connections and nothing else
 """

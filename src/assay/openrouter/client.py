@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 import httpx
 
 from assay import __version__
@@ -28,7 +27,7 @@ _OPENROUTER_ONLY = frozenset({"provider", "models", "plugins", "session_id"})
 OnDelta = Callable[[str, str], None]
 OnHeaders = Callable[[str | None], None]
 OnBytes = Callable[[bytes], None]
-_BROKEN = (httpx.HTTPError, aiohttp.ClientError, OSError)
+_BROKEN = (httpx.HTTPError, OSError)
 
 
 class Client:

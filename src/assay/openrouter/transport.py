@@ -13,12 +13,10 @@ from ssl import SSLContext
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from assay.errors import SettingsError
-from assay.openrouter.connections import KEEPALIVE_S, ConnectionPool
+from assay.openrouter.connections import ConnectionPool
 from assay.openrouter.failures import FailureKind
 
 
@@ -33,14 +31,9 @@ def pooled_transport() -> httpx.AsyncBaseTransport:
     context = tls_context()
     if not getproxies():
         return ConnectionPool(context)
+    from assay.openrouter.proxied import ProxiedTransport
 
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=context)
-        return aiohttp.ClientSession(
-            connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-        )
-
-    return AiohttpTransport(verify=context, client=session)
+    return ProxiedTransport(context)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -80,21 +73,12 @@ def _is_near(host: str) -> bool:
     return address.is_loopback or (address.is_private and not address.is_link_local)
 
 
-def kind_of_transport_error(error: Exception) -> FailureKind:
-    """The failure kind of what the transport raised.
+_UNSENT = (
+    httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol, httpx.PoolTimeout,
+    httpx.WriteError,
+)  # fmt: skip
 
-    Only an error while connecting is surely unbilled. aiohttp's "server disconnected" reaches us as httpx's
-    ConnectTimeout although the request had been sent, so the cause decides.
-    """
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not isinstance(
-        cause, aiohttp.ClientConnectorError
-    ):
-        return "reset"
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError | httpx.UnsupportedProtocol):
-        return "connection"
-    if isinstance(error, httpx.PoolTimeout | aiohttp.ClientConnectorError | aiohttp.InvalidURL):
-        return "connection"
-    if isinstance(error, httpx.TimeoutException) and isinstance(cause, aiohttp.ConnectionTimeoutError):
-        return "connection"
-    return "reset"
+
+def kind_of_transport_error(error: Exception) -> FailureKind:
+    """The failure kind of what the transport raised: only an error before the request was sent is surely unbilled."""
+    return "connection" if isinstance(error, _UNSENT) else "reset"

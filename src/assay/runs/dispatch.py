@@ -161,7 +161,7 @@ class Dispatcher:
 
             def keep(generation_id: str | None) -> None:
                 if generation_id:
-                    self._store.writer.submit(lambda c: ledger.note_generation(c, call_id, generation_id))
+                    self._store.writer.submit_item(ledger.note_generations, (call_id, generation_id))
 
             with self._tracer.call(asked, client.gateway) as span:
                 try:
@@ -191,9 +191,7 @@ class Dispatcher:
             run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
             contestant_key=context.contestant_key, tags_json=context.tags_json,
         )  # fmt: skip
-        opened = self._store.writer.submit(
-            lambda c: ledger.open_intent(c, intent, monthly_budget_pico=self._monthly)
-        )  # fmt: skip
+        opened = self._store.writer.submit_item(ledger.open_intents, ledger.Opening(intent, self._monthly))
         try:
             await asyncio.shield(asyncio.wrap_future(opened))
         except asyncio.CancelledError:
@@ -201,7 +199,7 @@ class Dispatcher:
             unsent = ledger.Settlement(
                 call_id=intent.id, settled_ms=ledger.now_ms(), outcome="cancelled", cost=Cost(0, "estimated")
             )
-            self._store.writer.submit(lambda c: ledger.settle(c, unsent))
+            opened.add_done_callback(lambda _: self._store.writer.submit(lambda c: ledger.settle(c, unsent)))
             raise
         return intent.id
 

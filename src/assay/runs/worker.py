@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -369,22 +370,20 @@ class RunWorker:
 
     async def _save(self, record: runs.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
         """The settlement and the result in one transaction."""
-
-        def write(connection: Any) -> None:
-            if settlement is not None:
-                ledger.settle(connection, settlement)
-            runs.save_results(connection, [record], token=self._token)
-
-        await self._write(write)
+        saving = runs.Saving(record, settlement, self._token)
+        await self._patiently(lambda: self._store.writer.submit_item(runs.save_all, saving))
 
     async def _settle(self, settlement: ledger.Settlement) -> None:
         await self._write(lambda c: ledger.settle(c, settlement))
 
     async def _write(self, operation: Callable[[Any], T], *, patient: bool = True) -> T:
+        return await self._patiently(lambda: self._store.writer.submit(operation), patient=patient)
+
+    async def _patiently(self, submit: Callable[[], Future[T]], *, patient: bool = True) -> T:
         """Writes, and while nothing can be written (disk full, database locked) says so and tries again."""
         while True:
             try:
-                value = await asyncio.wrap_future(self._store.writer.submit(operation))
+                value = await asyncio.wrap_future(submit())
             except StoreError as error:
                 if not patient:
                     raise

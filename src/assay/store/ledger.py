@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from assay.domain.completion import UNKNOWN_COST, Cost
-from assay.errors import BudgetExceeded, NotFound
+from assay.errors import AssayError, BudgetExceeded, NotFound
 from assay.money import format_usd
 from assay.store.owner import is_surely_dead
 from assay.store.tables import CALL, MONTH_SPEND, RUN
@@ -37,7 +38,12 @@ def new_id() -> str:
 
 def month_of(ms: int) -> str:
     """The UTC month, YYYY-MM."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m")
+    return _month_of_day(ms // 86_400_000)
+
+
+@lru_cache(maxsize=64)
+def _month_of_day(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,34 +108,99 @@ _ADD_MONTH = (
     )
 )
 _RUN_MONEY = select(RUN.c.budget_pico, RUN.c.settled_pico, RUN.c.reserved_pico).where(RUN.c.id == bindparam("run"))
+_MONTH_MONEY = select(MONTH_SPEND).where(MONTH_SPEND.c.month == bindparam("of"))
+_ADD_MONTH_ROW = insert(MONTH_SPEND)
+_NOTE = (
+    update(CALL)
+    .where(CALL.c.id == bindparam("call"), CALL.c.generation_id.is_(None))
+    .values(generation_id=bindparam("generation"))
+)
+_SETTLED_COLUMNS = tuple(name for name in Settlement.__slots__ if name not in ("call_id", "cost"))
+_SETTLE = (
+    update(CALL)
+    .where(CALL.c.id == bindparam("call"))
+    .values({name: bindparam(name) for name in (*_SETTLED_COLUMNS, "state", "cost_pico", "provenance")})
+)
+_CALLS_MONEY = select(
+    CALL.c.id, CALL.c.state, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico, CALL.c.generation_id
+).where(CALL.c.id.in_(bindparam("calls", expanding=True)))
 _CALL_MONEY = select(
     CALL.c.state, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico, CALL.c.cost_pico, CALL.c.generation_id
 ).where(CALL.c.id == bindparam("call"))
 
 
-def open_intent(connection: Connection, intent: Intent, *, monthly_budget_pico: int | None = None) -> None:
-    """Makes a call's intent durable and reserves its bound, if the budgets of its run and of the month allow it.
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An intent with the month's budget that it must fit into."""
 
-    The check and the reservation are one transaction, so spend never passes a budget at any concurrency.
-    Raises BudgetExceeded, having written nothing; also when a budget is set and the bound is unknown.
+    intent: Intent
+    monthly_budget_pico: int | None = None
+
+
+def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[AssayError | None]:
+    """Makes the intents of calls durable and reserves their bounds, as far as the budgets of run and month allow.
+
+    Each is checked against what is settled and reserved with all before it, in one transaction, so spend never passes
+    a budget at any concurrency. For each: None, or why it is refused (BudgetExceeded, also when a budget is set and
+    the bound is unknown; NotFound for its run); nothing is written of a refused one.
     """
-    month = month_of(intent.created_ms)
-    if intent.run_id is not None:
-        run = connection.execute(_RUN_MONEY, {"run": intent.run_id}).one_or_none()
-        if run is None:
-            raise NotFound(f"There is no run {intent.run_id!r}.")
-        _check(intent, run.budget_pico, run.settled_pico + run.reserved_pico, "run")
-    spent = connection.execute(select(MONTH_SPEND).where(MONTH_SPEND.c.month == month)).one_or_none()
-    _check(intent, monthly_budget_pico, spent.settled_pico + spent.reserved_pico if spent else 0, "month")
+    runs: dict[str, Any] = {}
+    months: dict[str, int] = {}
+    reserved: dict[str, int] = {}
+    outcomes: list[AssayError | None] = []
+    accepted: list[Intent] = []
+    for opening in openings:
+        intent = opening.intent
+        month, run_id, bound = month_of(intent.created_ms), intent.run_id, intent.bound_pico or 0
+        if month not in months:
+            months[month] = _month_committed(connection, month)
+        if run_id is not None and run_id not in runs:
+            runs[run_id] = connection.execute(_RUN_MONEY, {"run": run_id}).one_or_none()
+        try:
+            if run_id is not None:
+                run = runs[run_id]
+                if run is None:
+                    raise NotFound(f"There is no run {run_id!r}.")
+                committed = run.settled_pico + run.reserved_pico + reserved.get(run_id, 0)
+                _check(intent, run.budget_pico, committed, "run")
+            _check(intent, opening.monthly_budget_pico, months[month], "month")
+        except AssayError as error:
+            outcomes.append(error)
+            continue
+        months[month] += bound
+        if run_id is not None:
+            reserved[run_id] = reserved.get(run_id, 0) + bound
+        accepted.append(intent)
+        outcomes.append(None)
+    if accepted:
+        connection.execute(
+            _INSERT, [{name: getattr(intent, name) for name in _INTENT_COLUMNS} | _OPEN for intent in accepted]
+        )
+        books = _Books()
+        for intent in accepted:
+            books.add(intent.run_id, month_of(intent.created_ms), reserved=intent.bound_pico or 0)
+        books.write(connection)
+    return outcomes
+
+
+def _month_committed(connection: Connection, month: str) -> int:
+    """Settled and reserved in a month, whose row is made where it is missing."""
+    spent = connection.execute(_MONTH_MONEY, {"of": month}).one_or_none()
     if spent is None:
-        connection.execute(insert(MONTH_SPEND).values(month=month, settled_pico=0, reserved_pico=0))
-    connection.execute(_INSERT, {name: getattr(intent, name) for name in _INTENT_COLUMNS} | _OPEN)
-    _book(connection, intent.run_id, month, settled=0, reserved=intent.bound_pico or 0)
+        connection.execute(_ADD_MONTH_ROW, {"month": month, "settled_pico": 0, "reserved_pico": 0})
+        return 0
+    return int(spent.settled_pico + spent.reserved_pico)
+
+
+def open_intent(connection: Connection, intent: Intent, *, monthly_budget_pico: int | None = None) -> None:
+    """Makes one call's intent durable. Raises BudgetExceeded, NotFound, having written nothing."""
+    (refused,) = open_intents(connection, [Opening(intent, monthly_budget_pico)])
+    if refused is not None:
+        raise refused
 
 
 _INTENT_COLUMNS = tuple(name for name in Intent.__slots__)
 _OPEN = {"state": "sent", "provenance": "unknown"}
-_SETTLED_COLUMNS = tuple(name for name in Settlement.__slots__ if name not in ("call_id", "cost"))
 
 
 def _check(intent: Intent, budget: int | None, committed: int, whose: str) -> None:
@@ -149,42 +220,72 @@ def _check(intent: Intent, budget: int | None, committed: int, whose: str) -> No
         )
 
 
+class _Books:
+    """Changes of settled and reserved money, added up before they are written."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, list[int]] = {}
+        self._months: dict[str, list[int]] = {}
+
+    def add(self, run_id: str | None, month: str, *, settled: int = 0, reserved: int = 0) -> None:
+        """Notes a change of a run's money and of its month's."""
+        for sums in ([self._runs.setdefault(run_id, [0, 0])] if run_id is not None else []) + [
+            self._months.setdefault(month, [0, 0])
+        ]:
+            sums[0] += settled
+            sums[1] += reserved
+
+    def write(self, connection: Connection) -> None:
+        """Books the sums."""
+        for run_id, (settled, reserved) in self._runs.items():
+            if settled or reserved:
+                connection.execute(_ADD_RUN, {"run": run_id, "settled": settled, "reserved": reserved})
+        for month, (settled, reserved) in self._months.items():
+            if settled or reserved:
+                connection.execute(_ADD_MONTH, {"of": month, "settled": settled, "reserved": reserved})
+
+
 def _book(connection: Connection, run_id: str | None, month: str, *, settled: int, reserved: int) -> None:
-    if not settled and not reserved:
-        return
-    change = {"settled": settled, "reserved": reserved}
-    if run_id is not None:
-        connection.execute(_ADD_RUN, {"run": run_id, **change})
-    connection.execute(_ADD_MONTH, {"of": month, **change})
+    books = _Books()
+    books.add(run_id, month, settled=settled, reserved=reserved)
+    books.write(connection)
 
 
-def note_generation(connection: Connection, call_id: str, generation_id: str) -> None:
-    """Keeps the generation id of a call in flight: what recovers its cost after a crash."""
-    connection.execute(
-        update(CALL).where(CALL.c.id == call_id, CALL.c.generation_id.is_(None)).values(generation_id=generation_id)
-    )
+def note_generations(connection: Connection, notes: Sequence[tuple[str, str]]) -> list[None]:
+    """Keeps the generation ids of calls in flight, (call id, generation id): what recovers costs after a crash."""
+    connection.execute(_NOTE, [{"call": call_id, "generation": generation} for call_id, generation in notes])
+    return [None] * len(notes)
 
 
 def settle(connection: Connection, settlement: Settlement) -> bool:
     """Settles a call and releases its reservation; False, having done nothing, when it was settled before."""
-    call = connection.execute(_CALL_MONEY, {"call": settlement.call_id}).one_or_none()
-    if call is None or call.state == "settled":
-        return False
-    values: dict[str, Any] = {name: getattr(settlement, name) for name in _SETTLED_COLUMNS}
-    values["generation_id"] = settlement.generation_id or call.generation_id
-    values |= {"state": "settled", "cost_pico": settlement.cost.pico, "provenance": settlement.cost.provenance}
-    connection.execute(update(CALL).where(CALL.c.id == settlement.call_id).values(values))
-    bound = call.bound_pico or 0
-    counts = bound if settlement.cost.pico is None else settlement.cost.pico
-    was_orphan = call.state == "orphan"
-    _book(
-        connection,
-        call.run_id,
-        month_of(call.created_ms),
-        settled=counts - (bound if was_orphan else 0),
-        reserved=0 if was_orphan else -bound,
-    )
-    return True
+    return settle_many(connection, [settlement])[0]
+
+
+def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> list[bool]:
+    """Settles calls and releases their reservations; False, having done nothing, for one that was settled before."""
+    ids = [settlement.call_id for settlement in settlements]
+    found = {row.id: row for row in connection.execute(_CALLS_MONEY, {"calls": ids})}
+    books, changes, outcomes = _Books(), [], []
+    for settlement in settlements:
+        call = found.pop(settlement.call_id, None)
+        outcomes.append(call is not None and call.state != "settled")
+        if call is None or call.state == "settled":
+            continue
+        values: dict[str, Any] = {name: getattr(settlement, name) for name in _SETTLED_COLUMNS}
+        values["generation_id"] = settlement.generation_id or call.generation_id
+        values |= {"state": "settled", "cost_pico": settlement.cost.pico, "provenance": settlement.cost.provenance}
+        changes.append(values | {"call": settlement.call_id})
+        bound, was_orphan = call.bound_pico or 0, call.state == "orphan"
+        counts = bound if settlement.cost.pico is None else settlement.cost.pico
+        books.add(
+            call.run_id, month_of(call.created_ms),
+            settled=counts - (bound if was_orphan else 0), reserved=0 if was_orphan else -bound,
+        )  # fmt: skip
+    if changes:
+        connection.execute(_SETTLE, changes)
+        books.write(connection)
+    return outcomes
 
 
 def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str | None = None) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, case, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, case, cast, delete, func, insert, select, update
 
 from assay.domain.plan import RunPlan
 from assay.domain.score import Score
-from assay.errors import NotFound, RunError
-from assay.store.ledger import new_id, now_ms
+from assay.errors import AssayError, NotFound, RunError
+from assay.store.ledger import Settlement, new_id, now_ms, settle_many
 from assay.store.owner import is_surely_dead
 from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, SCORE
 
@@ -189,30 +189,70 @@ _RESULT_COLUMNS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """A result to be stored with the settlement of its call, under the lease's fencing token."""
+
+    record: ResultRecord
+    settlement: Settlement | None
+    token: int | None
+
+
+def save_all(connection: Connection, savings: Sequence[Saving]) -> list[AssayError | None]:
+    """Settles the calls and stores the results, in one transaction.
+
+    For each: None, or RunError when its token is no longer the run's; its call is then settled all the same.
+    """
+    settlements = [saving.settlement for saving in savings if saving.settlement is not None]
+    if settlements:
+        settle_many(connection, settlements)
+    groups: dict[tuple[str, int | None], list[ResultRecord]] = {}
+    for saving in savings:
+        groups.setdefault((saving.record.run_id, saving.token), []).append(saving.record)
+    refused: dict[tuple[str, int | None], AssayError] = {}
+    for (run_id, token), records in groups.items():
+        try:
+            _save(connection, run_id, records, token)
+        except RunError as error:
+            refused[run_id, token] = error
+    return [refused.get((saving.record.run_id, saving.token)) for saving in savings]
+
+
 def save_results(connection: Connection, records: Sequence[ResultRecord], *, token: int | None = None) -> None:
     """Stores results with texts and scores and counts them in their runs, replacing an earlier record of a cell.
 
     token: the lease's fencing token; RunError, having written nothing, when it is no longer the run's.
     """
     for run_id in {record.run_id for record in records}:
-        mine = [record for record in records if record.run_id == run_id]
-        held = connection.execute(select(RUN.c.lease_token).where(RUN.c.id == run_id)).scalar()
-        if held is None or (token is not None and held != token):
-            raise RunError(f"Run {run_id} is worked by another process.")
-        cells = [record.cell for record in mine]
-        before = connection.execute(
-            select(RESULT.c.cell, RESULT.c.status).where(RESULT.c.run_id == run_id, RESULT.c.cell.in_(cells))
-        ).all()
-        if before:
-            replaced = [row.cell for row in before]
-            for table in (SCORE, RESULT_TEXT, RESULT):
-                connection.execute(delete(table).where(table.c.run_id == run_id, table.c.cell.in_(replaced)))
-        _insert(connection, mine)
-        failed = sum(r.status == "failed" for r in mine) - sum(row.status == "failed" for row in before)
-        done = len(mine) - len(before)
-        connection.execute(
-            update(RUN).where(RUN.c.id == run_id).values(done=RUN.c.done + done, failed=RUN.c.failed + failed)
-        )
+        _save(connection, run_id, [record for record in records if record.run_id == run_id], token)
+
+
+_TOKEN = select(RUN.c.lease_token).where(RUN.c.id == bindparam("run"))
+_BEFORE = select(RESULT.c.cell, RESULT.c.status).where(
+    RESULT.c.run_id == bindparam("run"), RESULT.c.cell.in_(bindparam("cells", expanding=True))
+)
+_COUNT = (
+    update(RUN)
+    .where(RUN.c.id == bindparam("run"))
+    .values(done=RUN.c.done + bindparam("more_done"), failed=RUN.c.failed + bindparam("more_failed"))
+)
+_INSERT_RESULT, _INSERT_TEXT, _INSERT_SCORE = insert(RESULT), insert(RESULT_TEXT), insert(SCORE)
+
+
+def _save(connection: Connection, run_id: str, records: Sequence[ResultRecord], token: int | None) -> None:
+    held = connection.execute(_TOKEN, {"run": run_id}).scalar()
+    if held is None or (token is not None and held != token):
+        raise RunError(f"Run {run_id} is worked by another process.")
+    before = connection.execute(_BEFORE, {"run": run_id, "cells": [record.cell for record in records]}).all()
+    if before:
+        replaced = [row.cell for row in before]
+        for table in (SCORE, RESULT_TEXT, RESULT):
+            connection.execute(delete(table).where(table.c.run_id == run_id, table.c.cell.in_(replaced)))
+    _insert(connection, records)
+    failed = sum(r.status == "failed" for r in records) - sum(row.status == "failed" for row in before)
+    done = len(records) - len(before)
+    if done or failed:
+        connection.execute(_COUNT, {"run": run_id, "more_done": done, "more_failed": failed})
 
 
 def _insert(connection: Connection, records: Iterable[ResultRecord]) -> None:
@@ -231,10 +271,10 @@ def _insert(connection: Connection, records: Iterable[ResultRecord]) -> None:
             key | {"grader": n, "value": s.value, "passed": s.passed, "reason": s.reason, "call_id": judge}
             for n, (s, judge) in enumerate(zip(record.scores, judges, strict=True))
         ]
-    connection.execute(insert(RESULT), results)
-    connection.execute(insert(RESULT_TEXT), texts)
+    connection.execute(_INSERT_RESULT, results)
+    connection.execute(_INSERT_TEXT, texts)
     if scores:
-        connection.execute(insert(SCORE), scores)
+        connection.execute(_INSERT_SCORE, scores)
 
 
 def finished_cells(connection: Connection, run_id: str, *, retry_failed: bool = False) -> bytearray:

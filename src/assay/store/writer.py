@@ -5,9 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +16,8 @@ from assay.errors import AssayError, StoreError
 
 T = TypeVar("T")
 Operation = Callable[[Connection], Any]
+Bulk = Callable[[Connection, Sequence[Any]], Sequence[Exception | None]]
+"""Does many items at once; for each item None, or the AssayError that refuses it (then nothing of it was written)."""
 BATCH = 500
 """Operations in one transaction at most."""
 LOCKED_PATIENCE_S = 120.0
@@ -31,7 +33,7 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._queue: queue.SimpleQueue[tuple[Operation, Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="assay-writer", daemon=True)
         self._closed = False
         self._thread.start()
@@ -41,7 +43,18 @@ class Writer:
         if self._closed:
             raise StoreError("The database is closed.")
         future: Future[T] = Future()
-        self._queue.put((operation, future))
+        self._queue.put(_Item(operation, None, None, future))
+        return future
+
+    def submit_item(self, bulk: Bulk, item: object) -> Future[None]:
+        """Queues an item for a bulk operation, which gets all items of a transaction that follow one another.
+
+        The future is done when its transaction is durable; it fails with the item's own error.
+        """
+        if self._closed:
+            raise StoreError("The database is closed.")
+        future: Future[None] = Future()
+        self._queue.put(_Item(None, bulk, item, future))
         return future
 
     def call(self, operation: Callable[[Connection], T]) -> T:
@@ -70,15 +83,14 @@ class Writer:
                 else:
                     batch.append(item)
             if batch:
-                self._commit(batch)
+                self._commit(_by_bulk(batch))
             if ended:
                 return
 
-    def _commit(self, batch: list[tuple[Operation, Future[Any]]]) -> None:
-        for _, future in batch:
-            if future.running() or future.cancelled():
-                continue
-            future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
+    def _commit(self, batch: list[_Item]) -> None:
+        for item in batch:
+            if not item.future.running() and not item.future.cancelled():
+                item.future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
         try:
             outcomes = self._patiently(batch)
         except Exception as error:  # noqa: BLE001 - the writer must outlive every operation; the error goes to its caller
@@ -87,7 +99,8 @@ class Writer:
                     self._commit([item])
                 return
             outcomes = [(None, as_store_error(error))]
-        for (_, future), (value, failure) in zip(batch, outcomes, strict=True):
+        for item, (value, failure) in zip(batch, outcomes, strict=True):
+            future = item.future
             if future.cancelled():
                 continue  # nobody waits any more; what was asked is written all the same
             if failure is not None:
@@ -95,17 +108,55 @@ class Writer:
             else:
                 future.set_result(value)
 
-    def _patiently(self, batch: list[tuple[Operation, Future[Any]]]) -> list[tuple[Any, Exception | None]]:
+    def _patiently(self, batch: list[_Item]) -> list[tuple[Any, Exception | None]]:
         """One transaction; a locked database is tried again for two minutes while the callers wait."""
         until = time.monotonic() + LOCKED_PATIENCE_S
         while True:
             try:
                 with self._engine.begin() as connection:
-                    return [_outcome(operation, connection) for operation, _ in batch]
+                    return _outcomes(batch, connection)
             except DBAPIError as error:
                 if "locked" not in str(error.orig) or time.monotonic() > until:
                     raise
                 time.sleep(0.05)
+
+
+class _Item(NamedTuple):
+    operation: Operation | None
+    bulk: Bulk | None
+    item: Any
+    future: Future[Any]
+
+
+def _outcomes(batch: list[_Item], connection: Connection) -> list[tuple[Any, Exception | None]]:
+    """The outcome of every item in order; neighbours with one bulk operation are done together."""
+    found: list[tuple[Any, Exception | None]] = []
+    start = 0
+    while start < len(batch):
+        head = batch[start]
+        if head.operation is not None:
+            found.append(_outcome(head.operation, connection))
+            start += 1
+            continue
+        end = start
+        while end < len(batch) and batch[end].bulk is head.bulk:
+            end += 1
+        assert head.bulk is not None  # noqa: S101 - an item has an operation or a bulk
+        found += [(None, error) for error in head.bulk(connection, [item.item for item in batch[start:end]])]
+        start = end
+    return found
+
+
+def _by_bulk(batch: list[_Item]) -> list[_Item]:
+    """The batch with bulk items gathered behind the plain operations, in the order of their bulks' first items.
+
+    A caller waits for each of its writes before the next, so two items of one batch never depend on each other.
+    """
+    firsts: dict[Any, int] = {}
+    for item in batch:
+        if item.bulk is not None:
+            firsts.setdefault(item.bulk, len(firsts))
+    return sorted(batch, key=lambda item: -1 if item.bulk is None else firsts[item.bulk])
 
 
 def _outcome(operation: Operation, connection: Connection) -> tuple[Any, Exception | None]:
