@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from assay.workbench.runs import RunDraft
     from assay.workbench.runtime import Runtime
 
+DatasetOrSuite = Annotated[
+    str, typer.Argument(metavar="DATASET|SUITE.yaml", help="A file, a stored dataset, an example; or a suite file.")
+]
 Dataset = Annotated[str, typer.Argument(help="A file, a stored dataset (id or name), or an example.")]
 PromptOption = Annotated[list[str], typer.Option("--prompt", help="Prompt text with {{variables}}, or @FILE; several.")]
 SystemOption = Annotated[str, typer.Option("--system", help="System text, or @FILE.")]

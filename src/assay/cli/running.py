@@ -13,6 +13,7 @@ from assay.cli.options import (
     Budget,
     Concurrency,
     Dataset,
+    DatasetOrSuite,
     GraderOption,
     Limit,
     ModelOption,
@@ -23,9 +24,10 @@ from assay.cli.options import (
     make_draft,
     parse_budget,
 )
-from assay.cli.progress import follow
+from assay.cli.progress import follow, work
 from assay.cli.scoreboard import report
-from assay.cli.terminal import app, opened, say
+from assay.cli.suite import is_suite, run_suite
+from assay.cli.terminal import UsageError, app, opened
 from assay.errors import DataError
 from assay.money import format_usd
 
@@ -35,13 +37,13 @@ if TYPE_CHECKING:
 
 @app.command()
 def run(
-    dataset: Dataset,
-    prompt: PromptOption,
-    model: ModelOption,
+    dataset: DatasetOrSuite,
+    prompt: PromptOption = [],  # noqa: B006 - typer copies it
+    model: ModelOption = [],  # noqa: B006
     system: SystemOption = "",
-    grader: GraderOption = [],  # noqa: B006 - typer copies it
+    grader: GraderOption = [],  # noqa: B006
     param: ParamOption = [],  # noqa: B006
-    samples: Samples = 1,
+    samples: Annotated[int | None, typer.Option(min=1, max=100, help="Answers per cell.")] = None,
     concurrency: Concurrency = None,
     budget: Budget = None,
     limit: Limit = None,
@@ -50,28 +52,24 @@ def run(
     out: Annotated[list[Path], typer.Option("--out", help="Write the rows to this CSV; several.")] = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Run a dataset through models and prompts, grade the answers, print the scoreboard."""
-    from assay.workbench import runs
+    """Run a dataset, or a suite file with gates, through models and prompts; grade the answers, print the scoreboard.
 
+    Exit 0 when done, 1 on an error, 2 on wrong usage, 100 when a gate of the suite is not met.
+    """
     check_outs(out)
     options = {
         "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
         "concurrency": concurrency, "budget": budget, "limit": limit, "name": name, "tag": tag,
     }  # fmt: skip
+    if is_suite(dataset) and not prompt and not model:
+        run_suite(Path(dataset), options, out, as_json)
+        return
+    for option in ("prompt", "model"):
+        if not options[option]:
+            raise UsageError(f"Missing option '--{option}'.", cure="Give it, or a suite file: assay run suite.yaml.")
     with opened() as rt:
         rt.ready()
-        draft = make_draft(rt, dataset, options)
-        problems = runs.check(rt, draft)
-        if problems:
-            raise DataError(" ".join(problems))
-        run_id = runs.start_run(rt, draft)
-        try:
-            state = follow(rt, run_id)
-        except KeyboardInterrupt:
-            runs.pause_run(rt, run_id)
-            runs.wait_for_run(rt, run_id, timeout_s=60)
-            say(f"\nPaused. `assay continue {run_id}` goes on with the missing cells.")
-            raise typer.Exit(1) from None
+        run_id, state = work(rt, make_draft(rt, dataset, options | {"samples": samples or 1}))
         write_outs(rt, run_id, out)
         report(rt, run_id, state, as_json)
         if state.state != "done":

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.cli.terminal import print_json
 from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
+    from assay.workbench.gates import GateResult
     from assay.workbench.results import ContestantScore
     from assay.workbench.runs import RunProgress
     from assay.workbench.runtime import Runtime
 
 
-def report(rt: Runtime, run_id: str, state: RunProgress, as_json: bool) -> None:
+def report(
+    rt: Runtime, run_id: str, state: RunProgress, as_json: bool, gates: Sequence[GateResult] | None = None
+) -> None:
     """The result of a run, for people or as one object."""
     from assay.workbench import results
 
@@ -25,6 +29,7 @@ def report(rt: Runtime, run_id: str, state: RunProgress, as_json: bool) -> None:
             "done": state.done, "failed": state.failed, "cost_usd": from_pico(state.spent_pico),
             "provenance": "unknown in part" if unknown else "known", "unknown_calls": unknown,
             "seconds": round(state.seconds, 3), "scoreboard": [score_json(line) for line in board],
+            **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
         })  # fmt: skip
         return
     print(f"Run {run_id} · {state.name} · {state.state}")
@@ -33,6 +38,8 @@ def report(rt: Runtime, run_id: str, state: RunProgress, as_json: bool) -> None:
     for line in table(board):
         print(line)
     print(results.verdict(rt, run_id))
+    for gate in gates or ():
+        print(f"{'PASS' if gate.passed else 'FAIL'}  {gate.contestant or 'the run'}: {gate.words}")
 
 
 def score_json(line: ContestantScore) -> dict[str, Any]:

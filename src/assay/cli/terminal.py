@@ -19,6 +19,8 @@ app = typer.Typer(
     name="assay", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Compare prompts and models on OpenRouter: which model, which prompt, at what cost, and how sure.",
 )  # fmt: skip
+GATE_NOT_MET = 100
+"""Exit code of a run that ended and whose gates are not all met."""
 
 
 class UsageError(AssayError):
