@@ -12,6 +12,7 @@ from assay.errors import SuiteError
 Path = tuple[str | int, ...]
 MAX_VALUES = 100_000
 MAX_DEPTH = 40
+_PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 class LinedYaml(NamedTuple):
@@ -62,6 +63,8 @@ class _Reader:
         if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
             raise SuiteError(f"Line {line}: the file holds too many or too deep values (aliases count each time).")
         self.lines.setdefault(path, line)
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN:
+            raise SuiteError(f"Line {line}: the tag {node.tag!r} is not read.", cure="Write a plain list or mapping.")
         if isinstance(node, yaml.MappingNode):
             return dict(self._entries(node, path))
         if isinstance(node, yaml.SequenceNode):

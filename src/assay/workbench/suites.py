@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -268,13 +268,16 @@ def _read(path: Path, shown: str) -> str:
         raise SuiteError(f"{shown} cannot be read: {reason}.", cure="Check the path.") from error
 
 
-def _complaints(error: ValidationError, found: LinedYaml, name: str) -> Iterable[str]:
+def _complaints(error: ValidationError, found: LinedYaml, name: str) -> list[str]:
+    """Every complaint, from the top of the file down."""
+    complaints = []
     for problem in error.errors(include_url=False):
         place: tuple[str | int, ...] = ()
         for step in problem["loc"]:
             if (*place, step) in found.lines:
                 place = (*place, step)
-        yield f"{name}, line {found.line_of(place)}: {_in_words(problem, place)}"
+        complaints.append((found.line_of(place), _in_words(problem, place)))
+    return [f"{name}, line {line}: {words}" for line, words in sorted(complaints)]
 
 
 def _in_words(problem: Mapping[str, Any], place: tuple[str | int, ...]) -> str:
@@ -287,7 +290,10 @@ def _in_words(problem: Mapping[str, Any], place: tuple[str | int, ...]) -> str:
         case "value_error":
             return f"{problem['ctx']['error']} ({key})."
         case "model_type" | "model_attributes_type":
-            return f"{key} is a {_kind(problem['input'])}; it must be a mapping."
+            wanted = "text or a mapping" if problem["loc"][-1] == "mapping" else "a mapping"
+            return f"{key} is a {_kind(problem['input'])}; it must be {wanted}."
+        case "too_short":
+            return f"{key} is empty; give at least one."
     wanted = problem["msg"].removeprefix("Input ")
     return f"{key} {wanted}; it is {problem['input']!r}."
 
