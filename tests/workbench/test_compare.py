@@ -138,6 +138,16 @@ def test_baseline_gate_refuses_other_graders_and_strangers(rt: Runtime, tmp_path
     assert "no contestant in common" in strange.words
 
 
+def test_cells_that_were_never_sent_count_as_failed(rt: Runtime, tmp_path: Path) -> None:
+    """A contestant that was stopped half way does not pass for want of failures."""
+    finished(rt, tmp_path, "half", [1, 2, 3], [1])
+    gate = Gate.model_validate({"failed": {"max": 0}})
+
+    (result,) = check_gates(rt, "half", [gate], {})
+
+    assert (result.passed, result.measured) == (False, 2)
+
+
 def test_run_is_found_by_name_or_id(rt: Runtime, tmp_path: Path) -> None:
     """The newest of a name; in one state where asked; else words."""
     finished(rt, tmp_path, "first-run", [1], [1])

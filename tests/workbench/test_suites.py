@@ -78,6 +78,9 @@ def test_example_suite_fits_the_schema_and_the_model() -> None:
         ("tags: {<<: *x}", 7, "undefined alias"),
         ("tags: [a", 7, "is no YAML"),
         ("1: x", 7, "is no text"),
+        ("params: {stop: 2024-01-01}", 7, "Put it in quotes"),
+        ("params: {seed: .nan}", 7, "Put it in quotes"),
+        ('tags: ["\\ud800"]', 7, "half a character"),
         ("budget_usd: much", 7, "valid decimal; it is 'much'"),
     ],
 )
@@ -110,6 +113,13 @@ def test_yaml_bomb_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SuiteError, match="too many"):
         suites.load_suite(written(tmp_path, bomb))
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "a: &a [*a]\n"])
+def test_endless_nesting_is_refused(tmp_path: Path, text: str) -> None:
+    """Neither deep nor circular values end in a traceback."""
+    with pytest.raises(SuiteError, match="too deep"):
+        suites.load_suite(written(tmp_path, text))
 
 
 def test_missing_suite_is_said(tmp_path: Path) -> None:
@@ -185,7 +195,7 @@ def test_gates_state_what_was_measured_and_the_bound(rt: Runtime, tmp_path: Path
     assert found[2].measured is not None
     assert found[2].measured > 0
     assert found[2].words.endswith("at most $0")
-    assert found[6].words == "failed cells 0, at most 0"
+    assert found[6].words == "cells without an answer 0, at most 0"
 
 
 def test_run_without_graders_misses_a_score_gate(rt: Runtime, tmp_path: Path) -> None:

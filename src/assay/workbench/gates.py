@@ -102,10 +102,16 @@ def _measure(kind: str, line: ContestantScore) -> float | None:
             return line.p50_ms
         case "p95_ms":
             return line.p95_ms
-    return line.failed
+    return line.cells - line.answered
 
 
-_TITLES = {"score": "score", "pass_rate": "pass rate", "p50_ms": "p50", "p95_ms": "p95", "failed": "failed cells"}
+_TITLES = {
+    "score": "score",
+    "pass_rate": "pass rate",
+    "p50_ms": "p50",
+    "p95_ms": "p95",
+    "failed": "cells without an answer",
+}
 
 
 def _shown(kind: str, value: float) -> str:
@@ -175,9 +181,10 @@ def _against(condition: NotWorseThan, found: RunComparison, line: LineComparison
         words = f"no scored row is in common with {name!r}"
         return GateResult("not_worse_than", line.label, False, None, condition.alpha, words)
     worse = line.is_worse(condition.alpha)
+    left_out = f"; {line.unscored} rows without a score in one of them are left out" if line.unscored else ""
     words = (
         f"score {line.score_b:.3f} against {line.score_a:.3f} of {name!r} on {paired.n} rows ({paired.better} better, "
         f"{paired.worse} worse), p = {paired.p:.3f}, {'below' if paired.p < condition.alpha else 'not below'} "
-        f"{condition.alpha:g}"
+        f"{condition.alpha:g}{left_out}"
     )
     return GateResult("not_worse_than", line.label, not worse, paired.p, condition.alpha, words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -42,6 +43,8 @@ def read_yaml(text: str) -> LinedYaml:
         mark = error.problem_mark or error.context_mark
         where = f"Line {mark.line + 1}: " if mark else ""
         raise SuiteError(f"{where}this is no YAML: {error.problem or error.context}.") from error
+    except RecursionError as error:
+        raise SuiteError("The file is nested too deeply.") from error
     except (yaml.YAMLError, ValueError) as error:
         raise SuiteError(f"This is no YAML: {error}.") from error
     finally:
@@ -69,7 +72,18 @@ class _Reader:
             return dict(self._entries(node, path))
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*path, n)) for n, item in enumerate(node.value)]
-        return self.loader.construct_object(node)
+        return self._scalar(node, line)
+
+    def _scalar(self, node: yaml.Node, line: int) -> Any:
+        value = self.loader.construct_object(node)
+        if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            raise SuiteError(f"Line {line}: {value!r} holds half a character.", cure="Write the character itself.")
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if not isinstance(value, str | int | float | None) or not finite:
+            raise SuiteError(
+                f"Line {line}: {node.value!r} is read as {type(value).__name__} {value}.", cure="Put it in quotes."
+            )
+        return value
 
     def _entries(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, Any]]:
         seen: dict[str, int] = {}

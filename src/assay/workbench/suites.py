@@ -141,7 +141,7 @@ class Gate(Part):
     p95_ms: AtMost | None = None
     """95th percentile of latency in ms."""
     failed: AtMost | None = None
-    """Cells that failed."""
+    """Cells without an answer: failed, or never sent because their contestant was stopped."""
     not_worse_than: NotWorseThan | None = None
     """Paired comparison with an earlier run, rows joined by their key."""
 
