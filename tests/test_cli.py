@@ -50,6 +50,12 @@ def test_run_to_export_by_hand(tmp_path: Path) -> None:
         (("run", "support_tickets", "--prompt", "x", "--model", "m", "--param", "temperature=9"), 2, "within 0 to 2"),
         (("run", "support_tickets"), 2, "Missing option"),
         (("show", "nothing"), 1, "no run"),
+        (("run", "none.yaml"), 2, "none.yaml cannot be read"),
+        (("run", "none.yaml", "--grader", "contains"), 2, "--grader cannot be combined with a suite"),
+        (("compare", "nothing", "nothing"), 1, "no run"),
+        (("compare", "a", "b", "--md", "--json"), 2, "exclude each other"),
+        (("import", "."), 1, "cannot be read"),
+        (("import", "a.csv", "--delimiter", "::"), 2, "not one character"),
     ],
 )
 def test_wrong_words_are_answered_in_words(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
@@ -68,3 +74,97 @@ def test_gateway_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "cannot be reached" in done.stderr
     assert "CANARY" not in done.stderr + done.stdout
+
+
+SUITE = """
+name: Tickets
+dataset: tickets.csv
+prompts: ["Which of these: billing, bug? {{ticket}}"]
+contestants: [sandbox/swift]
+graders: [contains]
+budget_usd: 1
+gates:
+- failed: {max: 0}
+- cost_usd: {max: 0.5}
+"""
+
+
+def suite(folder: Path, more: str = "") -> None:
+    """A suite file beside its dataset."""
+    (folder / "tickets.csv").write_text(
+        "id;ticket;category\n1;I was charged twice on an invoice;billing\n2;Crash;bug\n"
+    )
+    (folder / "suite.yaml").write_text(SUITE + more)
+
+
+def test_suite_whose_gates_are_met_exits_0_and_is_compared(tmp_path: Path) -> None:
+    """Every gate prints its value and bound; the next run is compared with the one before by name."""
+    suite(tmp_path, "- not_worse_than: {run: main, missing: pass}\n")
+    first = assay(tmp_path, "run", "suite.yaml", "--name", "main")
+    assert first.returncode == 0, first.stderr
+    assert "PASS  swift: cells without an answer 0, at most 0" in first.stdout
+    assert "2/2" in first.stderr.splitlines()[-1]
+
+    second = assay(tmp_path, "run", "suite.yaml", "--json", "--limit", "1")
+
+    assert second.returncode == 0, second.stderr
+    result = json.loads(second.stdout)
+    assert (result["name"], result["cells"], len(result["gates"])) == ("Tickets", 1, 3)
+    assert "on 1 rows" in result["gates"][2]["words"]
+    found = json.loads(assay(tmp_path, "compare", "main", result["run"], "--json").stdout)
+    assert (found["rows"], found["rows_only_a"], found["contestants"][0]["same"]) == (1, 1, 1)
+    markdown = assay(tmp_path, "compare", "main", "Tickets", "--md").stdout
+    assert markdown.startswith("### Tickets against main")
+    assert "| swift | 1 | 0 | 1 | 0 |" in markdown
+    assert "swift" in assay(tmp_path, "compare", "main", "Tickets").stdout
+
+
+def test_gate_that_is_not_met_exits_100(tmp_path: Path) -> None:
+    """The run is kept and shown; the exit code alone fails the build."""
+    suite(tmp_path, "- p95_ms: {max: 0}\n")
+
+    done = assay(tmp_path, "run", "suite.yaml")
+
+    assert done.returncode == 100
+    assert "FAIL  swift: p95 " in done.stdout
+    assert "at most 0 ms" in done.stdout
+
+
+def test_run_that_cannot_be_completed_exits_1(tmp_path: Path) -> None:
+    """A spent budget is an error, not a gate: a part of a run proves nothing."""
+    suite(tmp_path)
+
+    done = assay(tmp_path, "run", "suite.yaml", "--budget", "0")
+
+    assert done.returncode == 1
+    assert "gates are not checked" in done.stderr
+
+
+def test_suite_with_a_wrong_key_exits_2_before_anything_is_sent(tmp_path: Path) -> None:
+    """The line and what was meant."""
+    suite(tmp_path, "promts: []\n")
+
+    done = assay(tmp_path, "run", "suite.yaml")
+
+    assert done.returncode == 2
+    assert "suite.yaml, line 11: there is no key 'promts' here. Did you mean 'prompts'?" in done.stderr
+
+
+def test_import_says_what_was_noticed_with_line_numbers(tmp_path: Path) -> None:
+    """For people and as one object; the list of datasets counts the findings."""
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n3\n4\n5,6,7\n")
+
+    said = assay(tmp_path, "import", "rows.csv").stdout
+    kept = json.loads(assay(tmp_path, "import", "rows.csv", "--json").stdout)
+
+    assert "- 2 rows have fewer cells than the header; they were filled up with empty cells (lines 3, 4)." in said
+    assert "- 1 row has more cells than the header; it was cut to the header's width (line 5)." in said
+    assert (kept["rows"], kept["columns"], [f["lines"] for f in kept["findings"]]) == (4, ["a", "b"], [[3, 4], [5]])
+    assert f"{kept['dataset']}  rows version 1  4 rows  2 findings" in assay(tmp_path, "datasets").stdout
+    listed = json.loads(assay(tmp_path, "datasets", "--json").stdout)
+    assert [(d["dataset"], [f["count"] for f in d["findings"]]) for d in listed] == [(kept["dataset"], [2, 1])]
+
+
+def test_schema_is_printed(tmp_path: Path) -> None:
+    """Editors get the schema of suite files."""
+    assert json.loads(assay(tmp_path, "schema").stdout)["title"] == "Assay suite"

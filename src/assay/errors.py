@@ -5,7 +5,8 @@ AssayError                      anything Assay raises on purpose; says what happ
 ├── DataError                   a file, a column or a template cannot be used as given
 │   ├── ImportRefused           the file as a whole is refused (too large, a bomb, not a table)
 │   ├── TemplateError           a template names a variable that the row does not have
-│   └── GraderError             a grader cannot be built from its specification
+│   ├── GraderError             a grader cannot be built from its specification
+│   └── SuiteError              a suite file cannot be read or says something that cannot be meant
 ├── NotFound                    a run, dataset or comparison with that id does not exist
 ├── StoreError                  the database cannot be opened, is too old, is full or locked
 ├── RunError                    a run cannot be planned or put into the asked state
@@ -57,6 +58,10 @@ class TemplateError(DataError):
 
 class GraderError(DataError):
     """A grader cannot be built from its specification."""
+
+
+class SuiteError(DataError):
+    """A suite file cannot be read or says something that cannot be meant."""
 
 
 class NotFound(AssayError):

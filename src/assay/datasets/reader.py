@@ -45,11 +45,10 @@ def read_table(source: bytes | Path, *, filename: str = "", options: ReadOptions
 def _content(source: bytes | Path, options: ReadOptions) -> bytes:
     if isinstance(source, Path):
         try:
-            size = source.stat().st_size
+            _check_size(source.stat().st_size, options)
+            return source.read_bytes()
         except OSError as error:
             raise ImportRefused(f"{source} cannot be read: {error.strerror}.", cure="Check the path.") from error
-        _check_size(size, options)
-        return source.read_bytes()
     _check_size(len(source), options)
     return source
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -103,9 +104,14 @@ class Notes:
         for kind, lines in self._found.items():
             message, cure = words[kind]
             severity: Severity = "note" if kind in ("blank", "invisible") else "warning"
-            text = f"{len(lines):,} {message}" if len(lines) > 1 else f"1 {message}".replace("rows", "row", 1)
+            text = f"{len(lines):,} {message}" if len(lines) > 1 else f"1 {_singular(message)}"
             found.append(Finding(kind, severity, len(lines), f"{text}.", tuple(lines[:SHOWN_LINES]), cure))
         return found
+
+
+def _singular(message: str) -> str:
+    words = {"rows": "row", "have": "has", "hold": "holds", "were": "was", "are": "is", "they": "it", "these": "this"}
+    return re.sub(r"\w+", lambda word: words.get(word[0], word[0]), message)
 
 
 def checked_columns(names: list[str]) -> tuple[tuple[str, ...], list[Finding]]:

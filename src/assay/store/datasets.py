@@ -29,6 +29,8 @@ class StoredDataset:
     row_count: int
     source: str
     created_ms: int
+    findings: tuple[Mapping[str, Any], ...] = ()
+    """What was noticed in the file at its import: kind, severity, count, message, lines, cure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class StoredRow:
 def _dataset(row: Row[Any]) -> StoredDataset:
     return StoredDataset(
         row.id, row.name, row.version, tuple(json.loads(row.columns_json)), json.loads(row.roles_json),
-        row.row_count, row.source, row.created_ms,
+        row.row_count, row.source, row.created_ms, tuple(json.loads(row.findings_json)),
     )  # fmt: skip
 
 
@@ -126,3 +128,9 @@ def rows_of(connection: Connection, dataset: StoredDataset, *, start: int = 0, c
         StoredRow(position, key, dict(zip(dataset.columns, json.loads(values), strict=True)))
         for position, key, values in found
     ]
+
+
+def row_keys(connection: Connection, dataset_id: str, *, count: int) -> dict[int, str]:
+    """Position -> row key of the first rows of a dataset."""
+    query = select(DATASET_ROW.c.position, DATASET_ROW.c.row_key).where(DATASET_ROW.c.dataset_id == dataset_id)
+    return {row.position: row.row_key for row in connection.execute(query.where(DATASET_ROW.c.position < count))}

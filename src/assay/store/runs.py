@@ -58,6 +58,12 @@ def get_run(connection: Connection, run_id: str) -> Row[Any]:
     return row
 
 
+def newest_named(connection: Connection, name: str, *, state: str | None = None) -> Row[Any] | None:
+    """The newest run with exactly this name, of one state where given; None when there is none."""
+    query = select(RUN).where(RUN.c.name == name).order_by(RUN.c.created_ms.desc(), RUN.c.id.desc()).limit(1)
+    return connection.execute(query if state is None else query.where(RUN.c.state == state)).one_or_none()
+
+
 def plan_of(row: Row[Any]) -> RunPlan:
     """The frozen plan of a run's row."""
     return RunPlan.from_json(json.loads(row.plan_json))

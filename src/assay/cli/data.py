@@ -1,0 +1,87 @@
+"""Commands for datasets: import, datasets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assay.cli.options import AsJson
+from assay.cli.terminal import UsageError, app, opened, print_json
+
+if TYPE_CHECKING:
+    from assay.datasets.table import Finding
+
+
+Encoding = Annotated[str | None, typer.Option(help="Such as utf-8 or cp1252; found out when absent.")]
+Delimiter = Annotated[str | None, typer.Option(help="One character; found out when absent.")]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of a workbook; the first when absent.")]
+SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out rows of a wrong width.")]
+
+
+@app.command("import")
+def import_(
+    file: Path,
+    name: Annotated[str, typer.Option(help="Name of the dataset; the file's when absent.")] = "",
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    sheet: Sheet = None,
+    skip_bad_rows: SkipBadRows = False,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a file as a dataset and say what was noticed in it, with line numbers."""
+    from assay.datasets.table import ReadOptions
+    from assay.workbench import datasets
+
+    if delimiter is not None and len(delimiter) != 1:
+        raise UsageError(f"--delimiter {delimiter!r} is not one character.")
+    options = ReadOptions(
+        delimiter=delimiter, encoding=encoding, sheet=sheet, bad_rows="skip" if skip_bad_rows else "pad"
+    )
+    with opened() as rt:
+        found = datasets.read_upload(rt, file, options=options)
+        kept = datasets.save_table(rt, found, name=name or file.stem, source=file.name)
+    if as_json:
+        print_json({
+            "dataset": kept.id, "name": kept.name, "version": kept.version, "rows": kept.row_count,
+            "columns": kept.columns, "roles": dict(kept.roles), "read_as": found.dialect.describe(),
+            "findings": [asdict(finding) for finding in found.findings],
+        })  # fmt: skip
+        return
+    print(f"{kept.id}  {kept.name} version {kept.version}: {kept.row_count:,} rows, {found.dialect.describe()}")
+    print(f"Columns: {', '.join(kept.columns)}")
+    for finding in found.findings:
+        print(f"- {finding.message.removesuffix('.')}{in_lines(finding)}. {finding.cure}".rstrip())
+    if not found.findings:
+        print("Nothing unusual was noticed.")
+
+
+def in_lines(finding: Finding) -> str:
+    """Where a finding was met, in words; empty when it is about the whole file."""
+    if not finding.lines:
+        return ""
+    more = f" and {finding.count - len(finding.lines):,} more" if finding.count > len(finding.lines) else ""
+    numbers = ", ".join(str(line) for line in finding.lines)
+    return f" (line{'s' if len(finding.lines) > 1 else ''} {numbers}{more})"
+
+
+@app.command()
+def datasets(limit: Annotated[int, typer.Option(min=1)] = 100, as_json: AsJson = False) -> None:
+    """List the stored datasets, newest first."""
+    from assay.workbench import datasets as workbench
+
+    with opened() as rt:
+        found = workbench.list_datasets(rt, limit=limit)
+    if as_json:
+        print_json([
+            {"dataset": d.id, "name": d.name, "version": d.version, "rows": d.row_count, "columns": d.columns,
+             "source": d.source, "findings": d.findings} for d in found
+        ])  # fmt: skip
+        return
+    for d in found:
+        noticed = f"  {len(d.findings)} finding{'s' if len(d.findings) > 1 else ''}" if d.findings else ""
+        print(f"{d.id}  {d.name} version {d.version}  {d.row_count:,} rows{noticed}  {', '.join(d.columns)[:60]}")
+    if not found:
+        print("There are no datasets yet. `assay import FILE` keeps one.")

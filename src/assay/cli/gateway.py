@@ -1,0 +1,102 @@
+"""Commands about the gateway: models, spend, sandbox, serve."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from assay.cli.options import AsJson
+from assay.cli.terminal import UsageError, app, opened, print_json, say
+from assay.errors import DataError
+from assay.money import format_usd, from_pico
+
+
+@app.command()
+def models(search: Annotated[str, typer.Argument(help="Part of an id or name.")] = "", as_json: AsJson = False) -> None:
+    """List the models of the gateway with their prices per million tokens."""
+    from assay.workbench.catalogue import catalogue_state, list_models
+
+    with opened() as rt:
+        rt.ready()
+        found = [m for m in list_models(rt) if search.lower() in f"{m.id} {m.name}".lower()]
+        error = catalogue_state(rt).error
+    if error and not found:
+        raise DataError(error)
+    if as_json:
+        print_json([
+            {"id": m.id, "name": m.name, "prompt_usd_per_million": m.prompt_usd_per_million,
+             "completion_usd_per_million": m.completion_usd_per_million, "context": m.context_length} for m in found
+        ])  # fmt: skip
+        return
+    for m in found:
+        prices = [m.prompt_usd_per_million, m.completion_usd_per_million]
+        shown = " / ".join("unknown" if p is None else f"${p.normalize():f}" for p in prices)
+        print(f"{m.id:44} {shown:>20}  {m.context_length or 0:>9,}")
+
+
+@app.command()
+def spend(
+    days: Annotated[int | None, typer.Option(min=1, help="The last days only.")] = None, as_json: AsJson = False
+) -> None:
+    """Show where the money went, by model."""
+    from assay.workbench import spend as workbench
+
+    offset = workbench.local_offset_ms()
+    chosen = workbench.since_days(days, offset_ms=offset)
+    with opened() as rt:
+        total = workbench.overview(rt, chosen, offset_ms=offset).chosen
+        lines = workbench.spend_by(rt, "model", chosen)
+    if as_json:
+        print_json({
+            "known_usd": from_pico(total.known_pico), "calls": total.calls, "unknown_calls": total.unknown_calls,
+            "unknown_at_most_usd": from_pico(total.unknown_bound_pico),
+            "models": [{"model": x.label, "known_usd": from_pico(x.sum.known_pico), "calls": x.sum.calls,
+                        "unknown_calls": x.sum.unknown_calls} for x in lines],
+        })  # fmt: skip
+        return
+    print(f"{workbench.in_words(total)} on {total.calls:,} calls")
+    for x in lines:
+        print(f"{x.label:44} {format_usd(x.sum.known_pico):>12}  {x.sum.calls:>7,} calls")
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8900,
+    speed: Annotated[float, typer.Option(min=0, help="Multiplies all waiting; 0 answers at once.")] = 1.0,
+) -> None:
+    """Serve the imitation of OpenRouter on loopback until Ctrl-C."""
+    from assay.sandbox import SandboxConfig, SandboxServer
+
+    try:
+        server = SandboxServer(SandboxConfig(speed=speed), port=port)
+    except OSError as error:
+        raise DataError(f"Port {port} cannot be used: {error.strerror}.", cure="Choose another --port.") from error
+    with server:
+        print(server.base_url, flush=True)
+        say("Simulated answers, invented prices. Any key is accepted. Ctrl-C ends it.")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            return
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8600,
+) -> None:
+    """Serve completions over HTTP, OpenAI-compatible, through the ledger; needs ASSAY_API_TOKEN."""
+    import uvicorn
+
+    from assay.api.service import create_server
+    from assay.config import Settings
+
+    if Settings().api_token is None:
+        raise UsageError("The HTTP service needs a token.", cure="Set ASSAY_API_TOKEN to a long random text.")
+    with opened() as rt:
+        rt.ready()
+        print(f"http://{host}:{port}/api/v1", flush=True)
+        uvicorn.run(create_server(lambda: rt), host=host, port=port, log_level="warning", server_header=False)

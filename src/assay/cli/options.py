@@ -1,0 +1,88 @@
+"""What several commands take, and the draft that the options describe."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assay.cli.terminal import UsageError, say
+from assay.errors import GraderError, SettingsError
+from assay.money import usd
+
+if TYPE_CHECKING:
+    from assay.workbench.runs import RunDraft
+    from assay.workbench.runtime import Runtime
+
+DatasetOrSuite = Annotated[
+    str, typer.Argument(metavar="DATASET|SUITE.yaml", help="A file, a stored dataset, an example; or a suite file.")
+]
+Dataset = Annotated[str, typer.Argument(help="A file, a stored dataset (id or name), or an example.")]
+PromptOption = Annotated[list[str], typer.Option("--prompt", help="Prompt text with {{variables}}, or @FILE; several.")]
+SystemOption = Annotated[str, typer.Option("--system", help="System text, or @FILE.")]
+ModelOption = Annotated[list[str], typer.Option("--model", help="A model id; several.")]
+GraderOption = Annotated[list[str], typer.Option("--grader", help="KIND[:name=value,...]; several.")]
+ParamOption = Annotated[list[str], typer.Option("--param", help="NAME=VALUE, for every model; several.")]
+Samples = Annotated[int, typer.Option(min=1, max=100, help="Answers per cell.")]
+Concurrency = Annotated[int | None, typer.Option(min=1, max=512, help="Calls in flight at most.")]
+Budget = Annotated[str | None, typer.Option(help="USD that the run never passes.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="First rows only.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def text_or_file(given: str) -> str:
+    """The text, or the content of @FILE."""
+    if not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{given[1:]} cannot be read: {error}.", cure="Check the path.") from error
+
+
+def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
+    """The draft that the options describe. Raises UsageError, DataError, NotFound."""
+    from assay.domain.contestant import Contestant, Prompt
+    from assay.openrouter.parameters import modern_settings, parse_parameter
+    from assay.scoring.graders import parse_spec
+    from assay.workbench.datasets import open_dataset
+    from assay.workbench.runs import RunDraft
+
+    try:
+        raw = {}
+        for given in options["param"]:
+            name, mark, value = given.partition("=")
+            if not mark:
+                raise UsageError(f"--param {given!r} is not NAME=VALUE.")
+            raw[name.strip()] = value if name.strip() == "route" else parse_parameter(name.strip(), value)
+        settings = modern_settings(raw)
+        graders = tuple(parse_spec(text) for text in options["grader"])
+        budget = usd(options["budget"]) if options["budget"] is not None else None
+    except (SettingsError, GraderError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    for message in settings.messages:
+        say(f"Note: {message}")
+    system = text_or_file(options["system"])
+    texts = [text_or_file(text) for text in options["prompt"]]
+    prompts = tuple(
+        Prompt(user=text, system=system, name=f"prompt {n}" if len(texts) > 1 else "")
+        for n, text in enumerate(texts, 1)
+    )
+    found = open_dataset(rt, dataset)
+    return RunDraft(
+        dataset_id=found.id, prompts=prompts,
+        contestants=tuple(Contestant(m, settings.params, settings.provider) for m in options["model"]),
+        graders=graders, samples=options["samples"], expected_column=found.roles.get("expected"), budget_usd=budget,
+        concurrency=options["concurrency"], limit=options["limit"], name=options.get("name", ""),
+        tags=tuple(options.get("tag", ())),
+    )  # fmt: skip
+
+
+def parse_budget(text: str | None) -> Decimal | None:
+    """The budget in USD; raises UsageError when it is no amount."""
+    try:
+        return usd(text) if text is not None else None
+    except ValueError as error:
+        raise UsageError(str(error)) from error

@@ -1,0 +1,71 @@
+"""What a person sees while a run works: a bar on a terminal, plain lines elsewhere and in CI."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from assay.cli.terminal import say
+from assay.errors import DataError
+from assay.money import format_usd
+
+if TYPE_CHECKING:
+    from assay.workbench.runs import RunDraft, RunProgress
+    from assay.workbench.runtime import Runtime
+
+PROGRESS_EVERY_S = 0.5
+
+
+def work(rt: Runtime, draft: RunDraft) -> tuple[str, RunProgress]:
+    """Starts a run and follows it to its end; Ctrl-C pauses it. Raises DataError naming every problem."""
+    from assay.workbench import runs
+
+    problems = runs.check(rt, draft)
+    if problems:
+        raise DataError(" ".join(problems))
+    run_id = runs.start_run(rt, draft)
+    try:
+        return run_id, follow(rt, run_id)
+    except KeyboardInterrupt:
+        runs.pause_run(rt, run_id)
+        runs.wait_for_run(rt, run_id, timeout_s=60)
+        say(f"\nPaused. `assay continue {run_id}` goes on with the missing cells.")
+        raise typer.Exit(1) from None
+
+
+def follow(rt: Runtime, run_id: str) -> RunProgress:
+    """Shows progress until the run has ended: a bar on a terminal, plain lines elsewhere and in CI."""
+    from assay.workbench import runs
+
+    terminal = sys.stderr.isatty() and not os.environ.get("CI")
+    told, shown = 0.0, -1
+    while True:
+        state = runs.progress(rt, run_id)
+        now = time.monotonic()
+        if terminal and now - told >= PROGRESS_EVERY_S / 2:
+            print(f"\r{_bar(state)}", end="", file=sys.stderr, flush=True)
+            told = now
+        elif not terminal and state.cells and state.done * 10 // state.cells > shown:
+            shown = state.done * 10 // state.cells
+            say(_bar(state))
+        if not state.is_live:
+            if terminal:
+                print(f"\r{_bar(state)}", file=sys.stderr)
+            return state
+        time.sleep(0.02 if state.cells < 200 else 0.1)
+
+
+def _bar(state: RunProgress) -> str:
+    width = 24
+    filled = round(width * state.done / state.cells) if state.cells else width
+    eta = f" · {state.eta_s:.0f} s left" if state.eta_s is not None and state.done < state.cells else ""
+    failed = f" · {state.failed} failed" if state.failed else ""
+    note = f" · {state.reason[:60]}" if state.reason and state.state != "done" else ""
+    return (
+        f"[{'#' * filled}{'.' * (width - filled)}] {state.done:,}/{state.cells:,}{failed} · "
+        f"{format_usd(state.spent_pico)}{eta}{note}"
+    )

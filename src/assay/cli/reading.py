@@ -1,0 +1,57 @@
+"""Commands that read what runs left: runs, show, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli.exports import check_outs, write_outs
+from assay.cli.options import AsJson
+from assay.cli.scoreboard import report
+from assay.cli.terminal import app, opened, print_json
+from assay.money import format_usd, from_pico
+
+
+@app.command()
+def runs(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: AsJson = False) -> None:
+    """List the latest runs."""
+    from assay.workbench import runs as workbench
+
+    with opened() as rt:
+        found = workbench.list_runs(rt, limit=limit)
+    if as_json:
+        print_json([
+            {"run": r.id, "name": r.name, "state": r.state, "cells": r.cells, "done": r.done, "failed": r.failed,
+             "cost_usd": from_pico(r.settled_pico)} for r in found
+        ])  # fmt: skip
+        return
+    for r in found:
+        print(f"{r.id}  {r.state:8} {r.done:>6}/{r.cells:<6} {format_usd(r.settled_pico):>10}  {r.name}")
+    if not found:
+        print("There are no runs yet. `assay run --help` says how to start one.")
+
+
+@app.command()
+def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson = False) -> None:
+    """Show a run's scoreboard and verdict."""
+    from assay.workbench import results
+    from assay.workbench import runs as workbench
+
+    with opened() as rt:
+        record = results.get_run(rt, run_id)
+        report(rt, record.id, workbench.progress(rt, record.id), as_json)
+
+
+@app.command()
+def export(
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    out: Annotated[list[Path], typer.Option("--out", help="A .csv to write.")],
+) -> None:
+    """Write a run's rows to a file."""
+    from assay.workbench import results
+
+    check_outs(out)
+    with opened() as rt:
+        write_outs(rt, results.get_run(rt, run_id).id, out)

@@ -1,0 +1,140 @@
+"""Commands that plan and work runs: run, continue, estimate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assay.cli.exports import check_outs, write_outs
+from assay.cli.options import (
+    AsJson,
+    Budget,
+    Concurrency,
+    Dataset,
+    DatasetOrSuite,
+    GraderOption,
+    Limit,
+    ModelOption,
+    ParamOption,
+    PromptOption,
+    Samples,
+    SystemOption,
+    make_draft,
+    parse_budget,
+)
+from assay.cli.progress import follow, work
+from assay.cli.scoreboard import report
+from assay.cli.suite import is_suite, run_suite
+from assay.cli.terminal import UsageError, app, opened
+from assay.errors import DataError
+from assay.money import format_usd
+
+if TYPE_CHECKING:
+    from assay.runs.estimate import RunEstimate
+
+
+@app.command()
+def run(
+    dataset: DatasetOrSuite,
+    prompt: PromptOption = [],  # noqa: B006 - typer copies it
+    model: ModelOption = [],  # noqa: B006
+    system: SystemOption = "",
+    grader: GraderOption = [],  # noqa: B006
+    param: ParamOption = [],  # noqa: B006
+    samples: Annotated[int | None, typer.Option(min=1, max=100, help="Answers per cell.")] = None,
+    concurrency: Concurrency = None,
+    budget: Budget = None,
+    limit: Limit = None,
+    name: Annotated[str, typer.Option(help="Name of the run.")] = "",
+    tag: Annotated[list[str], typer.Option("--tag", help="A tag; several.")] = [],  # noqa: B006
+    out: Annotated[list[Path], typer.Option("--out", help="Write the rows to this CSV; several.")] = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Run a dataset, or a suite file with gates, through models and prompts; grade the answers, print the scoreboard.
+
+    Exit 0 when done, 1 on an error, 2 on wrong usage, 100 when a gate of the suite is not met.
+    """
+    check_outs(out)
+    options = {
+        "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
+        "concurrency": concurrency, "budget": budget, "limit": limit, "name": name, "tag": tag,
+    }  # fmt: skip
+    if is_suite(dataset) and not prompt and not model:
+        run_suite(Path(dataset), options, out, as_json)
+        return
+    for option in ("prompt", "model"):
+        if not options[option]:
+            raise UsageError(f"Missing option '--{option}'.", cure="Give it, or a suite file: assay run suite.yaml.")
+    with opened() as rt:
+        rt.ready()
+        run_id, state = work(rt, make_draft(rt, dataset, options | {"samples": samples or 1}))
+        write_outs(rt, run_id, out)
+        report(rt, run_id, state, as_json)
+        if state.state != "done":
+            raise typer.Exit(1)
+
+
+@app.command("continue")
+def continue_(
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    budget: Budget = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again for failed cells.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with the missing cells of a run."""
+    from assay.workbench import results, runs
+
+    with opened() as rt:
+        rt.ready()
+        record = results.get_run(rt, run_id)
+        if record.gateway != rt.gateway.name:
+            raise DataError(f"The run belongs to the gateway {record.gateway}, this is {rt.gateway.name}.")
+        runs.continue_run(rt, record.id, budget_usd=parse_budget(budget), retry_failed=retry_failed)
+        report(rt, record.id, follow(rt, record.id), as_json)
+
+
+@app.command()
+def estimate(
+    dataset: Dataset,
+    prompt: PromptOption,
+    model: ModelOption,
+    system: SystemOption = "",
+    grader: GraderOption = [],  # noqa: B006
+    param: ParamOption = [],  # noqa: B006
+    samples: Samples = 1,
+    concurrency: Concurrency = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would send and cost; sends nothing."""
+    from assay.workbench import runs
+
+    options = {
+        "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
+        "concurrency": concurrency, "budget": None, "limit": limit,
+    }  # fmt: skip
+    with opened() as rt:
+        rt.ready()
+        found = runs.estimate(rt, make_draft(rt, dataset, options))
+    if as_json:
+        print(found.as_json())
+    else:
+        print(in_words(found))
+
+
+def in_words(found: RunEstimate) -> str:
+    """An estimate in one line."""
+    cost = found.cost
+    judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
+    known = (
+        f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, never above "
+        f"{format_usd(cost.worst)})"
+        if cost.expected is not None
+        else "at an unknown price"
+    )
+    return (
+        f"{found.rows:,} rows x {found.prompts} prompts x {found.contestants} models x {found.samples} samples = "
+        f"{found.calls:,} calls{judges} · {known} · about {max(1, round(found.seconds))} s"
+    )

@@ -1,0 +1,80 @@
+"""The result of a run: aligned lines for people, or one object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from assay.cli.terminal import print_json
+from assay.money import format_usd, from_pico
+
+if TYPE_CHECKING:
+    from assay.workbench.gates import GateResult
+    from assay.workbench.results import ContestantScore
+    from assay.workbench.runs import RunProgress
+    from assay.workbench.runtime import Runtime
+
+
+def report(
+    rt: Runtime, run_id: str, state: RunProgress, as_json: bool, gates: Sequence[GateResult] | None = None
+) -> None:
+    """The result of a run, for people or as one object."""
+    from assay.workbench import results
+
+    board = results.scoreboard(rt, run_id)
+    if as_json:
+        unknown = state.unknown_calls
+        print_json({
+            "run": run_id, "name": state.name, "state": state.state, "reason": state.reason, "cells": state.cells,
+            "done": state.done, "failed": state.failed, "cost_usd": from_pico(state.spent_pico),
+            "provenance": "unknown in part" if unknown else "known", "unknown_calls": unknown,
+            "seconds": round(state.seconds, 3), "scoreboard": [score_json(line) for line in board],
+            **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
+        })  # fmt: skip
+        return
+    print(f"Run {run_id} · {state.name} · {state.state}")
+    if state.reason:
+        print(state.reason)
+    for line in table(board):
+        print(line)
+    print(results.verdict(rt, run_id))
+    for gate in gates or ():
+        print(f"{'PASS' if gate.passed else 'FAIL'}  {gate.contestant or 'the run'}: {gate.words}")
+
+
+def score_json(line: ContestantScore) -> dict[str, Any]:
+    """A line of the scoreboard as JSON."""
+    score = line.score
+    return {
+        "contestant": line.label, "score": score.mean if score else None, "low": score.low if score else None,
+        "high": score.high if score else None, "pass_rate": line.passes.mean if line.passes else None,
+        "coverage": line.coverage, "scored": line.scored, "failed": line.failed, "correct": line.correct,
+        "cost_usd": None if line.cost_pico is None else from_pico(line.cost_pico), "p50_ms": line.p50_ms,
+        "p95_ms": line.p95_ms, "prompt_tokens": line.prompt_tokens, "completion_tokens": line.completion_tokens,
+    }  # fmt: skip
+
+
+def table(board: tuple[ContestantScore, ...]) -> list[str]:
+    """The scoreboard as aligned lines."""
+    head = ("contestant", "score", "95 % interval", "pass", "coverage", "cost", "per correct", "p50", "p95")
+    rows = [head]
+    for line in board:
+        score = line.score
+        rows.append((
+            line.label,
+            f"{score.mean:.3f}" if score else "-",
+            f"{score.low:.3f} to {score.high:.3f}" if score else "-",
+            f"{line.passes.mean:.0%}" if line.passes else "-",
+            f"{line.coverage:.0%}",
+            format_usd(line.cost_pico),
+            format_usd(line.cost_per_correct_pico) if line.cost_per_correct_pico is not None else "-",
+            f"{line.p50_ms / 1000:.2f} s" if line.p50_ms is not None else "-",
+            f"{line.p95_ms / 1000:.2f} s" if line.p95_ms is not None else "-",
+        ))  # fmt: skip
+    widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
+    return [
+        "  ".join(
+            cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]

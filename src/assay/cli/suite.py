@@ -1,0 +1,71 @@
+"""Suite files on the command line: `assay run SUITE.yaml`, and the schema of such files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from assay.cli.exports import write_outs
+from assay.cli.options import parse_budget
+from assay.cli.progress import work
+from assay.cli.scoreboard import report
+from assay.cli.terminal import GATE_NOT_MET, UsageError, app, opened, say
+
+if TYPE_CHECKING:
+    from assay.workbench.runs import RunDraft
+
+OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "tag")
+"""Options that win over the suite; every other one belongs in the file."""
+
+
+def is_suite(given: str) -> bool:
+    """Whether a word names a suite file."""
+    return given.lower().endswith((".yaml", ".yml"))
+
+
+def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: bool) -> None:
+    """Runs a suite and checks its gates; exit 100 when one is not met."""
+    from assay.workbench import gates, suites
+
+    for option, given in options.items():
+        if given and option not in OVERRIDES:
+            raise UsageError(f"--{option} cannot be combined with a suite.", cure=f"Write it into {path.name}.")
+    file = suites.load_suite(path)
+    with opened() as rt:
+        rt.ready()
+        draft, notes = suites.draft_of(rt, file)
+        for note in notes:
+            say(f"Note: {note}")
+        baselines = gates.find_baselines(rt, file.suite.gates)
+        run_id, state = work(rt, overridden(draft, options))
+        write_outs(rt, run_id, out)
+        if state.state != "done":
+            report(rt, run_id, state, as_json)
+            say("The run is not complete, so its gates are not checked.")
+            raise typer.Exit(1)
+        found = gates.check_gates(rt, run_id, file.suite.gates, baselines)
+        report(rt, run_id, state, as_json, found)
+        if not all(gate.passed for gate in found):
+            raise typer.Exit(GATE_NOT_MET)
+
+
+def overridden(draft: RunDraft, options: Mapping[str, Any]) -> RunDraft:
+    """The draft with what the command line says instead."""
+    budget = parse_budget(options["budget"])
+    return replace(
+        draft, budget_usd=draft.budget_usd if budget is None else budget, limit=options["limit"] or draft.limit,
+        name=options["name"] or draft.name, samples=options["samples"] or draft.samples,
+        concurrency=options["concurrency"] or draft.concurrency, tags=tuple(options["tag"]) or draft.tags,
+    )  # fmt: skip
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of suite files, for editors."""
+    from assay.workbench.suites import schema_json
+
+    print(schema_json(), end="")

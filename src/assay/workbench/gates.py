@@ -1,0 +1,190 @@
+"""Gates: conditions that a finished run meets or not, each with what was measured and the bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import DataError, NotFound
+from assay.money import format_usd, from_pico, to_pico
+from assay.workbench.compare import LineComparison, RunComparison, compare_runs, find_run
+from assay.workbench.results import ContestantScore, RunRecord, get_run, scoreboard
+from assay.workbench.runs import progress
+from assay.workbench.suites import AtLeast, AtMost, CostAtMost, Gate, NotWorseThan
+
+if TYPE_CHECKING:
+    from assay.workbench.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """One condition on one contestant, or on the whole run."""
+
+    gate: str
+    """The gate's key in the suite file."""
+    contestant: str | None
+    """Label; None: the whole run."""
+    passed: bool
+    measured: float | None
+    """None: it could not be measured."""
+    bound: float | None
+    words: str
+    """What was measured and the bound, in words."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return asdict(self)
+
+
+def find_baselines(rt: Runtime, gates: Sequence[Gate]) -> dict[str, RunRecord | None]:
+    """The earlier runs that gates compare with, by the name given; look them up before the new run starts.
+
+    None: there is none, and the gate passes without it. Raises NotFound, or DataError for a run of another gateway.
+    """
+    found: dict[str, RunRecord | None] = {}
+    for condition in (gate.not_worse_than for gate in gates):
+        if condition is None:
+            continue
+        try:
+            baseline = find_run(rt, condition.run, state="done")
+        except NotFound as error:
+            if condition.missing == "refuse":
+                cure = "Run it first, or write missing: pass in the gate."
+                raise NotFound(f"There is no baseline run {condition.run!r} that is done.", cure=cure) from error
+            found[condition.run] = None
+            continue
+        if baseline.gateway != rt.gateway.name:
+            raise DataError(f"The baseline run {condition.run!r} asked {baseline.gateway}, this is {rt.gateway.name}.")
+        found[condition.run] = baseline
+    return found
+
+
+def check_gates(
+    rt: Runtime, run_id: str, gates: Sequence[Gate], baselines: Mapping[str, RunRecord | None]
+) -> tuple[GateResult, ...]:
+    """Every gate on a run, in the order of the suite; a bound on each contestant gives a result for each.
+
+    baselines: as `find_baselines` found them.
+    """
+    run = get_run(rt, run_id)
+    board = scoreboard(rt, run.id)
+    results: list[GateResult] = []
+    for gate in gates:
+        condition = gate.condition
+        lines = [line for line in board if _is_meant(run, line, condition.contestant)]
+        match condition:
+            case NotWorseThan():
+                baseline = baselines.get(condition.run)
+                found = compare_runs(rt, baseline.id, run.id) if baseline else None
+                results += _not_worse(condition, found, [(line.prompt, line.contestant) for line in lines])
+            case CostAtMost() if condition.contestant is None:
+                results.append(_run_cost(rt, run.id, condition))
+            case CostAtMost():
+                results += (_cost(line, condition) for line in lines)
+            case AtMost() | AtLeast():
+                results += (_bounded(gate.kind, line, condition) for line in lines)
+    return tuple(results)
+
+
+def _is_meant(run: RunRecord, line: ContestantScore, wanted: str | None) -> bool:
+    contestant = run.plan.contestants[line.contestant]
+    return wanted is None or wanted in (contestant.name, contestant.model_id)
+
+
+def _measure(kind: str, line: ContestantScore) -> float | None:
+    match kind:
+        case "score":
+            return line.score.mean if line.score else None
+        case "pass_rate":
+            return line.passes.mean if line.passes else None
+        case "p50_ms":
+            return line.p50_ms
+        case "p95_ms":
+            return line.p95_ms
+    return line.cells - line.answered
+
+
+_TITLES = {
+    "score": "score",
+    "pass_rate": "pass rate",
+    "p50_ms": "p50",
+    "p95_ms": "p95",
+    "failed": "cells without an answer",
+}
+
+
+def _shown(kind: str, value: float) -> str:
+    if kind in ("score", "pass_rate"):
+        return f"{value:.4g}"
+    return f"{value:,.0f} ms" if kind.endswith("_ms") else f"{value:,.0f}"
+
+
+def _bounded(kind: str, line: ContestantScore, condition: AtLeast | AtMost) -> GateResult:
+    measured = _measure(kind, line)
+    lower = isinstance(condition, AtLeast)
+    bound = condition.min if isinstance(condition, AtLeast) else condition.max
+    limit = f"{'at least' if lower else 'at most'} {_shown(kind, bound)}"
+    if measured is None:
+        return GateResult(kind, line.label, False, None, bound, f"{_TITLES[kind]} was not measured, {limit}")
+    passed = measured >= bound if lower else measured <= bound
+    scored = f" on {line.coverage:.0%} of the cells" if kind in ("score", "pass_rate") and line.coverage < 1 else ""
+    words = f"{_TITLES[kind]} {_shown(kind, measured)}{scored}, {limit}"
+    return GateResult(kind, line.label, passed, measured, bound, words)
+
+
+def _run_cost(rt: Runtime, run_id: str, condition: CostAtMost) -> GateResult:
+    spent = progress(rt, run_id)
+    most = spent.spent_pico + spent.unknown_bound_pico
+    limit = f"at most {format_usd(to_pico(condition.max))}"
+    shown = format_usd(spent.spent_pico)
+    if spent.unknown_calls:
+        shown = f"{shown} known, {format_usd(most)} at most with {spent.unknown_calls} calls of unknown cost"
+    return GateResult(
+        "cost_usd", None, most <= to_pico(condition.max), float(from_pico(most)), float(condition.max),
+        f"cost {shown}, {limit}",
+    )  # fmt: skip
+
+
+def _cost(line: ContestantScore, condition: CostAtMost) -> GateResult:
+    limit = f"at most {format_usd(to_pico(condition.max))}"
+    if line.cost_pico is None:
+        words = f"cost is unknown for {line.unknown_cells} cells, {limit}"
+        return GateResult("cost_usd", line.label, False, None, float(condition.max), words)
+    words = f"cost {format_usd(line.cost_pico)}, {limit}"
+    passed = line.cost_pico <= to_pico(condition.max)
+    return GateResult("cost_usd", line.label, passed, float(from_pico(line.cost_pico)), float(condition.max), words)
+
+
+def _not_worse(
+    condition: NotWorseThan, found: RunComparison | None, wanted: Sequence[tuple[int, int]]
+) -> Iterator[GateResult]:
+    if found is None:
+        words = f"there is no run {condition.run!r} yet, so nothing is compared"
+        yield GateResult("not_worse_than", None, True, None, condition.alpha, words)
+        return
+    if not found.same_graders:
+        words = f"the graders differ from those of {found.a.name!r}, so the scores cannot be compared"
+        yield GateResult("not_worse_than", None, False, None, condition.alpha, words)
+        return
+    lines = [line for line in found.lines if line.place_b in wanted]
+    if not lines:
+        words = f"{found.a.name!r} has no contestant in common with this run"
+        yield GateResult("not_worse_than", None, False, None, condition.alpha, words)
+    for line in lines:
+        yield _against(condition, found, line)
+
+
+def _against(condition: NotWorseThan, found: RunComparison, line: LineComparison) -> GateResult:
+    paired, name = line.paired, found.a.name
+    if paired is None or line.score_a is None or line.score_b is None:
+        words = f"no scored row is in common with {name!r}"
+        return GateResult("not_worse_than", line.label, False, None, condition.alpha, words)
+    worse = line.is_worse(condition.alpha)
+    left_out = f"; {line.unscored} rows without a score in one of them are left out" if line.unscored else ""
+    words = (
+        f"score {line.score_b:.3f} against {line.score_a:.3f} of {name!r} on {paired.n} rows ({paired.better} better, "
+        f"{paired.worse} worse), p = {paired.p:.3f}, {'below' if paired.p < condition.alpha else 'not below'} "
+        f"{condition.alpha:g}{left_out}"
+    )
+    return GateResult("not_worse_than", line.label, not worse, paired.p, condition.alpha, words)

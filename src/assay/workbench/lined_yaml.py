@@ -1,0 +1,100 @@
+"""Safe YAML with the line of every value: plain values only, no doubled keys, no bombs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import yaml
+
+from assay.errors import SuiteError
+
+Path = tuple[str | int, ...]
+MAX_VALUES = 100_000
+MAX_DEPTH = 40
+_PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
+
+class LinedYaml(NamedTuple):
+    """A document and where its values stand."""
+
+    value: Any
+    lines: dict[Path, int]
+    """Path of keys and indices -> line, from 1; a mapping's entry stands at its key."""
+
+    def line_of(self, path: Path) -> int:
+        """The line of a value, or of what holds it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def read_yaml(text: str) -> LinedYaml:
+    """A YAML document. Raises SuiteError naming the line of what cannot be read."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise SuiteError("The file is empty.", cure="Start from examples/suite.yaml.")
+        reader = _Reader(loader)
+        return LinedYaml(reader.read(node, ()), reader.lines)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"Line {mark.line + 1}: " if mark else ""
+        raise SuiteError(f"{where}this is no YAML: {error.problem or error.context}.") from error
+    except RecursionError as error:
+        raise SuiteError("The file is nested too deeply.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise SuiteError(f"This is no YAML: {error}.") from error
+    finally:
+        loader.dispose()
+
+
+class _Reader:
+    """Turns nodes into values and keeps their lines; aliases count each time they are used."""
+
+    def __init__(self, loader: yaml.SafeLoader) -> None:
+        self.loader = loader
+        self.lines: dict[Path, int] = {}
+        self.count = 0
+
+    def read(self, node: yaml.Node, path: Path) -> Any:
+        """The value of a node. Raises SuiteError past the limits."""
+        self.count += 1
+        line = node.start_mark.line + 1
+        if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
+            raise SuiteError(f"Line {line}: the file holds too many or too deep values (aliases count each time).")
+        self.lines.setdefault(path, line)
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN:
+            raise SuiteError(f"Line {line}: the tag {node.tag!r} is not read.", cure="Write a plain list or mapping.")
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._entries(node, path))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, (*path, n)) for n, item in enumerate(node.value)]
+        return self._scalar(node, line)
+
+    def _scalar(self, node: yaml.Node, line: int) -> Any:
+        value = self.loader.construct_object(node)
+        if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            raise SuiteError(f"Line {line}: {value!r} holds half a character.", cure="Write the character itself.")
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if not isinstance(value, str | int | float | None) or not finite:
+            raise SuiteError(
+                f"Line {line}: {node.value!r} is read as {type(value).__name__} {value}.", cure="Put it in quotes."
+            )
+        return value
+
+    def _entries(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, Any]]:
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise SuiteError(f"Line {line}: merge keys are not read.", cure="Write the entries out.")
+            key = self.read(key_node, (*path, "a key"))
+            if not isinstance(key, str):
+                raise SuiteError(f"Line {line}: the key {key!r} is no text.", cure="Put it in quotes.")
+            if key in seen:
+                raise SuiteError(f"Line {line}: the key {key!r} stands on line {seen[key]} already.", cure="Keep one.")
+            seen[key] = self.lines[*path, key] = line
+            yield key, self.read(value_node, (*path, key))

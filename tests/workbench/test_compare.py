@@ -1,0 +1,157 @@
+"""Two runs compared: rows by key, contestants by key or label, over a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.plan import RunPlan
+from assay.domain.score import GraderSpec, Score
+from assay.errors import NotFound
+from assay.store import runs as stored
+from assay.store.runs import ResultRecord
+from assay.workbench.compare import compare_runs, find_run, matched_places
+from assay.workbench.datasets import open_dataset
+from assay.workbench.gates import check_gates
+from assay.workbench.runtime import Runtime
+from assay.workbench.suites import Gate
+
+SWIFT = Contestant("sandbox/swift")
+
+
+def finished(
+    rt: Runtime,
+    folder: Path,
+    name: str,
+    ids: list[int],
+    scores: list[float | None],
+    *,
+    contestant: Contestant = SWIFT,
+    cost: int | None = 10,
+    grader: str = "contains",
+) -> str:
+    """A run that is done, with given scores for rows with given ids."""
+    file = folder / "rows.csv"
+    file.write_text("id,text\n" + "".join(f"{n},text {n}\n" for n in ids))
+    dataset = open_dataset(rt, str(file))
+    plan = RunPlan(dataset.id, len(ids), (Prompt("{{text}}"),), (contestant,), (GraderSpec(grader),), gateway="sandbox")
+    records = [
+        ResultRecord(run_id=name, cell=n, row=n, prompt=0, contestant=0, sample=0, status="ok", cost_pico=cost,
+                     scores=(Score("contains", score, None if score is None else score == 1, ""),))
+        for n, score in enumerate(scores)
+    ]  # fmt: skip
+
+    def write(connection: object) -> None:
+        stored.create_run(connection, plan, name=name, request_id=name)  # type: ignore[arg-type]
+        stored.save_results(connection, records)  # type: ignore[arg-type]
+        stored.set_state(connection, name, "done")  # type: ignore[arg-type]
+
+    rt.store.writer.call(write)
+    return name
+
+
+def test_rows_are_joined_by_key_when_the_dataset_changed(rt: Runtime, tmp_path: Path) -> None:
+    """A row moved, one went and one came: the two that stayed are compared with themselves."""
+    finished(rt, tmp_path, "old", [1, 2, 3], [1, 0, 1])
+    finished(rt, tmp_path, "new", [9, 3, 1], [0, 1, 0], cost=15)
+
+    found = compare_runs(rt, "old", "new")
+
+    (line,) = found.lines
+    assert line.paired is not None
+    assert (line.paired.n, line.paired.better, line.paired.ties, line.paired.worse) == (2, 0, 1, 1)
+    assert (line.score_a, line.score_b, line.cost_delta_pico) == (1.0, 0.5, 10)
+    assert (found.rows, found.rows_only_a, found.rows_only_b) == (2, 1, 1)
+    assert found.notes == ("The dataset went from version 1 to 2.",)
+
+
+def test_rows_without_a_score_are_counted_apart(rt: Runtime, tmp_path: Path) -> None:
+    """Unscored is not wrong; an unknown cost makes the difference unknown."""
+    finished(rt, tmp_path, "old", [1, 2, 3], [1, None, 1])
+    finished(rt, tmp_path, "new", [1, 2, 3], [1, 1, None], cost=None)
+
+    (line,) = compare_runs(rt, "old", "new").lines
+
+    assert (line.rows, line.unscored, line.cost_delta_pico) == (3, 2, None)
+    assert line.paired is not None
+    assert line.paired.n == 1
+
+
+def test_label_joins_contestants_whose_parameters_changed(rt: Runtime, tmp_path: Path) -> None:
+    """A contestant with another key is found by its name; one without a partner is named."""
+    finished(rt, tmp_path, "old", [1], [1])
+    finished(rt, tmp_path, "warm", [1], [1], contestant=Contestant("sandbox/swift", {"temperature": 1}))
+    finished(rt, tmp_path, "other", [1], [1], contestant=Contestant("sandbox/scribe"))
+
+    assert [line.label for line in compare_runs(rt, "old", "warm").lines] == ["swift"]
+    other = compare_runs(rt, "old", "other")
+    assert (other.lines, other.only_a, other.only_b) == ((), ("swift",), ("scribe",))
+
+
+def test_doubled_labels_match_nothing() -> None:
+    """Two contestants of one name cannot be told apart by it."""
+    warm, hot, cold = (Contestant("m", {"temperature": t}) for t in (1, 2, 0))
+    prompts = (Prompt("x"),)
+    a, b = RunPlan("d", 1, prompts, (warm, hot)), RunPlan("d", 1, prompts, (hot, cold))
+
+    assert matched_places(a, b) == [((0, 1), (0, 0)), ((0, 0), (0, 1))]
+    assert matched_places(RunPlan("d", 1, prompts, (warm, hot)), RunPlan("d", 1, prompts, (cold,))) == []
+
+
+def test_changed_prompt_is_matched_when_it_is_the_only_one() -> None:
+    """Editing the one prompt compares the new text with the old."""
+    models = (Contestant("m"),)
+    a = RunPlan("d", 1, (Prompt("old"), Prompt("kept")), models)
+    b = RunPlan("d", 1, (Prompt("kept"), Prompt("new")), models)
+
+    assert matched_places(a, b) == [((1, 0), (0, 0)), ((0, 0), (1, 0))]
+
+
+@pytest.mark.parametrize(("lost", "passed"), [(8, False), (3, True)])
+def test_baseline_gate_fails_on_more_than_noise(rt: Runtime, tmp_path: Path, lost: int, passed: bool) -> None:
+    """Eight rows lost of twenty are significant (McNemar p = 0.008), three are not (p = 0.25)."""
+    ids = list(range(20))
+    finished(rt, tmp_path, "old", ids, [1.0] * 20)
+    finished(rt, tmp_path, "new", ids[::-1], [0.0] * lost + [1.0] * (20 - lost))
+    gate = Gate.model_validate({"not_worse_than": {"run": "old"}})
+
+    (result,) = check_gates(rt, "new", [gate], {"old": find_run(rt, "old")})
+
+    assert result.passed is passed
+    assert f"0 better, {lost} worse" in result.words
+
+
+def test_baseline_gate_refuses_other_graders_and_strangers(rt: Runtime, tmp_path: Path) -> None:
+    """Scores that cannot be compared do not pass."""
+    finished(rt, tmp_path, "old", [1], [1])
+    finished(rt, tmp_path, "graded", [1], [1], grader="equals")
+    finished(rt, tmp_path, "strange", [1], [1], contestant=Contestant("sandbox/scribe"))
+    gate = Gate.model_validate({"not_worse_than": {"run": "old"}})
+    old = {"old": find_run(rt, "old")}
+
+    (graded,), (strange,) = (check_gates(rt, name, [gate], old) for name in ("graded", "strange"))
+
+    assert (graded.passed, strange.passed) == (False, False)
+    assert "graders differ" in graded.words
+    assert "no contestant in common" in strange.words
+
+
+def test_cells_that_were_never_sent_count_as_failed(rt: Runtime, tmp_path: Path) -> None:
+    """A contestant that was stopped half way does not pass for want of failures."""
+    finished(rt, tmp_path, "half", [1, 2, 3], [1])
+    gate = Gate.model_validate({"failed": {"max": 0}})
+
+    (result,) = check_gates(rt, "half", [gate], {})
+
+    assert (result.passed, result.measured) == (False, 2)
+
+
+def test_run_is_found_by_name_or_id(rt: Runtime, tmp_path: Path) -> None:
+    """The newest of a name; in one state where asked; else words."""
+    finished(rt, tmp_path, "first-run", [1], [1])
+
+    assert find_run(rt, "first-run", state="done").id == "first-run"
+    with pytest.raises(NotFound, match="no run 'none'"):
+        find_run(rt, "none")

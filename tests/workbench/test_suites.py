@@ -1,0 +1,241 @@
+"""Suite files: read with line numbers, made into a draft, and their gates checked on real runs."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from assay.domain.contestant import Contestant
+from assay.errors import NotFound, SuiteError
+from assay.workbench import gates, runs, suites
+from assay.workbench.gates import GateResult
+from assay.workbench.runtime import Runtime
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = """
+name: Small
+dataset: tickets.csv
+prompts: ["Which of these: billing, bug? {{ticket}}"]
+contestants: [sandbox/atlas-large]
+graders: [contains]
+"""
+
+
+def written(folder: Path, text: str = SMALL) -> Path:
+    """A suite file beside a small dataset."""
+    (folder / "tickets.csv").write_text(
+        "ticket_id,ticket,category\n1,I was charged twice on an invoice,billing\n2,The app crashes,bug\n"
+    )
+    path = folder / "suite.yaml"
+    path.write_text(text)
+    return path
+
+
+def checked(rt: Runtime, path: Path, name: str = "") -> tuple[GateResult, ...]:
+    """Runs a suite and checks its gates."""
+    file = suites.load_suite(path)
+    baselines = gates.find_baselines(rt, file.suite.gates)
+    draft, _ = suites.draft_of(rt, file)
+    run_id = runs.start_run(rt, draft if not name else runs.replace(draft, name=name))
+    runs.wait_for_run(rt, run_id, timeout_s=30)
+    return gates.check_gates(rt, run_id, file.suite.gates, baselines)
+
+
+def test_published_schema_is_that_of_the_model() -> None:
+    """`docs/suite.schema.json` is current: `assay schema > docs/suite.schema.json`."""
+    published = (ROOT / "docs" / "suite.schema.json").read_text("utf-8")
+
+    assert published == suites.schema_json()
+
+
+def test_example_suite_fits_the_schema_and_the_model() -> None:
+    """The example is valid for editors and for Assay."""
+    path = ROOT / "examples" / "suite.yaml"
+
+    jsonschema.validate(yaml.safe_load(path.read_text("utf-8")), json.loads(suites.schema_json()))
+    assert len(suites.load_suite(path).suite.gates) == 5
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "said"),
+    [
+        ("promts: [x]", 7, "Did you mean 'prompts'?"),
+        ("gates: [{score: {mni: 0.9}}]", 7, "Did you mean 'min'?"),
+        ("gates:\n  - score: {min: 0.9}\n  - p95: {max: 1}", 9, "Did you mean 'p95_ms'?"),
+        ("gates: [{score: {min: 90}}]", 7, "less than or equal to 1; it is 90"),
+        ("gates: [{score: {min: 0.9}, failed: {max: 0}}]", 7, "exactly one of"),
+        ("gates: [{}]", 7, "exactly one of"),
+        ("samples: 1000", 7, "less than or equal to 100; it is 1000"),
+        ("samples: yes", 7, "valid integer; it is True"),
+        ("name: again", 7, "stands on line 2 already"),
+        ("tags: !!python/object/apply:os.getcwd []", 7, "is not read"),
+        ("expected: !!python/name:os.getcwd", 7, "could not determine a constructor"),
+        ("tags: {<<: *x}", 7, "undefined alias"),
+        ("tags: [a", 7, "is no YAML"),
+        ("1: x", 7, "is no text"),
+        ("params: {stop: 2024-01-01}", 7, "Put it in quotes"),
+        ("params: {seed: .nan}", 7, "Put it in quotes"),
+        ('tags: ["\\ud800"]', 7, "half a character"),
+        ("budget_usd: much", 7, "valid decimal; it is 'much'"),
+    ],
+)
+def test_wrong_suite_is_answered_with_its_line(tmp_path: Path, more: str, line: int, said: str) -> None:
+    """A key or value that cannot be meant is refused with the line and what to write."""
+    path = written(tmp_path, SMALL + more)
+
+    with pytest.raises(SuiteError) as caught:
+        suites.load_suite(path)
+    assert f"line {line}:" in str(caught.value).lower()
+    assert said in str(caught.value)
+
+
+def test_every_complaint_is_named_at_once(tmp_path: Path) -> None:
+    """Three mistakes give three lines, from the top down."""
+    path = written(tmp_path, "dataset: x\nprompts: [5]\ncontestants: []\nlimits: 3\n")
+
+    with pytest.raises(SuiteError) as caught:
+        suites.load_suite(path)
+    assert [said.split(":")[0] for said in str(caught.value).splitlines()] == [
+        "suite.yaml, line 2", "suite.yaml, line 3", "suite.yaml, line 4",
+    ]  # fmt: skip
+
+
+def test_yaml_bomb_is_refused(tmp_path: Path) -> None:
+    """Aliases that expand without end stop at the limit."""
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+
+    with pytest.raises(SuiteError, match="too many"):
+        suites.load_suite(written(tmp_path, bomb))
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "a: &a [*a]\n"])
+def test_endless_nesting_is_refused(tmp_path: Path, text: str) -> None:
+    """Neither deep nor circular values end in a traceback."""
+    with pytest.raises(SuiteError, match="too deep"):
+        suites.load_suite(written(tmp_path, text))
+
+
+def test_missing_suite_is_said(tmp_path: Path) -> None:
+    """A path that leads nowhere is answered in words."""
+    with pytest.raises(SuiteError, match=r"none.yaml cannot be read: No such file"):
+        suites.load_suite(tmp_path / "none.yaml")
+
+
+def test_draft_takes_everything_from_the_file(rt: Runtime, tmp_path: Path) -> None:
+    """Files are found beside the suite; a contestant's parameters and routing win over the suite's."""
+    (tmp_path / "terse.txt").write_text("Category of {{text}}?")
+    path = written(
+        tmp_path,
+        "dataset: tickets.csv\nmapping: {text: ticket}\nexpected: category\nsystem: Be brief.\n"
+        "prompts:\n- {file: terse.txt}\n- {name: long, user: 'Now {{text}}', system: Take your time.}\n"
+        "params: {temperature: 0, max_tokens: 9}\nprovider: {zdr: true}\n"
+        "contestants:\n- sandbox/swift\n"
+        "- {model: sandbox/scribe, label: S, params: {max_tokens: 5}, provider: {sort: price}, variant: floor}\n"
+        "graders: ['equals:ignore_case=true', {kind: contains, name: has it, params: {value: x}}]\n"
+        "samples: 2\nlimit: 1\nbudget_usd: 0.10\nconcurrency: 3\ntags: [ci]\n",
+    )
+
+    draft, notes = suites.draft_of(rt, suites.load_suite(path))
+
+    assert notes == []
+    assert [(p.name, p.system, p.user) for p in draft.prompts] == [
+        ("terse", "Be brief.", "Category of {{text}}?"), ("long", "Take your time.", "Now {{text}}"),
+    ]  # fmt: skip
+    assert draft.contestants == (
+        Contestant("sandbox/swift", {"temperature": 0, "max_tokens": 9}, {"zdr": True}),
+        Contestant("sandbox/scribe", {"temperature": 0, "max_tokens": 5}, {"zdr": True, "sort": "price"}, "floor", "S"),
+    )
+    assert [g.label for g in draft.graders] == ["equals", "has it"]
+    assert (draft.samples, draft.limit, draft.budget_usd, draft.concurrency) == (2, 1, Decimal("0.1"), 3)
+    assert (draft.mapping, draft.expected_column, draft.tags) == ({"text": "ticket"}, "category", ("ci",))
+    assert runs.check(rt, draft) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[contains]", "[contians]", "line 6: There is no grader 'contians'"),
+        ("[contains]", "[{kind: contains, params: {valeu: x}}]", "line 6: The grader contains has no setting 'valeu'"),
+        ("[sandbox/atlas-large]", "[{model: m, params: {temperature: 9}}]", "line 5: temperature is 9"),
+        ("[contains]", "[contains]\ngates: [{failed: {max: 0, contestant: x}}]", "line 7: there is no contestant 'x'"),
+        ('["Which of these: billing, bug? {{ticket}}"]', "[{file: none.txt}]", "line 4: none.txt cannot be read"),
+    ],
+)
+def test_setting_that_cannot_be_used_names_its_line(rt: Runtime, tmp_path: Path, old: str, new: str, said: str) -> None:
+    """What only the workbench can know is complained about with its line too."""
+    file = suites.load_suite(written(tmp_path, SMALL.replace(old, new)))
+
+    with pytest.raises(SuiteError) as caught:
+        suites.draft_of(rt, file)
+    assert said in str(caught.value)
+
+
+def test_gates_state_what_was_measured_and_the_bound(rt: Runtime, tmp_path: Path) -> None:
+    """Each gate gives pass or fail with the value behind it."""
+    path = written(
+        tmp_path,
+        SMALL + "gates:\n- score: {min: 0}\n- pass_rate: {min: 0, contestant: atlas-large}\n- cost_usd: {max: 0}\n"
+        "- cost_usd: {max: 1, contestant: sandbox/atlas-large}\n- p50_ms: {max: 60000}\n- p95_ms: {max: 0}\n"
+        "- failed: {max: 0}\n",
+    )
+
+    found = checked(rt, path)
+
+    assert [(r.gate, r.passed) for r in found] == [
+        ("score", True), ("pass_rate", True), ("cost_usd", False), ("cost_usd", True), ("p50_ms", True),
+        ("p95_ms", False), ("failed", True),
+    ]  # fmt: skip
+    assert found[2].measured is not None
+    assert found[2].measured > 0
+    assert found[2].words.endswith("at most $0")
+    assert found[6].words == "cells without an answer 0, at most 0"
+
+
+def test_run_without_graders_misses_a_score_gate(rt: Runtime, tmp_path: Path) -> None:
+    """What was not measured is not met: unscored is not 0 and not a pass."""
+    path = written(tmp_path, SMALL.replace("graders: [contains]", "gates: [{score: {min: 0}}]"))
+
+    (found,) = checked(rt, path)
+
+    assert (found.passed, found.measured) == (False, None)
+    assert "was not measured" in found.words
+
+
+def test_baseline_gate_fails_only_on_a_significant_loss(rt: Runtime, tmp_path: Path) -> None:
+    """Eight rows lost of eight are more than noise; the same answers again are not."""
+    rows = "".join(f"{n},billing invoice {n},billing\n" for n in range(8))
+    path = written(tmp_path)
+    (tmp_path / "tickets.csv").write_text(f"ticket_id,ticket,category\n{rows}")
+    suite = "dataset: tickets.csv\nprompts: ['{{ticket}}']\ncontestants: [{model: sandbox/swift, label: S}]\n"
+    path.write_text(f"{suite}expected: category\ngraders: [{{kind: regex, params: {{pattern: '.'}}}}]\n")
+    checked(rt, path, "main")
+    gate = "gates: [{not_worse_than: {run: main}}]\n"
+    path.write_text(f"{path.read_text()}{gate}")
+
+    (same,) = checked(rt, path, "same")
+
+    assert (same.passed, same.measured) == (True, 1.0)
+    assert "on 8 rows (0 better, 0 worse)" in same.words
+    path.write_text(path.read_text().replace("pattern: '.'", "pattern: 'never'"))
+    (other,) = checked(rt, path, "other graders")
+    assert (other.passed, "graders differ" in other.words) == (False, True)
+
+
+def test_missing_baseline_is_refused_or_passed(rt: Runtime, tmp_path: Path) -> None:
+    """Without the earlier run nothing is sent, unless the suite lets the first run pass."""
+    gate = "gates: [{not_worse_than: {run: main%s}}]\n"
+    refused = suites.load_suite(written(tmp_path, SMALL + gate % ""))
+    with pytest.raises(NotFound, match="no baseline run 'main'"):
+        gates.find_baselines(rt, refused.suite.gates)
+
+    (found,) = checked(rt, written(tmp_path, SMALL + gate % ", missing: pass"))
+
+    assert found.passed
+    assert "no run 'main' yet" in found.words
