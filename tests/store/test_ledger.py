@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
 from assay.domain.completion import Cost
@@ -22,7 +22,8 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import BudgetExceeded, StoreError
 from assay.store import ledger, runs, spend
-from assay.store.engine import Store, open_store
+from assay.store.engine import HEAD, Store, open_store
+from assay.store.migrations.upgrade import upgrade
 
 
 @pytest.fixture
@@ -52,10 +53,26 @@ def settlement(call_id: str, cost: Cost) -> ledger.Settlement:
     return ledger.Settlement(call_id=call_id, settled_ms=ledger.now_ms(), outcome="ok", cost=cost)
 
 
-def test_migrations_make_exactly_the_tables(store: Store) -> None:
-    """The migrated database and the models do not differ."""
-    with store.read() as connection:
+def schema(path: Path) -> list[tuple[str, str]]:
+    """(name, columns and options) of every table and index of a database."""
+    with create_engine(f"sqlite:///{path}").connect() as connection:
+        found = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"))
+        return [(name, " ".join(sql.replace('"', "").split())) for name, sql in found if name != "alembic_version"]
+
+
+def test_migrations_make_exactly_the_tables(store: Store, tmp_path: Path) -> None:
+    """The migrated database, the models and a new database do not differ, indexes included."""
+    migrated = create_engine(f"sqlite:///{tmp_path}/migrated.db")
+    with migrated.begin() as connection:
+        upgrade(connection)
         assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+    migrated.dispose()
+    assert store.path is not None
+    with store.read() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+
+    assert [name for name, _ in schema(store.path)] == [name for name, _ in schema(tmp_path / "migrated.db")]
 
 
 def test_sqlite_is_sound_and_durable(store: Store) -> None:

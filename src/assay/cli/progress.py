@@ -56,7 +56,7 @@ def follow(rt: Runtime, run_id: str) -> RunProgress:
             if terminal:
                 print(f"\r{_bar(state)}", file=sys.stderr)
             return state
-        time.sleep(0.02 if state.cells < 200 else 0.1)
+        time.sleep(0.02 if state.cells < 200 else 0.2)
 
 
 def _bar(state: RunProgress) -> str:

@@ -28,6 +28,7 @@ T = TypeVar("T")
 LEASE_MS = 15_000
 HEARTBEAT_S = 0.4
 ROWS_AT_ONCE = 200
+CHUNKS_KEPT = 8
 UNWELL_LIMIT = 5
 """Cells of a contestant that fail one after another before it is paused and probed."""
 PROBE_WAITS_S = (5.0, 15.0, 30.0)
@@ -84,7 +85,7 @@ class RunWorker:
         self._concurrency = concurrency
         self._retry_failed = retry_failed
         self._halt: _Halt | None = None
-        self._rows: dict[int, list[StoredRow]] = {}
+        self._rows: dict[int, asyncio.Future[list[StoredRow]]] = {}
         self._answers: dict[str, asyncio.Future[Outcome]] = {}
         self.live = LiveRun()
 
@@ -198,12 +199,13 @@ class RunWorker:
 
     async def _row(self, position: int) -> StoredRow:
         chunk = position // ROWS_AT_ONCE
-        rows = self._rows.get(chunk)
-        if rows is None:
-            rows = self._rows[chunk] = await asyncio.to_thread(self._read_rows, chunk)
-            for old in sorted(self._rows)[:-8]:
+        reading = self._rows.get(chunk)
+        if reading is None:
+            # One reading for all cells that wait for the chunk.
+            reading = self._rows[chunk] = asyncio.ensure_future(asyncio.to_thread(self._read_rows, chunk))
+            for old in sorted(self._rows)[:-CHUNKS_KEPT]:
                 del self._rows[old]
-        return rows[position % ROWS_AT_ONCE]
+        return (await asyncio.shield(reading))[position % ROWS_AT_ONCE]
 
     def _read_rows(self, chunk: int) -> list[StoredRow]:
         with self._store.read() as connection:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -169,13 +169,21 @@ def _tuple(version: str) -> tuple[int, ...]:
 
 
 def _migrate(engine: Engine) -> None:
-    """Brings the tables to HEAD; Alembic is imported only when they are not there yet (it is slow to import)."""
+    """Brings the tables to HEAD. A new database gets them at once; Alembic, slow to import, only changes old ones."""
     try:
         with engine.connect() as connection:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     except DBAPIError:
         found = None
     if found == HEAD:
+        return
+    if found is None and not inspect(engine).get_table_names():
+        from assay.store.tables import create_tables
+
+        with engine.begin() as connection:
+            create_tables(connection)
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
         return
     from assay.store.migrations.upgrade import upgrade
 

@@ -5,7 +5,7 @@ Text of any length (answers, prompts) stands apart from the metrics that lists a
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text
+from sqlalchemy import BigInteger, Column, Connection, Index, Table, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -285,3 +285,8 @@ COMPARISON, COMPARISON_ANSWER = _table("comparison"), _table("comparison_answer"
 RUN, CALL, MONTH_SPEND = _table("run"), _table("call"), _table("month_spend")
 RESULT, RESULT_TEXT, SCORE = _table("result"), _table("result_text"), _table("score")
 CATALOGUE_SNAPSHOT, PRICE_CHANGE = _table("catalogue_snapshot"), _table("price_change")
+
+
+def create_tables(connection: Connection) -> None:
+    """Makes all tables of an empty database, as the migrations would (a test compares the two)."""
+    SQLModel.metadata.create_all(connection)

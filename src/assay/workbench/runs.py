@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -266,14 +266,44 @@ class RunProgress:
         return self.state in stored.LIVE
 
 
+@dataclass(frozen=True, slots=True)
+class ProgressSums:
+    """What counting a run's cells and calls gave; all who watch a live run share it for half a second."""
+
+    at: float
+    plan: RunPlan
+    counts: Mapping[int, stored.ContestantCount]
+    money: Mapping[str, stored.RunMoney]
+    failures: Sequence[Any]
+
+
+SHARED_S = 0.5
+
+
+def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
+    known = rt.progress_sums.get(run.id)
+    ended = run.state not in stored.LIVE
+    if known is not None and not ended and time.monotonic() - known.at < SHARED_S:
+        return known
+    sums = ProgressSums(
+        time.monotonic(), known.plan if known else stored.plan_of(run),
+        {c.contestant: c for c in stored.contestant_counts(connection, run.id)},
+        stored.money_by_contestant(connection, run.id),
+        stored.first_failures(connection, run.id) if run.failed else [],
+    )  # fmt: skip
+    if ended:
+        rt.progress_sums.pop(run.id, None)
+    else:
+        rt.progress_sums[run.id] = sums
+    return sums
+
+
 def progress(rt: Runtime, run_id: str) -> RunProgress:
     """The progress of a run. Raises NotFound."""
     with rt.store.read() as connection:
         run = stored.get_run(connection, run_id)
-        counts = {c.contestant: c for c in stored.contestant_counts(connection, run.id)}
-        money = stored.money_by_contestant(connection, run.id)
-        failures = stored.first_failures(connection, run.id) if run.failed else []
-    plan = stored.plan_of(run)
+        sums = _sums(rt, connection, run)
+    plan, counts, money, failures = sums.plan, sums.counts, sums.money, sums.failures
     live = rt.engine.live(run.id)
     rate = live.rate(time.monotonic()) if live else 0.0
     share = run.cells // max(1, len(plan.contestants))

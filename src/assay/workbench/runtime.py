@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import SecretStr
 
@@ -29,6 +29,9 @@ from assay.store.engine import Store, open_store
 from assay.store.owner import new_owner
 from assay.workbench.catalogue import Catalogue
 
+if TYPE_CHECKING:
+    from assay.workbench.runs import ProgressSums
+
 T = TypeVar("T")
 PIN = "_assay_runtime"
 """Name of the module without a file that holds the runtime: it survives Streamlit's reloads of edited modules."""
@@ -42,6 +45,7 @@ class Runtime:
         self.settings = settings
         self.owner = new_owner()
         self._sandbox: Any = None
+        self.progress_sums: dict[str, ProgressSums] = {}
         self.gateway = gateway or self._gateway(sandbox_speed)
         self.store: Store = open_store(settings.database_url)
         self._loop = new_event_loop()
