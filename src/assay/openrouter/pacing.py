@@ -87,6 +87,12 @@ class Pacer:
         limits.append(FREE_PER_MINUTE if model.endswith(":free") else None)
         return min((limit for limit in limits if limit is not None), default=None)
 
+    async def wait_while_held(self, model: str) -> None:
+        """Returns when the model is not paused, so that nothing is announced that cannot be sent soon."""
+        lane = self._lane(model)
+        while (hold := self._hold_s(lane)) > 0:  # noqa: ASYNC110 - it waits for a time, not for an event
+            await asyncio.sleep(hold + 0.001)
+
     @asynccontextmanager
     async def slot(self, model: str) -> AsyncIterator[None]:
         """Holds a place among the calls to a model; waits for one in order of asking."""

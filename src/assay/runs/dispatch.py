@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost
 from assay.domain.messages import CompletionRequest
+from assay.errors import RunError
 from assay.money import to_pico, usd
 from assay.openrouter.client import OnBytes, OnDelta
 from assay.openrouter.failures import Failure, GatewayFailed
@@ -65,10 +67,25 @@ class Outcome:
         return self.cost.pico + self.earlier_pico
 
 
+class Gate(Protocol):
+    """What a call passes after its intent is durable and before it is sent: the limit of a run."""
+
+    async def enter(self) -> bool:
+        """Waits for a place; False: the call is not wanted any more."""
+
+    def leave(self) -> None:
+        """Gives the place back."""
+
+
+class Withdrawn(RunError):
+    """The call was not sent: it was not wanted any more."""
+
+
 class _Hooks(NamedTuple):
     on_delta: OnDelta | None
     on_call: Callable[[str], None] | None
     on_bytes: OnBytes | None
+    gate: Gate | None
 
 
 class Dispatcher:
@@ -106,13 +123,16 @@ class Dispatcher:
         on_restart: Callable[[], None] | None = None,
         on_call: Callable[[str], None] | None = None,
         on_bytes: OnBytes | None = None,
+        gate: Gate | None = None,
         stream: bool = True,
     ) -> Outcome:
         """Sends a request until it succeeds or gives up.
 
         on_restart: called before a further attempt, whose text begins anew. on_call: told each attempt's call id.
         on_bytes: given a stream as it comes; once it was, nothing is tried again.
-        Raises BudgetExceeded when no budget is left for the next attempt, StoreError when nothing can be written.
+        gate: passed by every attempt between its intent and its sending, so that writing costs no place; a call that
+        it turns away raises Withdrawn and leaves no trace. Raises BudgetExceeded when no
+        budget is left for the next attempt, StoreError when nothing can be written.
         """
         loop = asyncio.get_running_loop()
         started, attempt, earlier = loop.time(), 0, 0
@@ -127,7 +147,7 @@ class Dispatcher:
             if on_bytes is not None:
                 on_bytes(chunk)
 
-        hooks = _Hooks(on_delta, on_call, pass_on if on_bytes is not None else None)
+        hooks = _Hooks(on_delta, on_call, pass_on if on_bytes is not None else None, gate)
         while True:
             attempt += 1
             outcome = await self._attempt(request, context, attempt, hooks, stream)
@@ -154,8 +174,9 @@ class Dispatcher:
     ) -> Outcome:
         client, model = self._gateways.of(request.model)
         asked = request if model == request.model else replace(request, model=model)
-        async with self.pacer.slot(request.model):
-            call_id = await self._open(request, context, attempt)
+        await self.pacer.wait_while_held(request.model)
+        call_id = await self._open(request, context, attempt)
+        async with self._place(request.model, call_id, hooks.gate):
             if hooks.on_call is not None:
                 hooks.on_call(call_id)
 
@@ -183,6 +204,23 @@ class Dispatcher:
         log_attempt(request, context, outcome.settlement, attempt)
         return outcome
 
+    @asynccontextmanager
+    async def _place(self, model: str, call_id: str, gate: Gate | None) -> AsyncIterator[None]:
+        """A place among the model's calls and the run's; without one the intent is taken back."""
+        entered = sent = False
+        try:
+            async with self.pacer.slot(model):
+                entered = gate is not None and await gate.enter()
+                if gate is not None and not entered:
+                    raise Withdrawn("The call was not sent.")
+                sent = True
+                yield
+        finally:
+            if gate is not None and entered:
+                gate.leave()
+            if not sent:
+                self._store.writer.submit(lambda c: ledger.withdraw(c, call_id))
+
     async def _open(self, request: CompletionRequest, context: CallContext, attempt: int) -> str:
         gateway = self._gateways.of(request.model).client.gateway.name
         intent = ledger.Intent(
@@ -195,11 +233,8 @@ class Dispatcher:
         try:
             await asyncio.shield(asyncio.wrap_future(opened))
         except asyncio.CancelledError:
-            # Nothing was sent: the intent is settled at no cost once it is stored.
-            unsent = ledger.Settlement(
-                call_id=intent.id, settled_ms=ledger.now_ms(), outcome="cancelled", cost=Cost(0, "estimated")
-            )
-            opened.add_done_callback(lambda _: self._store.writer.submit(lambda c: ledger.settle(c, unsent)))
+            # Nothing was sent: the intent is taken back once it is stored.
+            opened.add_done_callback(lambda _: self._store.writer.submit(lambda c: ledger.withdraw(c, intent.id)))
             raise
         return intent.id
 

@@ -15,7 +15,7 @@ from assay.domain.plan import Cell, RunPlan
 from assay.domain.score import Score
 from assay.errors import BudgetExceeded, RunError, StoreError, TemplateError
 from assay.openrouter.failures import Failure
-from assay.runs.dispatch import CallContext, Dispatcher, Outcome
+from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
 from assay.runs.grid import request_of, sample_seed
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
@@ -70,6 +70,26 @@ class LiveRun:
         if len(recent) < 2:
             return 0.0
         return len(recent) / max(now - recent[0], 0.2)
+
+
+class RunGate:
+    """The limit of calls in flight of one run; closed for good once the run halts."""
+
+    def __init__(self, places: asyncio.Semaphore, closed: Callable[[], bool]) -> None:
+        self._places = places
+        self._closed = closed
+
+    async def enter(self) -> bool:
+        """Waits for a place; False once the run halts."""
+        await self._places.acquire()
+        if self._closed():
+            self._places.release()
+            return False
+        return True
+
+    def leave(self) -> None:
+        """Gives the place back."""
+        self._places.release()
 
 
 class RunWorker:
@@ -130,8 +150,13 @@ class RunWorker:
 
     async def _work_lanes(self) -> None:
         heart = asyncio.create_task(self._beat())
-        self._places = asyncio.Semaphore(self._limit)
-        width = self._limit
+        # More cells than places are at work, because some of them are only being written.
+        places = asyncio.Semaphore(self._limit)
+        self._gate = RunGate(places, lambda: self._halt is not None)
+        # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
+        self._judge_gate = RunGate(places, lambda: False)
+        width = self._limit + self._limit // 2 + 4
+        self._working = asyncio.Semaphore(width)
         try:
             async with asyncio.TaskGroup() as group:
                 for lane in self.live.lanes.values():
@@ -188,7 +213,7 @@ class RunWorker:
             if (wait := lane.resume_at - loop.time()) > 0:
                 await asyncio.sleep(min(wait, 0.5))
                 continue
-            async with self._places:
+            async with self._working:
                 if self._halt is not None or lane.stopped:
                     return
                 number = next(lane.cells, None)
@@ -234,6 +259,8 @@ class RunWorker:
         except BudgetExceeded as error:
             self._stop("paused", str(error))
             return
+        except Withdrawn:
+            return
         if outcome.failure is not None:
             await self._failed(lane, cell, outcome)
             return
@@ -243,7 +270,7 @@ class RunWorker:
     async def _answer(self, request: CompletionRequest, context: CallContext) -> tuple[Outcome, bool]:
         """The outcome, and whether it was another cell's: identical requests are sent once where the plan allows."""
         if not self._plan.cache:
-            return await self._dispatcher.complete(request, context), False
+            return await self._dispatcher.complete(request, context, gate=self._gate), False
         key = request.fingerprint
         if key in self._answers:
             shared = await asyncio.shield(self._answers[key])
@@ -252,7 +279,7 @@ class RunWorker:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._answers[key] = future
         try:
-            outcome = await self._dispatcher.complete(request, context)
+            outcome = await self._dispatcher.complete(request, context, gate=self._gate)
         except BaseException as error:
             future.set_exception(error if isinstance(error, Exception) else RunError("Stopped."))
             future.exception()
@@ -265,8 +292,9 @@ class RunWorker:
         assert failure is not None  # noqa: S101 - the caller has looked
         if failure.stop == "run":
             # The cell stays open: it is work left for when the cause is cured.
-            await self._settle(outcome.settlement)
+            # The halt comes first: a cell that waits for the place that just became free must find the run closed.
             self._stop("paused", str(failure))
+            await self._settle(outcome.settlement)
             return
         partial = outcome.completion
         record = self._record(
@@ -360,6 +388,7 @@ class RunWorker:
             CallContext(
                 purpose="judge", run_id=self._run_id, cell=cell.number, contestant_key=key, tags_json=self._tags
             ),
+            gate=self._judge_gate,
         )
 
     # -- writing -----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.errors import AssayError, BudgetExceeded, NotFound
@@ -286,6 +286,15 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> li
         connection.execute(_SETTLE, changes)
         books.write(connection)
     return outcomes
+
+
+def withdraw(connection: Connection, call_id: str) -> None:
+    """Takes back the intent of a call that was never sent, with its reservation; a settled call stays."""
+    call = connection.execute(_CALL_MONEY, {"call": call_id}).one_or_none()
+    if call is None or call.state != "sent":
+        return
+    connection.execute(delete(CALL).where(CALL.c.id == call_id))
+    _book(connection, call.run_id, month_of(call.created_ms), settled=0, reserved=-(call.bound_pico or 0))
 
 
 def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str | None = None) -> None:
