@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from assay.datasets.template import mapped, prompt_variables, render_prompt
+from assay.datasets.template import is_known, mapped, prompt_variables, render_prompt
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.messages import Message
 from assay.domain.plan import RunPlan
@@ -86,7 +86,7 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
         problems.append("There is no prompt. Write one.")
     known = set(dataset.columns) | set(draft.mapping)
     for prompt in draft.prompts:
-        missing = [name for name in prompt_variables(prompt) if name not in known]
+        missing = [name for name in prompt_variables(prompt) if not is_known(name, known)]
         if missing:
             names = ", ".join(f"{{{{{name}}}}}" for name in missing)
             problems.append(f"Undefined variables: {names}. Columns there are: {', '.join(dataset.columns)}.")
