@@ -19,7 +19,8 @@ from assay.money import to_pico
 from assay.openrouter.parameters import check_parameter
 from assay.runs.estimate import RunEstimate, estimate_run
 from assay.runs.prices import base_model
-from assay.scoring.graders import build
+from assay.scoring.assertions import ROW_ASSERTIONS
+from assay.scoring.graders import build, suggested
 from assay.store import runs as stored
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 
@@ -100,6 +101,10 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
             grader = build(spec)
         except AssayError as error:
             problems.append(str(error))
+            continue
+        if grader.kind is ROW_ASSERTIONS:
+            if not suggested(dataset.columns):
+                problems.append(f"The grader {spec.label} needs columns named __expected. Choose another grader.")
             continue
         column = spec.params.get("expected") or draft.expected_column
         if column and column not in dataset.columns:
