@@ -18,7 +18,7 @@ from assay.datasets.identity import content_hash, row_keys
 from assay.datasets.reader import read_table
 from assay.datasets.roles import guess_roles
 from assay.datasets.table import ReadOptions
-from assay.datasets.template import converted, render, variables
+from assay.datasets.template import convert, render, variables
 from assay.errors import AssayError, ImportRefused, TemplateError
 
 
@@ -126,7 +126,7 @@ def test_workbook_and_jsonl_are_read_as_shown() -> None:
 
     assert list(read_table(buffer.getvalue(), filename="x.xlsx")) == [{"id": "7", "text": "hello"}]
     rows = list(read_table(b'{"a": 1.50, "b": {"c": [1]}}\n', filename="x.jsonl"))
-    assert rows == [{"a": "1.50", "b": '{"c": ["1"]}'}]
+    assert rows == [{"a": "1.50", "b": '{"c": [1]}'}]
 
 
 @pytest.mark.shared
@@ -169,7 +169,7 @@ def test_template_replaces_names_and_nothing_else() -> None:
 
 def test_other_braces_are_converted_for_columns_only() -> None:
     """`{name}` and `$name` become variables where they are columns; JSON stays."""
-    assert converted('{q} and $q and {"q": 1} and {other}', ["q"]) == '{{q}} and {{q}} and {"q": 1} and {other}'
+    assert convert('{q} and $q and {"q": 1} and {other}', ["q"]) == '{{q}} and {{q}} and {"q": 1} and {other}'
 
 
 PAYLOADS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(\"http://x\")", "=cmd|' /C calc'!A0",

@@ -65,7 +65,7 @@ def test_specification_keeps_commas_in_its_last_value() -> None:
     """KIND:name=value,name=value, with commas inside a value."""
     assert parse_spec("regex:ignore_case=false,pattern=a{1,2}").params == {"ignore_case": False, "pattern": "a{1,2}"}
     assert parse_spec("not-contains:value=sorry").params == {"negate": True, "value": "sorry"}
-    assert set(GRADERS) == {"equals", "contains", "regex", "numeric", "json", "json_schema", "judge"}
+    assert set(GRADERS) == {"equals", "contains", "regex", "numeric", "json", "json_schema", "row_assertions", "judge"}
 
 
 @pytest.mark.parametrize(

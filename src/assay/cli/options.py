@@ -46,7 +46,7 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     """The draft that the options describe. Raises UsageError, DataError, NotFound."""
     from assay.domain.contestant import Contestant, Prompt
     from assay.openrouter.parameters import modern_settings, parse_parameter
-    from assay.scoring.graders import parse_spec
+    from assay.scoring.graders import parse_spec, suggested
     from assay.workbench.datasets import open_dataset
     from assay.workbench.runs import RunDraft
 
@@ -74,7 +74,8 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     return RunDraft(
         dataset_id=found.id, prompts=prompts,
         contestants=tuple(Contestant(m, settings.params, settings.provider) for m in options["model"]),
-        graders=graders, samples=options["samples"], expected_column=found.roles.get("expected"), budget_usd=budget,
+        graders=graders or suggested(found.columns), samples=options["samples"],
+        expected_column=found.roles.get("expected"), budget_usd=budget,
         concurrency=options["concurrency"], limit=options["limit"], name=options.get("name", ""),
         tags=tuple(options.get("tag", ())),
     )  # fmt: skip

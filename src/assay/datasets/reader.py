@@ -11,7 +11,9 @@ from typing import Any
 
 from assay.datasets.delimited import read_delimited
 from assay.datasets.encoding import decode, detect
+from assay.datasets.shapes import ROW_LISTS, flattened, flattened_table, is_row
 from assay.datasets.table import Dialect, Finding, ReadOptions, Table, checked_columns
+from assay.datasets.values import as_text, loads
 from assay.errors import ImportRefused
 
 KINDS = ("csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet")
@@ -39,7 +41,8 @@ def read_table(source: bytes | Path, *, filename: str = "", options: ReadOptions
         return _read_json(content, options)
     if ending and ending not in KINDS:
         raise ImportRefused(f"{name!r} is not a kind of file that is read.", cure=f"Use one of {', '.join(KINDS)}.")
-    return read_delimited(content, options, tabs=ending == "tsv")
+    table = read_delimited(content, options, tabs=ending == "tsv")
+    return flattened_table(table) if options.shape == "auto" else table
 
 
 def _content(source: bytes | Path, options: ReadOptions) -> bytes:
@@ -70,7 +73,7 @@ def _check_size(size: int, options: ReadOptions) -> None:
 def _read_json(content: bytes, options: ReadOptions) -> Table:
     text = decode(content, options.encoding or detect(content).name)
     try:
-        value = json.loads(text, parse_float=str, parse_int=str)
+        value = loads(text)
     except json.JSONDecodeError as error:
         try:
             return _read_jsonl(content, options)
@@ -79,11 +82,18 @@ def _read_json(content: bytes, options: ReadOptions) -> Table:
     except RecursionError as error:
         raise ImportRefused("The JSON is nested too deeply.", cure="Flatten it.") from error
     if isinstance(value, Mapping):
-        lists = [inner for inner in value.values() if isinstance(inner, list)]
-        value = lists[0] if len(lists) == 1 else [value]
+        value = _rows_within(value)
     if not isinstance(value, list):
         raise ImportRefused("The JSON holds no rows.", cure="It must be a list of objects.")
-    return _from_objects(value, "json", first_line=None)
+    return _from_objects(value, "json", options, first_line=None)
+
+
+def _rows_within(value: Mapping[str, Any]) -> list[Any]:
+    """The rows of a file that is one object: its only list, else the list under a name that tools give it."""
+    lists = {name: inner for name, inner in value.items() if isinstance(inner, list)}
+    if len(lists) == 1 and not is_row(value):
+        return next(iter(lists.values()))
+    return next((lists[name] for name in ROW_LISTS if name in lists), [value])
 
 
 def _read_jsonl(content: bytes, options: ReadOptions) -> Table:
@@ -93,39 +103,32 @@ def _read_jsonl(content: bytes, options: ReadOptions) -> Table:
         if not line.strip():
             continue
         try:
-            rows.append(json.loads(line, parse_float=str, parse_int=str))
+            rows.append(loads(line))
         except (json.JSONDecodeError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
             raise ImportRefused(f"Line {number} is not JSON: {reason}.", cure="Mend or remove that line.") from error
-    return _from_objects(rows, "jsonl", first_line=1)
+    return _from_objects(rows, "jsonl", options, first_line=1)
 
 
-def _from_objects(values: list[Any], kind: str, *, first_line: int | None) -> Table:
+def _from_objects(values: list[Any], kind: str, options: ReadOptions, *, first_line: int | None) -> Table:
     if not values:
         raise ImportRefused("The file has no rows.", cure="Choose a file with at least one row.")
-    names: dict[str, None] = {}
     for number, value in enumerate(values, 1):
         if not isinstance(value, Mapping):
             where = f"Line {number}" if first_line else f"Entry {number}"
             raise ImportRefused(f"{where} is not an object.", cure="Every row must be a JSON object.")
-        names.update(dict.fromkeys(value))
-    columns, findings = checked_columns(list(names))
-    keys = list(names)
-    rows = [[_as_text(value.get(key)) for key in keys] for value in values]
+    shape = flattened(values) if options.shape == "auto" else None
+    values = shape.rows if shape else values
+    keys = list(dict.fromkeys(key for value in values for key in value))
+    columns, findings = checked_columns(keys)
+    rows = [[as_text(value.get(key)) for key in keys] for value in values]
+    if shape:
+        findings.append(shape.finding)
     lacking = sum(any(key not in value for key in keys) for value in values)
     if lacking:
         message = f"{lacking:,} rows lack some of the fields; these are empty."
         findings.append(Finding("short", "note", lacking, message))
     return Table(columns, rows, Dialect(kind, encoding="utf-8"), tuple(findings))
-
-
-def _as_text(value: Any) -> str:
-    """A JSON value as a cell: text and numbers as typed, nothing as empty, the rest as JSON text."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 # -- workbooks -------------------------------------------------------------------------------------------------
@@ -195,5 +198,5 @@ def _read_parquet(content: bytes) -> Table:
     except (arrow.ArrowException, OSError) as error:
         raise ImportRefused("The Parquet file cannot be read.", cure="Write it again, or as CSV.") from error
     columns, findings = checked_columns(list(table.column_names))
-    lists = [[_as_text(v) if not isinstance(v, bytes) else v.hex() for v in c.to_pylist()] for c in table.columns]
+    lists = [[as_text(v) if not isinstance(v, bytes) else v.hex() for v in c.to_pylist()] for c in table.columns]
     return Table(columns, [list(row) for row in zip(*lists, strict=True)], Dialect("parquet"), tuple(findings))

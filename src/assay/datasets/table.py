@@ -11,6 +11,7 @@ from assay.errors import ImportRefused
 
 Severity = Literal["note", "warning"]
 BadRows = Literal["pad", "skip"]
+ShapeChoice = Literal["auto", "none"]
 SHOWN_LINES = 20
 
 
@@ -24,6 +25,8 @@ class ReadOptions:
     header: bool = True
     bad_rows: BadRows = "pad"
     """Rows with too few or too many cells: fill up and cut, or leave out."""
+    shape: ShapeChoice = "auto"
+    """Rows as another tool writes them: flatten into plain columns, or keep the fields as they are."""
     max_bytes: int = 300 * 1024 * 1024
     max_cell: int = 1_000_000
     """Characters of one cell at most."""

@@ -1,19 +1,26 @@
 """Prompt templates: `{{name}}` is replaced by the row's value, and nothing else ever happens.
 
-One pass: a value that itself holds `{{x}}` stays text. `\\{{` is a literal `{{`.
+One pass: a value that itself holds `{{x}}` stays text. `\\{{` is a literal `{{`. `{{ticket.subject}}` looks into a
+cell that holds JSON. A prompt that is one variable, whose cell holds a list of messages, becomes that conversation.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, get_args
 
+from assay.datasets.values import as_text, loads
 from assay.domain.contestant import Prompt
-from assay.domain.messages import Message
+from assay.domain.messages import Message, Role
 from assay.errors import TemplateError
 
 _SLOT = re.compile(r"\\\{\{|\{\{\s*([^\s{}][^{}]*?)\s*\}\}")
-_SINGLE = re.compile(r"(?<!\{)\{([A-Za-z_][\w .-]*)\}(?!\})|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)")
+_FOREIGN = re.compile(r"<<([^<>{}\n]+)>>|\$\{([^{}\n\"]+)\}|(?<![{\\])\{([^{}\n\"]+)\}|\$([A-Za-z_]\w*)")
+WRAPPERS = ("item", "inputs", "input", "vars")
+"""First parts that other tools write before a column's name: {{item.question}}, {{inputs.question}}."""
+_ROLES = tuple(role for role in get_args(Role) if role != "tool")
 
 
 def variables(text: str) -> tuple[str, ...]:
@@ -21,12 +28,63 @@ def variables(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found.group(1) for found in _SLOT.finditer(text) if found.group(1)))
 
 
+# -- values ----------------------------------------------------------------------------------------------------
+
+
+def value_of(name: str, values: Mapping[str, str]) -> str | None:
+    """The value of a variable: the column of that name, else a dotted path into a JSON cell; None: undefined."""
+    if name in values:
+        return values[name]
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        column = ".".join(parts[:cut])
+        if column in values:
+            return _at(values[column], parts[cut:])
+    return value_of(".".join(parts[1:]), values) if parts[0] in WRAPPERS and len(parts) > 1 else None
+
+
+def _at(cell: str, path: list[str]) -> str | None:
+    """The value at a path of keys and indices in a cell's JSON; None: there is none."""
+    try:
+        value: Any = loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    for part in path:
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isascii() and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return as_text(value)
+
+
+def is_known(name: str, columns: Collection[str]) -> bool:
+    """Whether columns can define a variable; of a dotted path only the rows can tell whether they do."""
+    parts = name.split(".")
+    if any(".".join(parts[:cut]) in columns for cut in range(len(parts), 0, -1)):
+        return True
+    return len(parts) > 1 and parts[0] in WRAPPERS and is_known(".".join(parts[1:]), columns)
+
+
+# -- rendering -------------------------------------------------------------------------------------------------
+
+
 def render(text: str, values: Mapping[str, str]) -> str:
     """The template with its slots filled. Raises TemplateError naming every variable that `values` lacks."""
-    missing = tuple(name for name in variables(text) if name not in values)
+    return _filled(text, _resolved(variables(text), values))
+
+
+def _resolved(names: Iterable[str], values: Mapping[str, str]) -> dict[str, str]:
+    found = {name: value_of(name, values) for name in names}
+    missing = tuple(name for name, value in found.items() if value is None)
     if missing:
         raise undefined(missing, values)
-    return _SLOT.sub(lambda found: values[found.group(1)] if found.group(1) else "{{", text)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _filled(text: str, known: Mapping[str, str]) -> str:
+    return _SLOT.sub(lambda found: known[found.group(1)] if found.group(1) else "{{", text)
 
 
 def undefined(missing: tuple[str, ...], known: Iterable[str]) -> TemplateError:
@@ -49,17 +107,69 @@ def prompt_variables(prompt: Prompt) -> tuple[str, ...]:
 def render_prompt(prompt: Prompt, values: Mapping[str, str]) -> tuple[Message, ...]:
     """The messages exactly as they are sent; an empty system text is no message.
 
-    Raises TemplateError naming every undefined variable of the whole prompt.
+    The columns __prefix and __suffix (promptfoo) stand around the last user message. Raises TemplateError naming
+    every undefined variable of the whole prompt.
     """
-    missing = tuple(name for name in prompt_variables(prompt) if name not in values)
-    if missing:
-        raise undefined(missing, values)
+    known = _resolved(prompt_variables(prompt), values)
     if prompt.messages:
-        return tuple(
-            Message(m.role, render(m.content, values)) if isinstance(m.content, str) else m for m in prompt.messages
+        messages = tuple(
+            Message(m.role, _filled(m.content, known)) if isinstance(m.content, str) else m for m in prompt.messages
         )
-    user = Message("user", render(prompt.user, values))
-    return (Message("system", render(prompt.system, values)), user) if prompt.system.strip() else (user,)
+    else:
+        messages = _conversation_of(prompt.user, known) or (Message("user", _filled(prompt.user, known)),)
+        if prompt.system.strip():
+            messages = (Message("system", _filled(prompt.system, known)), *messages)
+    return _wrapped(messages, values.get("__prefix", ""), values.get("__suffix", ""))
+
+
+def _conversation_of(user: str, known: Mapping[str, str]) -> tuple[Message, ...] | None:
+    only = _SLOT.fullmatch(user.strip())
+    return conversation(known[only.group(1)]) if only and only.group(1) else None
+
+
+def conversation(cell: str) -> tuple[Message, ...] | None:
+    """The messages in a cell that holds a JSON list of role and content; None: it is anything else.
+
+    Only text is taken, for whose tokens there is a bound; roles are system, developer, user and assistant.
+    """
+    if not cell.lstrip().startswith("["):
+        return None
+    try:
+        value = json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    messages = [_message(entry) for entry in value] if isinstance(value, list) else []
+    whole = tuple(message for message in messages if message is not None)
+    return whole if whole and len(whole) == len(messages) else None
+
+
+def _message(entry: Any) -> Message | None:
+    if not isinstance(entry, Mapping) or entry.get("role") not in _ROLES or entry.get("tool_calls"):
+        return None
+    content = entry.get("content")
+    if isinstance(content, str):
+        return Message(entry["role"], content)
+    if isinstance(content, list) and content and all(_is_text(part) for part in content):
+        return Message(entry["role"], tuple(content))
+    return None
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
+def _wrapped(messages: tuple[Message, ...], prefix: str, suffix: str) -> tuple[Message, ...]:
+    place = max((n for n, message in enumerate(messages) if message.role == "user"), default=None)
+    if place is None or not (prefix or suffix):
+        return messages
+    message = messages[place]
+    content: str | tuple[Mapping[str, Any], ...]
+    if isinstance(message.content, str):
+        content = prefix + message.content + suffix
+    else:
+        ends = [({"type": "text", "text": text},) if text else () for text in (prefix, suffix)]
+        content = (*ends[0], *(message.content or ()), *ends[1])
+    return (*messages[:place], Message("user", content, message.extra), *messages[place + 1 :])
 
 
 def mapped(values: Mapping[str, str], mapping: Mapping[str, str]) -> dict[str, str]:
@@ -67,19 +177,28 @@ def mapped(values: Mapping[str, str], mapping: Mapping[str, str]) -> dict[str, s
     return {**values, **{name: values[column] for name, column in mapping.items() if column in values}}
 
 
-def convertible(text: str, columns: Iterable[str]) -> tuple[str, ...]:
-    """Names in `{name}`, `$name` or `${name}` that are columns: a template of another tool. JSON braces are none."""
-    known = set(columns)
-    names = (next(filter(None, found.groups()), "") for found in _SINGLE.finditer(text))
-    return tuple(dict.fromkeys(name.strip() for name in names if name.strip() in known))
+# -- templates of other tools ----------------------------------------------------------------------------------
 
 
-def converted(text: str, columns: Iterable[str]) -> str:
-    """The template with those names in double braces; everything else as it was."""
-    known = set(columns)
+def detect_foreign(template: str, columns: Iterable[str]) -> tuple[str, ...]:
+    """Names in `{name}`, `$name`, `${name}` or `<<name>>` that are columns: a template of another tool."""
+    known = _known(columns)
+    return tuple(dict.fromkeys(_name(found) for found in _FOREIGN.finditer(template) if known(_name(found))))
 
-    def replace(found: re.Match[str]) -> str:
-        name = next(filter(None, found.groups()), "").strip()
-        return f"{{{{{name}}}}}" if name in known else found.group(0)
 
-    return _SINGLE.sub(replace, text)
+def convert(template: str, columns: Iterable[str]) -> str:
+    """The template with those names in double braces; everything else, JSON braces included, as it was."""
+    known = _known(columns)
+    return _FOREIGN.sub(
+        lambda found: f"{{{{{_name(found)}}}}}" if known(_name(found)) else found.group(0),
+        template,
+    )
+
+
+def _name(found: re.Match[str]) -> str:
+    return next(filter(None, found.groups()), "").strip()
+
+
+def _known(columns: Iterable[str]) -> Callable[[str], bool]:
+    names = frozenset(columns)
+    return lambda name: bool(name) and is_known(name, names)

@@ -12,7 +12,7 @@ class GraderSpec:
     """Which grader with which settings, as frozen into a run's plan."""
 
     kind: str
-    """equals, contains, regex, numeric, json, json_schema or judge."""
+    """equals, contains, regex, numeric, json, json_schema, row_assertions or judge."""
     params: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     """Shown name; the kind when empty."""

@@ -14,12 +14,13 @@ from assay.domain.messages import CompletionRequest
 from assay.domain.plan import Cell, RunPlan
 from assay.domain.score import Score
 from assay.errors import BudgetExceeded, RunError, StoreError, TemplateError
+from assay.money import from_pico
 from assay.openrouter.failures import Failure
 from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
 from assay.runs.grid import request_of, sample_seed
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
-from assay.scoring.kinds import unscored
+from assay.scoring.kinds import Facts, unscored
 from assay.store import ledger, runs
 from assay.store.datasets import StoredRow, get_dataset, rows_of
 from assay.store.engine import Store
@@ -328,15 +329,20 @@ class RunWorker:
     ) -> None:
         completion = outcome.completion
         assert completion is not None  # noqa: S101 - no failure, so an answer
+        answer_pico = 0 if cached else outcome.total_pico
+        facts = Facts(
+            latency_ms=None if cached else completion.total_ms,
+            cost_usd=None if answer_pico is None else from_pico(answer_pico),
+            finish_reason=completion.finish_reason,
+        )
         if any(grader.is_judge for grader in self._graders) and not cached:
             # The answer is paid: it is settled before a judge is asked, whose budget may be refused.
             await self._settle(outcome.settlement)
         try:
-            scores, judges, judged = await self._scores(cell, row, request, completion.text)
+            scores, judges, judged = await self._scores(cell, row, request, completion.text, facts)
         except BudgetExceeded as error:
             self._stop("paused", str(error))
             return
-        answer_pico = 0 if cached else outcome.total_pico
         total = None if answer_pico is None or judged is None else answer_pico + judged
         record = self._record(
             cell, status="ok", output=completion.text, reasoning=completion.reasoning, cached=cached,
@@ -348,7 +354,7 @@ class RunWorker:
         await self._save(record, None if cached else outcome.settlement)
 
     async def _scores(
-        self, cell: Cell, row: StoredRow, request: CompletionRequest, output: str
+        self, cell: Cell, row: StoredRow, request: CompletionRequest, output: str, facts: Facts
     ) -> tuple[list[Score], list[str | None], int | None]:
         """Scores, call ids of judges, and what the judges cost (None: unknown)."""
         scores: list[Score] = []
@@ -357,7 +363,7 @@ class RunWorker:
         for grader in self._graders:
             expected = grader.expected_of(row.values, self._plan.expected_column)
             if not grader.is_judge:
-                scores.append(grader.grade(output, expected))
+                scores.append(grader.grade(output, expected, facts))
                 judges.append(None)
                 continue
             outcome = await self._judge(grader, cell, request, output, expected)

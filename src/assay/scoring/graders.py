@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from assay.domain.score import GraderSpec, Score
 from assay.errors import GraderError
+from assay.scoring.assertions import COLUMN, ROW_ASSERTIONS
 from assay.scoring.judge import JUDGE
-from assay.scoring.kinds import GraderKind, Verdict
+from assay.scoring.kinds import NO_FACTS, Facts, GraderKind, Verdict
 from assay.scoring.numeric import NUMERIC
 from assay.scoring.structured import JSON, JSON_SCHEMA, check_schema
 from assay.scoring.text import CONTAINS, EQUALS, REGEX, check_regex
 
-GRADERS: dict[str, GraderKind] = {k.kind: k for k in (EQUALS, CONTAINS, REGEX, NUMERIC, JSON, JSON_SCHEMA, JUDGE)}
+GRADERS: dict[str, GraderKind] = {
+    k.kind: k for k in (EQUALS, CONTAINS, REGEX, NUMERIC, JSON, JSON_SCHEMA, ROW_ASSERTIONS, JUDGE)
+}
 _CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {"regex": check_regex, "json_schema": check_schema}
 COMMON = ("expected", "value", "negate")
 """Settings that every grader knows: the expected column, a fixed expected value, not."""
@@ -30,17 +33,21 @@ class Grader:
     @property
     def is_judge(self) -> bool:
         """Whether it makes calls."""
-        return self.kind.grade is None
+        return self.kind.grade is None and self.kind.grade_with_facts is None
 
     def expected_of(self, values: Mapping[str, str], column: str | None) -> str | None:
         """What is expected for a row: the fixed value, else the grader's own column, else the run's; None: nothing."""
+        if self.kind.expected_of is not None:
+            return self.kind.expected_of(values)
         if self.spec.params.get("value"):
             return str(self.spec.params["value"])
         name = self.spec.params.get("expected") or column
         return values.get(str(name)) if name else None
 
-    def grade(self, output: str, expected: str | None) -> Score:
+    def grade(self, output: str, expected: str | None, facts: Facts = NO_FACTS) -> Score:
         """The score of an answer, for graders that make no calls."""
+        if self.kind.grade_with_facts is not None:
+            return self.score(self.kind.grade_with_facts(output, expected, self.spec.params, facts))
         if self.kind.grade is None:
             raise GraderError("A judge grades by a call.")
         return self.score(self.kind.grade(output, expected, self.spec.params))
@@ -80,6 +87,11 @@ def build(spec: GraderSpec) -> Grader:
     if check := _CHECKS.get(spec.kind):
         check(spec.params)
     return Grader(spec, kind)
+
+
+def suggested(columns: Iterable[str]) -> tuple[GraderSpec, ...]:
+    """The graders that a dataset's columns ask for by themselves: the checks of its rows; none: empty."""
+    return (GraderSpec(ROW_ASSERTIONS.kind),) if any(name.startswith(COLUMN) for name in columns) else ()
 
 
 def parse_spec(text: str) -> GraderSpec:

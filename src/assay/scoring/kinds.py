@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 FieldType = Literal["text", "long_text", "number", "flag", "choice"]
@@ -15,6 +17,17 @@ class Verdict(NamedTuple):
     value: float | None
     passed: bool | None
     reason: str
+
+
+class Facts(NamedTuple):
+    """What is known of an answer beside its text; None: not known."""
+
+    latency_ms: float | None = None
+    cost_usd: Decimal | None = None
+    finish_reason: str | None = None
+
+
+NO_FACTS = Facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,8 @@ class Field:
 
 Grade = Callable[[str, str | None, Mapping[str, Any]], Verdict]
 """(output, expected, params) -> verdict."""
+GradeWithFacts = Callable[[str, str | None, Mapping[str, Any], Facts], Verdict]
+"""(output, expected, params, facts) -> verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,10 @@ class GraderKind:
     """None: it makes calls (a judge)."""
     fields: tuple[Field, ...] = field(default=())
     needs_expected: bool = True
+    grade_with_facts: GradeWithFacts | None = None
+    """Used instead of `grade`, for what the text alone does not say."""
+    expected_of: Callable[[Mapping[str, str]], str | None] | None = None
+    """What is expected for a row, where that is more than one column."""
 
 
 def shown(text: str, limit: int = 60) -> str:
@@ -59,3 +78,14 @@ def verdict(passed: bool, reason: str) -> Verdict:
 def unscored(reason: str) -> Verdict:
     """A verdict that says why there is none."""
     return Verdict(None, None, reason)
+
+
+def alternatives(expected: str) -> list[str]:
+    """The texts of a JSON list of texts, each of which is a right answer; anything else: none."""
+    if not expected.lstrip().startswith("["):
+        return []
+    try:
+        value = json.loads(expected)
+    except (ValueError, RecursionError):
+        return []
+    return value if isinstance(value, list) and all(isinstance(part, str) for part in value) else []

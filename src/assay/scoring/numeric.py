@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from assay.scoring.kinds import Field, GraderKind, Verdict, shown, unscored, verdict
+from assay.scoring.kinds import Field, GraderKind, Verdict, alternatives, shown, unscored, verdict
 
 _NUMBER = re.compile(r"[-\u2212]?\$?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?%?")
 _MARK = re.compile(r"(?:####|\bA:|\banswer\s*(?:is|:|=)|\bfinal answer\b)[^\d\n\-\u2212.]{0,20}", re.IGNORECASE)
@@ -41,13 +41,15 @@ def _value(text: str) -> Decimal | None:
 
 
 def numeric(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
-    """Passes when the final number of the answer is the expected one, within the tolerance."""
-    wanted = final_number(expected) if expected else None
-    if wanted is None:
+    """Passes when the final number of the answer is the expected one, or one of a JSON list, within the tolerance."""
+    numbers = [final_number(text) for text in alternatives(expected or "") or [expected or ""]]
+    known = [number for number in numbers if number is not None]
+    if not known:
         return unscored(f"The expected value {shown(expected or '')} holds no number.")
     given = final_number(output)
     if given is None:
-        return verdict(False, f"The answer {shown(output)} holds no number; expected {wanted}.")
+        return verdict(False, f"The answer {shown(output)} holds no number; expected {known[0]}.")
+    wanted = min(known, key=lambda number: abs(given - number))
     tolerance = Decimal(str(params.get("tolerance") or 0))
     bound = abs(wanted) * tolerance / 100 if params.get("relative") else tolerance
     difference = abs(given - wanted)

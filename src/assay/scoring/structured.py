@@ -31,6 +31,7 @@ def valid_json(output: str, expected: str | None, params: Mapping[str, Any]) -> 
 
 def _schema(params: Mapping[str, Any]) -> Any:
     import jsonschema
+    import referencing
 
     raw = params.get("schema") or ""
     try:
@@ -43,15 +44,22 @@ def _schema(params: Mapping[str, Any]) -> Any:
         raise GraderError(f"The schema is not JSON: {error}.", cure="Paste a JSON schema.") from error
     except jsonschema.SchemaError as error:
         raise GraderError(f"The schema is not valid: {error.message[:200]}.", cure="Correct the schema.") from error
-    return kind(schema)
+    # An empty registry: a reference is never fetched from the network.
+    return kind(schema, registry=referencing.Registry())
 
 
 def json_schema(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
     """Passes when the answer is JSON that fits the schema."""
+    import referencing.exceptions
+
     value, problem = parse(output, params)
     if problem:
         return verdict(False, problem)
-    error = next(iter(_schema(params).iter_errors(value)), None)
+    try:
+        error = next(iter(_schema(params).iter_errors(value)), None)
+    except referencing.exceptions.Unresolvable as missing:
+        cure = "Put the referenced schema into this one."
+        raise GraderError(f"The schema refers to {missing.ref!r}, which is not in it.", cure=cure) from missing
     if error is None:
         return verdict(True, "The answer fits the schema.")
     place = "/".join(map(str, error.absolute_path)) or "the top"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from assay.errors import GraderError
-from assay.scoring.kinds import Field, GraderKind, Verdict, shown, unscored, verdict
+from assay.scoring.kinds import Field, GraderKind, Verdict, alternatives, shown, unscored, verdict
 
 REGEX_LIMIT = 20_000
 """Characters of an answer that a pattern is run over."""
@@ -25,18 +25,20 @@ def _normal(text: str, params: Mapping[str, Any]) -> str:
 
 
 def equals(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
-    """Passes when the answer is the expected text."""
+    """Passes when the answer is the expected text, or one of several in a JSON list."""
     if expected is None:
         return unscored("There is no expected text for this row.")
-    same = _normal(output, params) == _normal(expected, params)
+    given = _normal(output, params)
+    same = any(given == _normal(text, params) for text in (expected, *alternatives(expected)))
     return verdict(same, f"The answer {shown(output)} {'is' if same else 'is not'} {shown(expected)}.")
 
 
 def contains(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
-    """Passes when the expected text stands in the answer; any or all of several, separated by `|`."""
+    """Passes when the expected text stands in the answer; any or all of several, in a JSON list or separated by `|`."""
     if not expected:
         return unscored("There is no expected text for this row.")
-    wanted = [part for part in expected.split("|") if part.strip()] if "|" in expected else [expected]
+    listed = [part for part in alternatives(expected) if part.strip()]
+    wanted = listed or ([part for part in expected.split("|") if part.strip()] if "|" in expected else [expected])
     given = _normal(output, params)
     found = [part for part in wanted if _normal(part, params) in given]
     every = params.get("match", "any") == "all"

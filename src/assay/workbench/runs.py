@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from assay.datasets.template import mapped, prompt_variables, render_prompt
+from assay.datasets.template import is_known, mapped, prompt_variables, render_prompt
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.messages import Message
 from assay.domain.plan import RunPlan
@@ -19,7 +19,8 @@ from assay.money import to_pico
 from assay.openrouter.parameters import check_parameter
 from assay.runs.estimate import RunEstimate, estimate_run
 from assay.runs.prices import base_model
-from assay.scoring.graders import build
+from assay.scoring.assertions import ROW_ASSERTIONS
+from assay.scoring.graders import build, suggested
 from assay.store import runs as stored
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 
@@ -86,7 +87,7 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
         problems.append("There is no prompt. Write one.")
     known = set(dataset.columns) | set(draft.mapping)
     for prompt in draft.prompts:
-        missing = [name for name in prompt_variables(prompt) if name not in known]
+        missing = [name for name in prompt_variables(prompt) if not is_known(name, known)]
         if missing:
             names = ", ".join(f"{{{{{name}}}}}" for name in missing)
             problems.append(f"Undefined variables: {names}. Columns there are: {', '.join(dataset.columns)}.")
@@ -100,6 +101,10 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
             grader = build(spec)
         except AssayError as error:
             problems.append(str(error))
+            continue
+        if grader.kind is ROW_ASSERTIONS:
+            if not suggested(dataset.columns):
+                problems.append(f"The grader {spec.label} needs columns named __expected. Choose another grader.")
             continue
         column = spec.params.get("expected") or draft.expected_column
         if column and column not in dataset.columns:

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from assay.datasets.template import converted, convertible, prompt_variables
+from assay.datasets.template import convert, detect_foreign, is_known, prompt_variables
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
 from assay.money import format_usd
@@ -78,7 +78,7 @@ def _prompts(source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
         for n in range(count)
     ]  # fmt: skip
     for n, text in enumerate(texts):
-        if found := convertible(text, names):
+        if found := detect_foreign(text, names):
             st.button(
                 f"Turn {', '.join(words.label(f) for f in found)} into double braces", key=f"batch.convert.{n}",
                 on_click=_convert, args=(n, names),
@@ -96,12 +96,12 @@ def _first_template(columns: tuple[str, ...]) -> str:
 
 def _convert(place: int, columns: tuple[str, ...]) -> None:
     key = f"batch.prompt.{place}"
-    st.session_state[key] = converted(st.session_state[key], columns)
+    st.session_state[key] = convert(st.session_state[key], columns)
 
 
 def _mapping(prompts: tuple[Prompt, ...], columns: tuple[str, ...]) -> dict[str, str]:
     """A column for each variable that is no column itself."""
-    missing = [n for n in dict.fromkeys(n for p in prompts for n in prompt_variables(p)) if n not in columns]
+    missing = [n for n in dict.fromkeys(n for p in prompts for n in prompt_variables(p)) if not is_known(n, columns)]
     mapping = {}
     for name in missing:
         found = st.selectbox(f"Column for the variable {words.label(name)}", ["", *columns], key=f"batch.map.{name}",

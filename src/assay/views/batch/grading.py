@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from assay.domain.score import GraderSpec
-from assay.scoring.graders import GRADERS
+from assay.scoring.graders import GRADERS, suggested
 from assay.scoring.kinds import Field
 from assay.views.batch.source import Source
 from assay.workbench.catalogue import list_models
@@ -16,16 +16,17 @@ from assay.workbench.runtime import Runtime
 
 def graders(rt: Runtime, source: Source) -> tuple[GraderSpec, ...]:
     """The graders as set up."""
-    suggested = source.example.grader if source.example else None
-    first = suggested.kind if suggested else ("equals" if source.expected else "judge")
+    asked = suggested(source.dataset.columns)
+    wanted = source.example.grader if source.example else next(iter(asked), None)
+    first = wanted.kind if wanted else ("equals" if source.expected else "judge")
     kinds = st.multiselect(
-        "Graders", list(GRADERS), default=[first] if source.expected or suggested else [],
+        "Graders", list(GRADERS), default=[first] if source.expected or wanted else [],
         format_func=lambda kind: GRADERS[kind].title, key=f"batch.graders.{source.dataset.id}",
         placeholder="How answers are scored",
     )  # fmt: skip
     specs = []
     for kind in kinds:
-        defaults = dict(suggested.params) if suggested and suggested.kind == kind else {}
+        defaults = dict(wanted.params) if wanted and wanted.kind == kind else {}
         with st.expander(
             f"{GRADERS[kind].title}: {GRADERS[kind].help}", expanded=kind in ("judge", "json_schema", "regex")
         ):

@@ -19,6 +19,7 @@ from assay.workbench.runtime import Runtime
 TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet"]
 DELIMITERS = {"": "Found out", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Pipe"}
 BAD_ROWS = {"pad": "Fill up or cut", "skip": "Leave out"}
+SHAPES = {"auto": "Into plain columns", "none": "As they are"}
 PREVIEW = 10
 
 
@@ -59,7 +60,7 @@ def block(rt: Runtime) -> Source | None:
 
 def _table(rt: Runtime, content: bytes, name: str) -> Table:
     with st.expander("How the file is read", icon=":material/plagiarism:"):
-        columns = st.columns(4)
+        columns = st.columns(5)
         delimiter = columns[0].selectbox("Delimiter", list(DELIMITERS), format_func=DELIMITERS.__getitem__,
                                          key="batch.delimiter")  # fmt: skip
         encoding = columns[1].selectbox("Encoding", ["", *CHOICES], format_func=lambda e: e or "Found out",
@@ -68,7 +69,12 @@ def _table(rt: Runtime, content: bytes, name: str) -> Table:
                                         format_func=BAD_ROWS.__getitem__)  # fmt: skip
         sheets = st.session_state.get("batch.sheets", ())
         sheet = columns[3].selectbox("Sheet", ["", *sheets], format_func=lambda s: s or "First", key="batch.sheet")
-    options = ReadOptions(delimiter or None, encoding or None, sheet or None, bad_rows=bad_rows or "pad")  # type: ignore[arg-type]
+        shape = columns[4].selectbox("Rows of other tools", list(SHAPES), format_func=SHAPES.__getitem__,
+                                     key="batch.shape")  # fmt: skip
+    options = ReadOptions(
+        delimiter or None, encoding or None, sheet or None,
+        bad_rows=bad_rows or "pad", shape=shape or "auto",  # type: ignore[arg-type]
+    )  # fmt: skip
     key = (hashlib.sha256(content).hexdigest(), name, options)
     kept = st.session_state.get("batch.read")
     if kept is None or kept[0] != key:

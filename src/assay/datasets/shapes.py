@@ -1,0 +1,361 @@
+"""Rows as other tools write them, flattened into plain columns: inputs, expected, metadata.* (PEERS E2, E3).
+
+A shape is recognised only when every row has it. `SHAPES` is the table of them, the most particular first.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from assay.datasets.table import Finding, Table
+from assay.datasets.values import as_text, loads
+
+Row = Mapping[str, Any]
+Flat = dict[str, Any]
+
+ROW_LISTS = ("cases", "tests", "requests", "data", "rows", "examples", "items", "samples", "goldens")
+"""Names under which a JSON file that holds several lists keeps its rows."""
+CURE = "Under how the file is read, choose rows as they are if this is wrong."
+CHECKS = "__expected"
+"""promptfoo's columns of checks begin so."""
+_DEEPEVAL = {
+    "actual_output", "retrieval_context", "tools_called", "expected_tools", "additional_metadata", "source_file",
+    "comments", "token_cost",
+}  # fmt: skip
+_LANGFUSE = {"expectedOutput", "sourceTraceId", "source_trace_id", "sourceObservationId", "datasetId", "dataset_id"}
+
+
+class Flattened(NamedTuple):
+    """Rows in plain columns, and what they were recognised as."""
+
+    rows: list[Flat]
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one tool writes a row."""
+
+    name: str
+    fits: Callable[[Row], bool]
+    """Whether a row has the fields that make the shape."""
+    marks: Callable[[set[str]], bool]
+    """Whether the fields of all rows together tell it from its neighbours."""
+    flatten: Callable[[Row], Flat]
+    says: Callable[[Row], str]
+    """What the fields are, in words, for the first row."""
+
+
+def flattened(rows: Sequence[Row]) -> Flattened | None:
+    """The rows in plain columns; None: no known shape. rows: parsed JSON objects."""
+    names = {name for row in rows for name in row}
+    for shape in SHAPES:
+        if shape.marks(names) and all(shape.fits(row) for row in rows):
+            message = f"{shape.name} rows: {shape.says(rows[0])}."
+            return Flattened([shape.flatten(row) for row in rows], _finding(len(rows), message))
+    return None
+
+
+def is_row(value: Row) -> bool:
+    """Whether an object is itself a row of a known shape."""
+    return flattened([value]) is not None
+
+
+def _finding(count: int, message: str) -> Finding:
+    return Finding("shape", "note", count, message, cure=CURE)
+
+
+# -- tables ----------------------------------------------------------------------------------------------------
+
+WRAPPING = ("vars", "item", "sample", "inputs", "outputs", "reference_outputs", "metadata", "messages", "ideal")
+"""Columns of a CSV whose cells may hold an object or a list as JSON."""
+
+
+def flattened_table(table: Table) -> Table:
+    """A CSV whose cells hold another tool's objects in plain columns; promptfoo's own columns are pointed out."""
+    if any(name.startswith("__") for name in table.columns):
+        return replace(table, findings=(*table.findings, *_promptfoo_columns(table)))
+    if not {"vars", "item", "inputs"} & set(table.columns) or not table.rows:
+        return replace(table, findings=(*table.findings, *_single_underscores(table)))
+    rows = [{name: _decoded(name, cell) for name, cell in row.items()} for row in table]
+    wrapped = any(isinstance(rows[0].get(name), Mapping) for name in ("vars", "item", "inputs"))
+    found = flattened(rows) if wrapped else None
+    if found is None:
+        return table
+    columns = tuple(dict.fromkeys(name for row in found.rows for name in row))
+    cells = [[as_text(row.get(name)) for name in columns] for row in found.rows]
+    return replace(table, columns=columns, rows=cells, findings=(*table.findings, found.finding))
+
+
+def _decoded(name: str, cell: str) -> Any:
+    if name not in WRAPPING or not cell.lstrip().startswith(("{", "[")):
+        return cell
+    try:
+        return loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+
+
+def _promptfoo_columns(table: Table) -> list[Finding]:
+    checks = [name for name in table.columns if name.startswith(CHECKS)]
+    special = [name for name in table.columns if name.startswith("__") and name not in checks]
+    parts = [f"{_listed(checks)} hold checks of the answer"] if checks else []
+    if wraps := [name for name in special if name in ("__prefix", "__suffix")]:
+        parts.append(f"{_listed(wraps)} stand around the prompt")
+    if others := [name for name in special if name not in wraps]:
+        parts.append(f"{_listed(others)} describe the row or its checks")
+    return [_finding(len(table.rows), f"promptfoo columns: {'; '.join(parts)}.")] if parts else []
+
+
+def _single_underscores(table: Table) -> list[Finding]:
+    """Names with one underscore where promptfoo has two."""
+    wrong = [name for name in table.columns if name in ("_expected", "_prefix", "_suffix", "_threshold", "_metric")]
+    return [
+        Finding("underscore", "warning", 1, f"The column {name!r} is read as plain data.", cure=f"For promptfoo's "
+                f"column, call it {'_' + name!r}.")
+        for name in wrong
+    ]  # fmt: skip
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+# -- parts of rows ---------------------------------------------------------------------------------------------
+
+
+def _is_conversation(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(m, Mapping) and "role" in m for m in value)
+
+
+def _put(flat: Flat, given: Mapping[str, Any], prefix: str) -> None:
+    """Adds entries under their own names, or under the prefix where a name is taken."""
+    for name, value in given.items():
+        flat[f"{prefix}.{name}" if name in flat else name] = value
+
+
+def _put_metadata(flat: Flat, value: Any) -> None:
+    if isinstance(value, Mapping):
+        flat.update({f"metadata.{name}": inner for name, inner in value.items()})
+    elif value not in (None, ""):
+        flat["metadata"] = value
+
+
+def _put_expected(flat: Flat, value: Any) -> None:
+    """One expected value as `expected`; several named ones as `expected.<name>`."""
+    if isinstance(value, Mapping):
+        if len(value) != 1:
+            flat.update({f"expected.{name}": inner for name, inner in value.items()})
+            return
+        value = next(iter(value.values()))
+    if _is_conversation(value):
+        value = value[-1].get("content")
+    flat["expected"] = value
+
+
+def _with_inputs(inputs: Mapping[str, Any], after: Flat) -> Flat:
+    """The inputs under their own names, or `inputs.<name>` where a name is taken, and then the rest."""
+    return {f"inputs.{name}" if name in after else name: value for name, value in inputs.items()} | after
+
+
+def _put_rest(flat: Flat, row: Row, done: Sequence[str]) -> None:
+    _put(flat, {name: value for name, value in row.items() if name not in done}, "row")
+
+
+def _kind_of(row: Row, name: str) -> str:
+    """What a field holds, in words."""
+    value = row.get(name)
+    if _is_conversation(value):
+        return f"`{name}` is a conversation"
+    if isinstance(value, Mapping):
+        return f"`{name}` holds {_listed(list(value)[:6]) or 'nothing'}"
+    return f"`{name}` is the input"
+
+
+# -- the shapes ------------------------------------------------------------------------------------------------
+
+
+def _promptfoo(row: Row) -> Flat:
+    flat: Flat = dict(row["vars"])
+    for number, entry in enumerate(row.get("assert") or (), 1):
+        flat[f"{CHECKS}{number}"] = _check_text(entry)
+    given_options = row.get("options")
+    options: Mapping[str, Any] = given_options if isinstance(given_options, Mapping) else {}
+    given = {
+        "description": row.get("description"), "threshold": row.get("threshold"),
+        "prefix": options.get("prefix"), "suffix": options.get("suffix"), "metric": _metric(row),
+    }  # fmt: skip
+    flat.update({f"__{name}": value for name, value in given.items() if value not in (None, "")})
+    metadata = row.get("metadata")
+    flat.update({f"__metadata:{name}": v for name, v in metadata.items()} if isinstance(metadata, Mapping) else {})
+    return flat
+
+
+def _metric(row: Row) -> str | None:
+    """The metric that all checks of the row share; None: they share none."""
+    metrics = {entry.get("metric") for entry in row.get("assert") or () if isinstance(entry, Mapping)}
+    only = metrics.pop() if len(metrics) == 1 else None
+    return only if isinstance(only, str) else None
+
+
+def _check_text(entry: Any) -> str:
+    """An assertion as the text that a CSV's cell would hold."""
+    if not isinstance(entry, Mapping):
+        return as_text(entry)
+    threshold, value = entry.get("threshold"), entry.get("value")
+    head = str(entry.get("type", "equals")) + (f"({as_text(threshold)})" if threshold is not None else "")
+    if value is None:
+        return head
+    if isinstance(value, list) and head.partition("(")[0].endswith(("contains-any", "contains-all")):
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow([as_text(part) for part in value])
+        return f"{head}:{line.getvalue()}"
+    return f"{head}:{as_text(value)}"
+
+
+def _openai_batch(row: Row) -> Flat:
+    body = row["body"]
+    flat: Flat = {"id": row["custom_id"], "input": body.get("messages", body.get("input", body.get("prompt")))}
+    _put_metadata(flat, {n: v for n, v in body.items() if n not in ("messages", "input", "prompt")})
+    return flat
+
+
+def _openai_item(row: Row) -> Flat:
+    flat: Flat = dict(row["item"])
+    sample = row.get("sample")
+    if isinstance(sample, Mapping):
+        flat.update({f"sample.{name}": value for name, value in sample.items()})
+    _put_rest(flat, row, ("item", "sample"))
+    return flat
+
+
+def _pydantic_case(row: Row) -> Flat:
+    inputs, after = row.get("inputs"), Flat()
+    if "expected_output" in row:
+        after["expected"] = row["expected_output"]
+    _put_metadata(after, row.get("metadata"))
+    flat = _with_inputs(inputs if isinstance(inputs, Mapping) else {"input": inputs}, after)
+    _put_rest(flat, row, ("inputs", "expected_output", "metadata"))
+    return flat
+
+
+def _langsmith(row: Row) -> Flat:
+    after = Flat()
+    for name in ("outputs", "reference_outputs"):
+        if row.get(name) not in (None, {}):
+            _put_expected(after, row[name])
+    _put_metadata(after, row.get("metadata"))
+    flat = _with_inputs(row["inputs"], after)
+    _put_rest(flat, row, ("inputs", "outputs", "reference_outputs", "metadata"))
+    return flat
+
+
+def _phoenix(row: Row) -> Flat:
+    return _langsmith(
+        {
+            "inputs": row["input"],
+            "outputs": row.get("output"),
+            **{n: v for n, v in row.items() if n not in ("input", "output")},
+        }
+    )
+
+
+def _with_expected(name: str) -> Callable[[Row], Flat]:
+    """Rows whose `input` stays one column and whose expected answer stands under the name."""
+
+    def flatten(row: Row) -> Flat:
+        flat: Flat = {"input": row["input"], "expected": row.get(name)}
+        if isinstance(row.get("tags"), list):
+            flat["tags"] = ", ".join(map(as_text, row["tags"]))
+        for field in ("metadata", "additional_metadata"):
+            _put_metadata(flat, row.get(field))
+        _put_rest(flat, row, ("input", name, "metadata", "additional_metadata", "tags" if "tags" in flat else ""))
+        return flat
+
+    return flatten
+
+
+def _legacy(row: Row) -> Flat:
+    """Alternatives in `ideal` become texts, so that a grader takes each of them as an answer."""
+    ideal = row["ideal"]
+    given = {**row, "ideal": [str(as_text(part)) for part in ideal]} if isinstance(ideal, list) else row
+    return _with_expected("ideal")(given)
+
+
+def _chat(row: Row) -> Flat:
+    messages = row["messages"]
+    flat: Flat = {"input": messages}
+    if len(messages) > 1 and messages[-1].get("role") == "assistant":
+        flat = {"input": messages[:-1], "expected": messages[-1].get("content")}
+    _put_rest(flat, row, ("messages",))
+    return flat
+
+
+def _holds(*names: str) -> Callable[[Row], bool]:
+    """Whether a row has an object under each name."""
+    return lambda row: all(isinstance(row.get(name), Mapping) for name in names)
+
+
+def _has(*names: str) -> Callable[[Row], bool]:
+    return lambda row: all(name in row for name in names)
+
+
+def _says_expected(name: str) -> Callable[[Row], str]:
+    return lambda row: f"{_kind_of(row, 'input')}, `{name}` is the expected answer"
+
+
+_ANY: Callable[[set[str]], bool] = lambda names: True  # noqa: E731 - an entry of the table
+SHAPES = (
+    Shape(
+        "promptfoo test", _holds("vars"), _ANY, _promptfoo,
+        lambda row: f"{_kind_of(row, 'vars')}, `assert` became the checks in `__expected1` and on",
+    ),
+    Shape(
+        "OpenAI batch", lambda row: "custom_id" in row and isinstance(row.get("body"), Mapping), _ANY, _openai_batch,
+        lambda row: "the messages of `body` are the input, `custom_id` is the id",
+    ),
+    Shape("OpenAI Evals platform", _holds("item"), _ANY, _openai_item, lambda row: _kind_of(row, "item")),
+    Shape("OpenAI Evals", _has("input", "ideal"), _ANY, _legacy, _says_expected("ideal")),
+    Shape(
+        "pydantic-evals", _has("inputs"), lambda names: bool({"expected_output", "evaluators"} & names),
+        _pydantic_case, lambda row: f"{_kind_of(row, 'inputs')}, `expected_output` is the expected answer",
+    ),
+    Shape(
+        "LangSmith or Phoenix", _holds("inputs"), _ANY, _langsmith,
+        lambda row: f"{_kind_of(row, 'inputs')}, `outputs` is the expected answer",
+    ),
+    Shape(
+        "Phoenix", _holds("input", "output"), _ANY, _phoenix,
+        lambda row: f"{_kind_of(row, 'input')}, `output` is the expected answer",
+    ),
+    Shape("Inspect", _has("input", "target"), _ANY, _with_expected("target"), _says_expected("target")),
+    Shape(
+        "Langfuse", _has("input"), lambda names: "expectedOutput" in names, _with_expected("expectedOutput"),
+        _says_expected("expectedOutput"),
+    ),
+    Shape(
+        "Langfuse", _has("input"), lambda names: "expected_output" in names and bool(_LANGFUSE & names),
+        _with_expected("expected_output"), _says_expected("expected_output"),
+    ),
+    Shape(
+        "deepeval", _has("input"), lambda names: "expected_output" in names and bool(_DEEPEVAL & names),
+        _with_expected("expected_output"), _says_expected("expected_output"),
+    ),
+    Shape(
+        "Langfuse or deepeval", _has("input"), lambda names: "expected_output" in names,
+        _with_expected("expected_output"), _says_expected("expected_output"),
+    ),
+    Shape(
+        "Braintrust", _has("input"),
+        lambda names: "expected" in names and bool({"metadata", "tags", "id", "_xact_id"} & names),
+        _with_expected("expected"), _says_expected("expected"),
+    ),
+    Shape(
+        "chat", lambda row: _is_conversation(row.get("messages")), _ANY, _chat,
+        lambda row: "`messages` is a conversation, its last answer is the expected one",
+    ),
+)  # fmt: skip

@@ -1,0 +1,42 @@
+"""JSON values as cells: text and numbers exactly as typed, objects and lists as JSON text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from assay.errors import ImportRefused
+
+
+class Number(str):
+    """A JSON number as it was typed: 1.50 stays 1.50."""
+
+    __slots__ = ()
+
+
+def loads(text: str) -> Any:
+    """The value of a JSON text, its numbers as Number. Raises ValueError, RecursionError."""
+    return json.loads(text, parse_float=Number, parse_int=Number)
+
+
+def as_text(value: Any) -> str:
+    """A value as a cell; nothing is an empty cell. Raises ImportRefused when it is nested too deeply."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return str(value)
+    try:
+        return _dumped(value)
+    except RecursionError as error:
+        raise ImportRefused("The JSON is nested too deeply.", cure="Flatten it.") from error
+
+
+def _dumped(value: Any) -> str:
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_dumped(str(key))}: {_dumped(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_dumped, value)) + "]"
+    return json.dumps(value, ensure_ascii=False, default=str)

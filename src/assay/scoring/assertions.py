@@ -1,0 +1,319 @@
+"""Checks that a row brings along: promptfoo's columns __expected, __expected1 ... and their small language.
+
+A cell is `type: value` or `type(threshold): value`, with `not-` before the type to turn it round; any other text is
+the expected answer itself. `CHECKS` is the table of types. Code in a cell is never run: such a check is unscored.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+from rapidfuzz.distance import Levenshtein
+
+from assay.errors import GraderError
+from assay.scoring import structured
+from assay.scoring.kinds import NO_FACTS, Facts, GraderKind, Verdict, shown, unscored, verdict
+from assay.scoring.text import regex
+
+COLUMN = "__expected"
+CONFIG = "__config:"
+JSON_STARTS = 200
+"""Places in an answer where a JSON value is looked for."""
+LEVENSHTEIN_LIMIT = 20_000
+"""Characters of an answer that an edit distance is measured over."""
+
+
+class Assertion(NamedTuple):
+    """One check as written in a cell."""
+
+    type: str
+    value: str = ""
+    threshold: Decimal | None = None
+    negate: bool = False
+
+
+# -- reading a cell --------------------------------------------------------------------------------------------
+
+CODE = ("javascript", "fn", "eval", "python", "ruby", "webhook")
+"""Types that would run a program."""
+RUBRICS = (
+    "llm-rubric", "grade", "model-graded-closedqa", "model-graded-factuality", "factuality", "closedqa", "g-eval",
+    "answer-relevance", "context-faithfulness", "context-recall", "context-relevance", "agent-rubric", "search-rubric",
+)  # fmt: skip
+"""Types that ask a judge."""
+UNSUPPORTED = (
+    "similar", "classifier", "moderation", "perplexity", "perplexity-score", "bleu", "gleu", "meteor", "rouge-n",
+    "is-sql", "contains-sql", "is-xml", "contains-xml", "is-html", "contains-html", "is-refusal", "guardrails", "pi",
+    "is-valid-function-call", "is-valid-openai-function-call", "is-valid-openai-tools-call", "tool-call-f1",
+    "f-score", "assert-set", "select-best", "max-score", "human",
+)  # fmt: skip
+_CELL = re.compile(r"\s*(not-)?([a-z][a-z0-9-]*)(?:\(\s*([^()]*)\s*\))?\s*(?:(:)(.*))?", re.DOTALL)
+_ALONE = ("is-json", "contains-json", "is-number", "is-refusal", "is-sql", "is-xml", "is-html", "contains-sql",
+          "contains-xml", "contains-html", "is-valid-function-call", "is-valid-openai-function-call",
+          "is-valid-openai-tools-call", "guardrails", "moderation")  # fmt: skip
+"""Types that need neither value nor threshold; the others alone in a cell are plain text, as a label may be."""
+_PROGRAMS = (".py", ".js", ".ts", ".mjs", ".cjs", ".rb")
+
+
+def parse_assertion(cell: str) -> Assertion:
+    """The check in a cell; text that names no known type is the expected answer."""
+    text = cell.strip()
+    if text.startswith("file://"):
+        path = text.removeprefix("file://")
+        return Assertion("python" if any(end in path for end in _PROGRAMS) else "file", path)
+    found = _CELL.fullmatch(cell)
+    if found is None:
+        return Assertion("equals", text)
+    negated, kind, raw, mark, value = found.groups()
+    threshold = _number(raw) if raw else None
+    known = kind in CHECKS or kind in CODE or kind in RUBRICS or kind in UNSUPPORTED
+    if not known or (raw and threshold is None) or not (mark or raw or kind in _ALONE):
+        return Assertion("equals", text)
+    return Assertion(kind, (value or "").strip(), threshold, bool(negated))
+
+
+def _number(text: object) -> Decimal | None:
+    try:
+        number = Decimal(str(text).strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def row_expected(values: Mapping[str, str]) -> str | None:
+    """Everything of a row that its checks need, as JSON; None: the row has no check."""
+    checks = {name: cell for name, cell in values.items() if name.startswith(COLUMN) and cell.strip()}
+    if not checks:
+        return None
+    others = {name: values[name] for name in values if name in ("__threshold", "__metric") or name.startswith(CONFIG)}
+    return json.dumps({**checks, **others}, ensure_ascii=False)
+
+
+def _assertions(row: Mapping[str, str]) -> list[Assertion]:
+    found = []
+    for name, cell in row.items():
+        if not name.startswith(COLUMN):
+            continue
+        assertion = parse_assertion(cell)
+        set_apart = _number(row.get(f"{CONFIG}{name}:threshold") or row.get(_alias(name)) or "")
+        found.append(assertion if set_apart is None else assertion._replace(threshold=set_apart))
+    return found
+
+
+def _alias(name: str) -> str:
+    """__expected and __expected1 are the same column."""
+    other = {COLUMN: f"{COLUMN}1", f"{COLUMN}1": COLUMN}.get(name, name)
+    return f"{CONFIG}{other}:threshold"
+
+
+# -- grading a row ---------------------------------------------------------------------------------------------
+
+
+def row_assertions(output: str, expected: str | None, params: Mapping[str, Any], facts: Facts) -> Verdict:
+    """The share of the row's checks that the answer passes; it passes with all, or with the row's threshold.
+
+    Checks that cannot be scored are left out and named; none that can: unscored.
+    """
+    try:
+        row = json.loads(expected or "{}")
+    except ValueError:
+        row = {COLUMN: expected}
+    checks = _assertions(row) if isinstance(row, Mapping) else []
+    if not checks:
+        return unscored("This row has no check: its __expected columns are empty.")
+    verdicts = [check(assertion, output, facts) for assertion in checks]
+    scored = [found.value for found in verdicts if found.value is not None]
+    reasons = " ".join(found.reason for found in sorted(verdicts, key=lambda found: found.passed is not False))
+    metric = str(row.get("__metric") or "").strip()
+    said = f"{metric}: {reasons}" if metric else reasons
+    if not scored:
+        return unscored(said)
+    value = sum(scored) / len(scored)
+    bound = _number(row.get("__threshold") or "")
+    counts = f"{sum(found.passed is True for found in verdicts)} of {len(scored)} checks passed"
+    if len(scored) < len(checks):
+        counts += f", {len(checks) - len(scored)} not scored"
+    if bound is not None:
+        counts += f", threshold {bound}"
+    passed = value == 1.0 if bound is None else Decimal(str(value)) >= bound
+    return Verdict(value, passed, said if len(checks) == 1 and bound is None else f"{counts}. {said}")
+
+
+def _without_facts(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
+    return row_assertions(output, expected, params, NO_FACTS)
+
+
+def check(assertion: Assertion, output: str, facts: Facts = NO_FACTS) -> Verdict:
+    """The verdict of one check; one that cannot be made is unscored with the reason."""
+    kind = assertion.type
+    if kind in CODE:
+        return unscored(f"{kind} is a program, which is never run.")
+    if kind in RUBRICS:
+        return unscored(f"{kind} needs a judge: add the grader LLM judge with the rubric {shown(assertion.value)}.")
+    if kind not in CHECKS:
+        why = "it needs embeddings" if kind == "similar" else "there is no such check here"
+        return unscored(f"{kind} is not scored: {why}.")
+    try:
+        found = CHECKS[kind](assertion, output, facts)
+    except GraderError as error:
+        return unscored(str(error))
+    if not assertion.negate or found.value is None or found.passed is None:
+        return found
+    return Verdict(1 - found.value, not found.passed, f"Not wanted: {found.reason}")
+
+
+Check = Callable[[Assertion, str, Facts], Verdict]
+
+
+def _equals(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    wanted = assertion.value
+    same = output.strip() == wanted
+    if not same and wanted.startswith(("{", "[")):
+        expected, no_json = structured.parse(wanted, {})
+        given, wrong = structured.parse(output, {"allow_fence": False})
+        same = not no_json and not wrong and bool(expected == given)
+    return verdict(same, f"The answer {shown(output)} {'is' if same else 'is not'} {shown(wanted)}.")
+
+
+def _texts(assertion: Assertion) -> list[str]:
+    """The texts of a comma list; a quoted one may hold commas."""
+    lines = csv.reader([assertion.value.replace("\n", " ")], skipinitialspace=True)
+    return [part.strip() for line in lines for part in line if part.strip()]
+
+
+def _containing(*, listed: bool, every: bool, fold: bool) -> Check:
+    def contains(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+        wanted = _texts(assertion) if listed else [assertion.value] if assertion.value else []
+        if not wanted:
+            return unscored(f"{assertion.type} has no text to look for.")
+        given = output.casefold() if fold else output
+        missing = [text for text in wanted if (text.casefold() if fold else text) not in given]
+        passed = not missing if every else len(missing) < len(wanted)
+        if len(wanted) == 1:
+            return verdict(passed, f"The answer {'holds' if passed else 'does not hold'} {shown(wanted[0])}.")
+        which = f"; without {shown(', '.join(missing))}" if missing else ""
+        return verdict(passed, f"The answer holds {len(wanted) - len(missing)} of {len(wanted)} texts{which}.")
+
+    return contains
+
+
+def _starts(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    passed = output.lstrip().startswith(assertion.value)
+    return verdict(passed, f"The answer {'begins' if passed else 'does not begin'} with {shown(assertion.value)}.")
+
+
+def _ends(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    passed = output.rstrip().endswith(assertion.value)
+    return verdict(passed, f"The answer {'ends' if passed else 'does not end'} with {shown(assertion.value)}.")
+
+
+def _regex(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    return regex(output, None, {"pattern": assertion.value, "ignore_case": False})
+
+
+def _is_json(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    if assertion.value:
+        return structured.json_schema(output, None, {"schema": assertion.value, "allow_fence": False})
+    return structured.valid_json(output, None, {"allow_fence": False})
+
+
+def _contains_json(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    decoder, best = json.JSONDecoder(), "The answer holds no JSON."
+    end = 0
+    for start in [found.start() for found in re.finditer(r"[{\[]", output)][:JSON_STARTS]:
+        if start < end:
+            continue
+        try:
+            _, end = decoder.raw_decode(output, start)
+        except (ValueError, RecursionError):
+            continue
+        if not assertion.value:
+            return verdict(True, f"The answer holds the JSON {shown(output[start:end])}.")
+        fits = structured.json_schema(output[start:end], None, {"schema": assertion.value})
+        if fits.passed:
+            return fits
+        best = fits.reason
+    return verdict(False, best)
+
+
+def _is_number(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    passed = _number(output) is not None
+    return verdict(passed, f"The answer {shown(output)} {'is' if passed else 'is not'} a number.")
+
+
+def _word_count(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    bounds = [_number(part) for part in assertion.value.split(",")] if assertion.value else [assertion.threshold]
+    known = [bound for bound in bounds if bound is not None]
+    if len(known) != len(bounds) or len(known) > 2:
+        return unscored(f"word-count needs a number or two, not {shown(assertion.value)}.")
+    low, high = known[0], known[-1]
+    words = len(output.split())
+    wanted = f"{low}" if low == high else f"{low} to {high}"
+    return verdict(low <= words <= high, f"The answer has {words} words; wanted {wanted}.")
+
+
+def _levenshtein(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    limit = 5 if assertion.threshold is None else assertion.threshold
+    distance = Levenshtein.distance(output[:LEVENSHTEIN_LIMIT], assertion.value)
+    return verdict(distance <= limit, f"The answer is {distance} edits from {shown(assertion.value)}; allowed {limit}.")
+
+
+def _bound(assertion: Assertion) -> Decimal | None:
+    return assertion.threshold if assertion.threshold is not None else _number(assertion.value)
+
+
+def _latency(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    bound = _bound(assertion)
+    if bound is None:
+        return unscored("latency has no bound in milliseconds.")
+    if facts.latency_ms is None:
+        return unscored("latency is not scored: the time of this answer is not known.")
+    return verdict(facts.latency_ms <= bound, f"The answer took {facts.latency_ms:.0f} ms; allowed {bound} ms.")
+
+
+def _cost(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    bound = _bound(assertion)
+    if bound is None:
+        return unscored("cost has no bound in USD.")
+    if facts.cost_usd is None:
+        return unscored("cost is not scored: the cost of this answer is not known.")
+    return verdict(facts.cost_usd <= bound, f"The answer cost ${facts.cost_usd:f}; allowed ${bound}.")
+
+
+def _finish_reason(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    if facts.finish_reason is None:
+        return unscored("finish-reason is not scored: it is not known.")
+    same = facts.finish_reason == assertion.value
+    return verdict(same, f"The answer ended with {facts.finish_reason!r}; wanted {assertion.value!r}.")
+
+
+CHECKS: dict[str, Check] = {
+    "equals": _equals,
+    "contains": _containing(listed=False, every=True, fold=False),
+    "icontains": _containing(listed=False, every=True, fold=True),
+    "contains-all": _containing(listed=True, every=True, fold=False),
+    "contains-any": _containing(listed=True, every=False, fold=False),
+    "icontains-all": _containing(listed=True, every=True, fold=True),
+    "icontains-any": _containing(listed=True, every=False, fold=True),
+    "starts-with": _starts,
+    "ends-with": _ends,
+    "regex": _regex,
+    "is-json": _is_json,
+    "contains-json": _contains_json,
+    "is-number": _is_number,
+    "word-count": _word_count,
+    "levenshtein": _levenshtein,
+    "latency": _latency,
+    "cost": _cost,
+    "finish-reason": _finish_reason,
+}
+
+ROW_ASSERTIONS = GraderKind(
+    "row_assertions", "Checks of the row", "Each row's own checks, from promptfoo's __expected columns.",
+    _without_facts, needs_expected=False, grade_with_facts=row_assertions, expected_of=row_expected,
+)  # fmt: skip

@@ -1,0 +1,98 @@
+"""Files of other tools, imported and run without editing, over real HTTP to the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.config import Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.score import GraderSpec
+from assay.scoring.graders import suggested
+from assay.workbench import datasets, results, runs
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime, open_runtime
+
+MODEL = (Contestant("sandbox/swift"),)
+PROMPTFOO = (
+    "topic,__expected,__expected2,__prefix,__metadata:kind\n"
+    'tides,"icontains-any: tide, moon",latency(60000),Briefly: ,science\n'
+    "code,javascript: output.length > 1,,,code\n"
+    "{{topic}},not-contains: surely not this,cost(0),,odd\n"
+)
+
+
+@pytest.fixture
+def rt(tmp_path: Path) -> Iterator[Runtime]:
+    """A workbench with a fast sandbox."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+        opened.ready()
+        yield opened
+
+
+def run(rt: Runtime, draft: RunDraft) -> list[Any]:
+    """The first score of every cell of a finished run."""
+    run_id = runs.start_run(rt, draft)
+    state = runs.wait_for_run(rt, run_id, timeout_s=60)
+    assert (state.state, state.failed) == ("done", 0)
+    return [results.cell_detail(rt, run_id, number).record.scores[0] for number in range(state.cells)]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["banking77", "countries", "date-calculator"])
+def test_openai_evals_set_is_imported_and_run(rt: Runtime, shared_data: Path, name: str) -> None:
+    """Every row is sent as the conversation of its file and scored against each of its ideal answers."""
+    path = shared_data / "openai-evals" / f"{name}.jsonl"
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    dataset = datasets.open_dataset(rt, str(path))
+    draft = RunDraft(
+        dataset.id, (Prompt("{{input}}"),), MODEL, (GraderSpec("equals"),), expected_column=dataset.roles["expected"]
+    )
+
+    sent = runs.preview(rt, draft, rows=len(lines))
+    scores = run(rt, draft)
+
+    assert dataset.row_count == len(lines)
+    assert [[m.as_json() for m in messages] for messages in sent] == [line["input"] for line in lines]
+    assert len(scores) == len(lines)
+    assert all(score.value is not None for score in scores)
+
+
+def test_promptfoo_file_is_graded_by_its_own_checks(rt: Runtime, tmp_path: Path) -> None:
+    """Time and cost of the answer are known to the checks, code is unscored, a cell's braces are text."""
+    path = tmp_path / "tests.csv"
+    path.write_text(PROMPTFOO)
+    dataset = datasets.open_dataset(rt, str(path))
+    draft = RunDraft(dataset.id, (Prompt("Tell me about {{topic}}"),), MODEL, suggested(dataset.columns))
+
+    sent = [messages[0].text for messages in runs.preview(rt, draft)]
+    scores = run(rt, draft)
+
+    assert sent == ["Briefly: Tell me about tides", "Tell me about code", "Tell me about {{topic}}"]
+    assert "allowed 60000 ms" in scores[0].reason
+    assert (scores[1].value, scores[1].passed) == (None, None)
+    assert "never run" in scores[1].reason
+    assert (scores[2].value, scores[2].passed) == (0.5, False)
+
+
+def test_checks_need_their_columns(rt: Runtime) -> None:
+    """The grader is refused in words for a dataset without checks."""
+    dataset = datasets.open_dataset(rt, "support_tickets")
+    draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), MODEL, (GraderSpec("row_assertions"),))
+
+    assert "__expected" in " ".join(runs.check(rt, draft))
+
+
+def test_path_that_some_row_lacks_stops_the_start(rt: Runtime, tmp_path: Path) -> None:
+    """Nothing is paid when a dotted path is undefined in one row."""
+    path = tmp_path / "a.csv"
+    path.write_text('t\n"{""a"": 1}"\n"{}"\n')
+    dataset = datasets.open_dataset(rt, str(path))
+    draft = RunDraft(dataset.id, (Prompt("{{t.a}}"),), MODEL)
+
+    with pytest.raises(Exception, match=r"\{\{t\.a\}\}"):
+        runs.start_run(rt, draft)
