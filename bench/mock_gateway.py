@@ -12,7 +12,9 @@ import argparse
 import asyncio
 import json
 import time
+from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
 try:
     import uvloop
@@ -71,6 +73,8 @@ class Gateway(asyncio.Protocol):
     served = 0
     first_at = 0.0
     last_at = 0.0
+    received = 0
+    bodies: ClassVar[set[bytes]] = set()
 
     def __init__(self, answers: Answers, latency_s: float) -> None:
         self._answers = answers
@@ -94,11 +98,14 @@ class Gateway(asyncio.Protocol):
 
     def _answer(self, path: bytes, body: bytes) -> None:
         if path.endswith(b"/chat/completions"):
+            Gateway.received += 1
+            Gateway.bodies.add(sha256(body).digest())
             Gateway.first_at = Gateway.first_at or time.time()
             streamed = b'"stream": true' in body or b'"stream":true' in body
             self._loop.call_later(self._latency_s, self._send, streamed)
         elif path.endswith(b"/stats"):
             told = {"served": Gateway.served, "first_at": Gateway.first_at, "last_at": Gateway.last_at}
+            told |= {"received": Gateway.received, "distinct": len(Gateway.bodies)}
             Gateway.served, Gateway.first_at = 0, 0.0
             self._transport.write(self._answers._answer("application/json", json.dumps(told).encode()))
         else:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost
 from assay.domain.messages import CompletionRequest
-from assay.errors import RunError
+from assay.errors import RunError, StoreError
 from assay.money import to_pico, usd
 from assay.openrouter.client import OnBytes, OnDelta
 from assay.openrouter.failures import Failure, GatewayFailed
@@ -24,6 +24,7 @@ from assay.store import ledger
 from assay.store.engine import Store
 
 log = logging.getLogger("assay.calls")
+STORE_WAIT_S = 2.0
 RECOVERY_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -267,8 +268,15 @@ class Dispatcher:
             self._recover_later(call_id, None)
 
     async def settle(self, settlement: ledger.Settlement) -> None:
-        """Stores a settlement by itself."""
-        await asyncio.wrap_future(self._store.writer.submit(lambda c: ledger.settle(c, settlement)))
+        """Stores a settlement by itself; what was paid is not forgotten because a disk is full for a while."""
+        while True:
+            try:
+                await asyncio.wrap_future(self._store.writer.submit(lambda c: ledger.settle(c, settlement)))
+            except StoreError as error:
+                log.warning("call %s is not settled yet: %s", settlement.call_id, error)
+                await asyncio.sleep(STORE_WAIT_S)
+            else:
+                return
 
     # -- costs told later --------------------------------------------------------------------------------------
 

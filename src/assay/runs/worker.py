@@ -32,6 +32,8 @@ ROWS_AT_ONCE = 200
 CHUNKS_KEPT = 8
 UNWELL_LIMIT = 5
 """Cells of a contestant that fail one after another before it is paused and probed."""
+STORE_WAIT_S = 2.0
+"""Seconds between two tries to write into a store that refuses."""
 PROBE_WAITS_S = (5.0, 15.0, 30.0)
 RATE_WINDOW_S = 20.0
 
@@ -262,6 +264,13 @@ class RunWorker:
             return
         except Withdrawn:
             return
+        except StoreError as error:
+            # No intent could be written, so nothing was sent: the cell is tried again when there is room.
+            self.live.note = str(error)
+            await asyncio.sleep(STORE_WAIT_S)
+            if self._halt is None:
+                await self._cell(lane, cell)
+            return
         if outcome.failure is not None:
             await self._failed(lane, cell, outcome)
             return
@@ -425,7 +434,7 @@ class RunWorker:
                 if not patient:
                     raise
                 self.live.note = str(error)
-                await asyncio.sleep(2.0)
+                await asyncio.sleep(STORE_WAIT_S)
             else:
                 self.live.note = ""
                 return value

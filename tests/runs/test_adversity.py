@@ -1,0 +1,125 @@
+"""A full disk, a locked database and a clock that jumps: the run says so, loses nothing, and goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from assay.config import Gateway, Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.sandbox import SandboxConfig, SandboxServer
+from assay.store import ledger
+from assay.workbench import datasets, runs
+from assay.workbench.runtime import Runtime, open_runtime
+
+LOCK_S = float(os.environ.get("ASSAY_LOCK_S", "7"))
+"""ASSAY_LOCK_S=60 holds the database as long as the goal asks."""
+ROWS = 150
+MODELS = ("sandbox/swift", "sandbox/scribe")
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def rt(tmp_path: Path) -> Iterator[Runtime]:
+    """A runtime on a real file with a sandbox that takes a moment for each answer."""
+    with SandboxServer(SandboxConfig(fixed_latency_ms=60)) as sandbox:
+        settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=8)
+        gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
+        with open_runtime(settings, gateway=gateway, watch=True) as opened:
+            opened.ready()
+            yield opened
+
+
+def start(rt: Runtime) -> str:
+    """A run under way: some cells are done."""
+    content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(ROWS))
+    dataset = datasets.save_table(
+        rt, datasets.read_upload(rt, content.encode(), filename="q.csv"), name="q", source="q"
+    )
+    contestants = tuple(Contestant(model, {"max_tokens": 60}) for model in MODELS)
+    run_id = runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), contestants))
+    until(lambda: runs.progress(rt, run_id).done > 10)
+    return run_id
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits for something; fails when it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.05)
+
+
+def finish(rt: Runtime, run_id: str) -> None:
+    """Continues the run where it paused, and checks that nothing is missing, doubled or miscounted."""
+
+    def done() -> bool:
+        state = runs.progress(rt, run_id)
+        if state.state == "paused":
+            runs.continue_run(rt, run_id)
+        return state.state == "done"
+
+    until(done, 60)
+    cells = ROWS * len(MODELS)
+    with rt.store.read() as connection:
+        stored = connection.execute(text("SELECT count(*), count(DISTINCT cell) FROM result WHERE status = 'ok'")).one()
+        run = connection.execute(text("SELECT done, failed, settled_pico, reserved_pico FROM run")).one()
+        counted = connection.execute(text("SELECT sum(coalesce(cost_pico, bound_pico)) FROM call")).scalar_one()
+        intact = connection.execute(text("PRAGMA integrity_check")).scalar_one()
+    assert tuple(stored) == (cells, cells)
+    assert tuple(run) == (cells, 0, counted, 0)
+    assert intact == "ok"
+
+
+def test_full_disk_is_told_and_survived(rt: Runtime) -> None:
+    """While nothing can be written the run waits with words; with room again it goes on."""
+    run_id = start(rt)
+    pages = rt.store.writer.call(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one())
+    rt.store.writer.call(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar_one())
+    until(lambda: "disk is full" in runs.progress(rt, run_id).reason)
+    kept = runs.progress(rt, run_id).done
+    rt.store.writer.call(lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1073741823").scalar_one())
+
+    finish(rt, run_id)
+    assert 10 < kept < ROWS * len(MODELS)
+
+
+def test_locked_database_is_waited_for(rt: Runtime) -> None:
+    """Another program holds the lock longer than SQLite's own patience; the run goes on when it is gone."""
+    run_id = start(rt)
+    # Another process: locks on a file do not hold between two libraries in one process.
+    program = "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30); "
+    program += "c.execute('BEGIN IMMEDIATE'); print('held', flush=True); time.sleep(float(sys.argv[2]))"
+    command = [sys.executable, "-c", program, str(rt.store.path), str(LOCK_S)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        kept = runs.progress(rt, run_id).done
+        other.wait()
+        held = runs.progress(rt, run_id)
+
+    finish(rt, run_id)
+    assert held.done <= kept + 40
+    assert held.state in ("running", "queued")
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_clock_that_jumps_a_day_changes_nothing(rt: Runtime, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """Back or ahead in the middle of a run: it goes on, is not worked twice, and ends."""
+    run_id = start(rt)
+    real = ledger.now_ms
+    for module in ("assay.store.ledger", "assay.store.runs"):
+        monkeypatch.setattr(f"{module}.now_ms", lambda: real() + days * DAY_MS)
+
+    finish(rt, run_id)
+    with rt.store.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM call")).scalar_one() == ROWS * len(MODELS)
+        assert connection.execute(text("SELECT lease_token FROM run")).scalar_one() == 1
