@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from app_driver import ROOT, App, settle, shoot
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 pytestmark = pytest.mark.browser
 TICKETS = ROOT / "examples" / "support_tickets.csv"
@@ -40,6 +41,19 @@ def start_batch(app: App, page: Page, file: Path = TICKETS) -> None:
     page.wait_for_url(re.compile("run="))
 
 
+def downloaded(page: Page, button: Locator) -> str:
+    """What the button's download holds; a click that meets a page just being redrawn is tried again."""
+    settle(page)
+    for patience_ms in (8_000, 15_000, 30_000):
+        try:
+            with page.expect_download(timeout=patience_ms) as download:
+                button.click()
+            return Path(download.value.path()).read_text("utf-8-sig")
+        except PlaywrightTimeout:
+            continue
+    raise AssertionError("no download came")
+
+
 def test_csv_to_results_to_spend_adds_up(app: App, page: Page) -> None:
     """Upload, three models, a grader, start; the spend page shows exactly the sum of the ledger."""
     start_batch(app, page)
@@ -51,9 +65,7 @@ def test_csv_to_results_to_spend_adds_up(app: App, page: Page) -> None:
     ((known, calls, unknown),) = rows(app, "SELECT sum(cost_pico), count(*), count(*) - count(cost_pico) FROM call")
     assert calls == 195
     assert unknown == 0
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Export CSV").click()
-    exported = Path(download.value.path()).read_text("utf-8-sig")
+    exported = downloaded(page, page.get_by_role("button", name="Export CSV"))
     assert exported.count("sandbox/swift") == 65
 
     page.get_by_role("link", name="Spend").click()
@@ -61,9 +73,7 @@ def test_csv_to_results_to_spend_adds_up(app: App, page: Page) -> None:
     settle(page)
     shoot(page, "spend")
     page.get_by_text("Table", exact=True).first.click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV", exact=True).first.click()
-    lines = Path(download.value.path()).read_text("utf-8-sig").splitlines()
+    lines = downloaded(page, page.get_by_role("button", name="CSV", exact=True).first).splitlines()
     assert sum(Decimal(line.split(",")[2]) for line in lines[1:]) == Decimal(int(str(known))).scaleb(-12)
 
 
