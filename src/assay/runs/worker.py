@@ -32,6 +32,8 @@ ROWS_AT_ONCE = 200
 CHUNKS_KEPT = 8
 UNWELL_LIMIT = 5
 """Cells of a contestant that fail one after another before it is paused and probed."""
+BUDGET_WAIT_S = 0.1
+"""Seconds between two looks whether settled calls have made room in the budget."""
 STORE_WAIT_S = 2.0
 """Seconds between two tries to write into a store that refuses."""
 PROBE_WAITS_S = (5.0, 15.0, 30.0)
@@ -108,6 +110,7 @@ class RunWorker:
         self._concurrency = concurrency
         self._retry_failed = retry_failed
         self._halt: _Halt | None = None
+        self._flying = 0
         self._rows: dict[int, asyncio.Future[list[StoredRow]]] = {}
         self._answers: dict[str, asyncio.Future[Outcome]] = {}
         self.live = LiveRun()
@@ -258,7 +261,7 @@ class RunWorker:
             purpose="run", run_id=self._run_id, cell=cell.number, contestant_key=contestant.key, tags_json=self._tags
         )
         try:
-            outcome, cached = await self._answer(request, context)
+            outcome, cached = await self._affordable(request, context)
         except BudgetExceeded as error:
             self._stop("paused", str(error))
             return
@@ -276,6 +279,24 @@ class RunWorker:
             return
         lane.unwell = lane.probes = 0
         await self._answered(cell, row, request, outcome, cached)
+
+    async def _affordable(self, request: CompletionRequest, context: CallContext) -> tuple[Outcome, bool]:
+        """The answer, once the budget has room: calls in flight hold their bounds and settle for less.
+
+        Raises BudgetExceeded when no call of the run is in flight that could make room.
+        """
+        while True:
+            self._flying += 1
+            try:
+                return await self._answer(request, context)
+            except BudgetExceeded:
+                if self._flying <= 1 or self._halt is not None:
+                    raise
+            finally:
+                self._flying -= 1
+            await asyncio.sleep(BUDGET_WAIT_S)
+            if self._halt is not None:
+                raise Withdrawn("The call was not sent.")
 
     async def _answer(self, request: CompletionRequest, context: CallContext) -> tuple[Outcome, bool]:
         """The outcome, and whether it was another cell's: identical requests are sent once where the plan allows."""
