@@ -128,13 +128,15 @@ def run(
     limit: Limit = None,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "",
     tag: Annotated[list[str], typer.Option("--tag", help="A tag; several.")] = [],  # noqa: B006
-    out: Annotated[list[Path], typer.Option("--out", help="Write the rows to this CSV; several.")] = [],  # noqa: B006
+    out: Annotated[
+        list[Path], typer.Option("--out", help="Write the run to this file; its ending says the format.")
+    ] = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Run a dataset through models and prompts, grade the answers, print the scoreboard."""
     from assay.workbench import runs
 
-    _check_outs(out)
+    kinds = _kinds_of(out, None)
     options = {
         "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
         "concurrency": concurrency, "budget": budget, "limit": limit, "name": name, "tag": tag,
@@ -153,7 +155,7 @@ def run(
             runs.wait_for_run(rt, run_id, timeout_s=60)
             say(f"\nPaused. `assay continue {run_id}` goes on with the missing cells.")
             raise typer.Exit(1) from None
-        _write_outs(rt, run_id, out)
+        _write_outs(rt, run_id, out, kinds, [])
         report(rt, run_id, state, as_json)
         if state.state != "done":
             raise typer.Exit(1)
@@ -324,22 +326,32 @@ def table(board: tuple[ContestantScore, ...]) -> list[str]:
     ]
 
 
-def _check_outs(paths: list[Path]) -> None:
-    for path in paths:
-        if path.suffix.lower() != ".csv":
-            raise UsageError(f"{path} is not a kind of file that can be written.", cure="Use a name that ends in .csv.")
-        if not path.parent.is_dir():
-            raise UsageError(f"The folder {path.parent} does not exist.")
+def _kinds_of(paths: list[Path], format_name: str | None) -> list[str]:
+    """The export format of each file: the one named, else the one its name asks for. Raises UsageError."""
+    from assay.workbench.exports import KINDS, kind_for, kind_of
 
-
-def _write_outs(rt: Runtime, run_id: str, paths: list[Path]) -> None:
-    from assay.workbench import results
-
+    found = []
     for path in paths:
         try:
-            path.write_bytes(results.export_csv(rt, run_id))
-        except OSError as error:
-            raise DataError(f"{path} cannot be written: {error.strerror}.") from error
+            kind = kind_of(format_name) if format_name else kind_for(path)
+        except DataError as error:
+            raise UsageError(error.message, cure=error.cure) from error
+        if kind is None:
+            endings = ", ".join(f".{kind.suffix}" for kind in KINDS.values())
+            raise UsageError(
+                f"{path} is not a kind of file that can be written.", cure=f"Use a name that ends in one of {endings}."
+            )
+        if not path.parent.is_dir():
+            raise UsageError(f"The folder {path.parent} does not exist.")
+        found.append(kind.name)
+    return found
+
+
+def _write_outs(rt: Runtime, run_id: str, paths: list[Path], kinds: list[str], redact: list[str]) -> None:
+    from assay.workbench.exports import export_run
+
+    for path, kind in zip(paths, kinds, strict=True):
+        export_run(rt, run_id, kind, path, redact=redact)
         say(f"Wrote {path}")
 
 
@@ -376,14 +388,26 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson 
 @app.command()
 def export(
     run_id: Annotated[str, typer.Argument(metavar="RUN")],
-    out: Annotated[list[Path], typer.Option("--out", help="A .csv to write.")],
+    out: Annotated[list[Path], typer.Option("--out", help="A file to write; several.")],
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="KIND",
+            help="evidence, csv, tidy, wide, xlsx, jsonl, promptfoo, junit or markdown; else the file's ending says.",
+        ),
+    ] = None,
+    redact: Annotated[
+        list[str],
+        typer.Option("--redact", metavar="COLUMN", help="Leave out a column, or output, reason ...; several."),
+    ] = [],  # noqa: B006
 ) -> None:
-    """Write a run's rows to a file."""
+    """Write a run to a file: tables, a workbook, JSON, JUnit, Markdown, or one page of evidence."""
     from assay.workbench import results
 
-    _check_outs(out)
+    kinds = _kinds_of(out, format_name)
     with opened() as rt:
-        _write_outs(rt, results.get_run(rt, run_id).id, out)
+        _write_outs(rt, results.get_run(rt, run_id).id, out, kinds, redact)
 
 
 @app.command()
