@@ -65,7 +65,9 @@ def test_csv_to_results_to_spend_adds_up(app: App, page: Page) -> None:
     ((known, calls, unknown),) = rows(app, "SELECT sum(cost_pico), count(*), count(*) - count(cost_pico) FROM call")
     assert calls == 195
     assert unknown == 0
-    exported = downloaded(page, page.get_by_role("button", name="Export CSV"))
+    page.get_by_role("button", name="Export", exact=True).click()
+    exported = downloaded(page, page.get_by_role("button", name="CSV, one line per answer"))
+    page.keyboard.press("Escape")
     assert exported.count("sandbox/swift") == 65
 
     page.get_by_role("link", name="Spend").click()

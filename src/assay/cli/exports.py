@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +13,34 @@ if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
 
-def check_outs(paths: list[Path]) -> None:
-    """Raises UsageError for a file that cannot be written, before anything is spent."""
-    for path in paths:
-        if path.suffix.lower() != ".csv":
-            raise UsageError(f"{path} is not a kind of file that can be written.", cure="Use a name that ends in .csv.")
-        if not path.parent.is_dir():
-            raise UsageError(f"The folder {path.parent} does not exist.")
+def check_outs(paths: list[Path], format_name: str | None = None) -> list[str]:
+    """The export format of each file: the one named, else the one that its ending asks for. Raises UsageError for a
+    file that cannot be written, before anything is spent."""
+    from assay.workbench.exports import KINDS, kind_for, kind_of
 
-
-def write_outs(rt: Runtime, run_id: str, paths: list[Path]) -> None:
-    """Writes the rows of a run to files."""
-    from assay.workbench import results
-
+    found = []
     for path in paths:
         try:
-            path.write_bytes(results.export_csv(rt, run_id))
-        except OSError as error:
-            raise DataError(f"{path} cannot be written: {error.strerror}.") from error
+            kind = kind_of(format_name) if format_name else kind_for(path)
+        except DataError as error:
+            raise UsageError(error.message, cure=error.cure) from error
+        if kind is None:
+            endings = ", ".join(f".{kind.suffix}" for kind in KINDS.values())
+            raise UsageError(
+                f"{path} is not a kind of file that can be written.", cure=f"Use a name that ends in one of {endings}."
+            )
+        if not path.parent.is_dir():
+            raise UsageError(f"The folder {path.parent} does not exist.")
+        found.append(kind.name)
+    return found
+
+
+def write_outs(
+    rt: Runtime, run_id: str, paths: list[Path], *, format_name: str | None = None, redact: Sequence[str] = ()
+) -> None:
+    """Writes a run to files."""
+    from assay.workbench.exports import export_run
+
+    for path, kind in zip(paths, check_outs(paths, format_name), strict=True):
+        export_run(rt, run_id, kind, path, redact=redact)
         say(f"Wrote {path}")

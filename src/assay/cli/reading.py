@@ -47,11 +47,23 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson 
 @app.command()
 def export(
     run_id: Annotated[str, typer.Argument(metavar="RUN")],
-    out: Annotated[list[Path], typer.Option("--out", help="A .csv to write.")],
+    out: Annotated[list[Path], typer.Option("--out", help="A file to write; several.")],
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="KIND",
+            help="evidence, csv, tidy, wide, xlsx, jsonl, promptfoo, junit or markdown; else the file's ending says.",
+        ),
+    ] = None,
+    redact: Annotated[
+        list[str],
+        typer.Option("--redact", metavar="COLUMN", help="Leave out a column, or output, reason ...; several."),
+    ] = [],  # noqa: B006
 ) -> None:
-    """Write a run's rows to a file."""
+    """Write a run to a file: tables, a workbook, JSON, JUnit, Markdown, or one page of evidence."""
     from assay.workbench import results
 
-    check_outs(out)
+    check_outs(out, format_name)
     with opened() as rt:
-        write_outs(rt, results.get_run(rt, run_id).id, out)
+        write_outs(rt, results.get_run(rt, run_id).id, out, format_name=format_name, redact=redact)

@@ -49,7 +49,7 @@ def run(
     limit: Limit = None,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "",
     tag: Annotated[list[str], typer.Option("--tag", help="A tag; several.")] = [],  # noqa: B006
-    out: Annotated[list[Path], typer.Option("--out", help="Write the rows to this CSV; several.")] = [],  # noqa: B006
+    out: Annotated[list[Path], typer.Option("--out", help="Write the run to this file; several.")] = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Run a dataset, or a suite file with gates, through models and prompts; grade the answers, print the scoreboard.

@@ -181,14 +181,17 @@ def cell_record(connection: Connection, run_id: str, dataset_id: str, cell: int)
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """A cell with its texts and scores, for exports."""
+    """A cell with its texts, scores and calls, for exports."""
 
     result: Row[Any]
     output: str
+    reasoning: str
     error: str
     row_key: str
     values: tuple[str, ...]
     scores: Mapping[int, Row[Any]]
+    calls: Sequence[Row[Any]]
+    """Attempts and judges' calls, oldest first."""
 
 
 def export_rows(connection: Connection, run_id: str, dataset_id: str) -> Iterator[ExportRow]:
@@ -216,11 +219,16 @@ def export_rows(connection: Connection, run_id: str, dataset_id: str) -> Iterato
         scores: dict[int, dict[int, Row[Any]]] = {}
         for score in connection.execute(select(SCORE).where(SCORE.c.run_id == run_id, SCORE.c.cell.in_(cells))):
             scores.setdefault(score.cell, {})[score.grader] = score
+        calls: dict[int, list[Row[Any]]] = {}
+        for call in connection.execute(
+            select(CALL).where(CALL.c.run_id == run_id, CALL.c.cell.in_(cells)).order_by(CALL.c.created_ms, CALL.c.id)
+        ):
+            calls.setdefault(call.cell, []).append(call)
         for result in results:
             row = values[result.row]
             text = texts[result.cell]
             yield ExportRow(
-                result, text.output, text.error, row.row_key, tuple(json.loads(row.values_json)),
-                scores.get(result.cell, {}),
+                result, text.output, text.reasoning, text.error, row.row_key, tuple(json.loads(row.values_json)),
+                scores.get(result.cell, {}), calls.get(result.cell, ()),
             )  # fmt: skip
         last = cells[-1]

@@ -107,6 +107,26 @@ def spend_by_day_and_model(connection: Connection, chosen: SpendFilter, *, offse
     return list(connection.execute(query.where(*chosen.conditions()).group_by("day", CALL.c.model).order_by("day")))
 
 
+@dataclass(frozen=True, slots=True)
+class ContestantSpend:
+    """What one contestant's calls of one purpose cost, as known from one source."""
+
+    contestant_key: str
+    purpose: str
+    provenance: str
+    sum: SpendSum
+
+
+def spend_by_contestant(connection: Connection, run_id: str) -> list[ContestantSpend]:
+    """Sums of a run per contestant, purpose and provenance, judges under the contestant they judged."""
+    keys = [CALL.c.contestant_key, CALL.c.purpose, CALL.c.provenance]
+    query = select(*keys, *_sums()).where(CALL.c.run_id == run_id).group_by(*keys).order_by(*keys)
+    return [
+        ContestantSpend(row[0], row[1], row[2], SpendSum(row[0], *(int(value) for value in row[3:])))
+        for row in connection.execute(query)
+    ]
+
+
 def run_names(connection: Connection, run_ids: list[str]) -> dict[str, str]:
     """Names of runs by id."""
     return {row.id: row.name for row in connection.execute(select(RUN.c.id, RUN.c.name).where(RUN.c.id.in_(run_ids)))}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from assay.domain.colours import colours_of
 from assay.domain.completion import Cost
 from assay.views import components, words
-from assay.views.colours import colours_of
 from assay.workbench import results
 from assay.workbench.results import CellDetail, GridRow, RunRecord
 from assay.workbench.runtime import Runtime

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+from assay.domain.colours import colours_of
 from assay.domain.contestant import Contestant
 from assay.money import from_pico
-from assay.views.colours import colours_of
 from assay.workbench.spend import SpendLine
 
 LAYOUT = {"height": 300, "margin": {"l": 10, "r": 10, "t": 10, "b": 10}}

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from assay.domain.colours import colours_of
 from assay.views import components, words
-from assay.views.colours import colours_of
 from assay.workbench import playground
 from assay.workbench.playground import ComparisonView, Pane
 from assay.workbench.runtime import Runtime

@@ -7,11 +7,12 @@ from typing import Any
 
 import streamlit as st
 
+from assay.domain.colours import colours_of
 from assay.money import format_usd, from_pico
 from assay.views import run_progress, words
 from assay.views.cell_view import cell_panel
 from assay.views.charts_results import quality_against_cost
-from assay.views.colours import colours_of
+from assay.views.export_menu import export_menu
 from assay.views.state import go_to
 from assay.workbench import results, runs, spend
 from assay.workbench.results import ContestantScore, RunRecord
@@ -53,10 +54,7 @@ def run_page(rt: Runtime, run_id: str) -> None:
         st.subheader(words.label(run.name, 120), anchor=False)
         st.space("stretch")
         st.button("All runs", key="results.back", icon=":material/arrow_back:", on_click=_close)
-        st.download_button(
-            "Export CSV", data=lambda: results.export_csv(rt, run.id), file_name=f"assay-{run.id[:12]}.csv",
-            mime="text/csv", key="results.export", icon=":material/download:", on_click="ignore",
-        )  # fmt: skip
+        export_menu(rt, run)
     board = results.scoreboard(rt, run.id)
     if run.done:
         st.markdown(f"#### {words.label(results.verdict(rt, run.id), 600)}")

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from assay.datasets.export import write_csv
 from assay.datasets.template import mapped, render_prompt
 from assay.domain.contestant import Contestant
 from assay.domain.messages import Message
 from assay.domain.plan import RunPlan
-from assay.money import format_usd
 from assay.stats.intervals import Interval, mean_interval, quantile
 from assay.stats.paired import PairedComparison, compare_paired
 from assay.store import results as stored
@@ -239,34 +237,3 @@ def cell_detail(rt: Runtime, run_id: str, cell: int) -> CellDetail:
         record, label_of(run.plan, place.prompt, place.contestant), run.plan.contestants[place.contestant], messages,
         tuple(spec.label for spec in run.plan.graders),
     )  # fmt: skip
-
-
-def export_csv(rt: Runtime, run_id: str) -> bytes:
-    """One line per cell: row values, contestant, answer, scores, cost, times, tokens; safe for spreadsheets."""
-    run = get_run(rt, run_id)
-    graders = [spec.label for spec in run.plan.graders]
-    columns = [
-        "run", "row_key", *run.dataset.columns, "prompt", "model", "contestant", "sample", "status", "output", "error",
-        "score", "passed", *(f"{g} {what}" for g in graders for what in ("score", "reason")), "cost_usd",
-        "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "cached",
-    ]  # fmt: skip
-    with rt.store.read() as connection:
-        rows = [_export_row(run, row) for row in stored.export_rows(connection, run.id, run.dataset.id)]
-    return write_csv(columns, rows)
-
-
-def _export_row(run: RunRecord, row: stored.ExportRow) -> list[object]:
-    result, plan = row.result, run.plan
-    scores: list[object] = []
-    for number in range(len(plan.graders)):
-        score = row.scores.get(number)
-        scores += [score.value, score.reason] if score is not None else ["", ""]
-    cost = (
-        "unknown" if result.cost_pico is None else format_usd(result.cost_pico, places=12).lstrip("$").replace(",", "")
-    )
-    return [
-        run.id, row.row_key, *row.values, plan.prompts[result.prompt].name or result.prompt + 1,
-        plan.contestants[result.contestant].model_id, plan.contestants[result.contestant].name, result.sample + 1,
-        result.status, row.output, row.error, result.value, result.passed, *scores, cost, result.first_token_ms,
-        result.total_ms, result.prompt_tokens, result.completion_tokens, result.cached,
-    ]  # fmt: skip

@@ -1,0 +1,309 @@
+"""The evidence pack: one HTML page with verdict, statistics, charts, rows, method, versions and spend.
+
+It opens offline and loads nothing: a policy in the page forbids every request. Texts of models reach the page only as
+text. A page stays under ten million bytes: long texts are cut, and after that rows left out, and the page says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from html import escape
+from importlib import resources
+from itertools import groupby
+from typing import Any, BinaryIO
+
+from assay.exports.drawings import cost_plot, interval_plot
+from assay.exports.markdown import comparison_cells, cost_words, spent_words
+from assay.exports.record import CellFact, RunRecord, exact_usd, prompt_name, settings_text, utc_text
+from assay.exports.streams import write_pieces
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+)
+DATA_LIMIT = 8_000_000
+"""Bytes of the rows."""
+TEXT_LIMITS = (100_000, 8_000, 4_000, 2_000, 1_000, 500, 240, 120, 60)
+"""Characters that each text keeps at most; the first is taken with which the rows fit."""
+TEMPLATE_LIMIT = 20_000
+CUT = " … [cut]"
+SHOWS = {"all": "All rows", "failed": "Failed", "errors": "Errors", "disagree": "Disagreements"}
+METHOD = (
+    "A contestant's score is the mean over rows; where a row was answered several times, the mean of its answers "
+    "counts once. A call that failed is missing data, not a wrong answer: the scored share says how much is missing.",
+    "The interval holds the true mean in 95 of 100 such experiments: Wilson's where every row is right or wrong, "
+    "Student's t otherwise.",
+    "Contestants are compared with the best one on the rows that both have: McNemar's exact test where every row is "
+    "right or wrong, random flips of sign otherwise; the interval of the difference comes from drawing rows anew. "
+    "The corrected p (Holm) allows for making several comparisons.",
+    "Costs come from the ledger, one line per call. Billed: the gateway said so with the answer. Recovered: asked for "
+    "later. Estimated: tokens at the catalogue's price. Unknown costs are counted apart and never taken for nothing.",
+)
+
+
+@dataclass(slots=True)
+class _Fit:
+    """What a first pass over the cells found out."""
+
+    limit: int
+    """Characters per text."""
+    rows: int
+    """Rows that fit."""
+    total: int
+    longest: int = 0
+    answered_by: dict[tuple[int, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+
+def write(record: RunRecord, target: BinaryIO) -> None:
+    """Writes the page."""
+    write_pieces(target, _pieces(record))
+
+
+def _pieces(record: RunRecord) -> Iterator[str]:
+    fit = _fit(record)
+    title = escape(record.name)
+    yield (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" '
+        f'content="no-referrer">\n<title>{title}: evidence</title>\n<style>\n{_asset("evidence.css")}</style>\n'
+        f"</head>\n<body>\n"
+    )
+    yield from _head(record)
+    yield from _statistics(record)
+    yield from _rows_part(record, fit)
+    yield from _method(record, fit)
+    yield from _spend_part(record)
+    yield '<script type="application/json" id="cells">'
+    yield from _data(record, fit)
+    yield f"</script>\n<script>\n{_asset('evidence.js')}</script>\n</body>\n</html>\n"
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("assay.exports").joinpath(name).read_text("utf-8")
+
+
+def _head(record: RunRecord) -> Iterator[str]:
+    when = utc_text(record.started_ms or record.created_ms)
+    yield f"<header>\n<h1>{escape(record.name)}</h1>\n"
+    facts = [f"Run {record.id}", record.state, when, f"gateway {record.gateway}", *record.tags]
+    yield f'<p class="quiet">{escape(" · ".join(facts))}</p>\n'
+    if record.is_sandbox:
+        yield '<p class="notice">Sandbox: the answers are simulated and the prices invented.</p>\n'
+    if record.state != "done":
+        yield f'<p class="notice">The run is not done. {escape(record.reason)}</p>\n'
+    yield f'<p class="verdict">{escape(record.verdict)}</p>\n</header>\n'
+
+
+def _statistics(record: RunRecord) -> Iterator[str]:
+    yield "<section>\n<h2>Statistics</h2>\n"
+    head = ("Contestant", "Score", "95 % interval", "Passed", "Scored", "Errors", "Cost", "p50", "p95", "Tokens in",
+            "Tokens out")  # fmt: skip
+    rows = []
+    for number, line in enumerate(record.board, 1):
+        score, passes = line.score, line.passes
+        rows.append((
+            _Html(f'<span class="swatch" style="background:{line.colour}"></span>{number}. {escape(line.label)}'),
+            f"{score.mean:.3f}" if score else "not scored", f"{score.low:.3f} to {score.high:.3f}" if score else "",
+            f"{passes.mean:.1%}" if passes else "", f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}",
+            cost_words(line), _seconds(line.p50_ms), _seconds(line.p95_ms), f"{line.prompt_tokens:,}",
+            f"{line.completion_tokens:,}",
+        ))  # fmt: skip
+    yield _table(head, rows)
+    for title, chart in (("Score with its 95 % interval", interval_plot(record.board)),
+                         ("Score against cost", cost_plot(record.board))):  # fmt: skip
+        if chart:
+            yield f"<h3>{title}</h3>\n{chart}\n"
+    if record.comparisons:
+        yield f"<h3>Against {escape(record.comparisons[0].base)}</h3>\n"
+        against = ("Contestant", "Difference", "95 % interval", "p", "p, corrected", "Rows", "Better", "Worse", "Says")
+        yield _table(against, [comparison_cells(line) for line in record.comparisons])
+    yield "</section>\n"
+
+
+def _rows_part(record: RunRecord, fit: _Fit) -> Iterator[str]:
+    shows = "".join(f'<option value="{name}">{words}</option>' for name, words in SHOWS.items())
+    yield "<section>\n<h2>Rows</h2>\n"
+    if fit.rows < fit.total:
+        yield (
+            f'<p class="notice">The page holds the first {fit.rows:,} of {fit.total:,} rows. '
+            f"The JSONL export has them all.</p>\n"
+        )
+    if fit.longest > fit.limit:
+        yield (
+            f'<p class="notice">Texts are cut after {fit.limit:,} characters to keep the page small. '
+            f"The JSONL export has them whole.</p>\n"
+        )
+    yield (
+        f'<div class="tools"><input id="search" type="search" placeholder="Text in rows and answers" '
+        f'aria-label="Search"><select id="show" aria-label="Show">{shows}</select>'
+        f'<button id="back" type="button">Back</button><button id="next" type="button">Next</button>'
+        f'<span id="count" class="quiet" aria-live="polite"></span></div>\n'
+        f'<p class="quiet">Click a row to read it whole, a heading to sort.</p>\n'
+        f'<div class="scroll"><table id="rows"></table></div>\n'
+        f"<noscript><p>The rows need JavaScript; everything else on the page does not.</p></noscript>\n</section>\n"
+    )
+
+
+def _method(record: RunRecord, fit: _Fit) -> Iterator[str]:
+    plan = record.plan
+    yield "<section>\n<h2>Method</h2>\n"
+    samples = f", {plan.samples} answers each" if plan.samples > 1 else ""
+    yield (
+        f"<p>Dataset {escape(record.dataset)} version {record.dataset_version}, {plan.row_count:,} rows{samples}; "
+        f'content hash <span class="quiet">{escape(record.dataset_hash)}</span>.</p>\n'
+    )
+    yield "".join(f"<p>{escape(text)}</p>\n" for text in METHOD)
+    yield "<h3>Contestants</h3>\n"
+    rows = []
+    for line in record.grid_lines:
+        contestant = plan.contestants[line.contestant]
+        by = fit.answered_by[line.prompt, line.contestant]
+        told = ", ".join(f"{name} ({count:,})" for name, count in by.most_common(6))
+        rows.append((line.label, contestant.model_id, settings_text(contestant) or "defaults", told or "not told"))
+    yield _table(("Contestant", "Model", "Settings", "Answered by (calls)"), rows, numbers=False)
+    for number, prompt in enumerate(plan.prompts):
+        yield f"<h3>Prompt: {escape(prompt_name(plan, number))}</h3>\n"
+        parts = [(m.role, m.text) for m in prompt.messages] or [("system", prompt.system), ("user", prompt.user)]
+        for role, text in parts:
+            if text:
+                yield f'<p class="quiet">{escape(role)}</p>\n<pre>{escape(_cut(text, TEMPLATE_LIMIT))}</pre>\n'
+    if plan.graders:
+        yield "<h3>Graders</h3>\n"
+        graders = [
+            (name, spec.kind, _cut(", ".join(f"{k}={v}" for k, v in spec.params.items()), TEMPLATE_LIMIT) or "defaults")
+            for name, spec in zip(record.graders, plan.graders, strict=True)
+        ]
+        yield _table(("Grader", "Kind", "Settings"), graders, numbers=False)
+    yield "<h3>Versions</h3>\n"
+    yield _table(("Part", "Version"), list(record.versions.items()), numbers=False)
+    if record.hidden:
+        yield f"<p>Left out on request: {escape(', '.join(sorted(record.hidden)))}.</p>\n"
+    yield "</section>\n"
+
+
+def _spend_part(record: RunRecord) -> Iterator[str]:
+    yield f"<section>\n<h2>Spend</h2>\n<p>{escape(spent_words(record.spend))}.</p>\n"
+    head = ("Contestant", "For", "Known from", "Calls", "Known, USD", "Unknown calls", "Unknown, at most USD")
+    rows = [
+        (x.contestant, {"run": "answers", "judge": "judging"}.get(x.purpose, x.purpose), x.provenance, f"{x.calls:,}",
+         exact_usd(x.known_pico), f"{x.unknown_calls:,}", exact_usd(x.unknown_bound_pico) if x.unknown_calls else "")
+        for x in record.spend
+    ]  # fmt: skip
+    yield _table(head, rows)
+    yield "</section>\n"
+
+
+class _Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
+    """A table; with numbers every column but the first stands to the right."""
+
+    def css(place: int) -> str:
+        return ' class="n"' if numbers and place else ""
+
+    heads = "".join(f"<th{css(n)}>{escape(name)}</th>" for n, name in enumerate(head))
+    lines = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{css(n)}>{value if isinstance(value, _Html) else escape(value)}</td>" for n, value in enumerate(row)
+        )
+        + "</tr>\n"
+        for row in rows
+    )
+    return f'<div class="scroll"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table></div>\n'
+
+
+def _seconds(ms: float | None) -> str:
+    return "" if ms is None else f"{ms / 1000:.2f} s"
+
+
+# -- the rows ------------------------------------------------------------------------------------------------------
+
+
+def _fit(record: RunRecord) -> _Fit:
+    """How much of each text and how many rows fit into the page."""
+    place_of = _places(record)
+    sizes = [0] * len(TEXT_LIMITS)
+    rows, total = 0, 0
+    found = _Fit(TEXT_LIMITS[-1], 0, 0)
+    for cells in _by_row(record):
+        total += 1
+        for cell in cells:
+            for call in cell.calls:
+                if call.purpose == "run" and call.outcome == "ok":
+                    by = [name for name in (call.answered_by, call.provider) if name]
+                    found.answered_by[cell.prompt, cell.contestant][" by ".join(by) or "not told"] += 1
+        texts = [*cells[0].values, *(text for cell in cells for text in _texts(record, cell))]
+        longest = max(map(len, texts), default=0)
+        found.longest = max(found.longest, longest)
+        previous = 0
+        for n, limit in enumerate(TEXT_LIMITS):
+            if n == 0 or longest > limit:
+                previous = len(_script_json(_row(record, cells, place_of, limit)).encode("utf-8", "replace")) + 2
+            sizes[n] += previous
+        if sizes[-1] <= DATA_LIMIT:
+            rows = total
+    fitting = [limit for limit, size in zip(TEXT_LIMITS, sizes, strict=True) if size <= DATA_LIMIT]
+    found.limit, found.rows, found.total = fitting[0] if fitting else TEXT_LIMITS[-1], rows, total
+    return found
+
+
+def _data(record: RunRecord, fit: _Fit) -> Iterator[str]:
+    place_of = _places(record)
+    about = {
+        "columns": list(record.columns), "lines": [line.label for line in record.grid_lines],
+        "samples": record.plan.samples, "keys": "row_key" not in record.hidden,
+    }  # fmt: skip
+    yield f'{_script_json(about)[:-1]},"rows":['
+    for number, cells in enumerate(_by_row(record)):
+        if number == fit.rows:
+            break
+        yield (",\n" if number else "\n") + _script_json(_row(record, cells, place_of, fit.limit))
+    yield "]}"
+
+
+def _by_row(record: RunRecord) -> Iterator[list[CellFact]]:
+    for _, found in groupby(record.cells(), key=lambda cell: cell.row):
+        yield list(found)
+
+
+def _places(record: RunRecord) -> dict[tuple[int, int], int]:
+    return {(line.prompt, line.contestant): n for n, line in enumerate(record.grid_lines)}
+
+
+def _texts(record: RunRecord, cell: CellFact) -> tuple[str, str, str]:
+    reason = "\n".join(f"{s.grader}: {s.reason}" for s in cell.scores if s.reason)
+    return cell.output, cell.error, reason
+
+
+def _row(
+    record: RunRecord, cells: Sequence[CellFact], place_of: dict[tuple[int, int], int], limit: int
+) -> list[object]:
+    found = [
+        [place_of[c.prompt, c.contestant], c.sample, c.mark, c.value, *(_cut(t, limit) for t in _texts(record, c)),
+         exact_usd(c.cost_pico), None if c.total_ms is None else round(c.total_ms)]
+        for c in cells
+    ]  # fmt: skip
+    return [cells[0].row_key, [_cut(value, limit) for value in cells[0].values], found]
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}{CUT}"
+
+
+def _script_json(value: Any) -> str:
+    """JSON that cannot end the script it stands in."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for mark, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"),
+                       ("\u2029", "\\u2029")):  # fmt: skip
+        text = text.replace(mark, code)
+    return text

@@ -1,0 +1,251 @@
+"""What every export is made from: one run with its scores, comparisons, spend and cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from assay.domain.contestant import Contestant
+from assay.domain.plan import RunPlan
+from assay.domain.score import Score
+from assay.money import from_pico
+from assay.stats.intervals import Interval
+from assay.stats.paired import PairedComparison
+
+
+@dataclass(frozen=True, slots=True)
+class CallFact:
+    """One paid request of a cell: an attempt at the answer, or a judge's."""
+
+    id: str
+    created_ms: int
+    purpose: str
+    """run or judge."""
+    attempt: int
+    model: str
+    answered_by: str | None
+    provider: str | None
+    generation_id: str | None
+    outcome: str | None
+    error_kind: str | None
+    http_status: int | None
+    cost_pico: int | None
+    provenance: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning_tokens: int | None
+    cached_tokens: int | None
+    first_token_ms: float | None
+    total_ms: float | None
+    finish_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellFact:
+    """One cell with its full texts, scores and calls."""
+
+    cell: int
+    row: int
+    row_key: str
+    values: tuple[str, ...]
+    """The row's values, in the order of the record's columns."""
+    prompt: int
+    contestant: int
+    sample: int
+    status: str
+    """ok or failed."""
+    error_kind: str | None
+    output: str
+    reasoning: str
+    error: str
+    cached: bool
+    value: float | None
+    passed: bool | None
+    cost_pico: int | None
+    """Attempts and judges together; None when any is unknown."""
+    first_token_ms: float | None
+    total_ms: float | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    finished_ms: int
+    call_id: str | None
+    """The call that gave the answer; None for a cached one."""
+    scores: tuple[Score, ...] = ()
+    calls: tuple[CallFact, ...] = ()
+    """Oldest first."""
+
+    @property
+    def answer_call(self) -> CallFact | None:
+        """The call that gave the answer."""
+        return next((call for call in self.calls if call.id == self.call_id), None)
+
+    @property
+    def mark(self) -> str:
+        """The verdict in a word: error, pass, fail, or nothing where no grader gave one."""
+        if self.status != "ok":
+            return "error"
+        return {True: "pass", False: "fail", None: ""}[self.passed]
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLine:
+    """A contestant with one prompt version on the scoreboard."""
+
+    prompt: int
+    contestant: int
+    label: str
+    """No two lines share one."""
+    colour: str
+    score: Interval | None
+    passes: Interval | None
+    cells: int
+    answered: int
+    scored: int
+    failed: int
+    correct: int
+    cost_pico: int | None
+    known_pico: int
+    unknown_cells: int
+    p50_ms: float | None
+    p95_ms: float | None
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def coverage(self) -> float:
+        """Share of the grid's cells that have a score."""
+        return self.scored / self.cells if self.cells else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonLine:
+    """One contestant against the best one, on the rows that both have."""
+
+    base: str
+    other: str
+    found: PairedComparison | None
+    """The other minus the base; None: no row in common."""
+    p_corrected: float | None
+    """p after Holm's correction for all comparisons of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpendLine:
+    """Calls of one contestant and purpose whose cost is known from the same source."""
+
+    contestant: str
+    purpose: str
+    provenance: str
+    calls: int
+    known_pico: int
+    unknown_calls: int
+    unknown_bound_pico: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as an export sees it; `cells` starts a fresh pass over the cells, rows in order, each time it is called."""
+
+    id: str
+    name: str
+    state: str
+    reason: str
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    gateway: str
+    tags: tuple[str, ...]
+    dataset: str
+    dataset_version: int
+    dataset_hash: str
+    columns: tuple[str, ...]
+    plan: RunPlan
+    done: int
+    board: tuple[BoardLine, ...]
+    """Best score first."""
+    verdict: str
+    comparisons: tuple[ComparisonLine, ...]
+    spend: tuple[SpendLine, ...]
+    cells: Callable[[], Iterator[CellFact]]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    """Columns that the export leaves out."""
+
+    @property
+    def line_of(self) -> dict[tuple[int, int], BoardLine]:
+        """The scoreboard's lines by (prompt, contestant)."""
+        return {(line.prompt, line.contestant): line for line in self.board}
+
+    @property
+    def grid_lines(self) -> tuple[BoardLine, ...]:
+        """The scoreboard's lines in the order of the plan."""
+        return tuple(sorted(self.board, key=lambda line: (line.prompt, line.contestant)))
+
+    @property
+    def graders(self) -> tuple[str, ...]:
+        """Names of the graders, no two alike."""
+        return unique([spec.label for spec in self.plan.graders])
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether answers are simulated and prices invented."""
+        return self.gateway == "sandbox"
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """Names of the dataset's columns in tables, apart from the tables' own names."""
+        return unique([f"row.{name}" if name in OWN_NAMES else name for name in self.columns])
+
+    def visible(self, names: Iterable[str]) -> list[str]:
+        """The names without those that are left out."""
+        return [name for name in names if name not in self.hidden]
+
+
+OWN_NAMES = frozenset({
+    "run", "kind", "row_key", "prompt", "model", "settings", "contestant", "sample", "cell", "status", "cached",
+    "output", "reasoning", "error", "call", "purpose", "attempt", "answered_by", "provider", "generation_id",
+    "sent_at", "outcome", "error_kind", "http_status", "finish_reason", "cost_usd", "provenance", "prompt_tokens",
+    "completion_tokens", "reasoning_tokens", "cached_tokens", "first_token_ms", "total_ms", "grader", "score",
+    "passed", "reason",
+})  # fmt: skip
+"""Columns that tables have of their own."""
+
+
+def unique(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, a repeated one followed by (2), (3) and so on."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        shown, n = name, 1
+        while shown in taken:
+            n += 1
+            shown = f"{name} ({n})"
+        taken.add(shown)
+        found.append(shown)
+    return tuple(found)
+
+
+def prompt_name(plan: RunPlan, prompt: int) -> str:
+    """The name of a prompt version; its number from 1 where it has none."""
+    return plan.prompts[prompt].name or f"prompt {prompt + 1}"
+
+
+def settings_text(contestant: Contestant) -> str:
+    """Parameters and routing of a contestant in one line; empty where nothing was set."""
+    parts = [f"{name}={value}" for name, value in contestant.params.items()]
+    parts += [f"route {name}={value}" for name, value in contestant.provider.items()]
+    return ", ".join(parts)
+
+
+def exact_usd(pico: int | None) -> str:
+    """US dollars without rounding and without an exponent; None is "unknown"."""
+    if pico is None:
+        return "unknown"
+    text = f"{from_pico(pico):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def utc_text(ms: int | None) -> str:
+    """A time as ISO 8601 in UTC, to the second; None is empty."""
+    return "" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

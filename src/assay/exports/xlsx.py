@@ -1,0 +1,123 @@
+"""XLSX: a summary, the comparisons, the spend, and one line per answer.
+
+Every text is an explicit string cell, never a formula, and carries the guard of CSV too: the file may be saved as CSV
+again. Money is a number with all its digits.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, BinaryIO
+
+from assay.datasets.export import safe_cell
+from assay.exports import answers
+from assay.exports.markdown import comparison_cells
+from assay.exports.record import RunRecord, utc_text
+from assay.exports.streams import xml_text
+from assay.money import from_pico
+
+CELL_LIMIT = 32_767
+"""Characters that a cell holds."""
+SHEET_LIMIT = 1_000_000
+"""Rows after which another sheet begins; a sheet holds 1,048,576."""
+CUT = " … (cut: a cell holds no more)"
+USD_FORMAT = "0.000000000000"
+USD_COLUMN = "cost_usd"
+
+
+def write(record: RunRecord, target: BinaryIO) -> None:
+    """Writes the workbook."""
+    from openpyxl import Workbook
+
+    book = Workbook(write_only=True)
+    _sheet(book, "Summary", (), _summary(record), widths=(28, 18, 12, 12))
+    if record.comparisons:
+        head = ("contestant", "difference", "95 % interval", "p", "p, corrected", "rows", "better", "worse", "says")
+        _sheet(book, "Comparisons", head, [comparison_cells(line) for line in record.comparisons], widths=(28,))
+    columns = ("contestant", "purpose", "known from", "calls", "known_usd", "unknown_calls", "unknown_at_most_usd")
+    spend = [
+        [x.contestant, x.purpose, x.provenance, x.calls, from_pico(x.known_pico), x.unknown_calls,
+         from_pico(x.unknown_bound_pico)] for x in record.spend
+    ]  # fmt: skip
+    _sheet(book, "Spend", columns, spend, widths=(28, 12, 12))
+    _rows(book, record)
+    with warnings.catch_warnings():
+        # openpyxl closes the temporary file of a sheet late.
+        warnings.simplefilter("ignore", ResourceWarning)
+        book.save(target)
+
+
+def _rows(book: Any, record: RunRecord) -> None:
+    head = answers.columns(record)
+    cost = head.index(USD_COLUMN, len(head) - 6)
+    sheet, count = None, 0
+    for cell in record.cells():
+        if sheet is None or count == SHEET_LIMIT:
+            number = len(book.sheetnames)
+            sheet = _sheet(book, "Rows" if "Rows" not in book.sheetnames else f"Rows {number}", head, ())
+            count = 0
+        values = answers.line(record, cell)
+        values[cost] = "unknown" if cell.cost_pico is None else from_pico(cell.cost_pico)
+        sheet.append([_cell(sheet, value) for value in values])
+        count += 1
+    if sheet is None:
+        _sheet(book, "Rows", head, ())
+
+
+def _summary(record: RunRecord) -> Iterable[Sequence[object]]:
+    yield ("run", record.name)
+    yield ("id", record.id)
+    yield ("verdict", record.verdict)
+    yield ("state", record.state)
+    yield ("started", utc_text(record.started_ms or record.created_ms))
+    yield ("gateway", f"{record.gateway}: simulated answers, invented prices" if record.is_sandbox else record.gateway)
+    yield ("dataset", f"{record.dataset} version {record.dataset_version}")
+    yield ("dataset hash", record.dataset_hash)
+    yield ("rows", record.plan.row_count)
+    yield from record.versions.items()
+    yield ()
+    yield ("contestant", "model", "score", "low", "high", "passed", "cells", "scored", "errors", "known_usd",
+           "cells of unknown cost", "p50_ms", "p95_ms", "prompt_tokens", "completion_tokens")  # fmt: skip
+    for line in record.board:
+        score, passes = line.score, line.passes
+        yield (
+            line.label, record.plan.contestants[line.contestant].model_id, score.mean if score else None,
+            score.low if score else None, score.high if score else None, passes.mean if passes else None, line.cells,
+            line.scored, line.failed, from_pico(line.known_pico), line.unknown_cells, line.p50_ms, line.p95_ms,
+            line.prompt_tokens, line.completion_tokens,
+        )  # fmt: skip
+
+
+def _sheet(
+    book: Any, title: str, head: Sequence[str], rows: Iterable[Sequence[object]], *, widths: Sequence[int] = ()
+) -> Any:
+    sheet = book.create_sheet(title)
+    for number, width in enumerate(widths):
+        sheet.column_dimensions["ABCDEFGH"[number]].width = width
+    if head:
+        sheet.freeze_panes = "A2"
+        sheet.append([_cell(sheet, name) for name in head])
+    for row in rows:
+        sheet.append([_cell(sheet, value) for value in row])
+    return sheet
+
+
+def _cell(sheet: Any, value: object) -> Any:
+    from openpyxl.cell import WriteOnlyCell
+
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Decimal):
+        cell = WriteOnlyCell(sheet, value)
+        cell.number_format = USD_FORMAT
+        return cell
+    text = xml_text(safe_cell(value).encode("utf-8", "replace").decode())
+    cell = WriteOnlyCell(sheet, "")
+    # The text is put in past openpyxl's guess, which takes a leading "=" for a formula and "#N/A" for an error.
+    cell._value = text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - len(CUT)] + CUT
+    cell.data_type = "s"
+    return cell

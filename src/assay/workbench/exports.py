@@ -1,0 +1,223 @@
+"""Exports of a run: reads the store in pages and hands the formats of `assay.exports` what they write."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import assay
+from assay.domain.colours import colours_of
+from assay.domain.score import Score
+from assay.errors import DataError
+from assay.exports import answers, evidence, jsonl, junit, markdown, promptfoo, tidy, wide, xlsx
+from assay.exports.record import (
+    BoardLine,
+    CallFact,
+    CellFact,
+    ComparisonLine,
+    RunRecord,
+    SpendLine,
+    unique,
+)  # fmt: skip
+from assay.exports.redact import TEXTS, redacted, without_keys
+from assay.stats.paired import compare_paired
+from assay.store import results as stored
+from assay.store import runs
+from assay.store import spend as sums
+from assay.store.results import CellRow
+from assay.workbench import results
+
+if TYPE_CHECKING:
+    from assay.workbench.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A format that a run can be exported in."""
+
+    name: str
+    suffix: str
+    """End of the file's name, without the first dot."""
+    media_type: str
+    words: str
+    write: Callable[[RunRecord, BinaryIO], None]
+
+
+_EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("evidence", "html", "text/html", "Evidence pack: one page that opens offline", evidence.write),
+        Kind("csv", "csv", "text/csv", "CSV, one line per answer", answers.write),
+        Kind("tidy", "tidy.csv", "text/csv", "Tidy CSV, one line per call and score", tidy.write),
+        Kind("wide", "wide.csv", "text/csv", "Wide CSV, one line per row", wide.write),
+        Kind("xlsx", "xlsx", _EXCEL, "Excel workbook, summary and rows", xlsx.write),
+        Kind("jsonl", "jsonl", "application/jsonl", "JSONL, one object per answer", jsonl.write),
+        Kind("promptfoo", "promptfoo.json", "application/json", "JSON that promptfoo reads", promptfoo.write),
+        Kind("junit", "junit.xml", "application/xml", "JUnit XML for a build server", junit.write),
+        Kind("markdown", "md", "text/markdown", "Markdown summary for a pull request", markdown.write),
+    )
+}  # fmt: skip
+_OTHER_SUFFIXES = {"json": "promptfoo", "xml": "junit", "htm": "evidence"}
+
+
+def kind_of(name: str) -> Kind:
+    """The format of a name. Raises DataError."""
+    if name not in KINDS:
+        raise DataError(f"There is no export format {name!r}.", cure=f"There are: {', '.join(KINDS)}.")
+    return KINDS[name]
+
+
+def kind_for(path: Path) -> Kind | None:
+    """The format that a file's name asks for; None when it asks for none."""
+    name = path.name.lower()
+    by_length = sorted(KINDS.values(), key=lambda kind: -len(kind.suffix))
+    found = next((kind for kind in by_length if name.endswith(f".{kind.suffix}")), None)
+    return found or KINDS.get(_OTHER_SUFFIXES.get(path.suffix.lower().lstrip("."), ""))
+
+
+def file_name(run_id: str, kind: Kind) -> str:
+    """The name under which an export is downloaded."""
+    return f"assay-{run_id[:12]}.{kind.suffix}"
+
+
+def redactable(rt: Runtime, run_id: str) -> tuple[str, ...]:
+    """Names of what can be left out of a run's exports."""
+    return (*results.get_run(rt, run_id).dataset.columns, *TEXTS)
+
+
+def export_run(rt: Runtime, run_id: str, kind: str, target: BinaryIO | Path, *, redact: Collection[str] = ()) -> None:
+    """Writes a run in a format; a file appears whole or not at all. Raises NotFound, DataError."""
+    chosen = kind_of(kind)
+    record = redacted(run_record(rt, run_id), redact)
+    if not isinstance(target, Path):
+        chosen.write(record, target)
+        return
+    try:
+        _write_whole(target, lambda file: chosen.write(record, file))
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error.strerror}.", cure="Check folder and rights.") from error
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    if path.exists() and not path.is_file():
+        with path.open("wb") as device:
+            write(device)
+        return
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def run_record(rt: Runtime, run_id: str) -> RunRecord:
+    """A run as the formats see it; its cells are read from the store when they are asked for."""
+    run = results.get_run(rt, run_id)
+    with rt.store.read() as connection:
+        row = runs.get_run(connection, run.id)
+        cells = stored.cell_rows(connection, run.id)
+        spent = sums.spend_by_contestant(connection, run.id)
+    keys = [key.get_secret_value() for key in (rt.gateway.api_key, rt.gateway.management_key) if key is not None]
+    board = _board(run, cells)
+    return RunRecord(
+        id=run.id, name=run.name, state=run.state, reason=without_keys(run.reason, keys), created_ms=run.created_ms,
+        started_ms=row.started_ms, finished_ms=row.finished_ms, gateway=run.gateway, tags=run.tags,
+        dataset=run.dataset.name, dataset_version=run.dataset.version, dataset_hash=run.dataset.id,
+        columns=tuple(run.dataset.columns), plan=run.plan, done=run.done, board=board,
+        verdict=results.verdict(rt, run.id), comparisons=_comparisons(board, cells), spend=_spend(run, spent),
+        cells=lambda: _cells(rt, run, keys), versions={"Assay": assay.__version__, "Python": platform.python_version()},
+    )  # fmt: skip
+
+
+def _board(run: results.RunRecord, cells: Sequence[CellRow]) -> tuple[BoardLine, ...]:
+    scores = list(results._scores(run, cells))
+    labels = unique([line.label for line in scores])
+    colours = colours_of(run.plan.contestants)
+    lines = [
+        BoardLine(
+            label=label, colour=colours[line.key],
+            **{f.name: getattr(line, f.name) for f in fields(BoardLine) if f.name not in ("label", "colour")},
+        )
+        for line, label in zip(scores, labels, strict=True)
+    ]  # fmt: skip
+    return tuple(sorted(lines, key=lambda x: (-(x.score.mean if x.score else -1), x.label)))
+
+
+def _comparisons(board: Sequence[BoardLine], cells: Sequence[CellRow]) -> tuple[ComparisonLine, ...]:
+    """Every contestant against the best one."""
+    scored = [line for line in board if line.score is not None]
+    if len(scored) < 2:
+        return ()
+
+    def by_row(line: BoardLine) -> dict[int, float]:
+        return results._by_row([c for c in cells if (c.prompt, c.contestant) == (line.prompt, line.contestant)])
+
+    best = by_row(scored[0])
+    found = [compare_paired(best, by_row(line)) for line in scored[1:]]
+    corrected = iter(holm([f.p for f in found if f is not None]))
+    return tuple(
+        ComparisonLine(scored[0].label, line.label, f, None if f is None else next(corrected))
+        for line, f in zip(scored[1:], found, strict=True)
+    )
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """The p values after Holm's step-down correction, in the order given. Source: Holm 1979."""
+    corrected = [1.0] * len(chances)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
+        highest = max(highest, min(1.0, chances[place] * (len(chances) - rank)))
+        corrected[place] = highest
+    return corrected
+
+
+def _spend(run: results.RunRecord, spent: Sequence[sums.ContestantSpend]) -> tuple[SpendLine, ...]:
+    names: dict[str, str] = {}
+    for contestant in run.plan.contestants:
+        names.setdefault(contestant.key, contestant.name)
+    shown = dict(zip(names, unique(list(names.values())), strict=True))
+    return tuple(
+        SpendLine(
+            shown.get(x.contestant_key, "other"), x.purpose, x.provenance, x.sum.calls, x.sum.known_pico,
+            x.sum.unknown_calls, x.sum.unknown_bound_pico,
+        )
+        for x in spent
+    )  # fmt: skip
+
+
+def _cells(rt: Runtime, run: results.RunRecord, keys: Collection[str]) -> Iterator[CellFact]:
+    graders = unique([spec.label for spec in run.plan.graders])
+    with rt.store.read() as connection:
+        for row in stored.export_rows(connection, run.id, run.dataset.id):
+            yield _cell(row, graders, keys)
+
+
+_OF_RESULT = (
+    "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "cached", "value", "passed", "cost_pico",
+    "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "finished_ms", "call_id",
+)  # fmt: skip
+_OF_CALL = tuple(field.name for field in fields(CallFact))
+
+
+def _cell(row: stored.ExportRow, graders: Sequence[str], keys: Collection[str]) -> CellFact:
+    found: dict[str, Any] = {name: getattr(row.result, name) for name in _OF_RESULT}
+    return CellFact(
+        **found, row_key=row.row_key, values=row.values, output=without_keys(row.output, keys),
+        reasoning=without_keys(row.reasoning, keys), error=without_keys(row.error, keys),
+        scores=tuple(
+            Score(graders[n], score.value, score.passed, without_keys(score.reason, keys))
+            for n, score in sorted(row.scores.items())
+        ),
+        calls=tuple(CallFact(**{name: getattr(call, name) for name in _OF_CALL}) for call in row.calls),
+    )  # fmt: skip

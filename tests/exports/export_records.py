@@ -1,0 +1,108 @@
+"""A real run to export, and records made by hand for odd texts."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from assay.config import Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.plan import RunPlan
+from assay.domain.score import GraderSpec, Score
+from assay.exports.record import BoardLine, CallFact, CellFact, RunRecord, SpendLine
+from assay.stats.intervals import mean_interval
+from assay.workbench import datasets, runs
+from assay.workbench.exports import KINDS
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime, open_runtime
+
+ROWS = 12
+MODELS = ("sandbox/atlas-large", "sandbox/swift")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the database of the real run is."""
+    return tmp_path_factory.mktemp("canary-folder")
+
+
+@pytest.fixture(scope="module")
+def rt(folder: Path) -> Iterator[Runtime]:
+    """A workbench with a fast sandbox, shared by a module's tests: they only read."""
+    with open_runtime(Settings(database_url=f"sqlite:///{folder}/a.db"), sandbox_speed=0) as opened:
+        opened.ready()
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def run_id(rt: Runtime) -> str:
+    """A done run: 12 tickets, two models, a grader and a judge."""
+    dataset = datasets.open_dataset(rt, "support_tickets")
+    example = next(e for e in datasets.examples() if e.name == "support_tickets")
+    draft = RunDraft(
+        dataset.id, (Prompt(example.user),), tuple(Contestant(m) for m in MODELS),
+        graders=(GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})), expected_column="category",
+        limit=ROWS,
+    )  # fmt: skip
+    state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
+    assert state.state == "done"
+    return state.id
+
+
+def written(record: RunRecord, kind: str) -> bytes:
+    """An export of a record."""
+    target = io.BytesIO()
+    KINDS[kind].write(record, target)
+    return target.getvalue()
+
+
+def call_fact(cell: int, **more: object) -> CallFact:
+    """A paid call."""
+    values = {
+        "id": f"call{cell}", "created_ms": 1_700_000_000_000, "purpose": "run", "attempt": 1, "model": "maker/one",
+        "answered_by": "maker/one-2026", "provider": "Acme", "generation_id": f"gen-{cell}", "outcome": "ok",
+        "error_kind": None, "http_status": 200, "cost_pico": 123_456_789 + cell, "provenance": "billed",
+        "prompt_tokens": 10, "completion_tokens": 5, "reasoning_tokens": 0, "cached_tokens": 0,
+        "first_token_ms": 12.5, "total_ms": 80.25, "finish_reason": "stop", **more,
+    }  # fmt: skip
+    return CallFact(**values)  # type: ignore[arg-type]
+
+
+def cell_fact(cell: int, **more: object) -> CellFact:
+    """A passed cell of one contestant; `output`, `values` and others can be given."""
+    call = call_fact(cell)
+    values = {
+        "cell": cell, "row": cell, "row_key": f"k{cell}", "values": ("a question", "yes"), "prompt": 0, "contestant": 0,
+        "sample": 0, "status": "ok", "error_kind": None, "output": "yes", "reasoning": "", "error": "", "cached": False,
+        "value": 1.0, "passed": True, "cost_pico": call.cost_pico, "first_token_ms": 12.5, "total_ms": 80.25,
+        "prompt_tokens": 10, "completion_tokens": 5, "finished_ms": 1_700_000_001_000, "call_id": call.id,
+        "scores": (Score("contains", 1.0, True, "Found 'yes'."),), "calls": (call,), **more,
+    }  # fmt: skip
+    return CellFact(**values)  # type: ignore[arg-type]
+
+
+def record_of(
+    cells: Callable[[], Iterator[CellFact]], *, rows: int, contestants: int = 1, name: str = "A run"
+) -> RunRecord:
+    """A record around cells made by hand."""
+    chosen = tuple(Contestant(f"maker/{n}") for n in ("one", "two", "three")[:contestants])
+    plan = RunPlan(
+        "d" * 16, rows, (Prompt("{{question}}"),), chosen, (GraderSpec("contains"),), expected_column="expected"
+    )
+    board = tuple(
+        BoardLine(
+            0, n, c.name, "#4f46e5", mean_interval([1.0, 0.5 + n / 10]), mean_interval([1.0]), rows, rows, rows, 0, rows,  # noqa: E501
+            10**6 * (n + 1), 10**6 * (n + 1), 0, 80.0, 90.0, 10, 5,
+        )
+        for n, c in enumerate(chosen)
+    )  # fmt: skip
+    return RunRecord(
+        id="r" * 32, name=name, state="done", reason="", created_ms=1_700_000_000_000, started_ms=1_700_000_000_000,
+        finished_ms=1_700_000_002_000, gateway="openrouter", tags=(), dataset="questions", dataset_version=1,
+        dataset_hash="d" * 16, columns=("question", "expected"), plan=plan, done=rows * contestants, board=board,
+        verdict="One scores best.", comparisons=(), cells=cells,
+        spend=(SpendLine("one", "run", "billed", rows, 10**6, 0, 0),), versions={"Assay": "0.1.0"},
+    )  # fmt: skip
