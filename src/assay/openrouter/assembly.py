@@ -133,32 +133,41 @@ class StreamAssembly:
         self._note(chunk)
         choices = chunk.get("choices")
         choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
-        self._finish = _text(choice.get("finish_reason")) or self._finish
-        self._native = _text(choice.get("native_finish_reason")) or self._native
+        if finish := choice.get("finish_reason"):
+            self._finish = _text(finish) or self._finish
+        if native := choice.get("native_finish_reason"):
+            self._native = _text(native) or self._native
         error = chunk.get("error") or choice.get("error")
         if error and self.failure is None:
             self.failure = classify_error(error)
         return self._delta(_object(choice.get("delta")))
 
     def _note(self, chunk: Mapping[str, Any]) -> None:
+        """Keeps what stands beside the text. A stream has hundreds of chunks that say the same: only news is read."""
         self._last = chunk
-        self.generation_id = self.generation_id or _text(chunk.get("id"))
-        self._model = _text(chunk.get("model")) or self._model
-        self._provider = _text(chunk.get("provider")) or self._provider
-        self._usage = chunk.get("usage") or self._usage
+        if self.generation_id is None:
+            self.generation_id = _text(chunk.get("id"))
+        if (model := chunk.get("model")) != self._model:
+            self._model = _text(model) or self._model
+        if (provider := chunk.get("provider")) != self._provider:
+            self._provider = _text(provider) or self._provider
+        if usage := chunk.get("usage"):
+            self._usage = usage
 
     def _delta(self, delta: Mapping[str, Any]) -> tuple[str, str]:
-        text, reasoning = _content(delta.get("content")), _text(delta.get("reasoning")) or ""
-        if text:
+        text = reasoning = ""
+        if content := delta.get("content"):
+            text = _content(content)
             self._text.append(text)
-        if reasoning:
+        if thought := delta.get("reasoning"):
+            reasoning = _text(thought) or ""
             self._reasoning.append(reasoning)
-        if refusal := _text(delta.get("refusal")):
-            self._refusal.append(refusal)
-        calls = delta.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
-            if isinstance(call, dict):
-                self._add_tool_call(call)
+        if refusal := delta.get("refusal"):
+            self._refusal.append(_text(refusal) or "")
+        if calls := delta.get("tool_calls"):
+            for call in calls if isinstance(calls, list) else ():
+                if isinstance(call, dict):
+                    self._add_tool_call(call)
         return text, reasoning
 
     def _add_tool_call(self, fragment: Mapping[str, Any]) -> None:
@@ -203,7 +212,7 @@ class StreamAssembly:
             return failure_of("malformed", detail="a chunk of the stream is not JSON")
         if not self.done or self._finish is None:
             return failure_of("truncated")
-        said = self._text or self._tools or self._reasoning or self._refusal
+        said = any(self._text) or self._tools or any(self._reasoning) or any(self._refusal)
         if not said and not self._usage:
             return failure_of("empty", detail="no text and no usage")
         return None
@@ -219,9 +228,11 @@ def _text(value: object) -> str | None:
 
 def _content(value: object) -> str:
     """Text of a content field: a string, or the text parts of a list."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return "".join(_text(_object(part).get("text")) or "" for part in value)
-    return _text(value) or ""
+    return ""
 
 
 def _count(value: object) -> int | None:

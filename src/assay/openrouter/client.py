@@ -63,14 +63,16 @@ class Client:
         # Completions go to the transport without the client's layers (redirects, cookies, auth flows), which cost
         # as much CPU as the rest of a call and must not act here anyway.
         self._ask_url = httpx.URL(f"{self._base}/chat/completions")
-        self._ask_headers = [
-            ("Host", self._ask_url.netloc.decode("ascii")),
-            ("Accept", "*/*"),
-            ("Accept-Encoding", self._http.headers["accept-encoding"]),
-            ("Content-Type", "application/json"),
-            *headers.items(),
-            *self._headers().items(),
-        ]
+        self._ask_headers = httpx.Headers(
+            [
+                ("Host", self._ask_url.netloc.decode("ascii")),
+                ("Accept", "*/*"),
+                ("Accept-Encoding", self._http.headers["accept-encoding"]),
+                ("Content-Type", "application/json"),
+                *headers.items(),
+                *self._headers().items(),
+            ]
+        )
         self._ask_extensions = {"timeout": timeout.as_dict()}
 
     async def aclose(self) -> None:
@@ -203,12 +205,15 @@ class Client:
         return completion
 
     def _take(self, events: list[str], assembly: StreamAssembly, state: _Attempt, on_delta: OnDelta | None) -> None:
+        came = False
         for event in events:
             text, reasoning = assembly.add(event)
             if text or reasoning:
-                state.token_came(self._settings.silence_timeout_s)
+                came = True
                 if on_delta is not None:
                     on_delta(text, reasoning)
+        if came:
+            state.token_came(self._settings.silence_timeout_s)
 
     # -- catalogue and account ---------------------------------------------------------------------------------
 

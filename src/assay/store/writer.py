@@ -20,6 +20,8 @@ Bulk = Callable[[Connection, Sequence[Any]], Sequence[Exception | None]]
 """Does many items at once; for each item None, or the AssayError that refuses it (then nothing of it was written)."""
 BATCH = 500
 """Operations in one transaction at most."""
+GATHER_S = 0.02
+"""Seconds between two transactions under load: what comes meanwhile shares the next one. A lone write waits for none."""
 LOCKED_PATIENCE_S = 120.0
 """How long a locked database is waited for."""
 
@@ -69,8 +71,12 @@ class Writer:
             self._thread.join()
 
     def _work(self) -> None:
+        gathered = 0.0
         while True:
             first = self._queue.get()
+            if first is not None and (wait := gathered - time.monotonic()) > 0:
+                time.sleep(wait)
+            gathered = time.monotonic() + GATHER_S
             batch = [] if first is None else [first]
             ended = first is None
             while len(batch) < BATCH and not ended:
