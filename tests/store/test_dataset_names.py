@@ -27,7 +27,7 @@ def test_migration_puts_old_rows_into_their_buckets(tmp_path: Path) -> None:
             )
     with engine.begin() as connection:
         upgrade(connection)
-        found = dict(connection.execute(text("SELECT row_key, bucket FROM dataset_row")).tuples().all())
+        found = {r.row_key: r.bucket for r in connection.execute(text("SELECT row_key, bucket FROM dataset_row"))}
     engine.dispose()
 
     assert found == {key: bucket_of(key) for key in ("one", "two", "three")}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from assay.workbench.catalogue import list_models
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
-__all__ = ["Findings", "in_words", "make_policy"]
+__all__ = ["Findings", "in_words", "is_looser", "make_policy"]
 SUGGESTED = 5
 LOOSER = (
     "That is looser than before: from now on calls on these rows may reach providers that were refused so far. "
@@ -81,18 +82,21 @@ def set_policy(rt: Runtime, dataset: str, policy: Mapping[str, Any], *, loosen: 
     return PolicySet(name, policy, rt.store.writer.call(write))
 
 
+def provider_slugs(rt: Runtime) -> list[str]:
+    """The providers that a policy can name: the gateway's, and further endpoints; the gateway's only if it answers."""
+    slugs = set(rt.gateways.others)
+    if rt.gateway.speaks_openrouter:
+        with suppress(GatewayFailed):  # the list is a help for typing, and slugs can be typed without it
+            slugs |= {str(row["slug"]).lower() for row in rt.wait(rt.client.providers()) if row.get("slug")}
+    return sorted(slugs)
+
+
 def check_providers(rt: Runtime, slugs: Iterable[str]) -> None:
     """Raises PolicyError for a provider slug that the gateway does not list; a gateway that cannot be asked lists
     none, and then everything passes: a wrong slug allows nobody."""
-    wanted = [slug for slug in slugs if slug not in rt.gateways.others]
-    if not wanted or not rt.gateway.speaks_openrouter:
-        return
-    try:
-        known = {str(row.get("slug")).lower() for row in rt.wait(rt.client.providers()) if row.get("slug")}
-    except GatewayFailed:
-        return
-    for slug in wanted:
-        if known and not any(covers(name, slug) for name in known):
+    known = provider_slugs(rt) if slugs else []
+    for slug in slugs:
+        if set(known) - set(rt.gateways.others) and not any(covers(name, slug) for name in known):
             near = difflib.get_close_matches(slug, known, n=2)
             hint = f"Did you mean {' or '.join(near)}?" if near else "See the providers on the Models page."
             raise PolicyError(f"The gateway knows no provider {slug!r}.", cure=hint)

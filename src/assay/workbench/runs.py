@@ -382,13 +382,15 @@ def list_runs(rt: Runtime, *, limit: int = 50, offset: int = 0, live_only: bool 
     """Runs, newest first."""
     with rt.store.read() as connection:
         rows = stored.list_runs(connection, limit=limit, offset=offset, live_only=live_only)
-    return [
-        RunSummary(
-            r.id, r.name, r.state, r.created_ms, r.cells, r.done, r.failed, r.settled_pico, r.gateway,
-            tuple(json.loads(r.tags_json)),
-        )
-        for r in rows
-    ]  # fmt: skip
+    return [summary_of(row) for row in rows]
+
+
+def summary_of(r: Any) -> RunSummary:
+    """A line of the list of runs, of its row."""
+    return RunSummary(
+        r.id, r.name, r.state, r.created_ms, r.cells, r.done, r.failed, r.settled_pico, r.gateway,
+        tuple(json.loads(r.tags_json)),
+    )  # fmt: skip
 
 
 def wait_for_run(rt: Runtime, run_id: str, *, timeout_s: float | None = None) -> RunProgress:
