@@ -32,4 +32,6 @@ def failed_rows_menu(rt: Runtime, run: RunRecord) -> None:
             except AssayError as error:
                 components.show_error(error)
             else:
+                there = "" if made.is_new else " Exactly these rows were a dataset already: this is it."
+                st.session_state["datasets.said"] = f"{made.dataset.row_count:,} failed rows kept.{there}"
                 go_to("datasets", dataset=made.dataset.name, version=str(made.dataset.version))

@@ -153,6 +153,7 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
         if not problems:
             try:
                 st.markdown(_summary(rt, draft))
+                _untold(rt, draft)
             except AssayError as error:
                 components.show_error(error)
                 problems = [str(error)]
@@ -172,6 +173,18 @@ def _leave_out(rt: Runtime, draft: RunDraft) -> None:
         left = [c.model for c in draft.contestants if c.model_id not in names]
         st.button("Go on without the refused", key="batch.leave_out", icon=":material/group_remove:",
                   on_click=_choose_models, args=(left,))  # fmt: skip
+
+
+def _untold(rt: Runtime, draft: RunDraft) -> None:
+    """Says for whom the gateway does not list whether prompts are trained on."""
+    found = policies.check(rt, draft.dataset_id, draft.contestants, draft.graders, draft.data_policy)
+    if found.untold:
+        names = words.label(", ".join(one.name for one in found.untold), 200)
+        st.caption(
+            f":material/info: The gateway does not list who trains on prompts for {names}. Each request carries the "
+            "ban; where nobody complies the gateway answers with an error, nothing reaches a provider and nothing is "
+            "paid."
+        )
 
 
 def _choose_models(models: list[str]) -> None:

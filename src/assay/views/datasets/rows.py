@@ -29,7 +29,7 @@ def tab(rt: Runtime, record: DatasetRecord, dataset: StoredDataset) -> None:
     number = max(1, int(st.session_state.get("datasets.page") or 1))
     page = dataset_versions.rows_page(rt, dataset.id, choice, page=number, size=PAGE)
     if not page.rows and page.total:
-        number = 1
+        number = st.session_state["datasets.page"] = 1
         page = dataset_versions.rows_page(rt, dataset.id, choice, size=PAGE)
     if not page.total:
         st.caption("No row fits. Clear the search and the filters.")
@@ -40,7 +40,8 @@ def tab(rt: Runtime, record: DatasetRecord, dataset: StoredDataset) -> None:
         _grid(dataset, page.rows)
         _keep(rt, dataset, choice, page.total)
     pages = -(-page.total // PAGE)
-    st.caption(f"{page.total:,} rows." + (f" Page {number} of {pages}: save before you turn it." if editing else ""))
+    turning = f" Page {number} of {pages}: save before you turn it." if editing and pages > 1 else ""
+    st.caption(f"{page.total:,} rows.{turning}")
     if pages > 1:
         st.pagination(pages, key="datasets.page")
 
