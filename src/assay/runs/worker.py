@@ -73,7 +73,8 @@ class LiveRun:
 
     def rate(self, now: float) -> float:
         """Cells per second over the last 20 s."""
-        recent = [moment for moment in self.finished if moment > now - RATE_WINDOW_S]
+        # Watchers call from other threads: the copy is one step, a loop over the deque would meet its changes.
+        recent = [moment for moment in tuple(self.finished) if moment > now - RATE_WINDOW_S]
         if len(recent) < 2:
             return 0.0
         return len(recent) / max(now - recent[0], 0.2)
