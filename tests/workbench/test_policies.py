@@ -60,8 +60,10 @@ def sent(server: SandboxServer) -> list[dict[str, Any]]:
 def test_policy_reaches_every_request_judges_included(rt: Runtime, server: SandboxServer) -> None:
     """A run that is told nothing carries the policy of its dataset on each answer and each judgement."""
     policies.set_policy(rt, "sums", make_policy(zdr=True, no_training=True, only=["eastbay", "northwind"]))
-    state = runs.wait_for_run(rt, runs.start_run(rt, draft(rt, SWIFT, ATLAS, judge="sandbox/sage")), timeout_s=60)
+    wanted = draft(rt, SWIFT, ATLAS, judge="sandbox/sage")
+    state = runs.wait_for_run(rt, runs.start_run(rt, wanted), timeout_s=60)
 
+    assert runs.plan_of(rt, wanted).data_policy == policies.get_policy(rt, "sums")
     assert (state.state, state.failed) == ("done", 0)
     assert len(sent(server)) == 8
     for routing in sent(server):

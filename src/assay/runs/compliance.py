@@ -158,7 +158,7 @@ class Compliance:
         if routing.get("data_collection") == "deny":
             if all(_trains(row) is True for row in left):
                 return f"every provider of it that is allowed may train on prompts ({names})"
-            if one.model.split(":", 1)[-1].startswith("free") and not any(self._is_clean(row) for row in left):
+            if "free" in one.model.split(":")[1:] and not any(self._is_clean(row) for row in left):
                 return "free variants are commonly paid for with the prompts, and none of its providers is known not to"
         return ""
 
