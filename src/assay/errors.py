@@ -5,6 +5,7 @@ AssayError                      anything Assay raises on purpose; says what happ
 ├── DataError                   a file, a column or a template cannot be used as given
 │   ├── ImportRefused           the file as a whole is refused (too large, a bomb, not a table)
 │   ├── TemplateError           a template names a variable that the row does not have
+│   ├── PolicyError             a data policy forbids what is asked
 │   ├── GraderError             a grader cannot be built from its specification
 │   └── SuiteError              a suite file cannot be read or says something that cannot be meant
 ├── NotFound                    a run, dataset or comparison with that id does not exist
@@ -54,6 +55,10 @@ class TemplateError(DataError):
     def __init__(self, message: str, *, variables: tuple[str, ...] = (), cure: str = "") -> None:
         super().__init__(message, cure=cure)
         self.variables = variables
+
+
+class PolicyError(DataError):
+    """A data policy forbids what is asked."""
 
 
 class GraderError(DataError):

@@ -10,18 +10,19 @@ running      run, continue, estimate
 comparing    compare
 reading      runs, show, export
 gateway      models, spend, sandbox, serve
-data         import, datasets
+data         import
+datasets     datasets, with policy, tag, split, rows, derive, failed, rename, delete below it
 """
 
 from __future__ import annotations
 
 import sys
 
-from assay.cli import running, reading, comparing, gateway, data, suite  # isort: skip - the order of --help
+from assay.cli import running, reading, comparing, gateway, data, datasets, suite  # isort: skip - the order of --help
 from assay.cli.terminal import UsageError, app, say
 from assay.errors import AssayError, SuiteError
 
-__all__ = ["app", "comparing", "data", "gateway", "main", "reading", "running", "suite"]
+__all__ = ["app", "comparing", "data", "datasets", "gateway", "main", "reading", "running", "suite"]
 
 
 def main() -> None:

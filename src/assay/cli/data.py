@@ -1,4 +1,4 @@
-"""Commands for datasets: import, datasets."""
+"""The command that brings data in: import."""
 
 from __future__ import annotations
 
@@ -65,23 +65,3 @@ def in_lines(finding: Finding) -> str:
     more = f" and {finding.count - len(finding.lines):,} more" if finding.count > len(finding.lines) else ""
     numbers = ", ".join(str(line) for line in finding.lines)
     return f" (line{'s' if len(finding.lines) > 1 else ''} {numbers}{more})"
-
-
-@app.command()
-def datasets(limit: Annotated[int, typer.Option(min=1)] = 100, as_json: AsJson = False) -> None:
-    """List the stored datasets, newest first."""
-    from assay.workbench import datasets as workbench
-
-    with opened() as rt:
-        found = workbench.list_datasets(rt, limit=limit)
-    if as_json:
-        print_json([
-            {"dataset": d.id, "name": d.name, "version": d.version, "rows": d.row_count, "columns": d.columns,
-             "source": d.source, "findings": d.findings} for d in found
-        ])  # fmt: skip
-        return
-    for d in found:
-        noticed = f"  {len(d.findings)} finding{'s' if len(d.findings) > 1 else ''}" if d.findings else ""
-        print(f"{d.id}  {d.name} version {d.version}  {d.row_count:,} rows{noticed}  {', '.join(d.columns)[:60]}")
-    if not found:
-        print("There are no datasets yet. `assay import FILE` keeps one.")

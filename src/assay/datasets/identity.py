@@ -4,20 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+
+BUCKETS = 10_000
 
 
-def row_keys(columns: Sequence[str], rows: Iterable[Sequence[str]], *, id_column: str | None = None) -> list[str]:
-    """A key per row: the id column's value, or else a hash of the row; equal ones get #2, #3 ... in order."""
+def row_keys(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, id_column: str | None = None, answers: Container[str] = ()
+) -> list[str]:
+    """A key per row: the id column's value, or else a hash of the variables; equal ones get #2, #3 ... in order.
+
+    answers: columns that are no variables (expected answers, splits), so that correcting them keeps the key.
+    """
     place = columns.index(id_column) if id_column in columns else None
-    seen: dict[str, int] = {}
-    keys = []
+    hashed = [n for n, column in enumerate(columns) if column not in answers] or range(len(columns))
+    keys = KeySeries()
+    found = []
     for row in rows:
         key = row[place].strip() if place is not None else ""
-        key = key or hashlib.sha256(json.dumps(list(row)).encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        seen[key] = seen.get(key, 0) + 1
-        keys.append(key if seen[key] == 1 else f"{key}#{seen[key]}")
-    return keys
+        found.append(keys.take(key or _digest([row[n] for n in hashed])))
+    return found
+
+
+def _digest(values: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(values)).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+class KeySeries:
+    """Hands out row keys, each once: equal ones get #2, #3 ... in order."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._seen: dict[str, int] = {}
+
+    def take(self, key: str) -> str:
+        """The key, or the first of its numbered forms that is free."""
+        count = self._seen.get(key, 0) + 1
+        while (name := key if count == 1 else f"{key}#{count}") in self._taken:
+            count += 1
+        self._seen[key] = count
+        self._taken.add(name)
+        return name
+
+
+def bucket_of(key: str) -> int:
+    """0..9999, the same for the same row key for ever: made splits are ranges of it."""
+    return int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:6], "big") % BUCKETS
 
 
 def content_hash(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

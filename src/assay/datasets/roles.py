@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 ROLES: dict[str, tuple[str, ...]] = {
     "checks": ("__expected", "__expected1"),
@@ -17,7 +17,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "instruction", "content", "ticket",
     ),
     "system": ("system", "system_prompt", "system_message"),
-    "category": ("category", "tag", "tags", "topic", "segment", "split", "difficulty", "language"),
+    "split": ("split", "fold", "partition"),
+    "category": ("category", "tag", "tags", "topic", "segment", "difficulty", "language"),
     "output": ("actual_output", "__providerOutput", "sample.output_text", "response", "model_output", "output"),
     "context": ("context", "retrieval_context", "documents"),
     "title": ("name", "title", "description", "__description", "comments"),
@@ -51,6 +52,11 @@ def guess_roles(columns: Iterable[str]) -> dict[str, str]:
         if found is not None:
             roles[role] = found
     return roles
+
+
+def answer_columns(roles: Mapping[str, str]) -> set[str]:
+    """The columns that are no variables of a prompt: what should come out, and how rows are sorted."""
+    return {roles[role] for role in ("expected", "checks", "output", "split") if role in roles}
 
 
 def _by_name(columns: Iterable[str], wrappers: tuple[str, ...] = ()) -> dict[str, str]:

@@ -18,6 +18,7 @@ from assay.openrouter.failures import Failure, GatewayFailed
 from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
 from assay.openrouter.retry import RetryBudget, RetryPolicy
+from assay.runs.compliance import Compliance
 from assay.runs.prices import PriceBook
 from assay.runs.tracing import tracer
 from assay.store import ledger
@@ -105,6 +106,7 @@ class Dispatcher:
     ) -> None:
         self.prices = prices
         self.pacer = pacer
+        self.compliance = Compliance(gateways, prices)
         self._gateways = gateways
         self._store = store
         self._policy = policy

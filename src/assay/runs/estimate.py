@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from assay.datasets.template import mapped, render_prompt
 from assay.domain.contestant import Contestant
+from assay.domain.data_policy import narrowed
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import RunPlan
 from assay.money import to_pico, to_pico_ceiling
@@ -89,7 +90,7 @@ def estimate_run(
     """The estimate of a plan over its rows.
 
     learnt: mean completion tokens of a model in this team's ledger; None: too few calls. latency_s: likewise, seconds.
-    Raises TemplateError for undefined variables.
+    Raises TemplateError for undefined variables, PolicyError where the data policy leaves no provider.
     """
     lengths = [_Lengths() for _ in plan.prompts]
     for values in rows:
@@ -131,7 +132,7 @@ def _share(
     longest = prices.max_tokens(
         CompletionRequest(model_id, (), {"max_tokens": prices.default_max_tokens(model_id), **contestant.params})
     )
-    routing = {**contestant.provider, **plan.data_policy}
+    routing = narrowed(contestant.provider, plan.data_policy)
     known = prices.prices(model_id, routing)
     model = prices.model(model_id)
     guess = learnt(model_id) or (REASONING_OUTPUT if model is not None and model.reasons else DEFAULT_OUTPUT)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from assay.datasets.template import mapped, render_prompt
 from assay.domain.contestant import Contestant, Prompt
+from assay.domain.data_policy import narrowed, uncovered
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import RunPlan
+from assay.errors import PolicyError
 
 
 def request_of(
@@ -18,13 +21,24 @@ def request_of(
     """The request of a contestant for a row, exactly as it is sent.
 
     data_policy: provider routing that nothing may relax. max_tokens: sent where the contestant sets none.
-    Raises TemplateError for undefined variables.
+    Raises TemplateError for undefined variables, PolicyError where the policy forbids the request.
     """
     messages = render_prompt(prompt, mapped(values, mapping or {}))
     params = dict(contestant.params)
     if max_tokens is not None and not {"max_tokens", "max_completion_tokens"} & params.keys():
         params["max_tokens"] = max_tokens
-    return CompletionRequest(contestant.model_id, messages, params, {**contestant.provider, **(data_policy or {})})
+    return under_policy(
+        CompletionRequest(contestant.model_id, messages, params, contestant.provider), data_policy or {}
+    )
+
+
+def under_policy(request: CompletionRequest, data_policy: Mapping[str, Any]) -> CompletionRequest:
+    """The request with its routing narrowed to a data policy. Raises PolicyError where it cannot be."""
+    if not data_policy:
+        return request
+    if said := uncovered(request.model, request.params):
+        raise PolicyError(f"The data policy refuses the request: {said}.", cure="Leave that out.")
+    return replace(request, provider=narrowed(request.provider, data_policy))
 
 
 def sample_seed(plan: RunPlan, sample: int) -> dict[str, Any]:

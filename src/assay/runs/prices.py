@@ -47,12 +47,16 @@ class PriceBook:
             return
         self._endpoints[name] = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
+    def endpoints(self, model_id: str) -> Sequence[Mapping[str, Any]] | None:
+        """The endpoints of a model as the gateway lists them; None: not learnt."""
+        return self._endpoints.get(base_model(model_id))
+
     def prices(self, model_id: str, provider: Mapping[str, Any]) -> list[Pricing]:
         """The catalogue's price and that of every endpoint that `only` and `ignore` leave; unknown model: none."""
         model = self.model(model_id)
         if model is None:
             return []
-        listed = [row for row in self._endpoints.get(base_model(model_id), ()) if _allowed(row, provider)]
+        listed = [row for row in self._endpoints.get(base_model(model_id), ()) if allowed(row, provider)]
         return [model.pricing, *(parse_pricing(row.get("pricing") or {}) for row in listed)]
 
     def bound(self, request: CompletionRequest) -> int | None:
@@ -85,7 +89,8 @@ class PriceBook:
         return estimate_cost(model.pricing, completion.usage) if model else completion.cost
 
 
-def _allowed(row: Mapping[str, Any], provider: Mapping[str, Any]) -> bool:
+def allowed(row: Mapping[str, Any], provider: Mapping[str, Any]) -> bool:
+    """Whether `only` and `ignore` of a routing leave an endpoint."""
     tag = str(row.get("tag", ""))
     names = {tag, tag.split("/")[0], str(row.get("provider_name", "")).lower()}
     only, ignore = provider.get("only"), provider.get("ignore")

@@ -7,22 +7,24 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from assay.domain.data_policy import strictest
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import Cell, RunPlan
 from assay.domain.score import Score
-from assay.errors import BudgetExceeded, RunError, StoreError, TemplateError
+from assay.errors import BudgetExceeded, PolicyError, RunError, StoreError, TemplateError
 from assay.money import from_pico
 from assay.openrouter.failures import Failure
+from assay.runs.compliance import candidates
 from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
-from assay.runs.grid import request_of, sample_seed
+from assay.runs.grid import request_of, sample_seed, under_policy
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
 from assay.scoring.kinds import Facts, unscored
 from assay.store import ledger, runs
-from assay.store.datasets import StoredRow, get_dataset, rows_of
+from assay.store.datasets import StoredRow, get_dataset, policy_of, rows_of
 from assay.store.engine import Store
 
 T = TypeVar("T")
@@ -127,6 +129,7 @@ class RunWorker:
         await asyncio.to_thread(self._load)
         try:
             await self._prepare()
+            await self._refuse()
             await self._work_lanes()
             await self._finish()
         except RunError:
@@ -138,7 +141,9 @@ class RunWorker:
     def _load(self) -> None:
         with self._store.read() as connection:
             row = runs.get_run(connection, self._run_id)
-            self._plan: RunPlan = runs.plan_of(row)
+            # A policy that was tightened after the start holds for every call from now on.
+            plan, policy = runs.plan_of(row), policy_of(connection, row.dataset_id)
+            self._plan: RunPlan = replace(plan, data_policy=strictest(plan.data_policy, policy))
             self._tags: str = row.tags_json
             self._dataset = get_dataset(connection, row.dataset_id)
             self._done = runs.finished_cells(connection, self._run_id, retry_failed=self._retry_failed)
@@ -153,6 +158,14 @@ class RunWorker:
         for index, contestant in enumerate(self._plan.contestants):
             cells = (n for n in range(index, self._plan.cell_count, len(self._plan.contestants)) if not self._done[n])
             self.live.lanes[index] = Lane(index, contestant.model_id, cells)
+
+    async def _refuse(self) -> None:
+        """Halts the run before anything is sent when someone in it has no endpoint under the data policy."""
+        wanted = candidates(self._plan.contestants, self._plan.graders)
+        found = await self._dispatcher.compliance.check(wanted, self._plan.data_policy)
+        if found.refused:
+            said = " ".join(map(str, found.refused))
+            self._stop("paused", f"{said} Start a run without them, or change the dataset's data policy.")
 
     # -- the life of the run -----------------------------------------------------------------------------------
 
@@ -253,8 +266,9 @@ class RunWorker:
                 data_policy=self._plan.data_policy,
                 max_tokens=self._dispatcher.prices.default_max_tokens(contestant.model_id),
             )  # fmt: skip
-        except TemplateError as error:
-            await self._save(self._record(cell, status="failed", error=str(error), error_kind="template", cost_pico=0))
+        except (TemplateError, PolicyError) as error:
+            kind = "template" if isinstance(error, TemplateError) else "policy"
+            await self._save(self._record(cell, status="failed", error=str(error), error_kind=kind, cost_pico=0))
             return
         seed = sample_seed(self._plan, cell.sample)
         if seed and "seed" not in request.params:
@@ -420,7 +434,9 @@ class RunWorker:
             rubric=str(params.get("rubric", "")), question=question, answer=output, expected=expected,
             nonce=secrets.token_hex(6),
         )  # fmt: skip
-        judge = CompletionRequest(str(params["model"]), messages, judge_params(params), dict(self._plan.data_policy))
+        judge = under_policy(
+            CompletionRequest(str(params["model"]), messages, judge_params(params)), self._plan.data_policy
+        )
         key = self._keys[cell.contestant]
         return await self._dispatcher.complete(
             judge,

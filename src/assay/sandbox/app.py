@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from assay.sandbox.billing import Books, number
-from assay.sandbox.catalogue import PERSONAS, endpoint_row, row
+from assay.sandbox.catalogue import PERSONAS, Endpoint, Persona, endpoint_row, row
 from assay.sandbox.chat import ConnectionCut, chat, known_model
 from assay.sandbox.config import SandboxConfig
 from assay.sandbox.faults import error
@@ -66,11 +66,17 @@ class Sandbox:
             return error(404, "Model not found")
         found = row(persona)
         data = {name: found[name] for name in ("id", "name", "created", "description", "architecture")}
-        return JSONResponse({"data": data | {"endpoints": [endpoint_row(persona, e) for e in persona.endpoints]}})
+        return JSONResponse({"data": data | {"endpoints": [self._endpoint(persona, e) for e in persona.endpoints]}})
+
+    def _endpoint(self, persona: Persona, endpoint: Endpoint) -> dict[str, Any]:
+        found = endpoint_row(persona, endpoint)
+        if self.config.tells_terms:
+            found["data_policy"] = {"training": endpoint.trains, "retainsPrompts": not endpoint.zdr}
+        return found
 
     async def zdr(self, request: Request) -> Response:
         """GET /endpoints/zdr."""
-        return JSONResponse({"data": [endpoint_row(p, e) for p in PERSONAS for e in p.endpoints if e.zdr]})
+        return JSONResponse({"data": [self._endpoint(p, e) for p in PERSONAS for e in p.endpoints if e.zdr]})
 
     async def providers(self, request: Request) -> Response:
         """GET /providers."""

@@ -74,6 +74,8 @@ class Books:
     spend: Decimal = Decimal(0)
     free_starts: deque[float] = field(default_factory=deque)
     by_day: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=2_000))
+    """The last bodies of completion requests, as they came: what a test proves was sent."""
     _ids: random.Random = field(default_factory=random.SystemRandom)
 
     def new_id(self) -> str:

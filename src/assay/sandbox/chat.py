@@ -60,6 +60,7 @@ async def chat(request: Request, config: SandboxConfig, books: Books) -> Respons
         return error(400, "The body is not valid JSON")
     if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
         return error(400, "Input required: specify messages", {"error_type": "invalid_request"})
+    books.requests.append(body)
     found = resolve(body)
     if isinstance(found, Response):
         return found

@@ -46,4 +46,6 @@ class SandboxConfig:
     generation_delay_s: float = 0.0
     """How long /generation answers 404 after a call."""
     free_per_minute: int = 20
+    tells_terms: bool = True
+    """Whether endpoint rows say who trains on prompts; OpenRouter's public lists do not."""
     clock: Callable[[], float] = field(default=time.time, compare=False)

@@ -38,6 +38,12 @@ def resolve(body: Mapping[str, Any]) -> tuple[Persona, Endpoint] | Response:
     return last or error(404, "No endpoints found.")
 
 
+def _against_policy(what: str) -> Response:
+    return error(
+        404, f"No endpoints found matching your data policy ({what}). Configure: https://openrouter.ai/settings/privacy"
+    )
+
+
 def _matches(slug: str, endpoint: Endpoint) -> bool:
     return slug == endpoint.tag or slug == endpoint.tag.split("/")[0] or slug.lower() == endpoint.provider.lower()
 
@@ -54,8 +60,12 @@ def _endpoint(persona: Persona, body: Mapping[str, Any], variant: str) -> Endpoi
         left = [e for e in left if not any(_matches(s, e) for s in wants["ignore"])]
     if wants.get("zdr"):
         left = [e for e in left if e.zdr]
+        if not left:
+            return _against_policy("Zero data retention")
     if wants.get("data_collection") == "deny":
         left = [e for e in left if not e.trains]
+        if not left:
+            return _against_policy("Free model training" if persona.is_free else "Paid model training")
     if wants.get("quantizations"):
         left = [e for e in left if e.quantization in wants["quantizations"]]
     if wants.get("require_parameters"):
@@ -64,7 +74,7 @@ def _endpoint(persona: Persona, body: Mapping[str, Any], variant: str) -> Endpoi
     if isinstance(wants.get("max_price"), Mapping):
         left = [e for e in left if _affordable(persona, e, wants["max_price"])]
     if not left:
-        return error(404, "No endpoints found matching your data policy or routing.")
+        return error(404, f"No endpoints found for {persona.id}.")
     order = wants.get("order")
     if isinstance(order, list) and order:
         ranked = sorted(left, key=lambda e: next((n for n, s in enumerate(order) if _matches(s, e)), len(order)))

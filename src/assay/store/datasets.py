@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
+from assay.datasets.identity import bucket_of
 from assay.errors import NotFound
 from assay.store.ledger import now_ms
-from assay.store.tables import DATASET, DATASET_ROW
+from assay.store.tables import DATASET, DATASET_NAME, DATASET_ROW
 
 BATCH = 5_000
 
@@ -82,7 +83,7 @@ def save_dataset(
             insert(DATASET_ROW),
             [
                 {
-                    "dataset_id": dataset_id, "position": count + n, "row_key": key,
+                    "dataset_id": dataset_id, "position": count + n, "row_key": key, "bucket": bucket_of(key),
                     "values_json": json.dumps(list(values), ensure_ascii=False),
                 }
                 for n, (key, values) in enumerate(batch)
@@ -116,6 +117,12 @@ def list_datasets(connection: Connection, *, limit: int = 100, offset: int = 0) 
     return [_dataset(row) for row in connection.execute(query)]
 
 
+def list_versions(connection: Connection, name: str, *, limit: int = 100, offset: int = 0) -> list[StoredDataset]:
+    """The versions of a dataset, newest first."""
+    query = select(DATASET).where(DATASET.c.name == name).order_by(DATASET.c.version.desc())
+    return [_dataset(row) for row in connection.execute(query.limit(limit).offset(offset))]
+
+
 def rows_of(connection: Connection, dataset: StoredDataset, *, start: int = 0, count: int = 100) -> list[StoredRow]:
     """Rows start..start+count-1 in order."""
     found = connection.execute(
@@ -134,3 +141,13 @@ def row_keys(connection: Connection, dataset_id: str, *, count: int) -> dict[int
     """Position -> row key of the first rows of a dataset."""
     query = select(DATASET_ROW.c.position, DATASET_ROW.c.row_key).where(DATASET_ROW.c.dataset_id == dataset_id)
     return {row.position: row.row_key for row in connection.execute(query.where(DATASET_ROW.c.position < count))}
+
+
+def policy_of(connection: Connection, dataset_id: str) -> dict[str, Any]:
+    """The data policy of the dataset that a version belongs to; {}: none."""
+    found = connection.execute(
+        select(DATASET_NAME.c.policy_json)
+        .join(DATASET, DATASET.c.name == DATASET_NAME.c.name)
+        .where(DATASET.c.id == dataset_id)
+    ).scalar()
+    return dict(json.loads(found)) if found else {}

@@ -32,16 +32,34 @@ class Dataset(SQLModel, table=True):
     created_ms: int = Field(sa_column=_big(nullable=False, index=True))
 
 
+class DatasetName(SQLModel, table=True):
+    """What all versions of a dataset share: tags, made splits, the data policy."""
+
+    __tablename__ = "dataset_name"
+
+    name: str = Field(primary_key=True)
+    tags_json: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    splits_json: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    """JSON object split -> percent of the rows, in order; {}: none is made."""
+    policy_json: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    """Provider routing that every call on the dataset carries (domain/data_policy.py)."""
+    policy_log_json: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    """JSON list of {at_ms, policy}, oldest first."""
+
+
 class DatasetRow(SQLModel, table=True):
     """One row; values are strings as typed."""
 
     __tablename__ = "dataset_row"
+    __table_args__ = (Index("ix_dataset_row_key", "dataset_id", "row_key"),)
 
     dataset_id: str = Field(primary_key=True, foreign_key="dataset.id")
     position: int = Field(primary_key=True)
     row_key: str
     values_json: str = Field(sa_column=Column(Text, nullable=False))
     """JSON list of values, in the order of the dataset's columns."""
+    bucket: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """0..9999 by a hash of the row key: made splits are ranges of it."""
 
 
 class SavedPrompt(SQLModel, table=True):
@@ -280,7 +298,8 @@ def _table(name: str) -> Table:
     return SQLModel.metadata.tables[name]
 
 
-DATASET, DATASET_ROW, SAVED_PROMPT = _table("dataset"), _table("dataset_row"), _table("saved_prompt")
+DATASET, DATASET_ROW, DATASET_NAME = _table("dataset"), _table("dataset_row"), _table("dataset_name")
+SAVED_PROMPT = _table("saved_prompt")
 COMPARISON, COMPARISON_ANSWER = _table("comparison"), _table("comparison_answer")
 RUN, CALL, MONTH_SPEND = _table("run"), _table("call"), _table("month_spend")
 RESULT, RESULT_TEXT, SCORE = _table("result"), _table("result_text"), _table("score")

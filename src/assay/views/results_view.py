@@ -13,6 +13,7 @@ from assay.views import run_progress, words
 from assay.views.cell_view import cell_panel
 from assay.views.charts_results import quality_against_cost
 from assay.views.export_menu import export_menu
+from assay.views.failed_rows import failed_rows_menu
 from assay.views.state import go_to
 from assay.workbench import results, runs, spend
 from assay.workbench.results import ContestantScore, RunRecord
@@ -54,6 +55,7 @@ def run_page(rt: Runtime, run_id: str) -> None:
         st.subheader(words.label(run.name, 120), anchor=False)
         st.space("stretch")
         st.button("All runs", key="results.back", icon=":material/arrow_back:", on_click=_close)
+        failed_rows_menu(rt, run)
         export_menu(rt, run)
     board = results.scoreboard(rt, run.id)
     if run.done:

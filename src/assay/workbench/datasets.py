@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from assay.datasets.identity import content_hash, row_keys
 from assay.datasets.reader import read_table
-from assay.datasets.roles import guess_roles
+from assay.datasets.roles import answer_columns, guess_roles
 from assay.datasets.table import Finding, ReadOptions, Table
 from assay.domain.score import GraderSpec
 from assay.errors import ImportRefused, NotFound
@@ -65,7 +65,7 @@ def save_table(
     if not table.rows:
         raise ImportRefused("The file has a header but no rows.", cure="Add at least one row.")
     given = dict(roles) if roles is not None else guess_roles(table.columns)
-    keys = row_keys(table.columns, table.rows, id_column=given.get("id"))
+    keys = row_keys(table.columns, table.rows, id_column=given.get("id"), answers=answer_columns(given))
     findings = json.dumps([asdict(finding) for finding in table.findings], ensure_ascii=False)
     dataset_id = rt.store.writer.call(
         lambda c: stored.save_dataset(

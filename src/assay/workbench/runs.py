@@ -14,7 +14,7 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.messages import Message
 from assay.domain.plan import RunPlan
 from assay.domain.score import GraderSpec
-from assay.errors import AssayError, RunError
+from assay.errors import AssayError, PolicyError, RunError
 from assay.money import to_pico
 from assay.openrouter.parameters import check_parameter
 from assay.runs.estimate import RunEstimate, estimate_run
@@ -23,6 +23,7 @@ from assay.scoring.assertions import ROW_ASSERTIONS
 from assay.scoring.graders import build, suggested
 from assay.store import runs as stored
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
+from assay.workbench import policies
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -50,6 +51,7 @@ class RunDraft:
     limit: int | None = None
     """First rows only."""
     data_policy: Mapping[str, Any] = field(default_factory=dict)
+    """Beside the dataset's own policy, which every run on it carries without being told."""
 
 
 def _dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
@@ -65,7 +67,8 @@ def plan_of(rt: Runtime, draft: RunDraft) -> RunPlan:
         dataset_id=dataset.id, row_count=rows, prompts=draft.prompts, contestants=draft.contestants,
         graders=draft.graders, samples=draft.samples, mapping=draft.mapping, expected_column=draft.expected_column,
         budget_pico=to_pico(draft.budget_usd) if draft.budget_usd is not None else None,
-        concurrency=draft.concurrency, cache=draft.cache, gateway=rt.gateway.name, data_policy=draft.data_policy,
+        concurrency=draft.concurrency, cache=draft.cache, gateway=rt.gateway.name,
+        data_policy=policies.effective(rt, dataset.id, draft.data_policy),
     )  # fmt: skip
 
 
@@ -95,7 +98,10 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
         problems.append("No model is chosen. Add at least one.")
     if len({c.key for c in draft.contestants}) < len(draft.contestants):
         problems.append("Two contestants are the same model with the same settings. Remove one or change it.")
-    problems += _model_problems(rt, draft)
+    model_problems = _model_problems(rt, draft)
+    problems += model_problems
+    if not model_problems:
+        problems += policies.problems(rt, dataset.id, draft.contestants, draft.graders, draft.data_policy)
     for spec in draft.graders:
         try:
             grader = build(spec)
@@ -134,7 +140,10 @@ def _model_problems(rt: Runtime, draft: RunDraft) -> list[str]:
 
 
 def estimate(rt: Runtime, draft: RunDraft) -> RunEstimate:
-    """What the draft will send and cost. Raises TemplateError for undefined variables."""
+    """What the draft will send and cost. Raises TemplateError for undefined variables, PolicyError with every
+    contestant and judge that the dataset's data policy refuses."""
+    if refused := policies.problems(rt, draft.dataset_id, draft.contestants, draft.graders, draft.data_policy):
+        raise PolicyError(" ".join(refused))
     plan = plan_of(rt, draft)
     models = {c.model_id for c in plan.contestants} | {
         str(g.params["model"]) for g in plan.graders if g.kind == "judge" and g.params.get("model")
@@ -203,7 +212,11 @@ def stop_run(rt: Runtime, run_id: str) -> None:
 
 
 def continue_run(rt: Runtime, run_id: str, *, budget_usd: Decimal | None = None, retry_failed: bool = False) -> None:
-    """Goes on with the missing cells; budget_usd: a new budget; retry_failed: failed cells count as missing."""
+    """Goes on with the missing cells; budget_usd: a new budget; retry_failed: failed cells count as missing.
+
+    Raises PolicyError when the dataset's data policy, tightened since, refuses a contestant or judge.
+    """
+    _refuse_under_policy(rt, run_id)
 
     def queue(connection: Any) -> str:
         run = stored.get_run(connection, run_id)
@@ -214,6 +227,13 @@ def continue_run(rt: Runtime, run_id: str, *, budget_usd: Decimal | None = None,
         return str(run.id)
 
     rt.wait(_start(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
+
+
+def _refuse_under_policy(rt: Runtime, run_id: str) -> None:
+    with rt.store.read() as connection:
+        plan = stored.plan_of(stored.get_run(connection, run_id))
+    if refused := policies.problems(rt, plan.dataset_id, plan.contestants, plan.graders, plan.data_policy):
+        raise PolicyError(" ".join(refused), cure="Start a run without them, or change the data policy.")
 
 
 def retry_failed(rt: Runtime, run_id: str) -> None:
@@ -367,13 +387,15 @@ def list_runs(rt: Runtime, *, limit: int = 50, offset: int = 0, live_only: bool 
     """Runs, newest first."""
     with rt.store.read() as connection:
         rows = stored.list_runs(connection, limit=limit, offset=offset, live_only=live_only)
-    return [
-        RunSummary(
-            r.id, r.name, r.state, r.created_ms, r.cells, r.done, r.failed, r.settled_pico, r.gateway,
-            tuple(json.loads(r.tags_json)),
-        )
-        for r in rows
-    ]  # fmt: skip
+    return [summary_of(row) for row in rows]
+
+
+def summary_of(r: Any) -> RunSummary:
+    """A line of the list of runs, of its row."""
+    return RunSummary(
+        r.id, r.name, r.state, r.created_ms, r.cells, r.done, r.failed, r.settled_pico, r.gateway,
+        tuple(json.loads(r.tags_json)),
+    )  # fmt: skip
 
 
 def wait_for_run(rt: Runtime, run_id: str, *, timeout_s: float | None = None) -> RunProgress:

@@ -14,7 +14,7 @@ from assay.money import format_usd
 from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
-from assay.workbench import runs
+from assay.workbench import policies, runs
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
@@ -148,9 +148,12 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
     with st.container(border=True):
         for problem in problems:
             components.show_error(problem)
+        if problems:
+            _leave_out(rt, draft)
         if not problems:
             try:
                 st.markdown(_summary(rt, draft))
+                _untold(rt, draft)
             except AssayError as error:
                 components.show_error(error)
                 problems = [str(error)]
@@ -160,6 +163,32 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
         state.go_to("results", run=started)
     if problem := st.session_state.pop("batch.problem", None):
         components.show_error(problem)
+
+
+def _leave_out(rt: Runtime, draft: RunDraft) -> None:
+    """Where the data policy refuses some of the contestants: goes on with the others."""
+    found = policies.check(rt, draft.dataset_id, draft.contestants, (), draft.data_policy)
+    if found.refused and found.remaining:
+        names = {refusal.candidate.model for refusal in found.refused}
+        left = [c.model for c in draft.contestants if c.model_id not in names]
+        st.button("Go on without the refused", key="batch.leave_out", icon=":material/group_remove:",
+                  on_click=_choose_models, args=(left,))  # fmt: skip
+
+
+def _untold(rt: Runtime, draft: RunDraft) -> None:
+    """Says for whom the gateway does not list whether prompts are trained on."""
+    found = policies.check(rt, draft.dataset_id, draft.contestants, draft.graders, draft.data_policy)
+    if found.untold:
+        names = words.label(", ".join(one.name for one in found.untold), 200)
+        st.caption(
+            f":material/info: The gateway does not list who trains on prompts for {names}. Each request carries the "
+            "ban; where nobody complies the gateway answers with an error, nothing reaches a provider and nothing is "
+            "paid."
+        )
+
+
+def _choose_models(models: list[str]) -> None:
+    st.session_state["batch.models"] = models
 
 
 def _summary(rt: Runtime, draft: RunDraft) -> str:

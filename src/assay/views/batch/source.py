@@ -12,6 +12,7 @@ from assay.datasets.roles import guess_roles
 from assay.datasets.table import ReadOptions, Table
 from assay.errors import AssayError
 from assay.views import components, words
+from assay.views.batch.kept import kept_dataset, kept_picker, policy_line
 from assay.workbench import datasets
 from assay.workbench.datasets import Example, StoredDataset
 from assay.workbench.runtime import Runtime
@@ -34,6 +35,9 @@ class Source:
 
 def block(rt: Runtime) -> Source | None:
     """The data block; None until there is a dataset that can be used."""
+    if "dataset" in st.query_params:
+        chosen = kept_dataset(rt)
+        return _ready(rt, chosen, None) if chosen is not None else None
     examples = {example.name: example for example in datasets.examples()}
     upload = st.file_uploader("Drop a file", type=TYPES, key="batch.file", max_upload_size=rt.settings.upload_limit_mb)
     picked = st.pills(
@@ -41,6 +45,7 @@ def block(rt: Runtime) -> Source | None:
         format_func=lambda name: examples[name].title, disabled=upload is not None,
     )  # fmt: skip
     if upload is None and not picked:
+        kept_picker(rt)
         st.caption("CSV, TSV, XLSX, JSON, JSONL or Parquet. The first row names the columns.")
         return None
     example = None if upload is not None else examples[picked or ""]
@@ -53,6 +58,11 @@ def block(rt: Runtime) -> Source | None:
         components.show_error(error)
         return None
     _findings(table)
+    return _ready(rt, dataset, example)
+
+
+def _ready(rt: Runtime, dataset: StoredDataset, example: Example | None) -> Source:
+    policy_line(rt, dataset)
     expected = _roles(dataset, example)
     _preview(rt, dataset)
     return Source(dataset, expected, example)

@@ -1,0 +1,119 @@
+"""The datasets page through AppTest: empty, filtered, split, under a policy, refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from assay.config import Settings
+from assay.datasets.table import Dialect, Table
+from assay.domain.data_policy import make_policy
+from assay.views import resources
+from assay.workbench import dataset_versions, datasets, policies
+from assay.workbench.runtime import Runtime, open_runtime
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    """A workbench that the page gets instead of the process's own."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+        opened.ready()
+        monkeypatch.setattr(resources, "get_runtime", lambda: opened)
+        yield opened
+
+
+def shown(**query: str | list[str]) -> AppTest:
+    """The page as a deep link opens it."""
+    page = AppTest.from_file(str(ROOT / "src/assay/views/shell.py"), default_timeout=30)
+    for name, value in query.items():
+        page.query_params[name] = value
+    page.run()
+    page = page.switch_page(str(ROOT / "pages/datasets.py"))
+    for name, value in query.items():
+        page.query_params[name] = value
+    return page.run()
+
+
+def keep(rt: Runtime) -> datasets.StoredDataset:
+    """A dataset of three rows."""
+    table = Table(("id", "q", "lang"), [["1", "one", "de"], ["2", "two", "en"], ["3", "drei", "de"]], Dialect("csv"))
+    return datasets.save_table(rt, table, name="tickets", source="tickets.csv")
+
+
+def test_page_without_datasets_says_what_to_do(rt: Runtime) -> None:
+    """Nothing is kept yet: the page says how to begin, with a button that does it."""
+    page = shown()
+
+    assert not page.exception
+    assert "No dataset yet" in page.info[0].value
+    assert page.button(key="datasets.first").label == "Start with an example"
+
+
+def test_list_shows_what_versions_share(rt: Runtime) -> None:
+    """One line per name, with tags, policy and the newest version."""
+    keep(rt)
+    dataset_versions.set_tags(rt, "tickets", ["gold"])
+    policies.set_policy(rt, "tickets", make_policy(zdr=True))
+
+    frame = shown().dataframe[0].value
+    assert frame.loc[0, ["Dataset", "Newest", "Rows", "Data policy"]].to_list() == [
+        "tickets", "version 1", 3, "zero data retention only"
+    ]  # fmt: skip
+    assert list(frame.loc[0, "Tags"]) == ["gold"]
+
+
+def test_filters_in_the_link_hold_and_can_be_dropped(rt: Runtime) -> None:
+    """A link carries its filters; a chip takes one away again."""
+    keep(rt)
+    page = shown(dataset="tickets", where=[json.dumps(["lang", "is", "de"]), "nonsense", '["no", "is", "x"]'])
+
+    assert not page.exception
+    assert page.dataframe[0].value["Row key"].to_list() == ["1", "3"]
+    page.button(key="datasets.chip.0").click().run()
+    assert page.dataframe[0].value["Row key"].to_list() == ["1", "2", "3"]
+
+
+def test_chosen_rows_are_kept_as_a_dataset(rt: Runtime) -> None:
+    """Keep writes what the search shows, under its name, and opens it."""
+    keep(rt)
+    page = shown(dataset="tickets")
+    page.text_input(key="datasets.search").set_value("drei").run()
+    page.text_input(key=f"datasets.keep_name.{datasets.get_dataset(rt, 'tickets').id}").set_value("german").run()
+    page.button(key="datasets.keep_go").click().run()
+
+    assert not page.exception
+    assert datasets.dataset_rows(rt, "german") == [{"id": "3", "q": "drei", "lang": "de"}]
+    assert "1 rows kept" in page.success[0].value
+
+
+def test_policy_is_kept_and_loosened_only_after_consent(rt: Runtime) -> None:
+    """The toggles write the policy; taking one back says what that means and waits for the tick."""
+    keep(rt)
+    page = shown(dataset="tickets")
+    page.session_state["datasets.tab"] = "Policy"
+    page.run()
+    page.toggle(key="datasets.zdr.tickets").set_value(True).run()
+    page.button(key="datasets.policy_go").click().run()
+    assert policies.get_policy(rt, "tickets") == {"zdr": True}
+
+    page.toggle(key="datasets.zdr.tickets").set_value(False).run()
+    assert any("looser than before" in warning.value for warning in page.warning)
+    assert page.button(key="datasets.policy_go").disabled
+    page.checkbox(key="datasets.loosen.tickets").check().run()
+    page.button(key="datasets.policy_go").click().run()
+    assert policies.get_policy(rt, "tickets") == {}
+
+
+def test_unknown_dataset_is_refused_in_words(rt: Runtime) -> None:
+    """An old link gets words and the way back."""
+    page = shown(dataset="gone")
+
+    assert not page.exception
+    assert "There is no dataset" in page.error[0].value
+    assert page.button(key="datasets.back").label == "All datasets"
