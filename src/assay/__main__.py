@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-COLLECT_AFTER = 50_000
+COLLECT_AFTER = 10_000
 """New objects between two collections. Imports make some 300,000 that stay: at the default of 700, looking for garbage
 among them takes a twentieth of the time to the first request."""
 

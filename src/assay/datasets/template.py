@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, get_args
 
 from assay.datasets.values import as_text, loads
@@ -23,6 +24,7 @@ WRAPPERS = ("item", "inputs", "input", "vars")
 _ROLES = tuple(role for role in get_args(Role) if role != "tool")
 
 
+@lru_cache(maxsize=64)
 def variables(text: str) -> tuple[str, ...]:
     """The names that a template uses, each once, in order; none: empty."""
     return tuple(dict.fromkeys(found.group(1) for found in _SLOT.finditer(text) if found.group(1)))

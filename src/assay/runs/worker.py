@@ -147,6 +147,7 @@ class RunWorker:
             self._tags: str = row.tags_json
             self._dataset = get_dataset(connection, row.dataset_id)
             self._done = runs.finished_cells(connection, self._run_id, retry_failed=self._retry_failed)
+        self._keys = [contestant.key for contestant in self._plan.contestants]
         self._graders: list[Grader] = [build(spec) for spec in self._plan.graders]
         self._limit = self._plan.concurrency or self._concurrency
 
@@ -273,8 +274,9 @@ class RunWorker:
         if seed and "seed" not in request.params:
             request = CompletionRequest(request.model, request.messages, {**request.params, **seed}, request.provider)
         context = CallContext(
-            purpose="run", run_id=self._run_id, cell=cell.number, contestant_key=contestant.key, tags_json=self._tags
-        )
+            purpose="run", run_id=self._run_id, cell=cell.number, contestant_key=self._keys[cell.contestant],
+            tags_json=self._tags,
+        )  # fmt: skip
         try:
             outcome, cached = await self._affordable(request, context)
         except BudgetExceeded as error:
@@ -435,7 +437,7 @@ class RunWorker:
         judge = under_policy(
             CompletionRequest(str(params["model"]), messages, judge_params(params)), self._plan.data_policy
         )
-        key = self._plan.contestants[cell.contestant].key
+        key = self._keys[cell.contestant]
         return await self._dispatcher.complete(
             judge,
             CallContext(

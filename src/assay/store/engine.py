@@ -20,6 +20,8 @@ HEAD = "0002"
 """The newest migration."""
 SOUND_SQLITE = (3, 51, 3)
 """The first release without the WAL-reset corruption bug (RELIABILITY 0.1)."""
+CACHE_KB = 2000
+"""KiB of pages that a connection keeps: a dozen stand open, and the system's cache holds the file for all."""
 BUSY_MS = 5_000
 
 
@@ -130,7 +132,7 @@ def _engine(url: str, path: Path | None, *, writing: bool) -> Engine:
             "synchronous = FULL",
             "foreign_keys = ON",
             "journal_size_limit = 134217728",
-            "cache_size = -16000",
+            f"cache_size = -{CACHE_KB}",
             "temp_store = MEMORY",
         ):
             cursor.execute(f"PRAGMA {pragma}")

@@ -21,7 +21,7 @@ Bulk = Callable[[Connection, Sequence[Any]], Sequence[Exception | None]]
 BATCH = 500
 """Operations in one transaction at most."""
 GATHER_S = 0.02
-"""Seconds between two transactions under load: what comes meanwhile shares the next one. A lone write waits for none."""
+"""Seconds between two transactions under load: what comes meanwhile shares the next. A lone write does not wait."""
 LOCKED_PATIENCE_S = 120.0
 """How long a locked database is waited for."""
 

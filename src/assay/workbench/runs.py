@@ -28,7 +28,7 @@ from assay.workbench import policies
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
-CHUNK = 2_000
+CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,9 +293,10 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class ProgressSums:
-    """What counting a run's cells and calls gave; all who watch a live run share it for half a second."""
+    """What counting a run's cells and calls gave; all who watch a live run share it for a while."""
 
-    at: float
+    until: float
+    """When it is counted anew, by the monotonic clock."""
     plan: RunPlan
     counts: Mapping[int, stored.ContestantCount]
     money: Mapping[str, stored.RunMoney]
@@ -303,15 +304,18 @@ class ProgressSums:
 
 
 SHARED_S = 0.5
+COUNTING_SHARE = 20
+"""Counting takes one part in so many of the time, however large the run is."""
 
 
 def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
     known = rt.progress_sums.get(run.id)
     ended = run.state not in stored.LIVE
-    if known is not None and not ended and time.monotonic() - known.at < SHARED_S:
+    if known is not None and not ended and time.monotonic() < known.until:
         return known
+    started = time.monotonic()
     sums = ProgressSums(
-        time.monotonic(), known.plan if known else stored.plan_of(run),
+        0.0, known.plan if known else stored.plan_of(run),
         {c.contestant: c for c in stored.contestant_counts(connection, run.id)},
         stored.money_by_contestant(connection, run.id),
         stored.first_failures(connection, run.id) if run.failed else [],
@@ -319,7 +323,8 @@ def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
     if ended:
         rt.progress_sums.pop(run.id, None)
     else:
-        rt.progress_sums[run.id] = sums
+        now = time.monotonic()
+        rt.progress_sums[run.id] = replace(sums, until=now + max(SHARED_S, COUNTING_SHARE * (now - started)))
     return sums
 
 
