@@ -29,12 +29,12 @@ CLIENTS = ("assay stream", "assay plain", "aiohttp", "httpx", "httpx+aiohttp", "
 
 
 @contextlib.contextmanager
-def gateway(chunks: int, latency_ms: float = 1000 * LATENCY_S) -> Iterator[str]:
+def gateway(chunks: int, latency_ms: float = 1000 * LATENCY_S, *, models: int = 3) -> Iterator[str]:
     """The base URL of a mock gateway in its own process."""
     with tempfile.TemporaryDirectory() as folder:
         port_file = Path(folder) / "port"
         command = [sys.executable, str(HERE / "mock_gateway.py"), str(port_file), "--chunks", str(chunks)]
-        process = subprocess.Popen([*command, "--latency-ms", str(latency_ms)])
+        process = subprocess.Popen([*command, "--latency-ms", str(latency_ms), "--models", str(models)])
         try:
             while not port_file.exists() or not port_file.read_text():
                 time.sleep(0.02)

@@ -26,7 +26,7 @@ from assay.exports.record import CellFact
 from assay.exports.redact import redacted
 from assay.money import from_pico
 from assay.store import spend as sums
-from assay.workbench import exports, results, spend
+from assay.workbench import exports, spend, standing
 from assay.workbench.runtime import Runtime
 
 KEY = "sk-or-v1-" + "0123456789abcdef" * 4
@@ -94,7 +94,7 @@ def test_promptfoo_layout_holds_the_run(rt: Runtime, run_id: str) -> None:
     assert {"version", "timestamp", "prompts", "results", "stats"} == set(inner)
     assert inner["version"] == 3
     assert len(inner["results"]) == 24
-    board = {line.label: line for line in results.scoreboard(rt, run_id)}
+    board = {line.label: line for line in standing.scoreboard(rt, run_id)}
     for prompt in inner["prompts"]:
         assert {"id", "raw", "label", "provider", "metrics"} == set(prompt)
         assert prompt["metrics"]["testPassCount"] == board[prompt["provider"]].correct
@@ -157,7 +157,7 @@ def test_junit_parses_with_a_case_per_cell(rt: Runtime, run_id: str) -> None:
     """A suite per contestant; failures are what did not pass, with the grader's reason."""
     root = ET.fromstring(written(exports.run_record(rt, run_id), "junit"))
 
-    board = {line.label: line for line in results.scoreboard(rt, run_id)}
+    board = {line.label: line for line in standing.scoreboard(rt, run_id)}
     suites = root.findall("testsuite")
     assert {suite.get("name") for suite in suites} == set(board)
     for suite in suites:

@@ -17,7 +17,7 @@ from assay.domain.score import Score
 from assay.exports.record import CellFact
 from assay.money import from_pico
 from assay.store import spend as sums
-from assay.workbench import exports, results, spend
+from assay.workbench import exports, spend, standing
 from assay.workbench.runtime import Runtime
 
 PAYLOADS = (
@@ -121,7 +121,7 @@ def test_wide_has_a_line_per_row(rt: Runtime, run_id: str) -> None:
     assert len(set(table[0])) == len(table[0])
     assert {"atlas-large output", "swift output"} <= set(table[0])
     passed = sum(row[table[0].index("swift result")] == "pass" for row in table[1:])
-    assert passed == next(line.correct for line in results.scoreboard(rt, run_id) if line.label == "swift")
+    assert passed == next(line.correct for line in standing.scoreboard(rt, run_id) if line.label == "swift")
 
 
 def test_cached_and_unknown_costs_are_told_apart() -> None:

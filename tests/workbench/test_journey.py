@@ -16,8 +16,9 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.errors import DataError, RunError, TemplateError
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.store import results as stored
 from assay.store import spend as sums
-from assay.workbench import datasets, playground, results, runs, spend
+from assay.workbench import datasets, playground, runs, spend, standing
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
@@ -64,7 +65,9 @@ def test_recorded_systems_get_exactly_the_published_verdicts(rt: Runtime) -> Non
     lines = resources.files("assay.sandbox").joinpath("recorded/gsm8k_200.jsonl").read_text("utf-8").splitlines()
     published = [json.loads(line) for line in lines]
     assert (state.done, state.failed) == (800, 0)
-    for cell in results._cells(rt, run_id):
+    with rt.store.read() as connection:
+        cells = stored.cell_rows(connection, run_id)
+    for cell in cells:
         assert cell.passed == published[cell.row][systems[cell.contestant]]["is_correct"]
 
 
@@ -79,7 +82,7 @@ def test_run_totals_equal_the_ledger(rt: Runtime) -> None:
     total = sum(row.cost_pico for row in rows)
     assert len(rows) == 60
     assert state.spent_pico == total
-    assert sum(line.cost_pico or 0 for line in results.scoreboard(rt, run_id)) == total
+    assert sum(line.cost_pico or 0 for line in standing.scoreboard(rt, run_id)) == total
     assert spend.overview(rt, sums.SpendFilter()).total.known_pico == total
     for dimension in ("day", "model", "provider", "purpose", "run"):
         assert sum(x.sum.known_pico for x in spend.spend_by(rt, dimension, sums.SpendFilter())) == total  # type: ignore[arg-type]
@@ -153,7 +156,7 @@ def test_fault_ends_as_a_record(tmp_path: Path, kind: str, succeeds: bool) -> No
             rt.ready()
             draft = tickets(rt, contestants=TRIO[1:2], limit=12)
             state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=90)
-            board = results.scoreboard(rt, state.id)[0]
+            board = standing.scoreboard(rt, state.id)[0]
 
     assert state.done == 12
     assert board.answered + board.failed == 12

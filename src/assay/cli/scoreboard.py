@@ -10,18 +10,18 @@ from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
     from assay.workbench.gates import GateResult
-    from assay.workbench.results import ContestantScore
     from assay.workbench.runs import RunProgress
     from assay.workbench.runtime import Runtime
+    from assay.workbench.standing import ContestantScore
 
 
 def report(
     rt: Runtime, run_id: str, state: RunProgress, as_json: bool, gates: Sequence[GateResult] | None = None
 ) -> None:
     """The result of a run, for people or as one object."""
-    from assay.workbench import results
+    from assay.workbench import standing
 
-    board = results.scoreboard(rt, run_id)
+    board = standing.scoreboard(rt, run_id)
     if as_json:
         unknown = state.unknown_calls
         print_json({
@@ -37,7 +37,7 @@ def report(
         print(state.reason)
     for line in table(board):
         print(line)
-    print(results.verdict(rt, run_id))
+    print(standing.verdict(rt, run_id))
     for gate in gates or ():
         print(f"{'PASS' if gate.passed else 'FAIL'}  {gate.contestant or 'the run'}: {gate.words}")
 

@@ -44,7 +44,7 @@ def mean_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) ->
     """
     if not values:
         return None
-    if all(value in (0.0, 1.0) for value in values):
+    if set(values) <= {0.0, 1.0}:
         return wilson(round(sum(values)), len(values), confidence=confidence)
     mean = fmean(values)
     if len(values) == 1:

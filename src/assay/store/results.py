@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, distinct, exists, func, or_, select
 
@@ -15,8 +15,7 @@ from assay.store.tables import CALL, DATASET_ROW, RESULT, RESULT_TEXT, SCORE
 Show = Literal["all", "failed", "errors", "disagree"]
 
 
-@dataclass(frozen=True, slots=True)
-class CellRow:
+class CellRow(NamedTuple):
     """The numbers of one cell that statistics need."""
 
     cell: int
@@ -46,7 +45,7 @@ def cell_rows(connection: Connection, run_id: str) -> list[CellRow]:
         .where(RESULT.c.run_id == run_id)
         .order_by(RESULT.c.cell)
     )  # fmt: skip
-    return [CellRow(*row) for row in found]
+    return list(map(CellRow._make, found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,11 @@ def run_names(connection: Connection, run_ids: list[str]) -> dict[str, str]:
     return {row.id: row.name for row in connection.execute(select(RUN.c.id, RUN.c.name).where(RUN.c.id.in_(run_ids)))}
 
 
+def count_calls(connection: Connection, chosen: SpendFilter) -> int:
+    """How many calls are chosen."""
+    return int(connection.execute(select(func.count()).select_from(CALL).where(*chosen.conditions())).scalar_one())
+
+
 def ledger_page(connection: Connection, chosen: SpendFilter, *, page: int = 1, size: int = 100) -> list[Row[Any]]:
     """Rows of the ledger, newest first; pages count from 1."""
     query = select(CALL).where(*chosen.conditions()).order_by(CALL.c.created_ms.desc(), CALL.c.id.desc())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.money import from_pico
-from assay.workbench.results import ContestantScore
+from assay.workbench.standing import ContestantScore
 
 
 def quality_against_cost(board: Sequence[ContestantScore], colours: Mapping[str, str]) -> Any:

@@ -16,8 +16,9 @@ from assay.views.export_menu import export_menu
 from assay.views.failed_rows import failed_rows_menu
 from assay.views.state import go_to
 from assay.workbench import results, runs, spend
-from assay.workbench.results import ContestantScore, RunRecord
+from assay.workbench.results import RunRecord
 from assay.workbench.runtime import Runtime
+from assay.workbench.standing import ContestantScore, standing
 
 PAGE = 50
 SHOW = {"all": "All rows", "failed": "Failed", "errors": "Errors", "disagree": "Disagreements"}
@@ -57,9 +58,9 @@ def run_page(rt: Runtime, run_id: str) -> None:
         st.button("All runs", key="results.back", icon=":material/arrow_back:", on_click=_close)
         failed_rows_menu(rt, run)
         export_menu(rt, run)
-    board = results.scoreboard(rt, run.id)
+    board, verdict = standing(rt, run.id)
     if run.done:
-        st.markdown(f"#### {words.label(results.verdict(rt, run.id), 600)}")
+        st.markdown(f"#### {words.label(verdict, 600)}")
     run_progress.panel(rt, run.id)
     _estimate_line(rt, run)
     colours = colours_of(run.plan.contestants)
@@ -220,6 +221,6 @@ def ledger_table(rt: Runtime, chosen: spend.SpendFilter, *, key: str) -> None:
     st.dataframe(frame, hide_index=True, key=key,
                  column_config={"Cost, USD": st.column_config.NumberColumn(format="$%.9f"),
                                 "Total, s": st.column_config.NumberColumn(format="%.2f")})  # fmt: skip
-    total = spend.overview(rt, chosen).chosen.calls
+    total = spend.count_calls(rt, chosen)
     if total > 100:
         st.pagination(-(-total // 100), key=f"{key}.page")

@@ -30,7 +30,7 @@ from assay.store import results as stored
 from assay.store import runs
 from assay.store import spend as sums
 from assay.store.results import CellRow
-from assay.workbench import results
+from assay.workbench import results, standing
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -135,13 +135,13 @@ def run_record(rt: Runtime, run_id: str) -> RunRecord:
         started_ms=row.started_ms, finished_ms=row.finished_ms, gateway=run.gateway, tags=run.tags,
         dataset=run.dataset.name, dataset_version=run.dataset.version, dataset_hash=run.dataset.id,
         columns=tuple(run.dataset.columns), plan=run.plan, done=run.done, board=board,
-        verdict=results.verdict(rt, run.id), comparisons=_comparisons(board, cells), spend=_spend(run, spent),
+        verdict=standing.verdict(rt, run.id), comparisons=_comparisons(board, cells), spend=_spend(run, spent),
         cells=lambda: _cells(rt, run, keys), versions={"Assay": assay.__version__, "Python": platform.python_version()},
     )  # fmt: skip
 
 
 def _board(run: results.RunRecord, cells: Sequence[CellRow]) -> tuple[BoardLine, ...]:
-    scores = list(results._scores(run, cells))
+    scores = list(standing.scores_of(run, cells))
     labels = unique([line.label for line in scores])
     colours = colours_of(run.plan.contestants)
     lines = [
@@ -161,7 +161,7 @@ def _comparisons(board: Sequence[BoardLine], cells: Sequence[CellRow]) -> tuple[
         return ()
 
     def by_row(line: BoardLine) -> dict[int, float]:
-        return results._by_row([c for c in cells if (c.prompt, c.contestant) == (line.prompt, line.contestant)])
+        return standing.by_row([c for c in cells if (c.prompt, c.contestant) == (line.prompt, line.contestant)])
 
     best = by_row(scored[0])
     found = [compare_paired(best, by_row(line)) for line in scored[1:]]

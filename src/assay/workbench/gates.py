@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import DataError, NotFound
 from assay.money import format_usd, from_pico, to_pico
 from assay.workbench.compare import LineComparison, RunComparison, compare_runs, find_run
-from assay.workbench.results import ContestantScore, RunRecord, get_run, scoreboard
+from assay.workbench.results import RunRecord, get_run
 from assay.workbench.runs import progress
+from assay.workbench.standing import ContestantScore, scoreboard
 from assay.workbench.suites import AtLeast, AtMost, CostAtMost, Gate, NotWorseThan
 
 if TYPE_CHECKING:

@@ -31,6 +31,7 @@ from assay.workbench.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from assay.workbench.runs import ProgressSums
+    from assay.workbench.standing import Counted
 
 T = TypeVar("T")
 PIN = "_assay_runtime"
@@ -46,6 +47,7 @@ class Runtime:
         self.owner = new_owner()
         self._sandbox: Any = None
         self.progress_sums: dict[str, ProgressSums] = {}
+        self.standings: dict[str, Counted] = {}
         self.gateway = gateway or self._gateway(sandbox_speed)
         self.store: Store = open_store(settings.database_url)
         self._loop = new_event_loop()

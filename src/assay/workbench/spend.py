@@ -114,6 +114,12 @@ def ledger_page(rt: Runtime, chosen: SpendFilter, *, page: int = 1, size: int = 
         return stored.ledger_page(connection, chosen, page=page, size=size)
 
 
+def count_calls(rt: Runtime, chosen: SpendFilter) -> int:
+    """How many calls are chosen."""
+    with rt.store.read() as connection:
+        return stored.count_calls(connection, chosen)
+
+
 def choices(rt: Runtime, dimension: Dimension) -> list[str]:
     """The values that a filter can take."""
     with rt.store.read() as connection:
