@@ -108,17 +108,21 @@ def test_edited_dataset_under_a_policy_refuses_and_runs(app: App, page: Page) ->
     prompt.press("Control+Enter")
     expect(page.get_by_text(re.compile("130 calls"))).to_be_visible()
     settle(page)
+    expect(prompt).to_have_value(re.compile("Which category"))
     page.get_by_role("button", name="Start").click()
     page.wait_for_url(re.compile("run="))
     expect(page.get_by_text("Done ·")).to_be_visible(timeout=60_000)
     ((plan,),) = rows(app, "SELECT plan_json FROM run")
     assert json.loads(plan)["data_policy"] == {"zdr": True, "only": ["northwind"]}
+    assert "Which category" in plan
     assert rows(app, "SELECT DISTINCT provider FROM call") == [("Northwind",)]
 
+    settle(page)
     page.get_by_role("button", name="Failed rows").click()
     choose(page, "Of", "atlas-large")
     settle(page)
-    page.get_by_role("button", name="Keep as a dataset").click()
+    expect(page.get_by_role("combobox", name=re.compile("Of"))).to_have_value("atlas-large")
+    page.get_by_role("button", name="Keep failed rows").click()
     page.wait_for_url(re.compile("datasets.*failed"))
     expect(page.get_by_text(re.compile("failed rows kept"))).to_be_visible()
     expect(page.get_by_text("zero data retention only, only northwind").first).to_be_visible()
