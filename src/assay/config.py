@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     silence_timeout_s: float = Field(120.0, gt=0)
     total_timeout_s: float = Field(600.0, gt=0)
     max_attempts: int = Field(4, ge=1, le=10)
+    batch_poll_s: float = Field(5.0, gt=0)
+    """Seconds before the gateway's batch is first looked after; each further wait is longer, up to a minute."""
     catalogue_ttl_s: float = Field(3600.0, ge=0)
     upload_limit_mb: int = Field(50, ge=1)
     monthly_budget_usd: str | None = None

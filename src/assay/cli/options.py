@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.terminal import UsageError, say
+from assay.domain.plan import RunMode
 from assay.errors import GraderError, SettingsError
 from assay.money import usd
 
@@ -29,6 +30,10 @@ Samples = Annotated[int, typer.Option(min=1, max=100, help="Answers per cell.")]
 Concurrency = Annotated[int | None, typer.Option(min=1, max=512, help="Calls in flight at most.")]
 Budget = Annotated[str | None, typer.Option(help="USD that the run never passes.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="First rows only.")]
+Mode = Annotated[
+    RunMode | None,
+    typer.Option(help="normal; floor: cheapest provider; flex: slower tier; batch: half price, within a day."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -77,7 +82,7 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
         graders=graders or suggested(found.columns), samples=options["samples"],
         expected_column=found.roles.get("expected"), budget_usd=budget,
         concurrency=options["concurrency"], limit=options["limit"], name=options.get("name", ""),
-        tags=tuple(options.get("tag", ())),
+        tags=tuple(options.get("tag", ())), mode=options.get("mode") or "normal",
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ def work(rt: Runtime, draft: RunDraft) -> tuple[str, RunProgress]:
     problems = runs.check(rt, draft)
     if problems:
         raise DataError(" ".join(problems))
+    for note in runs.notes(rt, draft):
+        say(f"Note: {note}")
     run_id = runs.start_run(rt, draft)
     try:
         return run_id, follow(rt, run_id)
@@ -64,8 +66,9 @@ def _bar(state: RunProgress) -> str:
     filled = round(width * state.done / state.cells) if state.cells else width
     eta = f" · {state.eta_s:.0f} s left" if state.eta_s is not None and state.done < state.cells else ""
     failed = f" · {state.failed} failed" if state.failed else ""
+    batch = f" · {state.batch.answered:,} of {state.batch.calls:,} answered by the batch" if state.batch else ""
     note = f" · {state.reason[:60]}" if state.reason and state.state != "done" else ""
     return (
         f"[{'#' * filled}{'.' * (width - filled)}] {state.done:,}/{state.cells:,}{failed} · "
-        f"{format_usd(state.spent_pico)}{eta}{note}"
+        f"{format_usd(state.spent_pico)}{eta}{batch}{note}"
     )

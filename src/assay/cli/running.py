@@ -16,6 +16,7 @@ from assay.cli.options import (
     DatasetOrSuite,
     GraderOption,
     Limit,
+    Mode,
     ModelOption,
     ParamOption,
     PromptOption,
@@ -27,7 +28,7 @@ from assay.cli.options import (
 from assay.cli.progress import follow, work
 from assay.cli.scoreboard import report
 from assay.cli.suite import is_suite, run_suite
-from assay.cli.terminal import UsageError, app, opened
+from assay.cli.terminal import UsageError, app, opened, say
 from assay.errors import DataError
 from assay.money import format_usd
 
@@ -47,6 +48,7 @@ def run(
     concurrency: Concurrency = None,
     budget: Budget = None,
     limit: Limit = None,
+    mode: Mode = None,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "",
     tag: Annotated[list[str], typer.Option("--tag", help="A tag; several.")] = [],  # noqa: B006
     out: Annotated[list[Path], typer.Option("--out", help="Write the run to this file; several.")] = [],  # noqa: B006
@@ -59,7 +61,7 @@ def run(
     check_outs(out)
     options = {
         "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
-        "concurrency": concurrency, "budget": budget, "limit": limit, "name": name, "tag": tag,
+        "concurrency": concurrency, "budget": budget, "limit": limit, "mode": mode, "name": name, "tag": tag,
     }  # fmt: skip
     if is_suite(dataset) and not prompt and not model:
         run_suite(Path(dataset), options, out, as_json)
@@ -106,6 +108,7 @@ def estimate(
     samples: Samples = 1,
     concurrency: Concurrency = None,
     limit: Limit = None,
+    mode: Mode = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a run would send and cost; sends nothing."""
@@ -113,11 +116,14 @@ def estimate(
 
     options = {
         "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
-        "concurrency": concurrency, "budget": None, "limit": limit,
+        "concurrency": concurrency, "budget": None, "limit": limit, "mode": mode,
     }  # fmt: skip
     with opened() as rt:
         rt.ready()
-        found = runs.estimate(rt, make_draft(rt, dataset, options))
+        draft = make_draft(rt, dataset, options)
+        found = runs.estimate(rt, draft)
+        for note in runs.notes(rt, draft):
+            say(f"Note: {note}")
     if as_json:
         print(found.as_json())
     else:
@@ -134,7 +140,9 @@ def in_words(found: RunEstimate) -> str:
         if cost.expected is not None
         else "at an unknown price"
     )
+    saved = f", saves about {format_usd(found.saving)}" if found.saving is not None else ""
+    took = "within a day" if found.seconds >= 86_400 else f"about {max(1, round(found.seconds))} s"
     return (
         f"{found.rows:,} rows x {found.prompts} prompts x {found.contestants} models x {found.samples} samples = "
-        f"{found.calls:,} calls{judges} · {known} · about {max(1, round(found.seconds))} s"
+        f"{found.calls:,} calls{judges} · {known}{saved} · {took}"
     )

@@ -18,7 +18,7 @@ from assay.cli.terminal import GATE_NOT_MET, UsageError, app, opened, say
 if TYPE_CHECKING:
     from assay.workbench.runs import RunDraft
 
-OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "tag")
+OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "mode", "tag")
 """Options that win over the suite; every other one belongs in the file."""
 
 
@@ -60,6 +60,7 @@ def overridden(draft: RunDraft, options: Mapping[str, Any]) -> RunDraft:
         draft, budget_usd=draft.budget_usd if budget is None else budget, limit=options["limit"] or draft.limit,
         name=options["name"] or draft.name, samples=options["samples"] or draft.samples,
         concurrency=options["concurrency"] or draft.concurrency, tags=tuple(options["tag"]) or draft.tags,
+        mode=options["mode"] or draft.mode,
     )  # fmt: skip
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
+
+RunMode = Literal["normal", "floor", "flex", "batch"]
+"""How contestants are asked. normal: at once. floor: at once, the cheapest provider first. flex: at the slower, cheaper
+service tier where a model has one. batch: through the gateway's batch endpoint, answered within a day."""
 
 
 class Cell(NamedTuple):
@@ -41,6 +45,7 @@ class RunPlan:
     gateway: str = "openrouter"
     data_policy: Mapping[str, Any] = field(default_factory=dict)
     """Provider routing that every call carries, judges included (zdr, data_collection, only)."""
+    mode: RunMode = "normal"
 
     @property
     def cell_count(self) -> int:
@@ -73,6 +78,7 @@ class RunPlan:
             "cache": self.cache,
             "gateway": self.gateway,
             "data_policy": dict(self.data_policy),
+            "mode": self.mode,
         }
 
     @classmethod

@@ -272,6 +272,17 @@ class Client:
         """Embeddings of texts, as the gateway answers them."""
         return await self._call("POST", "/embeddings", json_body={"model": model, "input": texts})
 
+    async def call(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None,
+        timeout_s: float = 60.0, beta: bool = False,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """A JSON call of an endpoint that has a module of its own; beta: below /beta instead of /v1.
+
+        Raises GatewayFailed.
+        """
+        base = f"{self._base.removesuffix('/v1')}/beta" if beta else self._base
+        return await self._call(method, path, base=base, params=params, content=content, timeout_s=timeout_s)
+
     async def _get(
         self, path: str, *, params: Mapping[str, str] | None = None, management: bool = False
     ) -> Mapping[str, Any]:
@@ -282,28 +293,36 @@ class Client:
         method: str,
         path: str,
         *,
+        base: str | None = None,
         params: Mapping[str, str] | None = None,
         json_body: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
         management: bool = False,
+        timeout_s: float = 60.0,
     ) -> Mapping[str, Any]:
         """A JSON call. Raises GatewayFailed for every way in which it can fail."""
         loop = asyncio.get_running_loop()
-        state = _Attempt(started=loop.time(), total_at=loop.time() + 60)
+        state = _Attempt(started=loop.time(), total_at=loop.time() + timeout_s)
+        headers = self._headers(management=management)
+        if content is not None:
+            headers["Content-Type"] = "application/json"
         try:
             async with asyncio.timeout_at(state.total_at):
                 response = await self._http.request(
                     method,
-                    self._base + path,
+                    (base or self._base) + path,
                     params=params,
                     json=json_body,
-                    headers=self._headers(management=management),
+                    content=content,
+                    headers=headers,
                 )
         except TimeoutError:
             raise self._failed("timeout", state) from None
         except _BROKEN as error:
             raise self._failed(kind_of_transport_error(error), state, detail=_reason(error)) from None
-        if response.status_code != 200:
-            raise GatewayFailed(classify_http(response.status_code, response.headers, response.content))
+        if response.status_code not in (200, 202):
+            failure = classify_http(response.status_code, response.headers, response.content)
+            raise GatewayFailed(failure, status=response.status_code, body=response.content)
         try:
             body = parse_json(response.content)
         except ValueError:

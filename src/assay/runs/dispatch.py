@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +14,7 @@ from assay.domain.completion import UNKNOWN_COST, Completion, Cost
 from assay.domain.messages import CompletionRequest
 from assay.errors import RunError, StoreError
 from assay.money import to_pico, usd
-from assay.openrouter.client import OnBytes, OnDelta
+from assay.openrouter.client import Client, OnBytes, OnDelta
 from assay.openrouter.failures import Failure, GatewayFailed
 from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
@@ -116,6 +117,31 @@ class Dispatcher:
         self._main = gateways.main
         self._tracer = tracer()
         self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def main(self) -> Client:
+        """The client of the gateway itself."""
+        return self._main
+
+    def is_main(self, model: str) -> bool:
+        """Whether the gateway itself answers for a model, and speaks OpenRouter."""
+        return self._gateways.of(model).client is self._main and self._main.gateway.speaks_openrouter
+
+    def intent(
+        self, request: CompletionRequest, context: CallContext, *, attempt: int = 1, owner: str | None = None
+    ) -> ledger.Intent:
+        """The intent of a call; owner: other than this process."""
+        return ledger.Intent(
+            id=ledger.new_id(), created_ms=ledger.now_ms(), model=request.model,
+            gateway=self._gateways.of(request.model).client.gateway.name, purpose=context.purpose,
+            owner=owner or self._owner, bound_pico=self.prices.bound(request), attempt=attempt,
+            run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
+            contestant_key=context.contestant_key, tags_json=context.tags_json,
+        )  # fmt: skip
+
+    def open(self, intent: ledger.Intent) -> Future[None]:
+        """Makes an intent durable; the future fails with BudgetExceeded or StoreError."""
+        return self._store.writer.submit_item(ledger.open_intents, ledger.Opening(intent, self._monthly))
 
     async def complete(
         self,
@@ -225,14 +251,8 @@ class Dispatcher:
                 self._store.writer.submit(lambda c: ledger.withdraw(c, call_id))
 
     async def _open(self, request: CompletionRequest, context: CallContext, attempt: int) -> str:
-        gateway = self._gateways.of(request.model).client.gateway.name
-        intent = ledger.Intent(
-            id=ledger.new_id(), created_ms=ledger.now_ms(), gateway=gateway, model=request.model,
-            purpose=context.purpose, owner=self._owner, bound_pico=self.prices.bound(request), attempt=attempt,
-            run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
-            contestant_key=context.contestant_key, tags_json=context.tags_json,
-        )  # fmt: skip
-        opened = self._store.writer.submit_item(ledger.open_intents, ledger.Opening(intent, self._monthly))
+        intent = self.intent(request, context, attempt=attempt)
+        opened = self.open(intent)
         try:
             await asyncio.shield(asyncio.wrap_future(opened))
         except asyncio.CancelledError:

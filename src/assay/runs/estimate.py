@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 
 from assay.datasets.template import mapped, render_prompt
@@ -13,8 +13,9 @@ from assay.domain.data_policy import narrowed
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import RunPlan
 from assay.money import to_pico, to_pico_ceiling
-from assay.openrouter.pricing import MESSAGE_OVERHEAD, Pricing, estimate_tokens
-from assay.runs.prices import PriceBook
+from assay.openrouter.pricing import MESSAGE_OVERHEAD, Pricing, estimate_tokens, parse_pricing
+from assay.runs.modes import DISCOUNT, unbatchable
+from assay.runs.prices import PriceBook, allowed
 from assay.scoring.judge import MAX_TOKENS as JUDGE_MAX_TOKENS
 
 DEFAULT_OUTPUT = 160
@@ -27,6 +28,8 @@ SPREAD = 2.0
 LONGEST_TOKEN = 16
 """Bytes of a token of the judged answer, at most, for the judge's bound."""
 SECONDS_PER_CALL = 3.0
+BATCH_SECONDS = 86_400.0
+"""A batch is answered within a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class Estimate:
     high: int | None
     worst: int | None
     """The provable bound of one attempt per call."""
+
+    def times(self, factor: Decimal) -> Estimate:
+        """The same at a part of the price; the bound stays, for no discount is promised."""
+        low, expected, high = (None if v is None else int(v * factor) for v in (self.low, self.expected, self.high))
+        return replace(self, low=low, expected=expected, high=high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,15 @@ class RunEstimate:
     seconds: float
     cost: Estimate
     per_contestant: tuple[ContestantEstimate, ...]
+    usual: int | None = None
+    """The expected cost at the usual price, where the run's mode is a cheaper one."""
+
+    @property
+    def saving(self) -> int | None:
+        """What the run's mode is expected to save; None: nothing, or unknown."""
+        if self.usual is None or self.cost.expected is None or self.usual <= self.cost.expected:
+            return None
+        return self.usual - self.cost.expected
 
     def as_json(self) -> str:
         """As stored with the run, to be judged afterwards."""
@@ -105,11 +122,15 @@ def estimate_run(
     judges = [str(g.params["model"]) for g in plan.graders if g.kind == "judge"]
     shares = tuple(_share(plan, contestant, lengths, judges, prices, learnt) for contestant in plan.contestants)
     calls = sum(share.calls for share in shares)
-    seconds = _seconds(plan, calls, len(judges), latency_s)
+    seconds = BATCH_SECONDS if plan.mode == "batch" else _seconds(plan, calls, len(judges), latency_s)
+    usual = None
+    if plan.mode != "normal":
+        normal = replace(plan, mode="normal")
+        usual = total([_share(normal, c, lengths, judges, prices, learnt).cost for c in plan.contestants]).expected
     return RunEstimate(
         rows=plan.row_count, prompts=len(plan.prompts), contestants=len(plan.contestants), samples=plan.samples,
         calls=calls, judge_calls=calls * len(judges), seconds=seconds,
-        cost=total([share.cost for share in shares]), per_contestant=shares,
+        cost=total([share.cost for share in shares]), per_contestant=shares, usual=usual,
     )  # fmt: skip
 
 
@@ -137,16 +158,35 @@ def _share(
     model = prices.model(model_id)
     guess = learnt(model_id) or (REASONING_OUTPUT if model is not None and model.reasons else DEFAULT_OUTPUT)
     output = min(guess, longest)
+    cheaper = _cheaper(plan, contestant, prices)
     parts = []
     for length in lengths:
         calls = length.count * plan.samples
-        parts.append(_cost(known, length.tokens * plan.samples, output, length.bound * plan.samples, longest, calls))
+        cost = _cost(known, length.tokens * plan.samples, output, length.bound * plan.samples, longest, calls)
+        parts.append(cost.times(cheaper))
         for judge in judges:
             judge_prices = prices.prices(judge, plan.data_policy)
             prompt = length.tokens * plan.samples + calls * (output + JUDGE_PROMPT)
             bound = length.question_bytes * plan.samples + calls * (longest * LONGEST_TOKEN + 1500)
             parts.append(_cost(judge_prices, prompt, JUDGE_OUTPUT, bound, JUDGE_MAX_TOKENS, calls))
     return ContestantEstimate(contestant.name, sum(length.count for length in lengths) * plan.samples, total(parts))
+
+
+def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decimal:
+    """The part of the usual price that a contestant is expected to cost in the run's mode; 1: it is no cheaper."""
+    model_id = contestant.model_id
+    model = prices.model(model_id)
+    if plan.mode == "batch":
+        return DISCOUNT if not unbatchable(plan, contestant, is_main=prices.speaks_openrouter(model_id)) else Decimal(1)
+    if plan.mode == "normal" or model is None or not model.pricing.completion:
+        return Decimal(1)
+    rows = prices.flex_endpoints(model_id)
+    if plan.mode == "floor" and prices.takes_variants(model_id):
+        routing = {**contestant.provider, **plan.data_policy}
+        rows = [row for row in prices.endpoints(model_id) or () if allowed(row, routing)]
+    listed = [parse_pricing(row.get("pricing") or {}).completion for row in rows]
+    known = [price for price in listed if price is not None]
+    return min(Decimal(1), min(known) / model.pricing.completion) if known else Decimal(1)
 
 
 def _cost(

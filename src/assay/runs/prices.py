@@ -51,6 +51,18 @@ class PriceBook:
         """The endpoints of a model as the gateway lists them; None: not learnt."""
         return self._endpoints.get(base_model(model_id))
 
+    def speaks_openrouter(self, model_id: str) -> bool:
+        """Whether the gateway of a model has OpenRouter's routing and endpoints."""
+        return self._gateways.of(model_id).client.gateway.speaks_openrouter
+
+    def takes_variants(self, model_id: str) -> bool:
+        """Whether a dynamic variant, like `:floor`, can be put behind a model id."""
+        return self.speaks_openrouter(model_id) and base_model(model_id) == model_id and not model_id.endswith(":free")
+
+    def flex_endpoints(self, model_id: str) -> list[Mapping[str, Any]]:
+        """The endpoints of a model at the cheaper, slower service tier; none: it has no such tier."""
+        return [row for row in self.endpoints(model_id) or () if row.get("service_tier") == "flex"]
+
     def prices(self, model_id: str, provider: Mapping[str, Any]) -> list[Pricing]:
         """The catalogue's price and that of every endpoint that `only` and `ignore` leave; unknown model: none."""
         model = self.model(model_id)

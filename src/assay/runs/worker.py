@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from assay.domain.data_policy import strictest
@@ -17,9 +16,12 @@ from assay.domain.score import Score
 from assay.errors import BudgetExceeded, PolicyError, RunError, StoreError, TemplateError
 from assay.money import from_pico
 from assay.openrouter.failures import Failure
+from assay.runs.batch_mode import BatchMode
 from assay.runs.compliance import candidates
 from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
 from assay.runs.grid import request_of, sample_seed, under_policy
+from assay.runs.live import Lane, LiveRun, RunGate
+from assay.runs.modes import in_mode
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
 from assay.scoring.kinds import Facts, unscored
@@ -39,21 +41,6 @@ BUDGET_WAIT_S = 0.1
 STORE_WAIT_S = 2.0
 """Seconds between two tries to write into a store that refuses."""
 PROBE_WAITS_S = (5.0, 15.0, 30.0)
-RATE_WINDOW_S = 20.0
-
-
-@dataclass(slots=True)
-class Lane:
-    """One contestant of a run at work."""
-
-    index: int
-    model: str
-    cells: Iterator[int]
-    stopped: str = ""
-    """Why it gets no further cells."""
-    unwell: int = 0
-    probes: int = 0
-    resume_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -62,56 +49,20 @@ class _Halt:
     reason: str
 
 
-@dataclass(slots=True)
-class LiveRun:
-    """What the worker knows and the database does not: for the progress panel."""
-
-    lanes: dict[int, Lane] = field(default_factory=dict)
-    finished: deque[float] = field(default_factory=lambda: deque(maxlen=4000))
-    note: str = ""
-    """What it waits for, in words; empty while it works."""
-
-    def rate(self, now: float) -> float:
-        """Cells per second over the last 20 s."""
-        # Watchers call from other threads: the copy is one step, a loop over the deque would meet its changes.
-        recent = [moment for moment in tuple(self.finished) if moment > now - RATE_WINDOW_S]
-        if len(recent) < 2:
-            return 0.0
-        return len(recent) / max(now - recent[0], 0.2)
-
-
-class RunGate:
-    """The limit of calls in flight of one run; closed for good once the run halts."""
-
-    def __init__(self, places: asyncio.Semaphore, closed: Callable[[], bool]) -> None:
-        self._places = places
-        self._closed = closed
-
-    async def enter(self) -> bool:
-        """Waits for a place; False once the run halts."""
-        await self._places.acquire()
-        if self._closed():
-            self._places.release()
-            return False
-        return True
-
-    def leave(self) -> None:
-        """Gives the place back."""
-        self._places.release()
-
-
 class RunWorker:
     """Works one run. `work()` returns when it is done, paused or stopped; the run's row then says which and why."""
 
     def __init__(
-        self, *, store: Store, dispatcher: Dispatcher, run_id: str, owner: str, concurrency: int, retry_failed: bool
-    ) -> None:
+        self, *, store: Store, dispatcher: Dispatcher, run_id: str, owner: str, concurrency: int, retry_failed: bool,
+        batch_poll_s: float = 5.0,
+    ) -> None:  # fmt: skip
         self._store = store
         self._dispatcher = dispatcher
         self._run_id = run_id
         self._owner = owner
         self._concurrency = concurrency
         self._retry_failed = retry_failed
+        self._batch_poll_s = batch_poll_s
         self._halt: _Halt | None = None
         self._flying = 0
         self._rows: dict[int, asyncio.Future[list[StoredRow]]] = {}
@@ -120,17 +71,17 @@ class RunWorker:
 
     async def work(self) -> None:
         """Takes the lease and works the missing cells; returns at once when another process holds it."""
-        token = await self._write(lambda c: runs.take_lease(c, self._run_id, self._owner, ttl_ms=LEASE_MS))
+        token = await self.write(lambda c: runs.take_lease(c, self._run_id, self._owner, ttl_ms=LEASE_MS))
         if token is None:
             return
         self._token = token
         living = frozenset({self._owner})
-        await self._write(lambda c: ledger.mark_orphans(c, living=living, run_id=self._run_id))
+        await self.write(lambda c: ledger.mark_orphans(c, living=living, run_id=self._run_id))
         await asyncio.to_thread(self._load)
         try:
             await self._prepare()
             await self._refuse()
-            await self._work_lanes()
+            await self._work_modes()
             await self._finish()
         except RunError:
             return  # the lease is another's: nothing more is written
@@ -143,39 +94,50 @@ class RunWorker:
             row = runs.get_run(connection, self._run_id)
             # A policy that was tightened after the start holds for every call from now on.
             plan, policy = runs.plan_of(row), policy_of(connection, row.dataset_id)
-            self._plan: RunPlan = replace(plan, data_policy=strictest(plan.data_policy, policy))
+            self.plan: RunPlan = replace(plan, data_policy=strictest(plan.data_policy, policy))
             self._tags: str = row.tags_json
             self._dataset = get_dataset(connection, row.dataset_id)
-            self._done = runs.finished_cells(connection, self._run_id, retry_failed=self._retry_failed)
-        self._keys = [contestant.key for contestant in self._plan.contestants]
-        self._graders: list[Grader] = [build(spec) for spec in self._plan.graders]
-        self._limit = self._plan.concurrency or self._concurrency
+            self.done = runs.finished_cells(connection, self._run_id, retry_failed=self._retry_failed)
+        self._keys = [contestant.key for contestant in self.plan.contestants]
+        self._graders: list[Grader] = [build(spec) for spec in self.plan.graders]
+        self._limit = self.plan.concurrency or self._concurrency
 
     async def _prepare(self) -> None:
         judges = {str(g.spec.params["model"]) for g in self._graders if g.is_judge}
-        models = {c.model_id for c in self._plan.contestants} | judges
+        models = {c.model_id for c in self.plan.contestants} | judges
         await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
-        for index, contestant in enumerate(self._plan.contestants):
-            cells = (n for n in range(index, self._plan.cell_count, len(self._plan.contestants)) if not self._done[n])
+        for index, contestant in enumerate(self.plan.contestants):
+            cells = (n for n in range(index, self.plan.cell_count, len(self.plan.contestants)) if not self.done[n])
             self.live.lanes[index] = Lane(index, contestant.model_id, cells)
 
     async def _refuse(self) -> None:
         """Halts the run before anything is sent when someone in it has no endpoint under the data policy."""
-        wanted = candidates(self._plan.contestants, self._plan.graders)
-        found = await self._dispatcher.compliance.check(wanted, self._plan.data_policy)
+        wanted = candidates(self.plan.contestants, self.plan.graders)
+        found = await self._dispatcher.compliance.check(wanted, self.plan.data_policy)
         if found.refused:
             said = " ".join(map(str, found.refused))
-            self._stop("paused", f"{said} Start a run without them, or change the dataset's data policy.")
+            self.stop("paused", f"{said} Start a run without them, or change the dataset's data policy.")
 
     # -- the life of the run -----------------------------------------------------------------------------------
 
-    async def _work_lanes(self) -> None:
+    async def _work_modes(self) -> None:
         heart = asyncio.create_task(self._beat())
-        # More cells than places are at work, because some of them are only being written.
         places = asyncio.Semaphore(self._limit)
         self._gate = RunGate(places, lambda: self._halt is not None)
         # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
         self._judge_gate = RunGate(places, lambda: False)
+        try:
+            if self.plan.mode == "batch":
+                await BatchMode(
+                    self, run_id=self._run_id, store=self._store, dispatcher=self._dispatcher,
+                    poll_s=self._batch_poll_s,
+                ).work()  # fmt: skip
+            await self._work_lanes()
+        finally:
+            heart.cancel()
+
+    async def _work_lanes(self) -> None:
+        # More cells than places are at work, because some of them are only being written.
         width = self._limit + self._limit // 2 + 4
         self._working = asyncio.Semaphore(width)
         try:
@@ -185,14 +147,12 @@ class RunWorker:
                         group.create_task(self._follow(lane))
         except* RunError as errors:
             raise errors.exceptions[0] from None
-        finally:
-            heart.cancel()
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             try:
-                command = await self._write(
+                command = await self.write(
                     lambda c: runs.heartbeat(c, self._run_id, self._token, ttl_ms=LEASE_MS), patient=False
                 )
             except StoreError:
@@ -201,11 +161,17 @@ class RunWorker:
                 self._halt = self._halt or _Halt("lost", "")
                 return
             if command == "pause":
-                self._stop("paused", "Paused by you. Continue goes on with the missing cells.")
+                self.stop("paused", "Paused by you. Continue goes on with the missing cells.")
             elif command == "stop":
-                self._stop("stopped", "Stopped by you.")
+                self.stop("stopped", "Stopped by you.")
 
-    def _stop(self, state: str, reason: str) -> None:
+    @property
+    def halted(self) -> str | None:
+        """The state that a run which is halting will have; None while it works."""
+        return self._halt.state if self._halt else None
+
+    def stop(self, state: str, reason: str) -> None:
+        """Halts the run: nothing further is sent."""
         if self._halt is None:
             self._halt = _Halt(state, reason)
 
@@ -215,15 +181,16 @@ class RunWorker:
             return
         if halt is None:
             said = [
-                f"{self._plan.contestants[lane.index].name} was stopped: {lane.stopped}"
+                f"{self.plan.contestants[lane.index].name} was stopped: {lane.stopped}"
                 for lane in self.live.lanes.values()
                 if lane.stopped
             ]
+            said += self.live.notices
             halt = _Halt("done", " ".join(said))
         await self._release(halt.state, halt.reason)
 
     async def _release(self, state: str, reason: str) -> None:
-        await self._write(lambda c: runs.release(c, self._run_id, self._token, state=state, reason=reason))
+        await self.write(lambda c: runs.release(c, self._run_id, self._token, state=state, reason=reason))
 
     # -- cells -------------------------------------------------------------------------------------------------
 
@@ -240,10 +207,10 @@ class RunWorker:
                 number = next(lane.cells, None)
                 if number is None:
                     return
-                await self._cell(lane, self._plan.cell(number))
-                self.live.finished.append(loop.time())
+                await self._cell(lane, self.plan.cell(number))
 
-    async def _row(self, position: int) -> StoredRow:
+    async def row(self, position: int) -> StoredRow:
+        """A row of the dataset; those near it are read with it."""
         chunk = position // ROWS_AT_ONCE
         reading = self._rows.get(chunk)
         if reading is None:
@@ -257,30 +224,39 @@ class RunWorker:
         with self._store.read() as connection:
             return rows_of(connection, self._dataset, start=chunk * ROWS_AT_ONCE, count=ROWS_AT_ONCE)
 
+    def request(self, cell: Cell, row: StoredRow) -> CompletionRequest:
+        """The request of a cell, as the run's mode sends it. Raises TemplateError, PolicyError."""
+        contestant = self.plan.contestants[cell.contestant]
+        prices = self._dispatcher.prices
+        request = request_of(
+            self.plan.prompts[cell.prompt], contestant, row.values, mapping=self.plan.mapping,
+            data_policy=self.plan.data_policy, max_tokens=prices.default_max_tokens(contestant.model_id),
+        )  # fmt: skip
+        seed = sample_seed(self.plan, cell.sample)
+        if seed and "seed" not in request.params:
+            request = replace(request, params={**request.params, **seed})
+        return in_mode(request, self.plan.mode, prices)
+
+    def context(self, cell: Cell) -> CallContext:
+        """What the call of a cell is for."""
+        return CallContext(
+            purpose="run", run_id=self._run_id, cell=cell.number, contestant_key=self._keys[cell.contestant],
+            tags_json=self._tags,
+        )  # fmt: skip
+
     async def _cell(self, lane: Lane, cell: Cell) -> None:
-        contestant = self._plan.contestants[cell.contestant]
-        row = await self._row(cell.row)
+        row = await self.row(cell.row)
         try:
-            request = request_of(
-                self._plan.prompts[cell.prompt], contestant, row.values, mapping=self._plan.mapping,
-                data_policy=self._plan.data_policy,
-                max_tokens=self._dispatcher.prices.default_max_tokens(contestant.model_id),
-            )  # fmt: skip
+            request = self.request(cell, row)
         except (TemplateError, PolicyError) as error:
             kind = "template" if isinstance(error, TemplateError) else "policy"
             await self._save(self._record(cell, status="failed", error=str(error), error_kind=kind, cost_pico=0))
             return
-        seed = sample_seed(self._plan, cell.sample)
-        if seed and "seed" not in request.params:
-            request = CompletionRequest(request.model, request.messages, {**request.params, **seed}, request.provider)
-        context = CallContext(
-            purpose="run", run_id=self._run_id, cell=cell.number, contestant_key=self._keys[cell.contestant],
-            tags_json=self._tags,
-        )  # fmt: skip
+        context = self.context(cell)
         try:
             outcome, cached = await self._affordable(request, context)
         except BudgetExceeded as error:
-            self._stop("paused", str(error))
+            self.stop("paused", str(error))
             return
         except Withdrawn:
             return
@@ -291,11 +267,19 @@ class RunWorker:
             if self._halt is None:
                 await self._cell(lane, cell)
             return
+        await self.take(cell, row, request, outcome, cached=cached)
+
+    async def take(
+        self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, *, cached: bool = False
+    ) -> None:
+        """Grades and saves what came of a cell; a failure is a record, or halts what it must halt."""
+        lane = self.live.lanes[cell.contestant]
         if outcome.failure is not None:
             await self._failed(lane, cell, outcome)
-            return
-        lane.unwell = lane.probes = 0
-        await self._answered(cell, row, request, outcome, cached)
+        else:
+            lane.unwell = lane.probes = 0
+            await self._answered(cell, row, request, outcome, cached)
+        self.live.finished.append(asyncio.get_running_loop().time())
 
     async def _affordable(self, request: CompletionRequest, context: CallContext) -> tuple[Outcome, bool]:
         """The answer, once the budget has room: calls in flight hold their bounds and settle for less.
@@ -317,7 +301,7 @@ class RunWorker:
 
     async def _answer(self, request: CompletionRequest, context: CallContext) -> tuple[Outcome, bool]:
         """The outcome, and whether it was another cell's: identical requests are sent once where the plan allows."""
-        if not self._plan.cache:
+        if not self.plan.cache:
             return await self._dispatcher.complete(request, context, gate=self._gate), False
         key = request.fingerprint
         if key in self._answers:
@@ -341,8 +325,8 @@ class RunWorker:
         if failure.stop == "run":
             # The cell stays open: it is work left for when the cause is cured.
             # The halt comes first: a cell that waits for the place that just became free must find the run closed.
-            self._stop("paused", str(failure))
-            await self._settle(outcome.settlement)
+            self.stop("paused", str(failure))
+            await self.settle(outcome.settlement)
             return
         partial = outcome.completion
         record = self._record(
@@ -384,11 +368,11 @@ class RunWorker:
         )
         if any(grader.is_judge for grader in self._graders) and not cached:
             # The answer is paid: it is settled before a judge is asked, whose budget may be refused.
-            await self._settle(outcome.settlement)
+            await self.settle(outcome.settlement)
         try:
             scores, judges, judged = await self._scores(cell, row, request, completion.text, facts)
         except BudgetExceeded as error:
-            self._stop("paused", str(error))
+            self.stop("paused", str(error))
             return
         total = None if answer_pico is None or judged is None else answer_pico + judged
         record = self._record(
@@ -408,7 +392,7 @@ class RunWorker:
         judges: list[str | None] = []
         cost: int | None = 0
         for grader in self._graders:
-            expected = grader.expected_of(row.values, self._plan.expected_column)
+            expected = grader.expected_of(row.values, self.plan.expected_column)
             if not grader.is_judge:
                 scores.append(grader.grade(output, expected, facts))
                 judges.append(None)
@@ -420,9 +404,9 @@ class RunWorker:
             scores.append(grader.score(verdict))
             judges.append(outcome.settlement.call_id)
             cost = None if cost is None or outcome.total_pico is None else cost + outcome.total_pico
-            await self._settle(outcome.settlement)
+            await self.settle(outcome.settlement)
             if outcome.failure is not None and outcome.failure.stop == "run":
-                self._stop("paused", str(outcome.failure))
+                self.stop("paused", str(outcome.failure))
         return scores, judges, cost
 
     async def _judge(
@@ -435,7 +419,7 @@ class RunWorker:
             nonce=secrets.token_hex(6),
         )  # fmt: skip
         judge = under_policy(
-            CompletionRequest(str(params["model"]), messages, judge_params(params)), self._plan.data_policy
+            CompletionRequest(str(params["model"]), messages, judge_params(params)), self.plan.data_policy
         )
         key = self._keys[cell.contestant]
         return await self._dispatcher.complete(
@@ -458,11 +442,14 @@ class RunWorker:
         """The settlement and the result in one transaction."""
         saving = runs.Saving(record, settlement, self._token)
         await self._patiently(lambda: self._store.writer.submit_item(runs.save_all, saving))
+        self.done[record.cell] = 1
 
-    async def _settle(self, settlement: ledger.Settlement) -> None:
-        await self._write(lambda c: ledger.settle(c, settlement))
+    async def settle(self, settlement: ledger.Settlement) -> None:
+        """Stores how a call ended whose cell gets no result of it."""
+        await self.write(lambda c: ledger.settle(c, settlement))
 
-    async def _write(self, operation: Callable[[Any], T], *, patient: bool = True) -> T:
+    async def write(self, operation: Callable[[Any], T], *, patient: bool = True) -> T:
+        """Writes, as soon as something can be written."""
         return await self._patiently(lambda: self._store.writer.submit(operation), patient=patient)
 
     async def _patiently(self, submit: Callable[[], Future[T]], *, patient: bool = True) -> T:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from assay.sandbox.batches import Batches
 from assay.sandbox.billing import Books, number
 from assay.sandbox.catalogue import PERSONAS, Endpoint, Persona, endpoint_row, row
 from assay.sandbox.chat import ConnectionCut, chat, known_model
@@ -23,6 +24,7 @@ class Sandbox:
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
         self.books = Books(config)
+        self._batches = Batches(config, self.books)
 
     def _refusal(self, request: Request, *, management: bool = False) -> Response | None:
         """The error for a missing or wrong key; None: it may pass."""
@@ -38,6 +40,15 @@ class Sandbox:
     async def chat(self, request: Request) -> Response:
         """POST /chat/completions."""
         return self._refusal(request) or await chat(request, self.config, self.books)
+
+    async def batches(self, request: Request) -> Response:
+        """POST and GET /batches."""
+        found = self._batches.create if request.method == "POST" else self._batches.listed
+        return self._refusal(request) or await found(request)
+
+    async def batch(self, request: Request) -> Response:
+        """GET and DELETE /batches/{id}."""
+        return self._refusal(request) or await self._batches.one(request)
 
     async def models(self, request: Request) -> Response:
         """GET /models and /models/user, paged when asked."""
@@ -155,6 +166,8 @@ def create_app(sandbox: Sandbox | None = None) -> Starlette:
     api = "/api/v1"
     routes = [
         Route(f"{api}/chat/completions", box.chat, methods=["POST"]),
+        Route(f"{api}/batches", box.batches, methods=["GET", "POST"]),
+        Route(api + "/batches/{id}", box.batch, methods=["GET", "DELETE"]),
         Route(f"{api}/models", box.models),
         Route(f"{api}/models/user", box.models),
         Route(f"{api}/models/count", box.count),

@@ -28,6 +28,8 @@ class Bill:
     prompt_tokens: int
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    tier: Decimal = Decimal(1)
+    """What a batch multiplies every price with."""
 
     def prices(self) -> tuple[Decimal, Decimal]:
         """USD per prompt and completion token at this endpoint, long-context override included."""
@@ -35,7 +37,7 @@ class Bill:
         for override in self.persona.extra_pricing.get("overrides", ()):
             if self.prompt_tokens > override["min_prompt_tokens"]:
                 prompt, completion = Decimal(override["prompt"]), Decimal(override["completion"])
-        factor = Decimal(self.endpoint.factor)
+        factor = Decimal(self.endpoint.factor) * self.tier
         return prompt * factor, completion * factor
 
     @property

@@ -24,6 +24,7 @@ class Endpoint:
     throughput: float = 1.0
     cancels: bool = True
     """Whether it stops, and bills only what was produced, when the client hangs up."""
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Persona:
 
 
 _NORTH = Endpoint("Northwind", "northwind/fp8", zdr=True)
+_NORTH_FLEX = Endpoint("Northwind", "northwind/flex", "0.5", "fp8", zdr=True, throughput=0.4, service_tier="flex")
 _EAST = Endpoint("Eastbay", "eastbay", "1.15", "bf16", zdr=True, throughput=1.6)
 _SOUTH = Endpoint("Southgate", "southgate", "0.9", "int8", trains=True, throughput=0.7, cancels=False)
 _ALL = (*COMMON, "response_format", "structured_outputs", "tools", "tool_choice", "frequency_penalty",
@@ -69,7 +71,7 @@ _ALL = (*COMMON, "response_format", "structured_outputs", "tools", "tool_choice"
 PERSONAS: tuple[Persona, ...] = (
     Persona("sandbox/atlas-large", "Sandbox: Atlas Large", "0.000003", "0.000015", 0.95, 0, 0.42, 74, 400_000, 32_000,
             "The dear one that is nearly always right.", json="strict", parameters=_ALL,
-            endpoints=(_NORTH, _EAST),
+            endpoints=(_NORTH, _EAST, _NORTH_FLEX),
             extra_pricing={"input_cache_read": "0.0000003",
                            "overrides": [{"min_prompt_tokens": 200_000, "prompt": "0.000006",
                                           "completion": "0.0000225"}]}),
@@ -163,8 +165,9 @@ def endpoint_row(persona: Persona, endpoint: Endpoint) -> dict[str, Any]:
     return {
         "name": f"{endpoint.provider} | {slug(persona)}", "model_id": slug(persona), "model_name": persona.name,
         "provider_name": endpoint.provider, "tag": endpoint.tag, "quantization": endpoint.quantization, "status": 0,
-        "service_tier": None, "context_length": persona.context, "max_completion_tokens": persona.max_completion,
-        "max_prompt_tokens": None, "pricing": {**prices, "discount": 0},
+        "service_tier": endpoint.service_tier, "context_length": persona.context,
+        "max_completion_tokens": persona.max_completion, "max_prompt_tokens": None,
+        "pricing": {**prices, "discount": 0},
         "supported_parameters": sorted(persona.parameters), "supports_implicit_caching": False, "native_tools": {},
         "supports_tool_choice": {"auto": True, "none": True, "required": True, "function": False},
         "uptime_last_5m": 100, "uptime_last_30m": 99.4 if not persona.fails else 71.0, "uptime_last_1d": 99.1,

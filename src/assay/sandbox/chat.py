@@ -61,6 +61,27 @@ async def chat(request: Request, config: SandboxConfig, books: Books) -> Respons
     if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
         return error(400, "Input required: specify messages", {"error_type": "invalid_request"})
     books.requests.append(body)
+    reply = composed(body, config, books)
+    if isinstance(reply, Response):
+        return reply
+    persona, fault = reply.persona, reply.fault
+    if fault is not None and fault.kind not in IN_BODY:
+        return fault_response(fault, persona)
+    if fault is not None and fault.kind == "reset":
+        raise ConnectionCut
+    if books.spend + reply.bill.cost > config.credits_usd:
+        return fault_response(Fault("402_credits"), persona)
+    if request.headers.get("x-openrouter-metadata", "").lower() == "enabled":
+        reply.metadata = _metadata(reply)
+    headers = {"X-Generation-Id": reply.id}
+    if body.get("stream") is True:
+        stream = _stream(reply, config, books)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+    return await _plain(reply, config, books, headers)
+
+
+def composed(body: Mapping[str, Any], config: SandboxConfig, books: Books) -> Reply | Response:
+    """The answer to a request with the fault that it is to meet, or the refusal of its model or routing."""
     found = resolve(body)
     if isinstance(found, Response):
         return found
@@ -73,20 +94,19 @@ async def chat(request: Request, config: SandboxConfig, books: Books) -> Respons
     fault = chosen_fault(
         config, persona, call_number=books.calls[persona.id] - 1, attempt=books.calls[fingerprint], key=fingerprint
     )
-    if fault is not None and fault.kind not in IN_BODY:
-        return fault_response(fault, persona)
-    if fault is not None and fault.kind == "reset":
-        raise ConnectionCut
-    reply = _compose(body, persona, endpoint, books.new_id(), fingerprint, fault)
-    if books.spend + reply.bill.cost > config.credits_usd:
-        return fault_response(Fault("402_credits"), persona)
-    if request.headers.get("x-openrouter-metadata", "").lower() == "enabled":
-        reply.metadata = _metadata(reply)
-    headers = {"X-Generation-Id": reply.id}
-    if body.get("stream") is True:
-        stream = _stream(reply, config, books)
-        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
-    return await _plain(reply, config, books, headers)
+    return _compose(body, persona, endpoint, books.new_id(), fingerprint, fault)
+
+
+def completion_body(reply: Reply) -> dict[str, Any]:
+    """The body of a plain answer."""
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(reply.text), "refusal": None,
+                               "reasoning": "".join(reply.reasoning) or None}  # fmt: skip
+    return {
+        **reply.head("chat.completion"), "system_fingerprint": None, "service_tier": reply.endpoint.service_tier,
+        "choices": [{"index": 0, "logprobs": None, "finish_reason": reply.finish, "native_finish_reason": "completed",
+                     "message": message}],
+        "usage": reply.bill.usage(),
+    }  # fmt: skip
 
 
 def _fingerprint(body: Mapping[str, Any]) -> str:
@@ -150,16 +170,10 @@ async def _plain(reply: Reply, config: SandboxConfig, books: Books, headers: Map
     if kind in ("truncated", "malformed_chunk"):
         return Response('{"id": "gen-1", "choices": [{"mess', media_type="application/json", headers=headers)
     books.record(reply.id, reply.bill, fingerprint=reply.fingerprint, cancelled=False, streamed=False)
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(reply.text), "refusal": None,
-                               "reasoning": "".join(reply.reasoning) or None}  # fmt: skip
+    body = completion_body(reply)
+    message = body["choices"][0]["message"]
     if kind == "giant":
         message["content"] = "x" * (9 * 1024 * 1024)
-    body = {
-        **reply.head("chat.completion"), "system_fingerprint": None, "service_tier": None,
-        "choices": [{"index": 0, "logprobs": None, "finish_reason": reply.finish, "native_finish_reason": "completed",
-                     "message": message}],
-        "usage": reply.bill.usage(),
-    }  # fmt: skip
     if kind == "empty_choices":
         body["choices"] = []
     if kind == "fabricated":
@@ -235,7 +249,7 @@ async def _stream(reply: Reply, config: SandboxConfig, books: Books) -> AsyncIte
         more: dict[str, Any] = {} if kind in ("no_usage", "fabricated") else {"usage": reply.bill.usage()}
         if reply.metadata:
             more["openrouter_metadata"] = reply.metadata
-        yield _chunk(reply, {}, reply.finish, service_tier=None, **more)
+        yield _chunk(reply, {}, reply.finish, service_tier=reply.endpoint.service_tier, **more)
         yield b"data: [DONE]\n\n"
     finally:
         if not finished and sent:

@@ -46,6 +46,13 @@ class SandboxConfig:
     generation_delay_s: float = 0.0
     """How long /generation answers 404 after a call."""
     free_per_minute: int = 20
+    batches: bool = True
+    """Whether there is a batch endpoint."""
+    batch_s: float = 20.0
+    """How long a batch takes."""
+    batch_ends: Literal["completed", "failed", "expired"] = "completed"
+    batch_lost: bool = False
+    """Answers 502 to a batch that it accepted."""
     tells_terms: bool = True
     """Whether endpoint rows say who trains on prompts; OpenRouter's public lists do not."""
     clock: Callable[[], float] = field(default=time.time, compare=False)

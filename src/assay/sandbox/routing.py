@@ -45,13 +45,26 @@ def _against_policy(what: str) -> Response:
 
 
 def _matches(slug: str, endpoint: Endpoint) -> bool:
+    if endpoint.service_tier:
+        return slug == endpoint.tag  # the base slug never means a tier's endpoint
     return slug == endpoint.tag or slug == endpoint.tag.split("/")[0] or slug.lower() == endpoint.provider.lower()
+
+
+def _of_tier(endpoints: tuple[Endpoint, ...], body: Mapping[str, Any], variant: str, only: object) -> list[Endpoint]:
+    """The endpoints that a request's service tier admits (wire reference 3.3, 3.8)."""
+    wanted = body.get("service_tier")
+    flex = [e for e in endpoints if e.service_tier == "flex"]
+    if wanted == "flex" and flex:
+        return flex
+    named = only if isinstance(only, list) else []
+    admits_flex = variant == ":floor" and wanted != "default"
+    return [e for e in endpoints if not e.service_tier or admits_flex or e.tag in named]
 
 
 def _endpoint(persona: Persona, body: Mapping[str, Any], variant: str) -> Endpoint | Response:
     routing = body.get("provider")
     wants: Mapping[str, Any] = routing if isinstance(routing, Mapping) else {}
-    left = list(persona.endpoints)
+    left = _of_tier(persona.endpoints, body, variant, wants.get("only"))
     if wants.get("only"):
         left = [e for e in left if any(_matches(s, e) for s in wants["only"])]
         if not left:

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select,
 from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.errors import AssayError, BudgetExceeded, NotFound
 from assay.money import format_usd
-from assay.store.owner import is_surely_dead
+from assay.store.owner import BATCH_OWNER, is_surely_dead
 from assay.store.tables import CALL, MONTH_SPEND, RUN
 
 
@@ -334,6 +334,7 @@ def mark_orphans(
         call
         for call in sent
         if call.owner not in living
+        and not call.owner.startswith(BATCH_OWNER)
         and (
             (run_id is not None and call.run_id == run_id)
             or is_surely_dead(call.owner, living=living)

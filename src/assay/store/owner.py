@@ -6,6 +6,9 @@ import os
 import secrets
 import socket
 
+BATCH_OWNER = "batch:"
+"""Begins the owner of a call that the gateway's batch endpoint has; such a call outlives every process."""
+
 
 def new_owner() -> str:
     """A name for this process and opening: host/pid/random."""

@@ -209,6 +209,25 @@ class Call(SQLModel, table=True):
     tags_json: str = "[]"
 
 
+class GatewayBatch(SQLModel, table=True):
+    """Requests of a run that were handed in to the gateway's batch endpoint; their calls name it as their owner."""
+
+    __tablename__ = "gateway_batch"
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(index=True)
+    contestant: int
+    """Index into the plan's contestants."""
+    remote_id: str | None = None
+    """The gateway's id; none while nobody knows whether the gateway has it."""
+    state: str = "submitting"
+    """submitting, waiting or ended."""
+    calls: int
+    answered: int = 0
+    created_ms: int = Field(sa_column=_big(nullable=False))
+    expires_ms: int | None = Field(default=None, sa_column=_big())
+
+
 class Result(SQLModel, table=True):
     """The answer of a cell, or the record that it failed."""
 
@@ -302,6 +321,7 @@ DATASET, DATASET_ROW, DATASET_NAME = _table("dataset"), _table("dataset_row"), _
 SAVED_PROMPT = _table("saved_prompt")
 COMPARISON, COMPARISON_ANSWER = _table("comparison"), _table("comparison_answer")
 RUN, CALL, MONTH_SPEND = _table("run"), _table("call"), _table("month_spend")
+GATEWAY_BATCH = _table("gateway_batch")
 RESULT, RESULT_TEXT, SCORE = _table("result"), _table("result_text"), _table("score")
 CATALOGUE_SNAPSHOT, PRICE_CHANGE = _table("catalogue_snapshot"), _table("price_change")
 

@@ -50,6 +50,12 @@ def _show(rt: Runtime, state: RunProgress) -> None:
     if state.reason:
         box = st.warning if state.state in ("paused", "stopped") else st.info
         box(words.label(state.reason, 600), icon=":material/pause_circle:" if state.state == "paused" else None)
+    if state.batch is not None:
+        due = f"; due by {words.moment(state.batch.expires_ms)}" if state.batch.expires_ms else ""
+        st.caption(
+            f":material/inventory_2: The gateway's batch has answered {state.batch.answered:,} of "
+            f"{state.batch.calls:,} requests{due}. The app may be closed meanwhile."
+        )
     if state.is_live:
         _contestants(state)
     for failure in state.first_failures if state.is_live or state.state == "paused" else ():

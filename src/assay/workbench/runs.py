@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 from assay.datasets.template import is_known, mapped, prompt_variables, render_prompt
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.messages import Message
-from assay.domain.plan import RunPlan
+from assay.domain.plan import RunMode, RunPlan
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, PolicyError, RunError
 from assay.money import to_pico
 from assay.openrouter.parameters import check_parameter
 from assay.runs.estimate import RunEstimate, estimate_run
+from assay.runs.modes import mode_notes
 from assay.runs.prices import base_model
 from assay.scoring.assertions import ROW_ASSERTIONS
 from assay.scoring.graders import build, suggested
 from assay.store import runs as stored
+from assay.store.batches import Waiting, waiting
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 from assay.workbench import policies
 
@@ -50,6 +52,7 @@ class RunDraft:
     tags: tuple[str, ...] = ()
     limit: int | None = None
     """First rows only."""
+    mode: RunMode = "normal"
     data_policy: Mapping[str, Any] = field(default_factory=dict)
     """Beside the dataset's own policy, which every run on it carries without being told."""
 
@@ -68,7 +71,7 @@ def plan_of(rt: Runtime, draft: RunDraft) -> RunPlan:
         graders=draft.graders, samples=draft.samples, mapping=draft.mapping, expected_column=draft.expected_column,
         budget_pico=to_pico(draft.budget_usd) if draft.budget_usd is not None else None,
         concurrency=draft.concurrency, cache=draft.cache, gateway=rt.gateway.name,
-        data_policy=policies.effective(rt, dataset.id, draft.data_policy),
+        data_policy=policies.effective(rt, dataset.id, draft.data_policy), mode=draft.mode,
     )  # fmt: skip
 
 
@@ -151,6 +154,11 @@ def estimate(rt: Runtime, draft: RunDraft) -> RunEstimate:
     for model in models:
         rt.wait(rt.dispatcher.prices.learn(model))
     return _estimate(rt, plan)
+
+
+def notes(rt: Runtime, draft: RunDraft) -> list[str]:
+    """What a draft will do otherwise than its mode says, in words."""
+    return mode_notes(plan_of(rt, draft), rt.dispatcher.prices)
 
 
 def _estimate(rt: Runtime, plan: RunPlan) -> RunEstimate:
@@ -279,6 +287,8 @@ class RunProgress:
     seconds: float
     contestants: tuple[ContestantProgress, ...]
     first_failures: tuple[str, ...]
+    batch: Waiting | None = None
+    """What waits at the gateway's batch endpoint; None: nothing does."""
 
     @property
     def waiting(self) -> int:
@@ -333,6 +343,7 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
     with rt.store.read() as connection:
         run = stored.get_run(connection, run_id)
         sums = _sums(rt, connection, run)
+        batch = waiting(connection, run.id) if sums.plan.mode == "batch" else None
     plan, counts, money, failures = sums.plan, sums.counts, sums.money, sums.failures
     live = rt.engine.live(run.id)
     rate = live.rate(time.monotonic()) if live else 0.0
@@ -361,6 +372,7 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         reserved_pico=run.reserved_pico, budget_pico=run.budget_pico,
         seconds=max(0.0, ((end or run.created_ms) - (run.started_ms or run.created_ms)) / 1000),
         contestants=tuple(shown),
+        batch=batch,
         first_failures=tuple(
             f"{plan.contestants[f.contestant].name}: {f.error} ({f.count} cells)" for f in failures
         ),

@@ -89,7 +89,11 @@ class Runtime:
                 monthly_budget_pico=to_pico(usd(budget)) if budget else None,
             )
             self.engine = RunEngine(
-                store=self.store, dispatcher=self.dispatcher, owner=self.owner, concurrency=settings.concurrency
+                store=self.store,
+                dispatcher=self.dispatcher,
+                owner=self.owner,
+                concurrency=settings.concurrency,
+                batch_poll_s=settings.batch_poll_s,
             )
 
         from assay.workbench.panes import Playground

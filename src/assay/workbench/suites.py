@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from assay.domain.contestant import Contestant, Prompt, Variant
+from assay.domain.plan import RunMode
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, NotFound, SuiteError
 from assay.openrouter.parameters import check_parameter, modern_settings
@@ -207,6 +208,8 @@ class Suite(Part):
     """USD that the run never passes; the estimate's worst case when absent."""
     concurrency: int | None = Field(None, ge=1, le=512)
     """Calls in flight at most; adaptive when absent."""
+    mode: RunMode = "normal"
+    """normal; floor: the cheapest provider; flex: the slower, cheaper tier; batch: half price, within a day."""
     tags: list[str] = []
     """Tags of the run."""
     gates: list[Gate] = []
@@ -330,7 +333,7 @@ def draft_of(rt: Runtime, file: SuiteFile) -> tuple[RunDraft, list[str]]:
         dataset_id=dataset.id, prompts=prompts, contestants=contestants, graders=graders, samples=suite.samples,
         mapping=suite.mapping, expected_column=suite.expected or dataset.roles.get("expected"),
         budget_usd=suite.budget_usd, concurrency=suite.concurrency, limit=suite.limit, name=suite.name,
-        tags=tuple(suite.tags),
+        tags=tuple(suite.tags), mode=suite.mode,
     )  # fmt: skip
     return draft, list(dict.fromkeys(notes))
 

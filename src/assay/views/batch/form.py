@@ -18,6 +18,8 @@ from assay.workbench import policies, runs
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
+MODES = {"normal": "Now", "floor": "Now, cheapest provider", "flex": "Flex", "batch": "By tomorrow (batch)"}
+
 
 def page(rt: Runtime) -> None:
     """The whole page."""
@@ -124,9 +126,14 @@ def _limits(source: Source) -> dict[str, Any]:
     with st.container(horizontal=True):
         cache = st.toggle("Send identical requests once", key="batch.cache")
         zdr = st.toggle("Zero data retention, judges included", key="batch.zdr")
+    mode = st.segmented_control(
+        "When", list(MODES), format_func=lambda m: MODES[m], default="normal", required=True, key="batch.mode",
+        help="Batch: handed in at the gateway's batch endpoint, answered within a day at about half the price. Flex: a "
+        "slower, cheaper tier where a model has one. Floor: the cheapest provider of each model.",
+    )  # fmt: skip
     name = st.text_input("Name", key="batch.name", placeholder="named after data and models", width=420)
     return {
-        "samples": int(samples), "limit": int(rows), "cache": cache, "name": name or "",
+        "mode": mode or "normal", "samples": int(samples), "limit": int(rows), "cache": cache, "name": name or "",
         "budget_usd": Decimal(str(budget)) if budget is not None else None,
         "concurrency": int(flight) if flight else None, "data_policy": {"zdr": True} if zdr else {},
     }  # fmt: skip
@@ -154,6 +161,8 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
             try:
                 st.markdown(_summary(rt, draft))
                 _untold(rt, draft)
+                for note in runs.notes(rt, draft):
+                    st.caption(f":material/info: {words.label(note, 300)}")
             except AssayError as error:
                 components.show_error(error)
                 problems = [str(error)]
@@ -200,9 +209,14 @@ def _summary(rt: Runtime, draft: RunDraft) -> str:
         low, high, worst = (format_usd(v).replace("$", "\\$") for v in (cost.low, cost.high, cost.worst))
         limit = f"\\${draft.budget_usd}" if draft.budget_usd is not None else worst
         money = f"about **{format_usd(cost.expected)}** ({low} to {high}, never above {limit})".replace("**$", "**\\$")
+    saved = ""
+    if found.saving is not None and found.usual:
+        share = found.saving / found.usual
+        saved = f" · saves about **\\{format_usd(found.saving)}** ({share:.0%})"
+    took = "within a day" if draft.mode == "batch" else f"about {words.duration(found.seconds)}"
     return (
         f"{found.rows:,} rows × {found.prompts} prompts × {found.contestants} models × {found.samples} samples = "
-        f"**{found.calls:,} calls**{judges} · {money} · about {words.duration(found.seconds)}"
+        f"**{found.calls:,} calls**{judges} · {money}{saved} · {took}"
     )
 
 

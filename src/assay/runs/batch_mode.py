@@ -1,0 +1,357 @@
+"""A run through the gateway's batch endpoint: half the price, answers within a day (wire reference 7.11).
+
+Cells go out in batches per contestant. Every request has its intent and its reservation in the ledger before the batch
+is handed in, under an id that is also the request's `custom_id`; the calls belong to the batch, not to this process, so
+a restart fetches their answers instead of asking again. What the batch endpoint does not answer stays a missing cell,
+which the run's lanes then ask for one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from assay.domain.completion import UNKNOWN_COST, Cost
+from assay.domain.messages import CompletionRequest
+from assay.domain.plan import Cell
+from assay.errors import BudgetExceeded, PolicyError, TemplateError
+from assay.openrouter.batches import Asked, BatchAnswer, BatchEndpoint, BatchState
+from assay.openrouter.failures import Failure, GatewayFailed, failure_of
+from assay.runs.dispatch import Dispatcher, Outcome, settlement_of
+from assay.runs.modes import DISCOUNT, unbatchable
+from assay.store import batches, ledger
+from assay.store.engine import Store
+
+if TYPE_CHECKING:
+    from assay.runs.worker import RunWorker
+
+SIZE = 1_000
+"""Requests of one batch."""
+TOGETHER = 50
+"""Answers that are graded at once."""
+LONGEST_POLL_S = 60.0
+LOOK_S = 0.3
+"""Seconds between two looks whether the run is to halt."""
+SKEW_S = 120
+"""How far the gateway's clock may be from ours."""
+TRIES = 3
+
+
+@dataclass(slots=True)
+class _Waiting:
+    stored: batches.StoredBatch
+    remote_id: str
+    calls: dict[str, int]
+    """Call id -> cell."""
+
+
+class BatchMode:
+    """The batch half of a run. `work()` returns when nothing waits at the batch endpoint any more, or at a halt."""
+
+    def __init__(self, worker: RunWorker, *, run_id: str, store: Store, dispatcher: Dispatcher, poll_s: float) -> None:
+        self._worker = worker
+        self._run_id = run_id
+        self._store = store
+        self._dispatcher = dispatcher
+        self._poll_s = poll_s
+        self._endpoint = BatchEndpoint(dispatcher.main)
+        self._waiting: dict[str, _Waiting] = {}
+        self._taken = bytearray(worker.done)
+        """Cells that are answered, wait in a batch, or are left to the lanes."""
+        self._left: dict[int, str] = {}
+        """Contestants that are not batched any more, and why."""
+        self._no_room: BudgetExceeded | None = None
+
+    async def work(self) -> None:
+        """Fetches what an earlier process handed in, hands in the rest, and takes the answers as they come."""
+        plan = self._worker.plan
+        for index, contestant in enumerate(plan.contestants):
+            if why := unbatchable(plan, contestant, is_main=self._dispatcher.is_main(contestant.model_id)):
+                self._leave(index, why)
+        await self._pick_up()
+        while self._worker.halted is None:
+            await self._hand_in()
+            if not self._waiting:
+                break
+            await self._wait()
+        if self._worker.halted == "stopped":
+            await self._cancel()
+        if self._no_room is not None and not self._waiting:
+            self._worker.stop("paused", str(self._no_room))
+
+    def _leave(self, contestant: int, why: str) -> None:
+        self._left[contestant] = why
+        name = self._worker.plan.contestants[contestant].name
+        self._worker.live.notices.append(f"{name} was asked call by call: {why}.")
+
+    # -- handing in --------------------------------------------------------------------------------------------
+
+    async def _hand_in(self) -> None:
+        for index in range(len(self._worker.plan.contestants)):
+            for cells in self._chunks(index):
+                if index in self._left or self._worker.halted is not None or self._no_room is not None:
+                    return
+                await self._submit(index, cells)
+
+    def _chunks(self, contestant: int) -> Iterator[list[int]]:
+        plan = self._worker.plan
+        chunk: list[int] = []
+        for number in range(contestant, plan.cell_count, len(plan.contestants)):
+            if not self._taken[number]:
+                chunk.append(number)
+            if len(chunk) == SIZE:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+    async def _submit(self, contestant: int, numbers: list[int]) -> None:
+        """Opens the intents of cells, then hands their requests in."""
+        batch_id = await self._worker.write(
+            lambda c: batches.open_batch(c, self._run_id, contestant=contestant, calls=len(numbers))
+        )
+        requests = await self._requests(numbers)
+        asked, calls = await self._open(batch_id, requests)
+        if not asked:
+            await self._worker.write(lambda c: batches.withdraw_batch(c, self._run_id, batch_id))
+            return
+        (stored,) = [b for b in await self._stored() if b.id == batch_id]
+        model = asked[0].request.model
+        try:
+            state = await self._endpoint.submit(model, asked)
+        except GatewayFailed as error:
+            await self._unsure(replace(stored, calls=len(asked)), calls, model, error)
+        else:
+            await self._accept(stored, calls, state)
+
+    async def _requests(self, numbers: list[int]) -> list[tuple[Cell, CompletionRequest]]:
+        found = []
+        for number in numbers:
+            cell = self._worker.plan.cell(number)
+            row = await self._worker.row(cell.row)
+            self._taken[number] = 1
+            try:
+                found.append((cell, self._worker.request(cell, row)))
+            except (TemplateError, PolicyError):
+                continue  # the lanes make the record of it
+        return found
+
+    async def _open(
+        self, batch_id: str, requests: list[tuple[Cell, CompletionRequest]]
+    ) -> tuple[list[Asked], dict[str, int]]:
+        """Makes the intents durable, each with its reservation; what the budget has no room for is tried later."""
+        owner = batches.owner_of(batch_id)
+        intents = [
+            (cell, request, self._dispatcher.intent(request, self._worker.context(cell), owner=owner))
+            for cell, request in requests
+        ]
+        opened = await asyncio.gather(
+            *(asyncio.wrap_future(self._dispatcher.open(intent)) for _, _, intent in intents), return_exceptions=True
+        )
+        asked, calls = [], {}
+        for (cell, request, intent), refused in zip(intents, opened, strict=True):
+            if isinstance(refused, BudgetExceeded):
+                self._no_room = refused
+                self._taken[cell.number] = 0
+            elif isinstance(refused, BaseException):
+                raise refused
+            else:
+                asked.append(Asked(intent.id, request))
+                calls[intent.id] = cell.number
+        return asked, calls
+
+    async def _accept(self, stored: batches.StoredBatch, calls: dict[str, int], state: BatchState) -> None:
+        expires = int(state.expires_s * 1000) if state.expires_s else None
+        await self._worker.write(
+            lambda c: batches.accepted(c, stored.id, remote_id=state.id, expires_ms=expires, calls=len(calls))
+        )
+        self._waiting[stored.id] = _Waiting(stored, state.id, calls)
+
+    async def _unsure(
+        self, stored: batches.StoredBatch, calls: dict[str, int], model: str, error: GatewayFailed
+    ) -> None:
+        """After a failed submission: a refusal is final; after anything else the gateway is asked whether it has it."""
+        failure = error.failure
+        if failure.billed == "no" and failure.http_status is not None and failure.http_status < 500:
+            await self._take_back(stored, calls)
+            if failure.stop == "run":
+                self._worker.stop("paused", str(failure))
+            elif failure.kind == "not_found":
+                for index in range(len(self._worker.plan.contestants)):
+                    if index not in self._left:
+                        self._leave(index, "the gateway offers no batches for it")
+            else:
+                self._leave(stored.contestant, f"the gateway refused the batch. {failure}".rstrip("."))
+            return
+        await self._look_for(stored, calls, model)
+
+    async def _look_for(self, stored: batches.StoredBatch, calls: dict[str, int], model: str) -> None:
+        """Whether the gateway has a batch of which it never told the id."""
+        for attempt in range(TRIES):
+            try:
+                listed = await self._endpoint.since(stored.created_ms / 1000 - SKEW_S)
+            except GatewayFailed:
+                await self._sleep(self._poll_s * (1 + attempt))
+                continue
+            with self._store.read() as connection:
+                known = batches.known_remotes(connection, [batch.id for batch in listed])
+            for batch in listed:
+                if batch.id not in known and batch.model == model and batch.total == len(calls):
+                    await self._accept(stored, calls, batch)
+                    return
+            await self._take_back(stored, calls)
+            self._leave(stored.contestant, "the gateway did not take the batch")
+            return
+        self._worker.stop(
+            "paused", "The gateway does not say whether it took a batch. Continue asks it again; nothing is sent twice."
+        )
+
+    async def _take_back(self, stored: batches.StoredBatch, calls: dict[str, int]) -> None:
+        await self._worker.write(lambda c: batches.withdraw_batch(c, self._run_id, stored.id))
+        for number in calls.values():
+            self._taken[number] = 0
+
+    async def _pick_up(self) -> None:
+        """Goes on with the batches of an earlier process."""
+        for stored in await self._stored():
+            with self._store.read() as connection:
+                calls = {call.id: call.cell for call in batches.open_calls(connection, self._run_id, stored.id)}
+            for number in calls.values():
+                self._taken[number] = 1
+            if not calls:
+                await self._worker.write(lambda c, b=stored.id: batches.end_batch(c, b))  # type: ignore[misc]
+            elif stored.remote_id is None:
+                cell = self._worker.plan.cell(next(iter(calls.values())))
+                request = self._worker.request(cell, await self._worker.row(cell.row))
+                await self._look_for(stored, calls, request.model)
+            else:
+                self._waiting[stored.id] = _Waiting(stored, stored.remote_id, calls)
+
+    async def _stored(self) -> list[batches.StoredBatch]:
+        with self._store.read() as connection:
+            return batches.batches_of(connection, self._run_id, live_only=True)
+
+    # -- waiting -----------------------------------------------------------------------------------------------
+
+    async def _wait(self) -> None:
+        """Looks after the batches, ever more rarely, until one has ended or the run is to halt."""
+        pause = self._poll_s
+        while self._worker.halted is None:
+            for waiting in list(self._waiting.values()):
+                if await self._look(waiting):
+                    self._no_room = None
+                    return
+            await self._sleep(pause)
+            pause = min(pause * 1.5, max(LONGEST_POLL_S, self._poll_s))
+
+    async def _sleep(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self._worker.halted is None and (left := until - loop.time()) > 0:  # noqa: ASYNC110 - it waits for a time
+            await asyncio.sleep(min(left, LOOK_S))
+
+    async def _look(self, waiting: _Waiting) -> bool:
+        """Takes the answers of a batch if it has ended; whether it has."""
+        try:
+            state = await self._endpoint.state(waiting.remote_id)
+        except GatewayFailed as error:
+            if error.failure.stop == "run":
+                self._worker.stop("paused", str(error.failure))
+                return True
+            if error.status in (404, 410):
+                await self._lost(waiting)
+                return True
+            return False
+        if not state.ended:
+            answered = state.completed + state.failed
+            await self._worker.write(lambda c: batches.told(c, waiting.stored.id, answered=answered))
+            return False
+        await self._collect(waiting, state)
+        return True
+
+    async def _lost(self, waiting: _Waiting) -> None:
+        """The gateway has forgotten a batch: what it cost is unknown, and counts with its bound."""
+        failure = failure_of("server", detail="the gateway does not know the batch any more", billed="unknown")
+        for call_id in waiting.calls:
+            await self._worker.settle(_unanswered(call_id, failure, UNKNOWN_COST))
+        await self._end(waiting)
+        self._worker.live.notices.append("The gateway lost a batch; its cells were asked again, call by call.")
+
+    async def _cancel(self) -> None:
+        """Stops the batches of a stopped run; answers that were ready by then are paid and kept."""
+        for waiting in list(self._waiting.values()):
+            try:
+                await self._endpoint.cancel(waiting.remote_id)
+                state = await self._endpoint.state(waiting.remote_id)
+            except GatewayFailed:
+                state = None
+            if state is not None and state.ended:
+                await self._collect(waiting, state)
+                continue
+            failure = failure_of("cancelled", detail="the run was stopped", billed="unknown")
+            for call_id in waiting.calls:
+                await self._worker.settle(_unanswered(call_id, failure, UNKNOWN_COST))
+            await self._end(waiting)
+
+    async def _end(self, waiting: _Waiting) -> None:
+        await self._worker.write(lambda c: batches.end_batch(c, waiting.stored.id))
+        self._waiting.pop(waiting.stored.id, None)
+
+    # -- answers -----------------------------------------------------------------------------------------------
+
+    async def _collect(self, waiting: _Waiting, state: BatchState) -> None:
+        answers = {answer.custom_id: answer for answer in state.answers}
+        items = list(waiting.calls.items())
+        for start in range(0, len(items), TOGETHER):
+            await asyncio.gather(
+                *(self._take(state, call_id, number, answers.get(call_id))
+                  for call_id, number in items[start : start + TOGETHER])
+            )  # fmt: skip
+        await self._end(waiting)
+        missing = sum(1 for number in waiting.calls.values() if not self._worker.done[number])
+        if missing and self._worker.halted != "stopped":
+            why = f" ({state.error})" if state.error else ""
+            ended = "answered all but" if state.status == "completed" else f"{state.status}{why} without"
+            self._worker.live.notices.append(
+                f"A batch {ended} {missing:,} of {len(items):,} requests, which were asked call by call."
+            )
+
+    async def _take(self, state: BatchState, call_id: str, number: int, answer: BatchAnswer | None) -> None:
+        cell = self._worker.plan.cell(number)
+        if answer is None:
+            charged = state.status == "completed"
+            failure = failure_of("empty", detail="the batch has no answer to this request")
+            cost = UNKNOWN_COST if charged else Cost(0, "estimated")
+            await self._worker.settle(_unanswered(call_id, failure, cost))
+            return
+        row = await self._worker.row(cell.row)
+        request = self._worker.request(cell, row)
+        outcome = self._outcome(request, call_id, answer)
+        if outcome.failure is not None and outcome.failure.retry:
+            await self._worker.settle(outcome.settlement)  # the cell stays missing: a lane asks again
+            return
+        await self._worker.take(cell, row, request, outcome)
+
+    def _outcome(self, request: CompletionRequest, call_id: str, answer: BatchAnswer) -> Outcome:
+        """What an answer of a batch means; its times are none, for nobody waited for it."""
+        completion, failure = answer.completion, answer.failure
+        if failure is None and completion is not None:
+            cost = self._dispatcher.prices.cost(request, completion)
+            if completion.cost.pico is None and cost.pico is not None:
+                cost = Cost(int(cost.pico * DISCOUNT), cost.provenance)
+            return Outcome(settlement_of(call_id, completion, cost, outcome="ok"), completion, None)
+        failure = failure or failure_of("empty", detail="the batch has no answer to this request")
+        cost = completion.cost if completion is not None else UNKNOWN_COST
+        if cost.pico is None and failure.billed == "no":
+            cost = Cost(0, "estimated")
+        return Outcome(_unanswered(call_id, failure, cost), completion, failure)
+
+
+def _unanswered(call_id: str, failure: Failure, cost: Cost) -> ledger.Settlement:
+    """The settlement of a call without an answer."""
+    return replace(
+        settlement_of(call_id, None, cost, outcome="failed"),
+        error_kind=failure.kind, error=str(failure), http_status=failure.http_status, provider=failure.provider,
+    )  # fmt: skip

@@ -1,0 +1,218 @@
+"""Runs through the batch endpoint, over real HTTP to the sandbox: half the price, and nothing lost or paid twice."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from assay.config import Gateway, Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.score import GraderSpec
+from assay.money import from_pico, usd
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.store.tables import CALL, GATEWAY_BATCH, RUN
+from assay.workbench import datasets, results, runs
+from assay.workbench.runs import RunDraft, RunProgress
+from assay.workbench.runtime import Runtime, open_runtime
+
+PAIR = (Contestant("sandbox/atlas-large"), Contestant("sandbox/swift"))
+
+
+@contextmanager
+def workbench(folder: Path, server: SandboxServer) -> Iterator[Runtime]:
+    """A workbench before a sandbox of the test's own, which looks after batches often."""
+    settings = Settings(database_url=f"sqlite:///{folder}/a.db", batch_poll_s=0.02, max_attempts=2)
+    with open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("key"))) as rt:
+        rt.ready()
+        yield rt
+
+
+def draft_of(rt: Runtime, **more: Any) -> RunDraft:
+    """The support tickets before two models, as a batch."""
+    dataset = datasets.open_dataset(rt, "support_tickets")
+    values: dict[str, Any] = {
+        "prompts": (Prompt("Classify: {{ticket}}"),), "contestants": PAIR, "graders": (GraderSpec("contains"),),
+        "expected_column": "category", "mode": "batch", "limit": 20,
+    } | more  # fmt: skip
+    return RunDraft(dataset.id, **values)
+
+
+def finished(rt: Runtime, draft: RunDraft) -> RunProgress:
+    """The draft's run after its end."""
+    return runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=30)
+
+
+def details(rt: Runtime, run_id: str) -> list[results.CellDetail]:
+    """All cells of a run."""
+    return [results.cell_detail(rt, run_id, cell) for cell in range(40)]
+
+
+def billed(server: SandboxServer) -> Decimal:
+    """What the gateway charged in all."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/sandbox/stats") as answer:
+        return usd(json.loads(answer.read(), parse_float=Decimal)["spend"])
+
+
+def stats(server: SandboxServer) -> dict[str, Any]:
+    """What the gateway was asked."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/sandbox/stats") as answer:
+        found: dict[str, Any] = json.loads(answer.read())
+        return found
+
+
+def states(rt: Runtime) -> list[str]:
+    """The states of all calls."""
+    with rt.store.read() as connection:
+        return [row.state for row in connection.execute(CALL.select())]
+
+
+def test_batch_run_gives_the_answers_of_a_normal_run_at_half_the_price(tmp_path: Path) -> None:
+    """Outputs and verdicts are the same, the ledger is the gateway's bill, and that is half."""
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+        batch = finished(rt, draft_of(rt))
+        half = billed(server)
+        normal = finished(rt, draft_of(rt, mode="normal"))
+
+        answers = [[(d.record.output, d.record.result.passed) for d in details(rt, run.id)] for run in (batch, normal)]
+    assert (batch.state, batch.done, batch.failed) == ("done", 40, 0)
+    assert answers[0] == answers[1]
+    assert from_pico(batch.spent_pico) == half
+    assert from_pico(normal.spent_pico) == half * 2
+
+
+def test_requests_that_a_batch_fails_are_asked_one_by_one(tmp_path: Path) -> None:
+    """Every cell has its answer, the ledger agrees with the bill, and the run says what happened."""
+    faults = (Fault("500", model="sandbox/swift", rate=0.4),)
+    with (
+        SandboxServer(SandboxConfig(speed=0, faults=faults, seed=3)) as server,
+        workbench(tmp_path, server) as rt,
+    ):
+        run = finished(rt, draft_of(rt))
+
+        assert (run.state, run.done) == ("done", 40)
+        assert "asked call by call" in run.reason
+        assert from_pico(run.spent_pico) == billed(server)
+        assert set(states(rt)) == {"settled"}
+
+
+@pytest.mark.parametrize("ends", ["failed", "expired"])
+def test_batch_that_ends_without_answers_falls_back_to_calls(tmp_path: Path, ends: Any) -> None:
+    """The whole run is asked one by one; the batch cost nothing."""
+    with SandboxServer(SandboxConfig(speed=0, batch_ends=ends)) as server, workbench(tmp_path, server) as rt:
+        run = finished(rt, draft_of(rt))
+
+        assert (run.state, run.done, run.failed) == ("done", 40, 0)
+        assert ends in run.reason
+        assert from_pico(run.spent_pico) == billed(server)
+
+
+def test_gateway_without_batches_is_asked_one_by_one(tmp_path: Path) -> None:
+    """No intent of the refused batch stays behind."""
+    with SandboxServer(SandboxConfig(speed=0, batches=False)) as server, workbench(tmp_path, server) as rt:
+        run = finished(rt, draft_of(rt))
+
+        assert (run.state, run.done) == ("done", 40)
+        assert "the gateway offers no batches" in run.reason
+        assert states(rt) == ["settled"] * 40
+        with rt.store.read() as connection:
+            assert connection.execute(GATEWAY_BATCH.select()).all() == []
+
+
+def test_batch_whose_acceptance_was_lost_is_found_again(tmp_path: Path) -> None:
+    """The gateway took the batch and answered 502: it is found in the list, not handed in twice."""
+    with SandboxServer(SandboxConfig(speed=0, batch_lost=True)) as server, workbench(tmp_path, server) as rt:
+        run = finished(rt, draft_of(rt))
+
+        assert (run.state, run.done, run.failed) == ("done", 40, 0)
+        assert stats(server)["paid_calls"] == 40
+        assert stats(server)["paid_twice"] == 0
+
+
+def test_batch_survives_the_death_of_its_process(tmp_path: Path) -> None:
+    """A second workbench on the same file fetches what the first one handed in, and pays nothing twice."""
+    with SandboxServer(SandboxConfig(speed=1, batch_s=1.5)) as server:
+        with workbench(tmp_path, server) as rt:
+            run_id = runs.start_run(rt, draft_of(rt))
+            while not handed_in(rt, 2):
+                pass
+        with workbench(tmp_path, server) as rt:
+            runs.continue_run(rt, run_id)
+            run = runs.wait_for_run(rt, run_id, timeout_s=30)
+
+            assert (run.state, run.done, run.failed) == ("done", 40, 0)
+            assert stats(server)["paid_calls"] == 40
+            assert from_pico(run.spent_pico) == billed(server)
+
+
+def handed_in(rt: Runtime, count: int) -> bool:
+    """Whether so many batches wait at the gateway."""
+    with rt.store.read() as connection:
+        return [row.state for row in connection.execute(GATEWAY_BATCH.select())] == ["waiting"] * count
+
+
+def test_stopped_run_cancels_its_batches(tmp_path: Path) -> None:
+    """The gateway charges nothing, and nothing stays reserved."""
+    with SandboxServer(SandboxConfig(speed=1, batch_s=60)) as server, workbench(tmp_path, server) as rt:
+        run_id = runs.start_run(rt, draft_of(rt))
+        while not handed_in(rt, 2):
+            pass
+        runs.stop_run(rt, run_id)
+        run = runs.wait_for_run(rt, run_id, timeout_s=30)
+
+        assert (run.state, run.done, run.reserved_pico, run.spent_pico) == ("stopped", 0, 0, 0)
+        assert billed(server) == 0
+
+
+def test_budget_holds_in_batches_and_the_rest_goes_out_when_there_is_room(tmp_path: Path) -> None:
+    """A budget below the worst case: batches go out in parts, and spend stays below it."""
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+        whole = runs.estimate(rt, draft_of(rt))
+        assert whole.cost.worst is not None
+        budget = from_pico(whole.cost.worst) / 3
+        run = finished(rt, draft_of(rt, budget_usd=budget))
+
+        assert (run.state, run.done) == ("done", 40)
+        assert from_pico(run.spent_pico) <= budget
+        with rt.store.read() as connection:
+            assert len(connection.execute(GATEWAY_BATCH.select()).all()) > 2
+            assert connection.execute(RUN.select()).one().reserved_pico == 0
+
+
+def test_estimate_shows_the_saving_of_a_batch(tmp_path: Path) -> None:
+    """Half of the expected cost is saved; the bound stays what can be proved."""
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+        normal = runs.estimate(rt, draft_of(rt, mode="normal"))
+        batch = runs.estimate(rt, draft_of(rt))
+
+    assert normal.saving is None
+    assert batch.saving is not None
+    assert normal.cost.expected is not None
+    assert abs(batch.saving - normal.cost.expected // 2) <= 2
+    assert batch.cost.worst == normal.cost.worst
+
+
+def test_flex_and_floor_are_cheaper_where_the_gateway_has_them(tmp_path: Path) -> None:
+    """Flex reaches the tier's endpoint, floor the cheapest; each note names who has none."""
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+        spent = {}
+        for mode in ("normal", "flex", "floor"):
+            draft = draft_of(rt, mode=mode, limit=5)
+            runs.estimate(rt, draft)
+            run = finished(rt, draft)
+            assert (run.state, run.done, run.failed) == ("done", 10, 0)
+            spent[mode] = [line.spent_pico for line in run.contestants]
+        notes = runs.notes(rt, draft_of(rt, mode="flex"))
+
+    assert spent["flex"][0] * 2 == spent["normal"][0]
+    assert spent["flex"][1] == spent["normal"][1]
+    assert spent["floor"][0] < spent["normal"][0]
+    assert spent["floor"][1] < spent["normal"][1]
+    assert notes == ["swift is asked as usual: it has no flex tier."]
