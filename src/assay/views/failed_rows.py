@@ -23,7 +23,7 @@ def failed_rows_menu(rt: Runtime, run: RunRecord) -> None:
             format_func=lambda n: "anyone" if n is None else words.plain(run.plan.contestants[n].name),
         )  # fmt: skip
         name = st.text_input("Name", value=f"{run.dataset.name[:70]}, failed rows", key="results.failed_name")
-        if st.button("Keep as a dataset", type="primary", key="results.failed_go"):
+        if st.button("Keep failed rows", type="primary", key="results.failed_go"):
             try:
                 made = dataset_versions.failed_rows(
                     rt, run.id, kind=kind,  # type: ignore[arg-type]
