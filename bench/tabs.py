@@ -80,14 +80,15 @@ def interactions(page: Page) -> list[Callable[[], None]]:
         page.get_by_role("radio", name="All rows").click()
         page.locator(".st-key-results-rows").wait_for()
 
-    def away_and_back() -> None:
+    def to_spend() -> None:
         page.get_by_test_id("stSidebarNav").get_by_role("link", name="Spend").click()
         page.get_by_role("heading", name="Spend", exact=False).first.wait_for()
-        settled(page)
+
+    def back() -> None:
         page.go_back()
         page.locator(".st-key-results-rows").wait_for()
 
-    return [to_calls, to_rows, only_failed, everything, away_and_back]
+    return [to_calls, to_rows, only_failed, everything, to_spend, back]
 
 
 def main() -> None:
@@ -95,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--tabs", type=int, default=4)
-    parser.add_argument("--clicks", type=int, default=15, help="interactions in each tab")
+    parser.add_argument("--clicks", type=int, default=18, help="interactions in each tab")
     args = parser.parse_args()
     executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     times: dict[str, list[float]] = {}
@@ -121,7 +122,7 @@ def main() -> None:
             began = progress(pages[0])
             for number in range(args.clicks):
                 for page in pages:
-                    act = interactions(page)[number % 5]
+                    act = interactions(page)[number % 6]
                     started = time.perf_counter()
                     act()
                     settled(page)
@@ -140,7 +141,7 @@ def main() -> None:
 
 def progress(page: Page) -> str:
     """What the progress bar says."""
-    bar = page.get_by_text("cells ·").first
+    bar = page.get_by_text("a second").first
     return bar.inner_text().split(" · ")[0] if bar.count() else "ended"
 
 

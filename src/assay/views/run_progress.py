@@ -13,13 +13,17 @@ from assay.workbench.runs import RunProgress
 from assay.workbench.runtime import Runtime
 
 EVERY_S = 1.0
+EVERY_LARGE_S = 2.0
+LARGE = 2_000
+"""Cells above which a panel renews itself less often: a second changes little then, and several tabs may be open."""
 
 
 def panel(rt: Runtime, run_id: str) -> None:
-    """Progress of a run; while it is live it renews itself once a second, and the whole page when it ends."""
-    live = runs.progress(rt, run_id).is_live
+    """Progress of a run; while it is live it renews itself every second or two, and the whole page when it ends."""
+    now = runs.progress(rt, run_id)
+    live = now.is_live
 
-    @st.fragment(run_every=EVERY_S if live else None)
+    @st.fragment(run_every=(EVERY_S if now.cells <= LARGE else EVERY_LARGE_S) if live else None)
     def watched() -> None:
         state = runs.progress(rt, run_id)
         _show(rt, state)
