@@ -102,20 +102,26 @@ def _charts(rt: Runtime, chosen: SpendFilter, offset: int) -> None:
 
 def _chart(figure: Any, lines: Sequence[SpendLine], key: str, *, name: str = "") -> None:
     """A chart with the table behind it."""
-    import pandas as pd
-
     name = name or key
     st.plotly_chart(figure, key=f"spend.chart.{name}", config={"displaylogo": False}, alt=f"Spend by {key}")
-    with st.expander("Table"):
-        frame = pd.DataFrame({
-            key.capitalize(): [words.plain(line.label) for line in lines], "Calls": [s.sum.calls for s in lines],
-            "Known, USD": [float(from_pico(s.sum.known_pico)) for s in lines],
-            "Unknown calls": [s.sum.unknown_calls for s in lines],
-            "Unknown, at most USD": [float(from_pico(s.sum.unknown_bound_pico)) for s in lines],
-            "Tokens in": [s.sum.prompt_tokens for s in lines], "Tokens out": [s.sum.completion_tokens for s in lines],
-        })  # fmt: skip
-        money = st.column_config.NumberColumn(format="$%.9f")
-        st.dataframe(frame, hide_index=True, key=f"spend.table.{name}",
-                     column_config={"Known, USD": money, "Unknown, at most USD": money})  # fmt: skip
-        st.download_button("CSV", data=spend.spend_csv(list(lines), key=key), file_name=f"assay-spend-{name}.csv",
-                           mime="text/csv", key=f"spend.csv.{name}", on_click="ignore")  # fmt: skip
+    table = st.expander("Table", key=f"spend.open.{name}", on_change="rerun")
+    if table.open:
+        with table:
+            _table(lines, key, name)
+
+
+def _table(lines: Sequence[SpendLine], key: str, name: str) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({
+        key.capitalize(): [words.plain(line.label) for line in lines], "Calls": [s.sum.calls for s in lines],
+        "Known, USD": [float(from_pico(s.sum.known_pico)) for s in lines],
+        "Unknown calls": [s.sum.unknown_calls for s in lines],
+        "Unknown, at most USD": [float(from_pico(s.sum.unknown_bound_pico)) for s in lines],
+        "Tokens in": [s.sum.prompt_tokens for s in lines], "Tokens out": [s.sum.completion_tokens for s in lines],
+    })  # fmt: skip
+    money = st.column_config.NumberColumn(format="$%.9f")
+    st.dataframe(frame, hide_index=True, key=f"spend.table.{name}",
+                 column_config={"Known, USD": money, "Unknown, at most USD": money})  # fmt: skip
+    st.download_button("CSV", data=spend.spend_csv(list(lines), key=key), file_name=f"assay-spend-{name}.csv",
+                       mime="text/csv", key=f"spend.csv.{name}", on_click="ignore")  # fmt: skip
