@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assay.cli.options import AsJson
+from assay.cli.progress import share_bar
 from assay.cli.terminal import UsageError, app, opened, print_json
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 Encoding = Annotated[str | None, typer.Option(help="Such as utf-8 or cp1252; found out when absent.")]
 Delimiter = Annotated[str | None, typer.Option(help="One character; found out when absent.")]
 Sheet = Annotated[str | None, typer.Option(help="Sheet of a workbook; the first when absent.")]
-SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out rows of a wrong width.")]
+SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out rows of a wrong width or size.")]
+StripControl = Annotated[bool, typer.Option("--strip-control", help="Take out control and invisible characters.")]
+BadRowsFile = Annotated[Path | None, typer.Option("--bad-rows", help="Write the rows that did not fit to this CSV.")]
 
 
 @app.command("import")
@@ -29,20 +32,28 @@ def import_(
     delimiter: Delimiter = None,
     sheet: Sheet = None,
     skip_bad_rows: SkipBadRows = False,
+    strip_control: StripControl = False,
+    bad_rows: BadRowsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Keep a file as a dataset and say what was noticed in it, with line numbers."""
     from assay.datasets.table import ReadOptions
-    from assay.workbench import datasets
+    from assay.workbench import importing
 
     if delimiter is not None and len(delimiter) != 1:
         raise UsageError(f"--delimiter {delimiter!r} is not one character.")
     options = ReadOptions(
-        delimiter=delimiter, encoding=encoding, sheet=sheet, bad_rows="skip" if skip_bad_rows else "pad"
-    )
-    with opened() as rt:
-        found = datasets.read_upload(rt, file, options=options)
-        kept = datasets.save_table(rt, found, name=name or file.stem, source=file.name)
+        delimiter=delimiter, encoding=encoding, sheet=sheet, bad_rows="skip" if skip_bad_rows else "pad",
+        control="strip" if strip_control else "keep",
+    )  # fmt: skip
+    with opened() as rt, share_bar(f"Importing {file.name}") as on_share:
+        found = importing.import_file(rt, file, name=name, options=options, on_share=on_share)
+    kept = found.dataset
+    if bad_rows is not None:
+        try:
+            bad_rows.write_text(importing.bad_rows_csv(found.bad_rows), "utf-8-sig", newline="")
+        except OSError as error:
+            raise UsageError(f"{bad_rows} cannot be written: {error.strerror}.", cure="Check the path.") from error
     if as_json:
         print_json({
             "dataset": kept.id, "name": kept.name, "version": kept.version, "rows": kept.row_count,

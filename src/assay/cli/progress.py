@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -37,6 +39,28 @@ def work(rt: Runtime, draft: RunDraft) -> tuple[str, RunProgress]:
         runs.wait_for_run(rt, run_id, timeout_s=60)
         say(f"\nPaused. `assay continue {run_id}` goes on with the missing cells.")
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def share_bar(title: str) -> Iterator[Callable[[float], None] | None]:
+    """A bar for work whose share is told; on a terminal only, and only once the work has taken a second."""
+    if not sys.stderr.isatty() or os.environ.get("CI"):
+        yield None
+        return
+    started = time.monotonic()
+    told = started
+
+    def show(share: float) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - started > 1 and (now - told > PROGRESS_EVERY_S / 2 or share == 1):
+            told = now
+            filled = round(24 * share)
+            print(f"\r{title} [{'#' * filled}{'.' * (24 - filled)}] {share:.0%}", end="", file=sys.stderr, flush=True)
+
+    yield show
+    if told > started:
+        print(file=sys.stderr)
 
 
 def follow(rt: Runtime, run_id: str) -> RunProgress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
+from pathlib import Path
 
 from assay.errors import ImportRefused
 
@@ -14,6 +15,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+SAMPLE = 64 * 1024
+CHUNK = 1024 * 1024
 CHOICES = ("utf-8", "utf-16", "cp1252", "latin-1", "shift_jis", "gb18030", "cp1251")
 
 
@@ -65,6 +68,25 @@ def _legacy(sample: bytes) -> str:
     except UnicodeDecodeError:
         return "latin-1"
     return "cp1252"
+
+
+def detect_file(path: Path) -> Encoding:
+    """The encoding of a file: by its first bytes, and where these are UTF-8, by the rest too."""
+    with path.open("rb") as file:
+        sample = file.read(SAMPLE)
+        found = detect(sample)
+        if found.name != "utf-8":
+            return found
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        chunk = sample
+        while True:
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError:
+                return Encoding(_legacy(sample + chunk), certain=False)
+            if not chunk:
+                return Encoding("utf-8", certain=True)
+            chunk = file.read(CHUNK)
 
 
 def decode(content: bytes, name: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Container, Iterable, Sequence
+from json.encoder import encode_basestring, encode_basestring_ascii
 
 BUCKETS = 10_000
 
@@ -16,18 +16,37 @@ def row_keys(
 
     answers: columns that are no variables (expected answers, splits), so that correcting them keeps the key.
     """
-    place = columns.index(id_column) if id_column in columns else None
-    hashed = [n for n, column in enumerate(columns) if column not in answers] or range(len(columns))
-    keys = KeySeries()
-    found = []
-    for row in rows:
-        key = row[place].strip() if place is not None else ""
-        found.append(keys.take(key or _digest([row[n] for n in hashed])))
-    return found
+    keys = RowKeys(columns, id_column=id_column, answers=answers)
+    return [keys.of(row) for row in rows]
+
+
+class RowKeys:
+    """Hands out the keys of rows in their order."""
+
+    def __init__(self, columns: Sequence[str], *, id_column: str | None = None, answers: Container[str] = ()) -> None:
+        self._place = columns.index(id_column) if id_column in columns else None
+        self._hashed = [n for n, column in enumerate(columns) if column not in answers] or list(range(len(columns)))
+        self._all = len(self._hashed) == len(columns)
+        self._keys = KeySeries()
+
+    def of(self, row: Sequence[str]) -> str:
+        """The key of the next row."""
+        key = row[self._place].strip() if self._place is not None else ""
+        return self._keys.take(key or _digest(row if self._all else [row[n] for n in self._hashed]))
 
 
 def _digest(values: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps(list(values)).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return hashlib.sha256(_ascii_json(values).encode("ascii")).hexdigest()[:12]
+
+
+def _ascii_json(values: Sequence[str]) -> str:
+    """What json.dumps writes for a list of strings, without an encoder for each."""
+    return f"[{', '.join(map(encode_basestring_ascii, values))}]"
+
+
+def values_json(values: Sequence[str]) -> str:
+    """A row's values as they are stored: JSON, not escaped."""
+    return f"[{', '.join(map(encode_basestring, values))}]"
 
 
 class KeySeries:
@@ -54,7 +73,22 @@ def bucket_of(key: str) -> int:
 
 def content_hash(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """SHA-256 of columns and rows as hex: equal content, equal hash."""
-    digest = hashlib.sha256(json.dumps(list(columns)).encode("utf-8", "surrogatepass"))
-    for row in rows:
-        digest.update(json.dumps(list(row)).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+    digest = ContentHash(columns)
+    digest.add(rows)
+    return digest.hex
+
+
+class ContentHash:
+    """The content hash of a dataset whose rows come one after another."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._digest = hashlib.sha256(_ascii_json(columns).encode("ascii"))
+
+    def add(self, rows: Iterable[Sequence[str]]) -> None:
+        """Takes in further rows."""
+        self._digest.update("".join(map(_ascii_json, rows)).encode("ascii"))
+
+    @property
+    def hex(self) -> str:
+        """The hash of columns and rows so far."""
+        return self._digest.hexdigest()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from assay.errors import ImportRefused
 
 Severity = Literal["note", "warning"]
 BadRows = Literal["pad", "skip"]
 ShapeChoice = Literal["auto", "none"]
+ControlChoice = Literal["keep", "strip"]
 SHOWN_LINES = 20
+BAD_KEPT = 10_000
+"""Bad rows that are kept to be downloaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,9 @@ class ReadOptions:
     sheet: str | None = None
     header: bool = True
     bad_rows: BadRows = "pad"
-    """Rows with too few or too many cells: fill up and cut, or leave out."""
+    """Rows with too few, too many or too large cells: fill up and cut, or leave out."""
+    control: ControlChoice = "keep"
+    """Control and invisible characters: keep, or take out."""
     shape: ShapeChoice = "auto"
     """Rows as another tool writes them: flatten into plain columns, or keep the fields as they are."""
     max_bytes: int = 300 * 1024 * 1024
@@ -67,6 +73,14 @@ class Finding:
     cure: str = ""
 
 
+class BadRow(NamedTuple):
+    """A row of the file that could not be taken as it stands."""
+
+    line: int
+    reason: str
+    cells: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table in memory. Every cell is a string exactly as typed."""
@@ -75,40 +89,60 @@ class Table:
     rows: list[list[str]]
     dialect: Dialect
     findings: tuple[Finding, ...] = field(default=())
+    bad_rows: tuple[BadRow, ...] = field(default=())
+    """The first 10,000 rows that were cut, filled up or left out."""
 
     def __iter__(self) -> Iterator[dict[str, str]]:
         """Rows as dictionaries."""
         return (dict(zip(self.columns, row, strict=True)) for row in self.rows)
 
 
+BAD_REASONS = {
+    "short": "fewer cells than the header",
+    "long": "more cells than the header",
+    "large": "a cell too large",
+}
+
+
 @dataclass(slots=True)
 class Notes:
-    """Collects findings while a file is read."""
+    """Collects findings while a file is read, in memory that does not grow with the file."""
 
-    _found: dict[str, list[int]] = field(default_factory=dict)
+    bad: list[BadRow] = field(default_factory=list)
+    _lines: dict[str, list[int]] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
 
-    def note(self, kind: str, line: int) -> None:
-        """Counts one occurrence at a line."""
-        self._found.setdefault(kind, []).append(line)
+    def note(self, kind: str, line: int, cells: list[str] | None = None) -> None:
+        """Counts one occurrence at a line; cells: of a row that cannot be taken as it stands."""
+        self._counts[kind] += 1
+        lines = self._lines.setdefault(kind, [])
+        if len(lines) < SHOWN_LINES:
+            lines.append(line)
+        if cells is not None and len(self.bad) < BAD_KEPT:
+            self.bad.append(BadRow(line, BAD_REASONS[kind], cells))
 
-    def findings(self, bad_rows: BadRows) -> list[Finding]:
+    def findings(self, options: ReadOptions) -> list[Finding]:
         """The findings, in the order first met."""
+        bad_rows, kept = options.bad_rows, "taken out" if options.control == "strip" else "kept"
         done = "left out" if bad_rows == "skip" else "filled up with empty cells"
         cut = "left out" if bad_rows == "skip" else "cut to the header's width"
+        cut_off = "left out" if bad_rows == "skip" else "cut"
         words = {
             "short": (f"rows have fewer cells than the header; they were {done}", "Check their quotes and delimiters."),
             "long": (f"rows have more cells than the header; they were {cut}", "Check their quotes and delimiters."),
             "blank": ("blank rows were left out", ""),
-            "control": ("rows hold control characters; they are kept", "Look for binary data or a wrong encoding."),
-            "invisible": ("rows hold invisible characters (zero width, direction marks); they are kept", ""),
+            "large": (f"rows hold a cell of more than {options.max_cell:,} characters; they were {cut_off}", ""),
+            "control": (f"rows hold control characters; they are {kept}", "Look for binary data or a wrong encoding."),
+            "invisible": (f"rows hold invisible characters (zero width, direction marks); they are {kept}", ""),
             "nul": ("rows hold NUL characters; these were replaced", ""),
         }
         found = []
-        for kind, lines in self._found.items():
+        for kind, lines in self._lines.items():
+            count = self._counts[kind]
             message, cure = words[kind]
             severity: Severity = "note" if kind in ("blank", "invisible") else "warning"
-            text = f"{len(lines):,} {message}" if len(lines) > 1 else f"1 {_singular(message)}"
-            found.append(Finding(kind, severity, len(lines), f"{text}.", tuple(lines[:SHOWN_LINES]), cure))
+            text = f"{count:,} {message}" if count > 1 else f"1 {_singular(message)}"
+            found.append(Finding(kind, severity, count, f"{text}.", tuple(lines), cure))
         return found
 
 

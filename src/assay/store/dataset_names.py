@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from assay.domain.data_policy import strictest
 from assay.errors import NotFound, RunError
-from assay.store.datasets import StoredDataset, get_dataset, list_versions
+from assay.store.datasets import FINISHED, StoredDataset, get_dataset, list_versions
 from assay.store.ledger import now_ms
 from assay.store.runs import LIVE
 from assay.store.tables import DATASET, DATASET_NAME, DATASET_ROW, RUN
@@ -44,12 +44,12 @@ class DatasetRecord:
 def count_datasets(connection: Connection, *, search: str = "") -> int:
     """How many names there are."""
     query = select(func.count(func.distinct(DATASET.c.name)))
-    return connection.execute(query.where(DATASET.c.name.icontains(search, autoescape=True))).scalar_one()
+    return connection.execute(query.where(DATASET.c.name.icontains(search, autoescape=True), FINISHED)).scalar_one()
 
 
 def count_versions(connection: Connection) -> int:
     """How many versions there are of all datasets."""
-    return connection.execute(select(func.count()).select_from(DATASET)).scalar_one()
+    return connection.execute(select(func.count()).select_from(DATASET).where(FINISHED)).scalar_one()
 
 
 def dataset_records(
@@ -58,7 +58,7 @@ def dataset_records(
     """Datasets by name, the one with the newest version first."""
     query = (
         select(DATASET.c.name)
-        .where(DATASET.c.name.icontains(search, autoescape=True))
+        .where(DATASET.c.name.icontains(search, autoescape=True), FINISHED)
         .group_by(DATASET.c.name)
         .order_by(func.max(DATASET.c.created_ms).desc(), DATASET.c.name)
     )

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
-from assay.datasets.identity import bucket_of
+from assay.datasets.identity import bucket_of, values_json
 from assay.errors import NotFound
 from assay.store.ledger import now_ms
 from assay.store.tables import DATASET, DATASET_NAME, DATASET_ROW
 
 BATCH = 5_000
+UNFINISHED = -1
+"""The row count of a dataset whose rows are still being written."""
+_INSERT_ROW = insert(DATASET_ROW)
+_ROW_COLUMNS = ("dataset_id", "position", "row_key", "values_json", "bucket")
+"""In the order of the table, which is that of the statement's parameters."""
+FINISHED = DATASET.c.row_count != UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +71,67 @@ def save_dataset(
 
     rows: (row key, values in the order of columns). content_hash: hex of columns and rows.
     """
+    dataset_id = begin_dataset(
+        connection, content_hash=content_hash, name=name, columns=columns, roles=roles, source=source
+    )
+    if dataset_id is None:
+        return content_hash[:16]
+    count = 0
+    for batch in _batches(rows):
+        add_rows(connection, dataset_id, count, batch)
+        count += len(batch)
+    finish_dataset(connection, dataset_id, row_count=count, findings_json=findings_json)
+    return dataset_id
+
+
+def begin_dataset(
+    connection: Connection, *, content_hash: str, name: str, columns: Sequence[str], roles: Mapping[str, str],
+    source: str,
+) -> str | None:  # fmt: skip
+    """Begins a dataset whose rows follow in slices, and returns its id; None: this content is kept already.
+
+    Nobody sees it before `finish_dataset`. One that a dead process left half written is begun anew.
+    """
     dataset_id = content_hash[:16]
-    if connection.execute(select(DATASET.c.id).where(DATASET.c.id == dataset_id)).scalar() is not None:
-        return dataset_id
+    found = connection.execute(select(DATASET.c.row_count).where(DATASET.c.id == dataset_id)).scalar()
+    if found is not None and found != UNFINISHED:
+        return None
+    if found == UNFINISHED:
+        drop_unfinished(connection, dataset_id)
     version = connection.execute(select(func.max(DATASET.c.version)).where(DATASET.c.name == name)).scalar() or 0
     connection.execute(
         insert(DATASET).values(
             id=dataset_id, name=name, version=version + 1, content_hash=content_hash,
-            columns_json=json.dumps(list(columns), ensure_ascii=False), row_count=0,
-            roles_json=json.dumps(dict(roles), ensure_ascii=False), source=source, findings_json=findings_json,
+            columns_json=json.dumps(list(columns), ensure_ascii=False), row_count=UNFINISHED,
+            roles_json=json.dumps(dict(roles), ensure_ascii=False), source=source, findings_json="[]",
             created_ms=now_ms(),
         )
     )  # fmt: skip
-    count = 0
-    for batch in _batches(rows):
-        connection.execute(
-            insert(DATASET_ROW),
-            [
-                {
-                    "dataset_id": dataset_id, "position": count + n, "row_key": key, "bucket": bucket_of(key),
-                    "values_json": json.dumps(list(values), ensure_ascii=False),
-                }
-                for n, (key, values) in enumerate(batch)
-            ],
-        )  # fmt: skip
-        count += len(batch)
-    connection.execute(DATASET.update().where(DATASET.c.id == dataset_id).values(row_count=count))
     return dataset_id
+
+
+def add_rows(connection: Connection, dataset_id: str, start: int, rows: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Stores rows (row key, values) of a dataset that was begun, from a position on."""
+    compiled = _INSERT_ROW.compile(dialect=connection.dialect, column_keys=_ROW_COLUMNS)
+    found = [(dataset_id, start + n, key, values_json(values), bucket_of(key)) for n, (key, values) in enumerate(rows)]
+    if compiled.positional:  # as SQLite's driver takes them: a dictionary for each row would double the time
+        connection.exec_driver_sql(str(compiled), found)
+    else:
+        connection.execute(_INSERT_ROW, [dict(zip(_ROW_COLUMNS, row, strict=True)) for row in found])
+
+
+def finish_dataset(connection: Connection, dataset_id: str, *, row_count: int, findings_json: str = "[]") -> None:
+    """Makes a dataset that was begun visible."""
+    values = {"row_count": row_count, "findings_json": findings_json}
+    connection.execute(DATASET.update().where(DATASET.c.id == dataset_id).values(values))
+
+
+def drop_unfinished(connection: Connection, dataset_id: str) -> None:
+    """Takes back a dataset that was begun and not finished."""
+    this = (DATASET.c.id == dataset_id) & (DATASET.c.row_count == UNFINISHED)
+    if connection.execute(select(DATASET.c.id).where(this)).scalar() is not None:
+        connection.execute(delete(DATASET_ROW).where(DATASET_ROW.c.dataset_id == dataset_id))
+        connection.execute(delete(DATASET).where(this))
 
 
 def _batches(rows: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Sequence[tuple[str, Sequence[str]]]]:
@@ -102,9 +142,11 @@ def _batches(rows: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Sequence[tup
 
 def get_dataset(connection: Connection, dataset_id: str) -> StoredDataset:
     """A dataset by id, or the newest version by name. Raises NotFound."""
-    row = connection.execute(select(DATASET).where(DATASET.c.id == dataset_id)).one_or_none()
+    row = connection.execute(select(DATASET).where(DATASET.c.id == dataset_id, FINISHED)).one_or_none()
     if row is None:
-        query = select(DATASET).where(DATASET.c.name == dataset_id).order_by(DATASET.c.version.desc()).limit(1)
+        query = (
+            select(DATASET).where(DATASET.c.name == dataset_id, FINISHED).order_by(DATASET.c.version.desc()).limit(1)
+        )
         row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"There is no dataset {dataset_id!r}.", cure="`assay datasets` lists them.")
@@ -113,13 +155,13 @@ def get_dataset(connection: Connection, dataset_id: str) -> StoredDataset:
 
 def list_datasets(connection: Connection, *, limit: int = 100, offset: int = 0) -> list[StoredDataset]:
     """Datasets, newest first."""
-    query = select(DATASET).order_by(DATASET.c.created_ms.desc()).limit(limit).offset(offset)
+    query = select(DATASET).where(FINISHED).order_by(DATASET.c.created_ms.desc()).limit(limit).offset(offset)
     return [_dataset(row) for row in connection.execute(query)]
 
 
 def list_versions(connection: Connection, name: str, *, limit: int = 100, offset: int = 0) -> list[StoredDataset]:
     """The versions of a dataset, newest first."""
-    query = select(DATASET).where(DATASET.c.name == name).order_by(DATASET.c.version.desc())
+    query = select(DATASET).where(DATASET.c.name == name, FINISHED).order_by(DATASET.c.version.desc())
     return [_dataset(row) for row in connection.execute(query.limit(limit).offset(offset))]
 
 

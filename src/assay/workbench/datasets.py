@@ -99,7 +99,9 @@ def open_dataset(rt: Runtime, given: str) -> StoredDataset:
     """A dataset by what a user typed: a file, a stored id or name, or an example. Raises NotFound, ImportRefused."""
     path = Path(given)
     if path.is_file():
-        return save_table(rt, read_upload(rt, path), name=path.stem, source=path.name)
+        from assay.workbench.importing import import_file
+
+        return import_file(rt, path).dataset
     for example in examples():
         if given in (example.name, example.path.name):
             table = read_upload(rt, example.path)

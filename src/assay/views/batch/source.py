@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from assay.datasets.encoding import CHOICES
 from assay.datasets.roles import guess_roles
-from assay.datasets.table import ReadOptions, Table
+from assay.datasets.table import ReadOptions
 from assay.errors import AssayError
 from assay.views import components, words
 from assay.views.batch.kept import kept_dataset, kept_picker, policy_line
-from assay.workbench import datasets
+from assay.workbench import datasets, importing
 from assay.workbench.datasets import Example, StoredDataset
+from assay.workbench.importing import Imported
 from assay.workbench.runtime import Runtime
 
 TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet"]
 DELIMITERS = {"": "Found out", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Pipe"}
 BAD_ROWS = {"pad": "Fill up or cut", "skip": "Leave out"}
 SHAPES = {"auto": "Into plain columns", "none": "As they are"}
+CONTROL = {"keep": "Keep", "strip": "Take out"}
 PREVIEW = 10
 
 
@@ -49,15 +52,22 @@ def block(rt: Runtime) -> Source | None:
         st.caption("CSV, TSV, XLSX, JSON, JSONL or Parquet. The first row names the columns.")
         return None
     example = None if upload is not None else examples[picked or ""]
-    name = upload.name if upload is not None else examples[picked or ""].path.name
-    content = upload.getvalue() if upload is not None else examples[picked or ""].path.read_bytes()
     try:
-        table = _table(rt, content, name)
-        dataset = _dataset(rt, table, name, content)
+        if upload is not None:
+            found = _imported(rt, upload, upload.name)
+        else:
+            path = examples[picked or ""].path
+            found = _imported(rt, path, path.name)
     except AssayError as error:
         components.show_error(error)
         return None
-    _findings(table)
+    dataset = found.dataset
+    rows = f"{dataset.row_count:,} rows" if dataset.row_count != 1 else "1 row"
+    st.markdown(
+        f"**{words.label(dataset.source)}** · {rows} · {len(dataset.columns)} columns · "
+        f"{words.label(found.dialect.describe())}"
+    )
+    _findings(found)
     return _ready(rt, dataset, example)
 
 
@@ -68,54 +78,60 @@ def _ready(rt: Runtime, dataset: StoredDataset, example: Example | None) -> Sour
     return Source(dataset, expected, example)
 
 
-def _table(rt: Runtime, content: bytes, name: str) -> Table:
+def _imported(rt: Runtime, source: Path | UploadedFile, name: str) -> Imported:
+    """The dataset of a file, kept while file and options stay the same."""
+    options = _options()
+    told = source.file_id if isinstance(source, UploadedFile) else str(source)
+    key = (told, name, options)
+    kept = st.session_state.get("batch.imported")
+    if kept is None or kept[0] != key:
+        bar = st.empty()
+
+        def show(share: float) -> None:
+            if share < 1:
+                bar.progress(share, text=f"Reading {words.label(name)}")
+
+        with st.spinner(f"Reading {words.label(name)}"):
+            kept = (key, importing.import_upload(rt, source, filename=name, options=options, on_share=show))
+        bar.empty()
+        st.session_state["batch.imported"] = kept
+        st.session_state["batch.sheets"] = kept[1].dialect.sheets
+    found: Imported = kept[1]
+    return found
+
+
+def _options() -> ReadOptions:
     with st.expander("How the file is read", icon=":material/plagiarism:"):
-        columns = st.columns(5)
+        columns = st.columns(3)
         delimiter = columns[0].selectbox("Delimiter", list(DELIMITERS), format_func=DELIMITERS.__getitem__,
                                          key="batch.delimiter")  # fmt: skip
         encoding = columns[1].selectbox("Encoding", ["", *CHOICES], format_func=lambda e: e or "Found out",
                                         key="batch.encoding")  # fmt: skip
-        bad_rows = columns[2].selectbox("Ragged rows", list(BAD_ROWS), key="batch.bad_rows",
-                                        format_func=BAD_ROWS.__getitem__)  # fmt: skip
         sheets = st.session_state.get("batch.sheets", ())
-        sheet = columns[3].selectbox("Sheet", ["", *sheets], format_func=lambda s: s or "First", key="batch.sheet")
-        shape = columns[4].selectbox("Rows of other tools", list(SHAPES), format_func=SHAPES.__getitem__,
+        sheet = columns[2].selectbox("Sheet", ["", *sheets], format_func=lambda s: s or "First", key="batch.sheet")
+        bad_rows = columns[0].selectbox("Rows that do not fit", list(BAD_ROWS), key="batch.bad_rows",
+                                        format_func=BAD_ROWS.__getitem__)  # fmt: skip
+        control = columns[1].selectbox("Control and invisible characters", list(CONTROL), key="batch.control",
+                                       format_func=CONTROL.__getitem__)  # fmt: skip
+        shape = columns[2].selectbox("Rows of other tools", list(SHAPES), format_func=SHAPES.__getitem__,
                                      key="batch.shape")  # fmt: skip
-    options = ReadOptions(
-        delimiter or None, encoding or None, sheet or None,
-        bad_rows=bad_rows or "pad", shape=shape or "auto",  # type: ignore[arg-type]
+    return ReadOptions(
+        delimiter or None, encoding or None, sheet or None, bad_rows=bad_rows or "pad",  # type: ignore[arg-type]
+        control=control or "keep", shape=shape or "auto",  # type: ignore[arg-type]
     )  # fmt: skip
-    key = (hashlib.sha256(content).hexdigest(), name, options)
-    kept = st.session_state.get("batch.read")
-    if kept is None or kept[0] != key:
-        with st.spinner(f"Reading {words.label(name)}"):
-            kept = (key, datasets.read_upload(rt, content, filename=name, options=options))
-        st.session_state["batch.read"] = kept
-    table: Table = kept[1]
-    st.session_state["batch.sheets"] = table.dialect.sheets
-    return table
 
 
-def _dataset(rt: Runtime, table: Table, name: str, content: bytes) -> StoredDataset:
-    key = (id(table), name)
-    kept = st.session_state.get("batch.dataset")
-    if kept is None or kept[0] != key:
-        with st.spinner("Keeping the dataset"):
-            found = datasets.save_table(rt, table, name=name.rpartition(".")[0] or name, source=name)
-        kept = st.session_state["batch.dataset"] = (key, found)
-    dataset: StoredDataset = kept[1]
-    rows = f"{dataset.row_count:,} rows" if dataset.row_count != 1 else "1 row"
-    st.markdown(
-        f"**{words.label(name)}** · {rows} · {len(dataset.columns)} columns · {words.label(table.dialect.describe())}"
-    )
-    return dataset
-
-
-def _findings(table: Table) -> None:
-    for finding in table.findings[:8]:
+def _findings(found: Imported) -> None:
+    for finding in found.findings[:8]:
         lines = f" Lines {', '.join(map(str, finding.lines[:8]))}." if finding.lines else ""
         icon = ":material/warning:" if finding.severity == "warning" else ":material/info:"
         st.caption(f"{icon} {words.label(finding.message + lines + ' ' + finding.cure, 400)}")
+    if found.bad_rows:
+        st.download_button(
+            "Rows that do not fit, as CSV", data=lambda: importing.bad_rows_csv(found.bad_rows).encode("utf-8-sig"),
+            file_name="rows-that-do-not-fit.csv", mime="text/csv", key="batch.bad", on_click="ignore",
+            icon=":material/download:",
+        )  # fmt: skip
 
 
 def _roles(dataset: StoredDataset, example: Example | None) -> str | None:

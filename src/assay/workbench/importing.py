@@ -1,0 +1,173 @@
+"""A file of any size becomes a dataset: read twice from the disk, written in slices beside whatever else is written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from assay.datasets.export import safe_cell
+from assay.datasets.identity import ContentHash, RowKeys
+from assay.datasets.roles import answer_columns, guess_roles
+from assay.datasets.streaming import StreamedFile, open_streamed
+from assay.datasets.table import BadRow, Dialect, Finding, ReadOptions
+from assay.errors import ImportRefused
+from assay.store import datasets as stored
+from assay.store.datasets import StoredDataset
+from assay.workbench.datasets import get_dataset, read_upload, save_table
+
+if TYPE_CHECKING:
+    from assay.workbench.runtime import Runtime
+
+SLICE = 4_000
+"""Rows of one transaction: short enough that a run at work does not wait for an import."""
+AHEAD = 4
+"""Slices that wait to be written."""
+OnShare = Callable[[float], None]
+"""Told the share of the work that is done, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A dataset and what was noticed in its file."""
+
+    dataset: StoredDataset
+    dialect: Dialect
+    findings: tuple[Finding, ...]
+    bad_rows: tuple[BadRow, ...]
+    """The first 10,000 rows that were cut, filled up or left out."""
+
+
+def import_file(
+    rt: Runtime,
+    path: Path,
+    *,
+    name: str = "",
+    source: str = "",
+    options: ReadOptions | None = None,
+    roles: Mapping[str, str] | None = None,
+    on_share: OnShare | None = None,
+) -> Imported:
+    """Keeps a file as a dataset; the same content is the same dataset. Delimited files may be of any size.
+
+    Raises ImportRefused, having kept nothing.
+    """
+    options = options or ReadOptions()
+    name, source = name or path.stem, source or path.name
+    streamed = open_streamed(path, options)
+    if streamed is None:
+        table = read_upload(rt, path, filename=source, options=options)
+        dataset = save_table(rt, table, name=name, source=source, roles=roles)
+        return Imported(dataset, table.dialect, table.findings, table.bad_rows)
+    given = dict(roles) if roles is not None else guess_roles(streamed.columns)
+    return _stream(rt, streamed, name, source, given, on_share)
+
+
+def import_upload(
+    rt: Runtime, source: Path | BinaryIO, *, filename: str, options: ReadOptions, on_share: OnShare | None = None
+) -> Imported:
+    """Keeps an uploaded file as a dataset: spooled to the disk, from where files of any size are read.
+
+    Raises ImportRefused.
+    """
+    name = Path(filename).stem
+    if isinstance(source, Path):
+        return import_file(rt, source, name=name, source=filename, options=options, on_share=on_share)
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        path = Path(folder) / f"upload{Path(filename).suffix.lower()}"
+        with path.open("wb") as spooled:
+            source.seek(0)
+            shutil.copyfileobj(source, spooled, 1024 * 1024)
+        return import_file(rt, path, name=name, source=filename, options=options, on_share=on_share)
+
+
+def _stream(
+    rt: Runtime, streamed: StreamedFile, name: str, source: str, roles: Mapping[str, str], on_share: OnShare | None
+) -> Imported:
+    content, count = ContentHash(streamed.columns), 0
+    with streamed.rows(_half(on_share, 0.0)) as rows:
+        for batch in rows:
+            content.add(batch)
+            count += len(batch)
+        findings, bad = streamed.findings(rows), tuple(rows.notes.bad)
+    if not count:
+        raise ImportRefused("The file has a header but no rows.", cure="Add at least one row.")
+    dataset_id = rt.store.writer.call(
+        lambda c: stored.begin_dataset(
+            c, content_hash=content.hex, name=name, columns=streamed.columns, roles=roles, source=source
+        )
+    )
+    if dataset_id is not None:
+        with _taken_back_on_error(rt, dataset_id):
+            _write(rt, streamed, dataset_id, roles, on_share)
+            told = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False)
+            rt.store.writer.call(
+                lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
+            )  # fmt: skip
+    if on_share is not None:
+        on_share(1.0)
+    return Imported(get_dataset(rt, content.hex[:16]), streamed.dialect, findings, bad)
+
+
+def _half(on_share: OnShare | None, start: float) -> Callable[[int, int], None] | None:
+    """Turns bytes of one of the two readings into the share of the whole."""
+    if on_share is None:
+        return None
+    return lambda done, size: on_share(start + done / max(1, size) / 2)
+
+
+def _write(
+    rt: Runtime, streamed: StreamedFile, dataset_id: str, roles: Mapping[str, str], on_share: OnShare | None
+) -> None:
+    keys = RowKeys(streamed.columns, id_column=roles.get("id"), answers=answer_columns(roles))
+    waiting: list[Future[None]] = []
+    position = 0
+    with streamed.rows(_half(on_share, 0.5)) as rows:
+        for batch in _slices(rows):
+            keyed = [(keys.of(row), row) for row in batch]
+            write = partial(stored.add_rows, dataset_id=dataset_id, start=position, rows=keyed)
+            waiting.append(rt.store.writer.submit(write))
+            position += len(batch)
+            if len(waiting) >= AHEAD:
+                waiting.pop(0).result()
+    for future in waiting:
+        future.result()
+
+
+def _slices(rows: Iterable[list[list[str]]]) -> Iterator[list[list[str]]]:
+    pending: list[list[str]] = []
+    for batch in rows:
+        pending += batch
+        if len(pending) >= SLICE:
+            yield pending
+            pending = []
+    if pending:
+        yield pending
+
+
+@contextmanager
+def _taken_back_on_error(rt: Runtime, dataset_id: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        rt.store.writer.call(lambda c: stored.drop_unfinished(c, dataset_id))
+        raise
+
+
+def bad_rows_csv(bad: Sequence[BadRow]) -> str:
+    """Rows that could not be taken as they stand, as a CSV that is safe in a spreadsheet: line, reason, cells."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(["line", "reason", "cells"])
+    for row in bad:
+        writer.writerow([row.line, row.reason, *map(safe_cell, row.cells)])
+    return out.getvalue()
