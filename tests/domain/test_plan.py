@@ -92,7 +92,7 @@ def grown(plan: RunPlan, rows: int, prompts: int, contestants: int, samples: int
 def test_cells_of_a_grown_plan_keep_their_places(
     rows: int, prompts: int, contestants: int, samples: int, steps: list[tuple[int, int, int, int]]
 ) -> None:
-    """Through any growths every cell keeps row, prompt, contestant and sample, and the missing cells are the new ones."""
+    """Through any growths every cell keeps its place in the grid, and the missing cells are exactly the new ones."""
     first = plan = make_plan(rows, prompts, contestants, samples)
     numbers = list(range(plan.cell_count))
     done = bytearray(b"\1" * plan.cell_count)

@@ -441,7 +441,8 @@ class RunWorker:
                 outcome = await self._judge(grader, cell, request, record.output, expected)
             except (BudgetExceeded, Withdrawn) as error:
                 self._stop("paused", str(error))
-                grades[place] = _Grade(grader.score(unscored(f"{NOT_ASKED} {error}")))
+                why = self._halt.reason if self._halt else ""
+                grades[place] = _Grade(grader.score(unscored(f"{NOT_ASKED} {why}")))
                 continue
             cost = None if cost is None or outcome.total_pico is None else cost + outcome.total_pico
             grades[place] = self._verdict(grader, outcome)
