@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
 CHUNK = 2_000
+LIVE = stored.LIVE
+"""States of a run that is worked or waits to be."""
 
 
 @dataclass(frozen=True, slots=True)
