@@ -207,7 +207,7 @@ def test_engine_refuses_what_the_workbench_did_not_see(rt: Runtime, server: Sand
     plan = runs.plan_of(rt, draft(rt, BARD, ATLAS))
     policies.set_policy(rt, "sums", make_policy(zdr=True))
     run_id = rt.store.writer.call(lambda c: stored_runs.create_run(c, plan, name="past"))
-    rt.wait(runs._start(rt, run_id))
+    rt.wait(runs.start_engine(rt, run_id))
     state = runs.wait_for_run(rt, run_id, timeout_s=60)
 
     assert state.state == "paused"

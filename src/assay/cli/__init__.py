@@ -7,6 +7,7 @@ progress     what a person sees while a run works
 scoreboard   the result of a run as lines or as one object
 suite        run with a suite file, schema
 running      run, continue, estimate
+growing      grow
 comparing    compare
 reading      runs, show, export
 gateway      models, spend, sandbox, serve
@@ -18,11 +19,11 @@ from __future__ import annotations
 
 import sys
 
-from assay.cli import running, reading, comparing, gateway, data, datasets, suite  # isort: skip - the order of --help
+from assay.cli import running, growing, reading, comparing, gateway, data, datasets, suite  # isort: skip - the order of --help
 from assay.cli.terminal import UsageError, app, say
 from assay.errors import AssayError, SuiteError
 
-__all__ = ["app", "comparing", "data", "datasets", "gateway", "main", "reading", "running", "suite"]
+__all__ = ["app", "comparing", "data", "datasets", "gateway", "growing", "main", "reading", "running", "suite"]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from assay.errors import GraderError, SettingsError
 from assay.money import usd
 
 if TYPE_CHECKING:
+    from assay.openrouter.parameters import ModernSettings
     from assay.workbench.runs import RunDraft
     from assay.workbench.runtime import Runtime
 
@@ -50,25 +52,16 @@ def text_or_file(given: str) -> str:
 def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     """The draft that the options describe. Raises UsageError, DataError, NotFound."""
     from assay.domain.contestant import Contestant, Prompt
-    from assay.openrouter.parameters import modern_settings, parse_parameter
     from assay.scoring.graders import parse_spec, suggested
     from assay.workbench.datasets import open_dataset
     from assay.workbench.runs import RunDraft
 
     try:
-        raw = {}
-        for given in options["param"]:
-            name, mark, value = given.partition("=")
-            if not mark:
-                raise UsageError(f"--param {given!r} is not NAME=VALUE.")
-            raw[name.strip()] = value if name.strip() == "route" else parse_parameter(name.strip(), value)
-        settings = modern_settings(raw)
+        settings = parse_params(options["param"])
         graders = tuple(parse_spec(text) for text in options["grader"])
         budget = usd(options["budget"]) if options["budget"] is not None else None
     except (SettingsError, GraderError, ValueError) as error:
         raise UsageError(str(error)) from error
-    for message in settings.messages:
-        say(f"Note: {message}")
     system = text_or_file(options["system"])
     texts = [text_or_file(text) for text in options["prompt"]]
     prompts = tuple(
@@ -84,6 +77,22 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
         concurrency=options["concurrency"], limit=options["limit"], name=options.get("name", ""),
         tags=tuple(options.get("tag", ())), mode=options.get("mode") or "normal",
     )  # fmt: skip
+
+
+def parse_params(given: Sequence[str]) -> ModernSettings:
+    """Parameters and routing as typed, in today's form; notes are said. Raises SettingsError, UsageError."""
+    from assay.openrouter.parameters import modern_settings, parse_parameter
+
+    raw = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not mark:
+            raise UsageError(f"--param {text!r} is not NAME=VALUE.")
+        raw[name.strip()] = value if name.strip() == "route" else parse_parameter(name.strip(), value)
+    settings = modern_settings(raw)
+    for message in settings.messages:
+        say(f"Note: {message}")
+    return settings
 
 
 def parse_budget(text: str | None) -> Decimal | None:

@@ -23,7 +23,7 @@ PROGRESS_EVERY_S = 0.5
 
 
 def work(rt: Runtime, draft: RunDraft) -> tuple[str, RunProgress]:
-    """Starts a run and follows it to its end; Ctrl-C pauses it. Raises DataError naming every problem."""
+    """Starts a run and follows it to its end. Raises DataError naming every problem."""
     from assay.workbench import runs
 
     problems = runs.check(rt, draft)
@@ -32,8 +32,15 @@ def work(rt: Runtime, draft: RunDraft) -> tuple[str, RunProgress]:
     for note in runs.notes(rt, draft):
         say(f"Note: {note}")
     run_id = runs.start_run(rt, draft)
+    return run_id, attend(rt, run_id)
+
+
+def attend(rt: Runtime, run_id: str) -> RunProgress:
+    """Follows a run that was started to its end; Ctrl-C pauses it."""
+    from assay.workbench import runs
+
     try:
-        return run_id, follow(rt, run_id)
+        return follow(rt, run_id)
     except KeyboardInterrupt:
         runs.pause_run(rt, run_id)
         runs.wait_for_run(rt, run_id, timeout_s=60)

@@ -35,13 +35,14 @@ def runs(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: AsJson = Fals
 
 @app.command()
 def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson = False) -> None:
-    """Show a run's scoreboard and verdict."""
-    from assay.workbench import results
+    """Show a run's scoreboard, verdict, growth, estimate and gates."""
+    from assay.workbench import gates, results
     from assay.workbench import runs as workbench
 
     with opened() as rt:
         record = results.get_run(rt, run_id)
-        report(rt, record.id, workbench.progress(rt, record.id), as_json)
+        state = workbench.progress(rt, record.id)
+        report(rt, record.id, state, as_json, gates.check_run(rt, record.id) if state.state == "done" else None)
 
 
 @app.command()

@@ -25,15 +25,15 @@ from assay.cli.options import (
     make_draft,
     parse_budget,
 )
-from assay.cli.progress import follow, work
-from assay.cli.scoreboard import report
+from assay.cli.progress import attend, work
+from assay.cli.scoreboard import conclude
 from assay.cli.suite import is_suite, run_suite
 from assay.cli.terminal import UsageError, app, opened, say
 from assay.errors import DataError
 from assay.money import format_usd
 
 if TYPE_CHECKING:
-    from assay.runs.estimate import RunEstimate
+    from assay.runs.estimate import Estimate, RunEstimate
 
 
 @app.command()
@@ -73,9 +73,7 @@ def run(
         rt.ready()
         run_id, state = work(rt, make_draft(rt, dataset, options | {"samples": samples or 1}))
         write_outs(rt, run_id, out)
-        report(rt, run_id, state, as_json)
-        if state.state != "done":
-            raise typer.Exit(1)
+        conclude(rt, run_id, state, as_json)
 
 
 @app.command("continue")
@@ -85,7 +83,10 @@ def continue_(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again for failed cells.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with the missing cells of a run."""
+    """Go on with the missing cells of a run, and check the gates of its suite.
+
+    Exit 0 when done, 1 when it is not complete, 100 when a gate is not met.
+    """
     from assay.workbench import results, runs
 
     with opened() as rt:
@@ -94,7 +95,7 @@ def continue_(
         if record.gateway != rt.gateway.name:
             raise DataError(f"The run belongs to the gateway {record.gateway}, this is {rt.gateway.name}.")
         runs.continue_run(rt, record.id, budget_usd=parse_budget(budget), retry_failed=retry_failed)
-        report(rt, record.id, follow(rt, record.id), as_json)
+        conclude(rt, record.id, attend(rt, record.id), as_json)
 
 
 @app.command()
@@ -132,17 +133,20 @@ def estimate(
 
 def in_words(found: RunEstimate) -> str:
     """An estimate in one line."""
-    cost = found.cost
     judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
-    known = (
-        f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, never above "
-        f"{format_usd(cost.worst)})"
-        if cost.expected is not None
-        else "at an unknown price"
-    )
     saved = f", saves about {format_usd(found.saving)}" if found.saving is not None else ""
     took = "within a day" if found.seconds >= 86_400 else f"about {max(1, round(found.seconds))} s"
     return (
         f"{found.rows:,} rows x {found.prompts} prompts x {found.contestants} models x {found.samples} samples = "
-        f"{found.calls:,} calls{judges} · {known}{saved} · {took}"
+        f"{found.calls:,} calls{judges} · {money_words(found.cost)}{saved} · {took}"
+    )
+
+
+def money_words(cost: Estimate) -> str:
+    """An estimated cost in words."""
+    if cost.expected is None:
+        return "at an unknown price"
+    return (
+        f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, never above "
+        f"{format_usd(cost.worst)})"
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from assay.cli.terminal import print_json
+import typer
+
+from assay.cli.terminal import GATE_NOT_MET, print_json, say
 from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
@@ -15,12 +18,30 @@ if TYPE_CHECKING:
     from assay.workbench.standing import ContestantScore
 
 
+def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool) -> None:
+    """The result of a run that was worked, and the exit code: 1 when it is not complete, 100 when a gate that it keeps
+    is not met."""
+    from assay.workbench import gates, results
+
+    if state.state != "done":
+        report(rt, run_id, state, as_json)
+        if results.get_run(rt, run_id).plan.gates:
+            say("The run is not complete, so its gates are not checked.")
+        raise typer.Exit(1)
+    found = gates.check_run(rt, run_id)
+    report(rt, run_id, state, as_json, found)
+    if found is not None and not all(gate.passed for gate in found):
+        raise typer.Exit(GATE_NOT_MET)
+
+
 def report(
     rt: Runtime, run_id: str, state: RunProgress, as_json: bool, gates: Sequence[GateResult] | None = None
 ) -> None:
     """The result of a run, for people or as one object."""
-    from assay.workbench import standing
+    from assay.workbench import growth, outcome, standing
 
+    found = outcome.estimate_outcome(rt, run_id)
+    changes = growth.history(rt, run_id)
     board = standing.scoreboard(rt, run_id)
     if as_json:
         unknown = state.unknown_calls
@@ -29,6 +50,8 @@ def report(
             "done": state.done, "failed": state.failed, "cost_usd": from_pico(state.spent_pico),
             "provenance": "unknown in part" if unknown else "known", "unknown_calls": unknown,
             "seconds": round(state.seconds, 3), "scoreboard": [score_json(line) for line in board],
+            "estimate": None if found is None else found.as_json(),
+            "changes": [{"at_ms": change.at_ms, "what": change.words} for change in changes],
             **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
         })  # fmt: skip
         return
@@ -38,6 +61,10 @@ def report(
     for line in table(board):
         print(line)
     print(standing.verdict(rt, run_id))
+    for change in changes:
+        print(f"{datetime.fromtimestamp(change.at_ms / 1000):%d %b %Y %H:%M}: {change.words}")
+    if found is not None:
+        print(found.words)
     for gate in gates or ():
         print(f"{'PASS' if gate.passed else 'FAIL'}  {gate.contestant or 'the run'}: {gate.words}")
 

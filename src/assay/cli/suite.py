@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from assay.cli.exports import write_outs
 from assay.cli.options import parse_budget
 from assay.cli.progress import work
-from assay.cli.scoreboard import report
-from assay.cli.terminal import GATE_NOT_MET, UsageError, app, opened, say
+from assay.cli.scoreboard import conclude
+from assay.cli.terminal import UsageError, app, opened, say
 
 if TYPE_CHECKING:
     from assay.workbench.runs import RunDraft
@@ -41,16 +39,10 @@ def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: 
         for note in notes:
             say(f"Note: {note}")
         baselines = gates.find_baselines(rt, file.suite.gates)
+        draft = replace(draft, gates=gates.frozen(file.suite.gates, baselines))
         run_id, state = work(rt, overridden(draft, options))
         write_outs(rt, run_id, out)
-        if state.state != "done":
-            report(rt, run_id, state, as_json)
-            say("The run is not complete, so its gates are not checked.")
-            raise typer.Exit(1)
-        found = gates.check_gates(rt, run_id, file.suite.gates, baselines)
-        report(rt, run_id, state, as_json, found)
-        if not all(gate.passed for gate in found):
-            raise typer.Exit(GATE_NOT_MET)
+        conclude(rt, run_id, state, as_json)
 
 
 def overridden(draft: RunDraft, options: Mapping[str, Any]) -> RunDraft:

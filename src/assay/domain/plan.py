@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
+from assay.errors import RunError
 
 RunMode = Literal["normal", "floor", "flex", "batch"]
 """How contestants are asked. normal: at once. floor: at once, the cheapest provider first. flex: at the slower, cheaper
@@ -26,7 +27,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a run does; frozen at its start."""
+    """What a run does; frozen at its start. It only ever grows, at the end of its axes."""
 
     dataset_id: str
     row_count: int
@@ -46,6 +47,8 @@ class RunPlan:
     data_policy: Mapping[str, Any] = field(default_factory=dict)
     """Provider routing that every call carries, judges included (zdr, data_collection, only)."""
     mode: RunMode = "normal"
+    gates: Mapping[str, Any] = field(default_factory=dict)
+    """The suite's conditions with the baselines found at the start, as `workbench/gates.py` wrote them."""
 
     @property
     def cell_count(self) -> int:
@@ -61,6 +64,51 @@ class RunPlan:
         rest, prompt = divmod(rest, len(self.prompts))
         row, sample = divmod(rest, self.samples)
         return Cell(number, row, prompt, contestant, sample)
+
+    def number(self, *, row: int, prompt: int, contestant: int, sample: int) -> int:
+        """The number of a cell: `cell` turned round."""
+        return ((row * self.samples + sample) * len(self.prompts) + prompt) * len(self.contestants) + contestant
+
+    def moved(self, number: int, grown: RunPlan) -> int:
+        """The number that a cell of this plan has in a plan grown from it."""
+        cell = self.cell(number)
+        return grown.number(row=cell.row, prompt=cell.prompt, contestant=cell.contestant, sample=cell.sample)
+
+    def spread(self, done: bytes | bytearray, grown: RunPlan) -> bytearray:
+        """One byte per cell of a plan grown from this one: the byte that `done` has for the cell, 0 for a new cell."""
+        found, width = bytearray(grown.cell_count), len(self.contestants)
+        for start in range(0, self.cell_count, width):
+            place = self.moved(start, grown)
+            found[place : place + width] = done[start : start + width]
+        return found
+
+    def grown(
+        self,
+        *,
+        contestants: Sequence[Contestant] = (),
+        prompts: Sequence[Prompt] = (),
+        samples: int | None = None,
+        row_count: int | None = None,
+        dataset_id: str | None = None,
+    ) -> RunPlan:
+        """The plan with more of everything: what is added stands at the end, so that rows, prompts, contestants and
+        samples that are there keep their places.
+
+        dataset_id: a version that begins with this plan's rows. Raises RunError for what is there already, for less
+        than there is, and when nothing is added.
+        """
+        _refuse_doubles("contestant", [c.key for c in self.contestants], [(c.key, c.name) for c in contestants])
+        _refuse_doubles("prompt", [p.key for p in self.prompts], [(p.key, p.name or p.user) for p in prompts])
+        _refuse_less("samples", self.samples, samples)
+        _refuse_less("rows", self.row_count, row_count)
+        found = replace(
+            self, contestants=(*self.contestants, *contestants), prompts=(*self.prompts, *prompts),
+            samples=samples or self.samples, row_count=row_count or self.row_count,
+            dataset_id=dataset_id or self.dataset_id,
+        )  # fmt: skip
+        if found.cell_count == self.cell_count:
+            raise RunError("Nothing would be added to the run.", cure="Name a model, a prompt, samples or rows.")
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """The plan as JSON for the store."""
@@ -79,6 +127,7 @@ class RunPlan:
             "gateway": self.gateway,
             "data_policy": dict(self.data_policy),
             "mode": self.mode,
+            "gates": dict(self.gates),
         }
 
     @classmethod
@@ -92,3 +141,17 @@ class RunPlan:
                 "graders": tuple(GraderSpec.from_json(g) for g in value["graders"]),
             }
         )
+
+
+def _refuse_doubles(kind: str, there: Sequence[str], added: Sequence[tuple[str, str]]) -> None:
+    """added: (key, shown name)."""
+    seen = set(there)
+    for key, name in added:
+        if key in seen:
+            raise RunError(f"The {kind} {name[:60]!r} is in the run already.", cure="Leave it out or change it.")
+        seen.add(key)
+
+
+def _refuse_less(kind: str, there: int, asked: int | None) -> None:
+    if asked is not None and asked < there:
+        raise RunError(f"The run has {there:,} {kind}; it cannot shrink to {asked:,}.", cure="Start a new run.")

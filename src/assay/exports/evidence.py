@@ -122,6 +122,10 @@ def _statistics(record: RunRecord) -> Iterator[str]:
         yield f"<h3>Against {escape(record.comparisons[0].base)}</h3>\n"
         against = ("Contestant", "Difference", "95 % interval", "p", "p, corrected", "Rows", "Better", "Worse", "Says")
         yield _table(against, [comparison_cells(line) for line in record.comparisons])
+    if record.gates:
+        yield "<h3>Gates</h3>\n"
+        verdicts = [(gate.about, gate.mark, gate.words) for gate in record.gates]
+        yield _table(("About", "Verdict", "Measured and bound"), verdicts, numbers=False)
     yield "</section>\n"
 
 
@@ -157,6 +161,9 @@ def _method(record: RunRecord, fit: _Fit) -> Iterator[str]:
         f"<p>Dataset {escape(record.dataset)} version {record.dataset_version}, {plan.row_count:,} rows{samples}; "
         f'content hash <span class="quiet">{escape(record.dataset_hash)}</span>.</p>\n'
     )
+    if record.changes:
+        items = "".join(f"<li>{escape(change)}</li>" for change in record.changes)
+        yield f"<p>The run grew after its start:</p>\n<ul>{items}</ul>\n"
     yield "".join(f"<p>{escape(text)}</p>\n" for text in METHOD)
     yield "<h3>Contestants</h3>\n"
     rows = []
@@ -188,6 +195,8 @@ def _method(record: RunRecord, fit: _Fit) -> Iterator[str]:
 
 def _spend_part(record: RunRecord) -> Iterator[str]:
     yield f"<section>\n<h2>Spend</h2>\n<p>{escape(spent_words(record.spend))}.</p>\n"
+    if record.estimate:
+        yield f"<p>{escape(record.estimate)}</p>\n"
     head = ("Contestant", "For", "Known from", "Calls", "Known, USD", "Unknown calls", "Unknown, at most USD")
     rows = [
         (x.contestant, {"run": "answers", "judge": "judging"}.get(x.purpose, x.purpose), x.provenance, f"{x.calls:,}",

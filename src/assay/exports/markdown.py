@@ -39,6 +39,16 @@ def _lines(record: RunRecord) -> Iterable[str]:
                            "Worse", "Says"), [comparison_cells(line) for line in record.comparisons])  # fmt: skip
     yield ""
     yield f"Spent: {spent_words(record.spend)}."
+    if record.estimate:
+        yield ""
+        yield _text(record.estimate)
+    if record.changes:
+        yield ""
+        yield from (f"- {_text(change)}" for change in record.changes)
+    if record.gates:
+        yield ""
+        yield from _table(("Gate", "Verdict", "Measured and bound"),
+                          [(gate.about, gate.mark, gate.words) for gate in record.gates])  # fmt: skip
     yield ""
     dataset = f"{_text(record.dataset)} version {record.dataset_version} ({record.dataset_hash[:12]})"
     versions = ", ".join(f"{name} {value}" for name, value in record.versions.items())

@@ -144,6 +144,22 @@ class SpendLine:
 
 
 @dataclass(frozen=True, slots=True)
+class GateFact:
+    """One condition that the run was to meet."""
+
+    about: str
+    """A contestant, or the run."""
+    passed: bool
+    words: str
+    """What was measured and the bound."""
+
+    @property
+    def mark(self) -> str:
+        """The verdict in a word."""
+        return "pass" if self.passed else "fail"
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run as an export sees it; `cells` starts a fresh pass over the cells, rows in order, each time it is called."""
 
@@ -171,6 +187,12 @@ class RunRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
     """Columns that the export leaves out."""
+    estimate: str = ""
+    """What the estimate said and what came of it, in words; empty: there was none."""
+    changes: tuple[str, ...] = ()
+    """What was added to the run after its start, oldest first, in words."""
+    gates: tuple[GateFact, ...] = ()
+    """Verdicts of the gates that the run keeps; empty also while the run is not complete."""
 
     @property
     def line_of(self) -> dict[tuple[int, int], BoardLine]:

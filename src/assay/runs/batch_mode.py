@@ -59,6 +59,8 @@ class BatchMode:
         self._endpoint = BatchEndpoint(dispatcher.main)
         self._waiting: dict[str, _Waiting] = {}
         self._taken = bytearray(worker.done)
+        for number in worker.ungraded:
+            self._taken[number] = 1  # its answer is there; a lane asks its judges
         """Cells that are answered, wait in a batch, or are left to the lanes."""
         self._left: dict[int, str] = {}
         """Contestants that are not batched any more, and why."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 
@@ -88,12 +88,26 @@ class RunEstimate:
 
 @dataclass(slots=True)
 class _Lengths:
-    """Lengths of the rendered prompts of a run, per prompt version."""
+    """Lengths of the rendered prompts of one version, over all calls that send them."""
 
     tokens: float = 0.0
     bound: int = 0
     question_bytes: int = 0
-    count: int = 0
+    calls: int = 0
+
+    def add(self, one: _Lengths, times: int) -> None:
+        """Counts a call as often as it is sent."""
+        self.tokens += times * one.tokens
+        self.bound += times * one.bound
+        self.question_bytes += times * one.question_bytes
+        self.calls += times * one.calls
+
+
+def _lengths_of(texts: Sequence[str]) -> _Lengths:
+    """The lengths of one call."""
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    tokens = sum(estimate_tokens(text) + 4 for text in texts)
+    return _Lengths(tokens, size + MESSAGE_OVERHEAD * (1 + len(texts)), size, 1)
 
 
 def estimate_run(
@@ -103,35 +117,56 @@ def estimate_run(
     *,
     learnt: Callable[[str], float | None],
     latency_s: Callable[[str], float | None] = lambda _: None,
+    done: bytes | bytearray | None = None,
 ) -> RunEstimate:
     """The estimate of a plan over its rows.
 
     learnt: mean completion tokens of a model in this team's ledger; None: too few calls. latency_s: likewise, seconds.
-    Raises TemplateError for undefined variables, PolicyError where the data policy leaves no provider.
+    done: one byte per cell, 0 for those that are to be sent; None: all are. Raises TemplateError for undefined
+    variables, PolicyError where the data policy leaves no provider.
     """
-    lengths = [_Lengths() for _ in plan.prompts]
-    for values in rows:
+    shared = [_Lengths() for _ in plan.prompts]
+    lengths = [shared if done is None else [_Lengths() for _ in plan.prompts] for _ in plan.contestants]
+    for row, values in enumerate(rows):
+        wanted = None if done is None else _missing(plan, done, row)
+        if wanted is not None and not any(wanted):
+            continue
         given = mapped(values, plan.mapping)
-        for prompt, length in zip(plan.prompts, lengths, strict=True):
-            texts = [message.text for message in render_prompt(prompt, given)]
-            length.tokens += sum(estimate_tokens(text) + 4 for text in texts)
-            size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-            length.question_bytes += size
-            length.bound += size + MESSAGE_OVERHEAD * (1 + len(texts))
-            length.count += 1
+        for n, prompt in enumerate(plan.prompts):
+            one = _lengths_of([message.text for message in render_prompt(prompt, given)])
+            if wanted is None:
+                shared[n].add(one, plan.samples)
+                continue
+            for c, mine in enumerate(lengths):
+                mine[n].add(one, wanted[n * len(plan.contestants) + c])
     judges = [str(g.params["model"]) for g in plan.graders if g.kind == "judge"]
-    shares = tuple(_share(plan, contestant, lengths, judges, prices, learnt) for contestant in plan.contestants)
+    shares = tuple(
+        _share(plan, contestant, mine, judges, prices, learnt)
+        for contestant, mine in zip(plan.contestants, lengths, strict=True)
+    )
     calls = sum(share.calls for share in shares)
     seconds = BATCH_SECONDS if plan.mode == "batch" else _seconds(plan, calls, len(judges), latency_s)
     usual = None
     if plan.mode != "normal":
         normal = replace(plan, mode="normal")
-        usual = total([_share(normal, c, lengths, judges, prices, learnt).cost for c in plan.contestants]).expected
+        usual = total(
+            [
+                _share(normal, contestant, mine, judges, prices, learnt).cost
+                for contestant, mine in zip(plan.contestants, lengths, strict=True)
+            ]
+        ).expected
     return RunEstimate(
         rows=plan.row_count, prompts=len(plan.prompts), contestants=len(plan.contestants), samples=plan.samples,
         calls=calls, judge_calls=calls * len(judges), seconds=seconds,
         cost=total([share.cost for share in shares]), per_contestant=shares, usual=usual,
     )  # fmt: skip
+
+
+def _missing(plan: RunPlan, done: bytes | bytearray, row: int) -> list[int]:
+    """How many samples of a row are missing, for each contestant of each prompt: places as in the row's first cells."""
+    width = len(plan.prompts) * len(plan.contestants)
+    cells = done[row * plan.samples * width : (row + 1) * plan.samples * width]
+    return [cells[place::width].count(0) for place in range(width)]
 
 
 def _seconds(plan: RunPlan, calls: int, judges: int, latency_s: Callable[[str], float | None]) -> float:
@@ -160,16 +195,15 @@ def _share(
     output = min(guess, longest)
     cheaper = _cheaper(plan, contestant, prices)
     parts = []
-    for length in lengths:
-        calls = length.count * plan.samples
-        cost = _cost(known, length.tokens * plan.samples, output, length.bound * plan.samples, longest, calls)
+    for length in (length for length in lengths if length.calls):
+        cost = _cost(known, length.tokens, output, length.bound, longest, length.calls)
         parts.append(cost.times(cheaper))
         for judge in judges:
             judge_prices = prices.prices(judge, plan.data_policy)
-            prompt = length.tokens * plan.samples + calls * (output + JUDGE_PROMPT)
-            bound = length.question_bytes * plan.samples + calls * (longest * LONGEST_TOKEN + 1500)
-            parts.append(_cost(judge_prices, prompt, JUDGE_OUTPUT, bound, JUDGE_MAX_TOKENS, calls))
-    return ContestantEstimate(contestant.name, sum(length.count for length in lengths) * plan.samples, total(parts))
+            prompt = length.tokens + length.calls * (output + JUDGE_PROMPT)
+            bound = length.question_bytes + length.calls * (longest * LONGEST_TOKEN + 1500)
+            parts.append(_cost(judge_prices, prompt, JUDGE_OUTPUT, bound, JUDGE_MAX_TOKENS, length.calls))
+    return ContestantEstimate(contestant.name, sum(length.calls for length in lengths), total(parts))
 
 
 def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decimal:

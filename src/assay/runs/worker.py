@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from assay.runs.modes import in_mode
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
 from assay.scoring.kinds import Facts, unscored
-from assay.store import ledger, runs
+from assay.store import ledger, results, runs
 from assay.store.datasets import StoredRow, get_dataset, policy_of, rows_of
 from assay.store.engine import Store
 
@@ -40,7 +40,18 @@ BUDGET_WAIT_S = 0.1
 """Seconds between two looks whether settled calls have made room in the budget."""
 STORE_WAIT_S = 2.0
 """Seconds between two tries to write into a store that refuses."""
+NOT_ASKED = "The judge has not been asked yet."
+_KEPT = ("cached", "call_id", "cost_pico", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens")
+"""Columns of a result that a judge's verdict leaves as they are."""
 PROBE_WAITS_S = (5.0, 15.0, 30.0)
+
+
+@dataclass(slots=True)
+class _Grade:
+    """What one grader said of an answer; a judge that is still to be asked has made no call."""
+
+    score: Score
+    call_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +109,9 @@ class RunWorker:
             self._tags: str = row.tags_json
             self._dataset = get_dataset(connection, row.dataset_id)
             self.done = runs.finished_cells(connection, self._run_id, retry_failed=self._retry_failed)
+            self.ungraded = runs.ungraded_cells(connection, self._run_id, self.plan)
+        for number in self.ungraded:
+            self.done[number] = 0
         self._keys = [contestant.key for contestant in self.plan.contestants]
         self._graders: list[Grader] = [build(spec) for spec in self.plan.graders]
         self._limit = self.plan.concurrency or self._concurrency
@@ -252,9 +266,12 @@ class RunWorker:
             kind = "template" if isinstance(error, TemplateError) else "policy"
             await self._save(self._record(cell, status="failed", error=str(error), error_kind=kind, cost_pico=0))
             return
+        if cell.number in self.ungraded:
+            await self._judge_kept(cell, row, request)
+            return
         context = self.context(cell)
         try:
-            outcome, cached = await self._affordable(request, context)
+            outcome, cached = await self._affordable(lambda: self._answer(request, context, cell.sample))
         except BudgetExceeded as error:
             self.stop("paused", str(error))
             return
@@ -281,15 +298,15 @@ class RunWorker:
             await self._answered(cell, row, request, outcome, cached)
         self.live.finished.append(asyncio.get_running_loop().time())
 
-    async def _affordable(self, request: CompletionRequest, context: CallContext) -> tuple[Outcome, bool]:
-        """The answer, once the budget has room: calls in flight hold their bounds and settle for less.
+    async def _affordable(self, send: Callable[[], Awaitable[T]]) -> T:
+        """What a call gives, once the budget has room: calls in flight hold their bounds and settle for less.
 
         Raises BudgetExceeded when no call of the run is in flight that could make room.
         """
         while True:
             self._flying += 1
             try:
-                return await self._answer(request, context)
+                return await send()
             except BudgetExceeded:
                 if self._flying <= 1 or self._halt is not None:
                     raise
@@ -299,11 +316,14 @@ class RunWorker:
             if self._halt is not None:
                 raise Withdrawn("The call was not sent.")
 
-    async def _answer(self, request: CompletionRequest, context: CallContext) -> tuple[Outcome, bool]:
-        """The outcome, and whether it was another cell's: identical requests are sent once where the plan allows."""
+    async def _answer(self, request: CompletionRequest, context: CallContext, sample: int) -> tuple[Outcome, bool]:
+        """The outcome, and whether it was another cell's: where the plan allows, identical requests are sent once.
+
+        Never across samples: a contestant's own seed makes their requests identical.
+        """
         if not self.plan.cache:
             return await self._dispatcher.complete(request, context, gate=self._gate), False
-        key = request.fingerprint
+        key = f"{sample} {request.fingerprint}"
         if key in self._answers:
             shared = await asyncio.shield(self._answers[key])
             if shared.failure is None:
@@ -366,48 +386,78 @@ class RunWorker:
             cost_usd=None if answer_pico is None else from_pico(answer_pico),
             finish_reason=completion.finish_reason,
         )
-        if any(grader.is_judge for grader in self._graders) and not cached:
-            # The answer is paid: it is settled before a judge is asked, whose budget may be refused.
-            await self.settle(outcome.settlement)
-        try:
-            scores, judges, judged = await self._scores(cell, row, request, completion.text, facts)
-        except BudgetExceeded as error:
-            self.stop("paused", str(error))
-            return
-        total = None if answer_pico is None or judged is None else answer_pico + judged
+        grades = self._graded(row, completion.text, facts)
         record = self._record(
             cell, status="ok", output=completion.text, reasoning=completion.reasoning, cached=cached,
-            call_id=outcome.settlement.call_id, cost_pico=total, scores=tuple(scores), judge_calls=tuple(judges),
+            call_id=outcome.settlement.call_id, cost_pico=answer_pico, **_scores(grades),
             first_token_ms=None if cached else completion.first_token_ms,
             total_ms=None if cached else completion.total_ms,
             prompt_tokens=outcome.settlement.prompt_tokens, completion_tokens=outcome.settlement.completion_tokens,
         )  # fmt: skip
+        # The answer is paid: it stands before a judge is asked, whose call may be refused or never come back.
         await self._save(record, None if cached else outcome.settlement)
+        if any(grader.is_judge for grader in self._graders):
+            await self._judge_record(cell, row, request, record, grades)
 
-    async def _scores(
-        self, cell: Cell, row: StoredRow, request: CompletionRequest, output: str, facts: Facts
-    ) -> tuple[list[Score], list[str | None], int | None]:
-        """Scores, call ids of judges, and what the judges cost (None: unknown)."""
-        scores: list[Score] = []
-        judges: list[str | None] = []
-        cost: int | None = 0
-        for grader in self._graders:
-            expected = grader.expected_of(row.values, self.plan.expected_column)
-            if not grader.is_judge:
-                scores.append(grader.grade(output, expected, facts))
-                judges.append(None)
+    def _graded(self, row: StoredRow, output: str, facts: Facts) -> list[_Grade]:
+        """What every grader says; a judge's place is kept until it is asked."""
+        return [
+            _Grade(
+                grader.score(unscored(NOT_ASKED))
+                if grader.is_judge
+                else grader.grade(output, grader.expected_of(row.values, self.plan.expected_column), facts)
+            )
+            for grader in self._graders
+        ]
+
+    async def _judge_kept(self, cell: Cell, row: StoredRow, request: CompletionRequest) -> None:
+        """Asks the judges that an earlier work could not ask; the answer stands and is not asked for again."""
+        kept = await asyncio.to_thread(self._read_result, cell.number)
+        grades = [
+            _Grade(Score(grader.spec.label, score.value, score.passed, score.reason), score.call_id)
+            for grader, score in zip(self._graders, kept.scores, strict=True)
+        ]
+        known = kept.result._mapping
+        record = self._record(
+            cell, status="ok", output=kept.output, reasoning=kept.reasoning, **_scores(grades),
+            **{name: known[name] for name in _KEPT},
+        )  # fmt: skip
+        await self._judge_record(cell, row, request, record, grades)
+
+    def _read_result(self, number: int) -> results.CellRecord:
+        with self._store.read() as connection:
+            return results.cell_record(connection, self._run_id, self._dataset.id, number)
+
+    async def _judge_record(
+        self, cell: Cell, row: StoredRow, request: CompletionRequest, record: runs.ResultRecord, grades: list[_Grade]
+    ) -> None:
+        """Asks the judges and stores the result with what they said and cost."""
+        cost = record.cost_pico
+        for place, grader in enumerate(self._graders):
+            if not grader.is_judge or grades[place].call_id is not None:
                 continue
-            outcome = await self._judge(grader, cell, request, output, expected)
-            completion = outcome.completion
-            failed = unscored(f"The judge failed: {outcome.failure}")
-            verdict = failed if outcome.failure or not completion else parse_verdict(completion.text)
-            scores.append(grader.score(verdict))
-            judges.append(outcome.settlement.call_id)
+            expected = grader.expected_of(row.values, self.plan.expected_column)
+            try:
+                outcome = await self._judge(grader, cell, request, record.output, expected)
+            except (BudgetExceeded, Withdrawn) as error:
+                self.stop("paused", str(error))
+                why = self._halt.reason if self._halt else ""
+                grades[place] = _Grade(grader.score(unscored(f"{NOT_ASKED} {why}")))
+                continue
             cost = None if cost is None or outcome.total_pico is None else cost + outcome.total_pico
+            grades[place] = self._verdict(grader, outcome)
             await self.settle(outcome.settlement)
-            if outcome.failure is not None and outcome.failure.stop == "run":
-                self.stop("paused", str(outcome.failure))
-        return scores, judges, cost
+        await self._save(replace(record, cost_pico=cost, **_scores(grades)))
+
+    def _verdict(self, grader: Grader, outcome: Outcome) -> _Grade:
+        completion, failure = outcome.completion, outcome.failure
+        if failure is None and completion is not None:
+            return _Grade(grader.score(parse_verdict(completion.text)), outcome.settlement.call_id)
+        if failure is not None and failure.stop == "run":
+            # Nobody's verdict: the judge is asked again when the cause is cured.
+            self.stop("paused", str(failure))
+            return _Grade(grader.score(unscored(f"{NOT_ASKED} {failure}")))
+        return _Grade(grader.score(unscored(f"The judge failed: {failure}")), outcome.settlement.call_id)
 
     async def _judge(
         self, grader: Grader, cell: Cell, request: CompletionRequest, output: str, expected: str | None
@@ -421,14 +471,20 @@ class RunWorker:
         judge = under_policy(
             CompletionRequest(str(params["model"]), messages, judge_params(params)), self.plan.data_policy
         )
-        key = self._keys[cell.contestant]
-        return await self._dispatcher.complete(
-            judge,
-            CallContext(
-                purpose="judge", run_id=self._run_id, cell=cell.number, contestant_key=key, tags_json=self._tags
-            ),
-            gate=self._judge_gate,
+        context = CallContext(
+            purpose="judge",
+            run_id=self._run_id,
+            cell=cell.number,
+            contestant_key=self._keys[cell.contestant],
+            tags_json=self._tags,
         )
+        while True:
+            try:
+                return await self._affordable(lambda: self._dispatcher.complete(judge, context, gate=self._judge_gate))
+            except StoreError as error:
+                # No intent could be written, so nothing was sent: the judge is asked when there is room.
+                self.live.note = str(error)
+                await asyncio.sleep(STORE_WAIT_S)
 
     # -- writing -----------------------------------------------------------------------------------------------
 
@@ -465,3 +521,8 @@ class RunWorker:
             else:
                 self.live.note = ""
                 return value
+
+
+def _scores(grades: Sequence[_Grade]) -> dict[str, Any]:
+    """The fields of a result that hold its scores."""
+    return {"scores": tuple(g.score for g in grades), "judge_calls": tuple(g.call_id for g in grades)}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, bindparam, case, cast, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Integer, Row, bindparam, case, cast, delete, func, insert, select, update
 
 from assay.domain.plan import RunPlan
 from assay.domain.score import Score
@@ -38,7 +38,7 @@ def create_run(
             dataset_id=plan.dataset_id, plan_json=json.dumps(plan.as_json(), ensure_ascii=False),
             estimate_json=estimate_json, tags_json=json.dumps(list(tags)), cells=plan.cell_count, done=0, failed=0,
             budget_pico=plan.budget_pico, settled_pico=0, reserved_pico=0, lease_owner="", lease_until_ms=0,
-            lease_token=0,
+            lease_token=0, worked_ms=0, beat_ms=0,
         )
     )  # fmt: skip
     return run_id
@@ -118,22 +118,34 @@ def take_lease(connection: Connection, run_id: str, owner: str, *, ttl_ms: int) 
     token = run.lease_token + 1
     values = {
         "lease_owner": owner, "lease_until_ms": now_ms() + ttl_ms, "lease_token": token, "state": "running",
-        "started_ms": run.started_ms or now_ms(), "command": "",
+        "started_ms": run.started_ms or now_ms(), "command": "", "beat_ms": now_ms(),
     }  # fmt: skip
     connection.execute(update(RUN).where(RUN.c.id == run.id).values(values))
     return int(token)
 
 
+LONGEST_BEAT_MS = 15_000
+"""Time that one beat adds to a run's work at most: a machine that slept, or whose clock jumped, did not work."""
+
+
+def _worked(now: int) -> dict[str, Any]:
+    """Columns that count the work since the last beat."""
+    since = now - RUN.c.beat_ms
+    counted = case((since < 0, 0), (since > LONGEST_BEAT_MS, LONGEST_BEAT_MS), else_=since)
+    return {"worked_ms": RUN.c.worked_ms + counted, "beat_ms": now}
+
+
 def heartbeat(connection: Connection, run_id: str, token: int, *, ttl_ms: int) -> str:
     """Extends the lease and returns the waiting command. Raises RunError when the lease is lost."""
-    _update(connection, run_id, {"lease_until_ms": now_ms() + ttl_ms}, token)
+    now = now_ms()
+    _update(connection, run_id, {"lease_until_ms": now + ttl_ms, **_worked(now)}, token)
     return str(connection.execute(select(RUN.c.command).where(RUN.c.id == run_id)).scalar_one())
 
 
 def release(connection: Connection, run_id: str, token: int, *, state: str, reason: str = "") -> None:
     """Ends the lease and leaves the run in a state."""
     set_state(connection, run_id, state, reason=reason, token=token)
-    _update(connection, run_id, {"lease_until_ms": 0, "lease_owner": ""}, token)
+    _update(connection, run_id, {"lease_until_ms": 0, "lease_owner": "", **_worked(now_ms())}, token)
 
 
 def interrupted(connection: Connection, *, owner: str) -> list[str]:
@@ -296,6 +308,15 @@ def finished_cells(connection: Connection, run_id: str, *, retry_failed: bool = 
     return cells
 
 
+def ungraded_cells(connection: Connection, run_id: str, plan: RunPlan) -> set[int]:
+    """Cells whose answer stands and whose judge was never asked: a judge's score without a call."""
+    judges = [place for place, spec in enumerate(plan.graders) if spec.kind == "judge"]
+    if not judges:
+        return set()
+    query = select(SCORE.c.cell).where(SCORE.c.run_id == run_id, SCORE.c.grader.in_(judges), SCORE.c.call_id.is_(None))
+    return set(connection.execute(query).scalars())
+
+
 @dataclass(frozen=True, slots=True)
 class ContestantCount:
     """Progress of one contestant."""
@@ -361,14 +382,24 @@ def first_failures(connection: Connection, run_id: str, *, limit: int = 5) -> li
     )  # fmt: skip
 
 
-def learnt_tokens(connection: Connection, model: str, *, limit: int = 200) -> float | None:
+def learnt_tokens(connection: Connection, model: str) -> float | None:
     """Mean completion tokens of the latest successful calls to a model; None when there are fewer than 5."""
+    return _learnt(connection, model, CALL.c.completion_tokens)
+
+
+def learnt_seconds(connection: Connection, model: str) -> float | None:
+    """Mean seconds of the latest successful calls to a model; None when there are fewer than 5."""
+    mean_ms = _learnt(connection, model, CALL.c.total_ms)
+    return None if mean_ms is None else mean_ms / 1000
+
+
+def _learnt(connection: Connection, model: str, column: Column[Any], *, limit: int = 200) -> float | None:
     latest = (
-        select(CALL.c.completion_tokens)
-        .where(CALL.c.model == model, CALL.c.outcome == "ok", CALL.c.completion_tokens.is_not(None))
+        select(column.label("found"))
+        .where(CALL.c.model == model, CALL.c.outcome == "ok", column.is_not(None))
         .order_by(CALL.c.created_ms.desc())
         .limit(limit)
         .subquery()
     )
-    row = connection.execute(select(func.count(), func.avg(latest.c.completion_tokens))).one()
+    row = connection.execute(select(func.count(), func.avg(latest.c.found))).one()
     return float(row[1]) if row[0] >= 5 else None

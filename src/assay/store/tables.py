@@ -128,6 +128,10 @@ class Run(SQLModel, table=True):
     created_ms: int = Field(sa_column=_big(nullable=False, index=True))
     started_ms: int | None = Field(default=None, sa_column=_big())
     finished_ms: int | None = Field(default=None, sa_column=_big())
+    worked_ms: int = Field(default=0, sa_column=_big(nullable=False))
+    """Time that it was worked, pauses left out."""
+    beat_ms: int = Field(default=0, sa_column=_big(nullable=False))
+    """Until when `worked_ms` counts."""
     state: str = Field(default="queued", index=True)
     """queued, running, paused, stopped or done."""
     command: str = ""
@@ -151,6 +155,20 @@ class Run(SQLModel, table=True):
     lease_until_ms: int = Field(default=0, sa_column=_big(nullable=False))
     lease_token: int = 0
     """Fencing token: grows with every taking of the lease."""
+
+
+class RunChange(SQLModel, table=True):
+    """What was added to a run after its start."""
+
+    __tablename__ = "run_change"
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    at_ms: int = Field(sa_column=_big(nullable=False))
+    kind: str
+    """grown."""
+    detail_json: str = Field(sa_column=Column(Text, nullable=False))
+    """JSON object: what was added, the estimate of it, the budget, and the plan as it was before."""
 
 
 class Call(SQLModel, table=True):
@@ -322,6 +340,7 @@ SAVED_PROMPT = _table("saved_prompt")
 COMPARISON, COMPARISON_ANSWER = _table("comparison"), _table("comparison_answer")
 RUN, CALL, MONTH_SPEND = _table("run"), _table("call"), _table("month_spend")
 GATEWAY_BATCH = _table("gateway_batch")
+RUN_CHANGE = _table("run_change")
 RESULT, RESULT_TEXT, SCORE = _table("result"), _table("result_text"), _table("score")
 CATALOGUE_SNAPSHOT, PRICE_CHANGE = _table("catalogue_snapshot"), _table("price_change")
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from assay.domain.colours import colours_of
 from assay.money import format_usd, from_pico
-from assay.views import run_progress, words
+from assay.views import growth, run_history, run_progress, words
 from assay.views.cell_view import cell_panel
 from assay.views.charts_results import quality_against_cost
 from assay.views.export_menu import export_menu
@@ -62,7 +62,10 @@ def run_page(rt: Runtime, run_id: str) -> None:
     if run.done:
         st.markdown(f"#### {words.label(verdict, 600)}")
     run_progress.panel(rt, run.id)
-    _estimate_line(rt, run)
+    run_history.estimate_caption(rt, run)
+    if run.state not in runs.LIVE:
+        growth.actions(rt, run)
+    run_history.gates(rt, run)
     colours = colours_of(run.plan.contestants)
     scoreboard(board)
     if any(line.score for line in board):
@@ -79,19 +82,11 @@ def run_page(rt: Runtime, run_id: str) -> None:
             ledger_table(rt, spend.SpendFilter(run_id=run.id), key="results.calls")
     if plan.open:
         with plan:
-            _plan(run)
+            _plan(rt, run)
 
 
 def _close() -> None:
     st.query_params.clear()
-
-
-def _estimate_line(rt: Runtime, run: RunRecord) -> None:
-    expected = (run.estimate.get("cost") or {}).get("expected")
-    if run.state == "done" and expected is not None:
-        spent = runs.progress(rt, run.id).spent_pico
-        text = f"Estimated {format_usd(expected)}, billed {format_usd(spent)}."
-        st.caption(text.replace("$", "\\$"))
 
 
 def scoreboard(board: Sequence[ContestantScore]) -> None:
@@ -185,8 +180,10 @@ def _tint(text: str) -> str:
     return f"background-color: rgba({colour},.14)" if colour else ""
 
 
-def _plan(run: RunRecord) -> None:
+def _plan(rt: Runtime, run: RunRecord) -> None:
     plan = run.plan
+    run_history.estimate_caption(rt, run)
+    run_history.changes(rt, run)
     st.markdown(f"Dataset **{words.label(run.dataset.name)}** version {run.dataset.version}, {plan.row_count:,} rows")
     for prompt in plan.prompts:
         st.caption(words.label(prompt.name) or "Prompt")

@@ -20,9 +20,11 @@ from assay.exports.record import (
     CallFact,
     CellFact,
     ComparisonLine,
+    GateFact,
     RunRecord,
     SpendLine,
     unique,
+    utc_text,
 )  # fmt: skip
 from assay.exports.redact import TEXTS, redacted, without_keys
 from assay.stats.paired import compare_paired
@@ -30,7 +32,7 @@ from assay.store import results as stored
 from assay.store import runs
 from assay.store import spend as sums
 from assay.store.results import CellRow
-from assay.workbench import results, standing
+from assay.workbench import growth, outcome, results, standing
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -130,6 +132,7 @@ def run_record(rt: Runtime, run_id: str) -> RunRecord:
         spent = sums.spend_by_contestant(connection, run.id)
     keys = [key.get_secret_value() for key in (rt.gateway.api_key, rt.gateway.management_key) if key is not None]
     board = _board(run, cells)
+    estimate = outcome.estimate_outcome(rt, run.id)
     return RunRecord(
         id=run.id, name=run.name, state=run.state, reason=without_keys(run.reason, keys), created_ms=run.created_ms,
         started_ms=row.started_ms, finished_ms=row.finished_ms, gateway=run.gateway, tags=run.tags,
@@ -137,7 +140,16 @@ def run_record(rt: Runtime, run_id: str) -> RunRecord:
         columns=tuple(run.dataset.columns), plan=run.plan, done=run.done, board=board,
         verdict=standing.verdict(rt, run.id), comparisons=_comparisons(board, cells), spend=_spend(run, spent),
         cells=lambda: _cells(rt, run, keys), versions={"Assay": assay.__version__, "Python": platform.python_version()},
+        estimate="" if estimate is None else estimate.words, gates=_gates(rt, run),
+        changes=tuple(f"{utc_text(change.at_ms)}: {change.words}" for change in growth.history(rt, run.id)),
     )  # fmt: skip
+
+
+def _gates(rt: Runtime, run: results.RunRecord) -> tuple[GateFact, ...]:
+    from assay.workbench import gates
+
+    found = gates.check_run(rt, run.id) if run.state == "done" else None
+    return tuple(GateFact(gate.contestant or "the run", gate.passed, gate.words) for gate in found or ())
 
 
 def _board(run: results.RunRecord, cells: Sequence[CellRow]) -> tuple[BoardLine, ...]:

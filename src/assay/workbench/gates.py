@@ -1,4 +1,10 @@
-"""Gates: conditions that a finished run meets or not, each with what was measured and the bound."""
+"""Gates: conditions that a finished run meets or not, each with what was measured and the bound.
+
+find_baselines   the earlier runs that gates compare with, before the run starts
+frozen           gates and baselines as the run's plan keeps them
+check_run        the verdicts on a run by the gates that it keeps
+check_gates      the verdicts by gates that are given
+"""
 
 from __future__ import annotations
 
@@ -59,6 +65,25 @@ def find_baselines(rt: Runtime, gates: Sequence[Gate]) -> dict[str, RunRecord | 
             raise DataError(f"The baseline run {condition.run!r} asked {baseline.gateway}, this is {rt.gateway.name}.")
         found[condition.run] = baseline
     return found
+
+
+def frozen(gates: Sequence[Gate], baselines: Mapping[str, RunRecord | None]) -> dict[str, Any]:
+    """Gates and their baselines as a plan keeps them; none: empty."""
+    if not gates:
+        return {}
+    return {
+        "conditions": [{gate.kind: gate.condition.model_dump(mode="json")} for gate in gates],
+        "baselines": {name: None if run is None else run.id for name, run in baselines.items()},
+    }
+
+
+def check_run(rt: Runtime, run_id: str) -> tuple[GateResult, ...] | None:
+    """Every gate that a run keeps, against the baselines found at its start; None: it keeps none."""
+    kept = get_run(rt, run_id).plan.gates
+    if not kept:
+        return None
+    baselines = {name: None if found is None else get_run(rt, found) for name, found in kept["baselines"].items()}
+    return check_gates(rt, run_id, [Gate.model_validate(gate) for gate in kept["conditions"]], baselines)
 
 
 def check_gates(

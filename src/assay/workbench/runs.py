@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -25,12 +25,15 @@ from assay.scoring.graders import build, suggested
 from assay.store import runs as stored
 from assay.store.batches import Waiting, waiting
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
+from assay.store.ledger import now_ms
 from assay.workbench import policies
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
 CHUNK = 500
+LIVE = stored.LIVE
+"""States of a run that is worked or waits to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class RunDraft:
     mode: RunMode = "normal"
     data_policy: Mapping[str, Any] = field(default_factory=dict)
     """Beside the dataset's own policy, which every run on it carries without being told."""
+    gates: Mapping[str, Any] = field(default_factory=dict)
+    """Conditions that the run must meet, as `gates.frozen` gives them."""
 
 
 def _dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
@@ -71,7 +76,7 @@ def plan_of(rt: Runtime, draft: RunDraft) -> RunPlan:
         graders=draft.graders, samples=draft.samples, mapping=draft.mapping, expected_column=draft.expected_column,
         budget_pico=to_pico(draft.budget_usd) if draft.budget_usd is not None else None,
         concurrency=draft.concurrency, cache=draft.cache, gateway=rt.gateway.name,
-        data_policy=policies.effective(rt, dataset.id, draft.data_policy), mode=draft.mode,
+        data_policy=policies.effective(rt, dataset.id, draft.data_policy), mode=draft.mode, gates=draft.gates,
     )  # fmt: skip
 
 
@@ -101,10 +106,9 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
         problems.append("No model is chosen. Add at least one.")
     if len({c.key for c in draft.contestants}) < len(draft.contestants):
         problems.append("Two contestants are the same model with the same settings. Remove one or change it.")
-    model_problems = _model_problems(rt, draft)
-    problems += model_problems
-    if not model_problems:
-        problems += policies.problems(rt, dataset.id, draft.contestants, draft.graders, draft.data_policy)
+    judges = [str(g.params.get("model", "")) for g in draft.graders if g.kind == "judge" and g.params.get("model")]
+    unusable = model_problems(rt, draft.contestants, judges)
+    problems += unusable or policies.problems(rt, dataset.id, draft.contestants, draft.graders, draft.data_policy)
     for spec in draft.graders:
         try:
             grader = build(spec)
@@ -125,15 +129,15 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
     return problems
 
 
-def _model_problems(rt: Runtime, draft: RunDraft) -> list[str]:
+def model_problems(rt: Runtime, contestants: Sequence[Contestant], judges: Sequence[str] = ()) -> list[str]:
+    """What keeps models from being asked: not on the gateway, or a parameter out of its range."""
     problems = []
-    judges = [str(g.params.get("model", "")) for g in draft.graders if g.kind == "judge" and g.params.get("model")]
-    for model_id in [*(c.model for c in draft.contestants), *judges]:
+    for model_id in [*(c.model for c in contestants), *judges]:
         if rt.catalogue.models() and rt.catalogue.find(base_model(model_id)) is None:
             near = [m.id for m in rt.catalogue.models() if model_id.split("/")[-1][:4] in m.id][:3]
             hint = f" Did you mean {' or '.join(near)}?" if near else " See the Models page."
             problems.append(f"There is no model {model_id!r} on this gateway.{hint}")
-    for contestant in draft.contestants:
+    for contestant in contestants:
         for name, value in contestant.params.items():
             try:
                 check_parameter(name, value)
@@ -148,32 +152,40 @@ def estimate(rt: Runtime, draft: RunDraft) -> RunEstimate:
     if refused := policies.problems(rt, draft.dataset_id, draft.contestants, draft.graders, draft.data_policy):
         raise PolicyError(" ".join(refused))
     plan = plan_of(rt, draft)
-    models = {c.model_id for c in plan.contestants} | {
-        str(g.params["model"]) for g in plan.graders if g.kind == "judge" and g.params.get("model")
-    }
-    for model in models:
-        rt.wait(rt.dispatcher.prices.learn(model))
-    return _estimate(rt, plan)
-
-
-def notes(rt: Runtime, draft: RunDraft) -> list[str]:
-    """What a draft will do otherwise than its mode says, in words."""
-    return mode_notes(plan_of(rt, draft), rt.dispatcher.prices)
-
-
-def _estimate(rt: Runtime, plan: RunPlan) -> RunEstimate:
+    learn_prices(rt, plan)
     dataset = _dataset(rt, plan.dataset_id)
 
-    def rows() -> Any:
+    def rows() -> Iterator[Mapping[str, str]]:
         for start in range(0, plan.row_count, CHUNK):
             with rt.store.read() as reading:
                 chunk = rows_of(reading, dataset, start=start, count=min(CHUNK, plan.row_count - start))
             yield from (row.values for row in chunk)
 
+    return estimate_rows(rt, plan, rows())
+
+
+def learn_prices(rt: Runtime, plan: RunPlan) -> None:
+    """Asks for the prices of a plan's models where they are not known."""
+    judges = {str(g.params["model"]) for g in plan.graders if g.kind == "judge" and g.params.get("model")}
+    for model in {c.model_id for c in plan.contestants} | judges:
+        rt.wait(rt.dispatcher.prices.learn(model))
+
+
+def estimate_rows(
+    rt: Runtime, plan: RunPlan, rows: Iterable[Mapping[str, str]], *, done: bytearray | None = None
+) -> RunEstimate:
+    """The estimate of a plan over rows, from what this team's ledger has taught; done: as for `estimate_run`."""
     with rt.store.read() as connection:
         return estimate_run(
-            plan, rows(), rt.dispatcher.prices, learnt=lambda model: stored.learnt_tokens(connection, model)
-        )
+            plan, rows, rt.dispatcher.prices, done=done,
+            learnt=lambda model: stored.learnt_tokens(connection, model),
+            latency_s=lambda model: stored.learnt_seconds(connection, model),
+        )  # fmt: skip
+
+
+def notes(rt: Runtime, draft: RunDraft) -> list[str]:
+    """What a draft will do otherwise than its mode says, in words."""
+    return mode_notes(plan_of(rt, draft), rt.dispatcher.prices)
 
 
 def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) -> str:
@@ -195,7 +207,7 @@ def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) ->
             c, plan, name=name, tags=draft.tags, estimate_json=found.as_json(), request_id=request_id
         )
     )
-    rt.wait(_start(rt, run_id))
+    rt.wait(start_engine(rt, run_id))
     return run_id
 
 
@@ -205,7 +217,8 @@ def _default_name(rt: Runtime, draft: RunDraft) -> str:
     return f"{dataset.name}: {names}" + (" and more" if len(draft.contestants) > 3 else "")
 
 
-async def _start(rt: Runtime, run_id: str, *, retry_failed: bool = False) -> None:
+async def start_engine(rt: Runtime, run_id: str, *, retry_failed: bool = False) -> None:
+    """Hands a queued run to the engine; await it on the runtime's loop."""
     rt.engine.start(run_id, retry_failed=retry_failed)
 
 
@@ -234,7 +247,7 @@ def continue_run(rt: Runtime, run_id: str, *, budget_usd: Decimal | None = None,
             stored.set_state(connection, run.id, "queued")
         return str(run.id)
 
-    rt.wait(_start(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
+    rt.wait(start_engine(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
 
 
 def _refuse_under_policy(rt: Runtime, run_id: str) -> None:
@@ -321,11 +334,14 @@ COUNTING_SHARE = 20
 def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
     known = rt.progress_sums.get(run.id)
     ended = run.state not in stored.LIVE
-    if known is not None and not ended and time.monotonic() < known.until:
+    if (
+        known is not None and known.plan.cell_count == run.cells and not ended and time.monotonic() < known.until
+    ):  # fmt: skip
         return known
     started = time.monotonic()
     sums = ProgressSums(
-        0.0, known.plan if known else stored.plan_of(run),
+        # Another process may have let the run grow meanwhile.
+        0.0, known.plan if known and known.plan.cell_count == run.cells else stored.plan_of(run),
         {c.contestant: c for c in stored.contestant_counts(connection, run.id)},
         stored.money_by_contestant(connection, run.id),
         stored.first_failures(connection, run.id) if run.failed else [],
@@ -361,7 +377,6 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
                 pace.limit if live else 0, pace.in_flight if live else 0, note,
             )
         )  # fmt: skip
-    end = run.finished_ms or (int(time.time() * 1000) if run.state in stored.LIVE else run.finished_ms)
     return RunProgress(
         id=run.id, name=run.name, state=run.state, reason=(live.note if live and live.note else run.reason),
         cells=run.cells, done=run.done, failed=run.failed, rate_per_s=rate,
@@ -370,13 +385,19 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         unknown_calls=sum(m.unknown_calls for m in money.values()),
         unknown_bound_pico=sum(m.unknown_bound_pico for m in money.values()),
         reserved_pico=run.reserved_pico, budget_pico=run.budget_pico,
-        seconds=max(0.0, ((end or run.created_ms) - (run.started_ms or run.created_ms)) / 1000),
+        seconds=_worked_s(run),
         contestants=tuple(shown),
         batch=batch,
         first_failures=tuple(
             f"{plan.contestants[f.contestant].name}: {f.error} ({f.count} cells)" for f in failures
         ),
     )  # fmt: skip
+
+
+def _worked_s(run: Any) -> float:
+    """Seconds that a run was worked, pauses left out; of a running one up to now."""
+    since = now_ms() - run.beat_ms if run.state == "running" else 0
+    return float(run.worked_ms + min(max(since, 0), stored.LONGEST_BEAT_MS)) / 1000
 
 
 @dataclass(frozen=True, slots=True)

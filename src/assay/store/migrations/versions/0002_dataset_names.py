@@ -46,3 +46,10 @@ def _fill_buckets(connection: sa.Connection) -> None:
         ).all():
             connection.execute(change, [{"d": dataset_id, "p": p, "b": bucket_of(key)} for p, key in found])
             last = found[-1].position
+
+
+def downgrade() -> None:
+    """From this revision."""
+    op.drop_index("ix_dataset_row_key", "dataset_row")
+    op.drop_column("dataset_row", "bucket")
+    op.drop_table("dataset_name")

@@ -1,0 +1,146 @@
+"""The command that adds to a run: contestants, prompts, samples, rows."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assay.cli.options import (
+    AsJson,
+    Budget,
+    ModelOption,
+    ParamOption,
+    PromptOption,
+    parse_budget,
+    parse_params,
+    text_or_file,
+)
+from assay.cli.progress import attend
+from assay.cli.running import money_words
+from assay.cli.scoreboard import conclude
+from assay.cli.terminal import UsageError, app, opened, say
+from assay.errors import SettingsError
+from assay.money import format_usd, from_pico, to_pico
+
+if TYPE_CHECKING:
+    from assay.domain.contestant import Contestant, Prompt
+    from assay.domain.plan import RunPlan
+    from assay.workbench.growth import GrowthEstimate
+
+
+@app.command()
+def grow(
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    model: ModelOption = [],  # noqa: B006 - typer copies it
+    param: ParamOption = [],  # noqa: B006
+    prompt: PromptOption = [],  # noqa: B006
+    prompt_file: Annotated[
+        list[Path], typer.Option("--prompt-file", help="A file with a prompt's text, named after it; several.")
+    ] = [],  # noqa: B006
+    system: Annotated[
+        str | None, typer.Option("--system", help="System text of the added prompts, or @FILE; the run's when absent.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Answers per cell from now on, all together.")
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option(help="First rows of the dataset from now on, all together; or 'all'.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="A file or stored dataset: its rows that the run lacks are added.")
+    ] = None,
+    budget: Budget = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start without asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add models, prompts, samples or rows to a run; only the missing cells are asked.
+
+    The estimate is printed first. Models get the parameters that the run's have in common, unless --param says
+    others. Exit 0 when done, 1 when it is not complete, 2 on wrong usage, 100 when a gate of its suite is not met.
+    """
+    from assay.workbench import growth, results
+    from assay.workbench.datasets import open_dataset
+
+    amount = parse_budget(budget)
+    with opened() as rt:
+        rt.ready()
+        record = results.get_run(rt, run_id)
+        wanted = growth.Growth(
+            contestants=_contestants(record.plan, model, param),
+            prompts=_prompts(record.plan, prompt, prompt_file, system), samples=samples,
+            rows=_row_count(rows, record.dataset.row_count) if data is None or rows != "all" else None,
+            dataset=open_dataset(rt, data).id if data is not None else None,
+        )  # fmt: skip
+        found = growth.estimate_growth(rt, record.id, wanted)
+        for line in in_words(found, None if amount is None else to_pico(amount)):
+            say(line)
+        if not yes:
+            _ask()
+        growth.grow_run(rt, record.id, wanted, budget_usd=amount)
+        conclude(rt, record.id, attend(rt, record.id), as_json)
+
+
+def _ask() -> None:
+    """Raises UsageError where nobody can be asked; ends the command when the answer is no."""
+    if not sys.stdin.isatty():
+        raise UsageError("Nothing was added or sent.", cure="Give --yes to start.")
+    if not typer.confirm("Start?", err=True):
+        say("Nothing was added or sent.")
+        raise typer.Exit(0)
+
+
+def _contestants(plan: RunPlan, models: list[str], given: list[str]) -> tuple[Contestant, ...]:
+    from assay.domain.contestant import Contestant
+    from assay.workbench.growth import shared_settings
+
+    if given and not models:
+        raise UsageError("--param belongs to added models.", cure="Give --model too.")
+    try:
+        settings = parse_params(given)
+    except (SettingsError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    params, provider = (settings.params, settings.provider) if given else shared_settings(plan)
+    return tuple(Contestant(model, params, provider) for model in models)
+
+
+def _prompts(plan: RunPlan, texts: list[str], files: list[Path], system: str | None) -> tuple[Prompt, ...]:
+    from assay.domain.contestant import Prompt
+
+    shared = plan.prompts[0].system if system is None else text_or_file(system)
+    found = [(text_or_file(text), Path(text[1:]).stem if text.startswith("@") else "") for text in texts]
+    found += [(text_or_file(f"@{path}"), path.stem) for path in files]
+    return tuple(Prompt(user=text, system=shared, name=name) for text, name in found)
+
+
+def _row_count(given: str | None, all_of_them: int) -> int | None:
+    if given is None or given == "all":
+        return None if given is None else all_of_them
+    if not given.isdecimal() or int(given) < 1:
+        raise UsageError(f"--rows {given!r} is neither a number of rows nor 'all'.")
+    return int(given)
+
+
+def in_words(found: GrowthEstimate, budget_pico: int | None) -> list[str]:
+    """What a growth would send and cost, in lines; budget_pico: the new budget, None: the present one stays."""
+    asked = found.missing
+    judges = f" and {asked.judge_calls:,} judge calls" if asked.judge_calls else ""
+    lines = list(found.notes)
+    lines.append(
+        f"{asked.rows:,} rows x {asked.prompts} prompts x {asked.contestants} models x {asked.samples} samples = "
+        f"{found.cells:,} cells, {found.cells - asked.calls:,} of them have a result"
+    )
+    lines.append(
+        f"To send: {asked.calls:,} calls{judges} · {money_words(asked.cost)} · about {max(1, round(asked.seconds))} s"
+    )
+    budget = found.budget_pico if budget_pico is None else budget_pico
+    if budget is None:
+        return lines
+    lines.append(f"Spent so far: {format_usd(found.committed_pico)} of the budget of {format_usd(budget)}")
+    needed = found.proposed_budget_pico
+    if needed is None or needed > budget:
+        cure = "" if needed is None else f" --budget {from_pico(needed):f} surely suffices."
+        lines.append(f"The run pauses when the budget is reached.{cure}")
+    return lines

@@ -1,0 +1,318 @@
+"""Growing a run: further contestants, prompts, samples and rows, asked for the missing cells only.
+
+Growth            what a user wants to add
+estimate_growth   what it would send and cost, before anything is sent
+grow_run          adds it and starts
+history           what was added to a run, and when
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from assay.datasets.additions import Additions, additions
+from assay.datasets.identity import content_hash
+from assay.datasets.template import is_known, prompt_variables
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.plan import RunPlan
+from assay.errors import RunError
+from assay.money import to_pico
+from assay.runs.estimate import RunEstimate
+from assay.store import datasets as stored_datasets
+from assay.store import growth as stored
+from assay.store import runs as stored_runs
+from assay.store.datasets import StoredDataset, get_dataset, rows_of
+from assay.workbench import runs
+
+if TYPE_CHECKING:
+    from assay.workbench.runtime import Runtime
+
+MAX_SAMPLES = 100
+NAMED = 5
+"""Rows that a sentence names at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What is to be added to a run. A grader is not among it: answers that stand would need to be scored again."""
+
+    contestants: tuple[Contestant, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    samples: int | None = None
+    """Answers per cell from now on, all together."""
+    rows: int | None = None
+    """First rows of the dataset from now on, all together."""
+    dataset: str | None = None
+    """A stored dataset, id or name, whose new rows are added."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthEstimate:
+    """What a growth would send and cost."""
+
+    cells_before: int
+    cells: int
+    """Cells of the grown grid."""
+    missing: RunEstimate
+    """Of the cells without a result: the new ones and those that were missing before."""
+    added: RunEstimate
+    """Of the new cells alone: what is kept, to be judged afterwards."""
+    committed_pico: int
+    """Spent so far, unknown costs with their bound."""
+    budget_pico: int | None
+    rows: Additions | None
+    """What a dataset with new rows adds; None: no dataset was given."""
+
+    @property
+    def proposed_budget_pico(self) -> int | None:
+        """A budget that surely suffices; None where a price is unknown."""
+        worst = self.missing.cost.worst
+        return None if worst is None else self.committed_pico + worst
+
+    @property
+    def fits(self) -> bool:
+        """Whether the present budget surely suffices."""
+        proposed = self.proposed_budget_pico
+        return self.budget_pico is None or (proposed is not None and proposed <= self.budget_pico)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the new rows was left out, in words."""
+        return () if self.rows is None else tuple(_left_out(self.rows))
+
+
+def _left_out(found: Additions) -> Iterator[str]:
+    if found.known:
+        yield f"{found.known:,} row{_s(found.known)} {_be(found.known)} there already."
+    if count := len(found.changed):
+        names = ", ".join(found.changed[:NAMED]) + (" and more" if count > NAMED else "")
+        yield (
+            f"{count:,} row{_s(count)} {_be(count)} there with other values and left out, for the answers stand: "
+            f"{names}. A new run would ask them."
+        )
+    if found.ignored_columns:
+        yield f"Columns that the run does not have are left out: {', '.join(found.ignored_columns[:NAMED])}."
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def shared_settings(plan: RunPlan) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters and routing that all contestants of a plan have in common: what a further one starts from."""
+
+    def common(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        first, *rest = settings
+        return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in rest)}
+
+    return common([c.params for c in plan.contestants]), common([c.provider for c in plan.contestants])
+
+
+# -- planning ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A run and what it is to become."""
+
+    run: Any
+    dataset: StoredDataset
+    before: RunPlan
+    after: RunPlan
+    """Still with the dataset that the run has."""
+    rows: Additions | None
+
+
+def _target(rt: Runtime, run_id: str, growth: Growth) -> _Target:
+    """Raises RunError naming everything that keeps the run from growing, DataError for the new rows."""
+    with rt.store.read() as connection:
+        run = stored_runs.get_run(connection, run_id)
+        before = stored_runs.plan_of(run)
+        dataset = get_dataset(connection, before.dataset_id)
+    if run.gateway != rt.gateway.name:
+        raise RunError(f"The run belongs to the gateway {run.gateway}, this is {rt.gateway.name}.")
+    stored.check_idle(run)
+    rows = _additions(rt, before, dataset, growth.dataset) if growth.dataset else None
+    count = growth.rows
+    if rows is not None:
+        count = count or before.row_count + len(rows.rows)
+    available = dataset.row_count if rows is None else before.row_count + len(rows.rows)
+    if count is not None and count > available:
+        raise RunError(f"There are {available:,} rows, not {count:,}.", cure="Give a file with further rows.")
+    after = before.grown(
+        contestants=growth.contestants, prompts=growth.prompts, samples=growth.samples, row_count=count
+    )
+    if problems := _problems(rt, dataset, before, growth):
+        raise RunError(" ".join(problems))
+    return _Target(run, dataset, before, after, rows)
+
+
+def _problems(rt: Runtime, dataset: StoredDataset, plan: RunPlan, growth: Growth) -> list[str]:
+    """What keeps the additions from being asked; what the run has already is not judged anew."""
+    problems = runs.model_problems(rt, growth.contestants)
+    known = set(dataset.columns) | set(plan.mapping)
+    for prompt in growth.prompts:
+        if not prompt.user.strip() and not prompt.messages:
+            problems.append("A prompt is empty. Write one.")
+        missing = [name for name in prompt_variables(prompt) if not is_known(name, known)]
+        if missing:
+            names = ", ".join(f"{{{{{name}}}}}" for name in missing)
+            problems.append(f"Undefined variables: {names}. Columns there are: {', '.join(dataset.columns)}.")
+    if growth.samples is not None and growth.samples > MAX_SAMPLES:
+        problems.append(f"Samples must be within 1 to {MAX_SAMPLES}.")
+    return problems
+
+
+def _additions(rt: Runtime, plan: RunPlan, dataset: StoredDataset, given: str) -> Additions:
+    with rt.store.read() as connection:
+        other = get_dataset(connection, given)
+    found = additions(
+        dataset.columns, _keyed(rt, dataset, plan.row_count), id_column=dataset.roles.get("id"),
+        table_columns=other.columns, table_rows=(values for _, values in _keyed(rt, other, other.row_count)),
+    )  # fmt: skip
+    if not found.rows:
+        said = " ".join(_left_out(found))
+        raise RunError(f"{other.name} has no row that the run lacks. {said}", cure="Give a file with new rows.")
+    return found
+
+
+def _keyed(rt: Runtime, dataset: StoredDataset, count: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(row key, values) of the first rows of a dataset, read in chunks."""
+    for start in range(0, count, runs.CHUNK):
+        with rt.store.read() as connection:
+            chunk = rows_of(connection, dataset, start=start, count=min(runs.CHUNK, count - start))
+        yield from ((row.key, tuple(row.values[name] for name in dataset.columns)) for row in chunk)
+
+
+def _rows(rt: Runtime, target: _Target) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The rows that the grown run asks for, in order."""
+    if target.rows is None:
+        return _keyed(rt, target.dataset, target.after.row_count)
+    new = target.rows.rows[: target.after.row_count - target.before.row_count]
+    return chain(_keyed(rt, target.dataset, target.before.row_count), new)
+
+
+# -- what a user does ----------------------------------------------------------------------------------------------
+
+
+def estimate_growth(rt: Runtime, run_id: str, growth: Growth) -> GrowthEstimate:
+    """What a growth would send and cost. Raises RunError naming every problem, DataError, NotFound."""
+    return _estimate(rt, _target(rt, run_id, growth))
+
+
+def _estimate(rt: Runtime, target: _Target) -> GrowthEstimate:
+    before, after = target.before, target.after
+    runs.learn_prices(rt, after)
+    with rt.store.read() as connection:
+        done = stored_runs.finished_cells(connection, target.run.id)
+    added = _estimate_cells(rt, target, before.spread(b"\1" * before.cell_count, after))
+    missing = added if all(done) else _estimate_cells(rt, target, before.spread(done, after))
+    return GrowthEstimate(
+        cells_before=before.cell_count, cells=after.cell_count, missing=missing, added=added,
+        committed_pico=target.run.settled_pico + target.run.reserved_pico, budget_pico=target.run.budget_pico,
+        rows=target.rows,
+    )  # fmt: skip
+
+
+def _estimate_cells(rt: Runtime, target: _Target, done: bytearray) -> RunEstimate:
+    names = target.dataset.columns
+    values = (dict(zip(names, row, strict=True)) for _, row in _rows(rt, target))
+    return runs.estimate_rows(rt, target.after, values, done=done)
+
+
+def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | None = None) -> GrowthEstimate:
+    """Adds to a run and starts on the missing cells; what is there stays, and is not paid again.
+
+    budget_usd: a new budget; None leaves the present one, at which the run pauses. Raises RunError naming every
+    problem, also when the run is being worked; DataError, NotFound.
+    """
+    target = _target(rt, run_id, growth)
+    found = _estimate(rt, target)
+    budget = None if budget_usd is None else to_pico(budget_usd)
+    dataset = target.dataset if target.rows is None else _new_version(rt, target)
+    grown = replace(target.after, dataset_id=dataset.id)
+    detail = _detail(target, dataset, found, budget)
+    rt.store.writer.call(
+        lambda c: stored.grow_run(c, target.run.id, grown, before=target.before, detail=detail, budget_pico=budget)
+    )
+    rt.progress_sums.pop(target.run.id, None)
+    rt.wait(runs.start_engine(rt, target.run.id))
+    return found
+
+
+def _new_version(rt: Runtime, target: _Target) -> StoredDataset:
+    """The run's rows followed by the new ones, as a version of its dataset."""
+    old = target.dataset
+    digest = content_hash(old.columns, (values for _, values in _rows(rt, target)))
+    dataset_id = rt.store.writer.call(
+        lambda c: stored_datasets.save_dataset(
+            c, content_hash=digest, name=old.name, columns=old.columns, rows=_rows(rt, target), roles=old.roles,
+            source=old.source,
+        )
+    )  # fmt: skip
+    with rt.store.read() as connection:
+        return get_dataset(connection, dataset_id)
+
+
+def _detail(target: _Target, dataset: StoredDataset, found: GrowthEstimate, budget: int | None) -> dict[str, Any]:
+    before, after = target.before, target.after
+    return {
+        "contestants": [c.name for c in after.contestants[len(before.contestants) :]],
+        "prompts": [p.name or f"prompt {n}" for n, p in enumerate(after.prompts, 1)][len(before.prompts) :],
+        "samples": [before.samples, after.samples], "rows": [before.row_count, after.row_count],
+        "dataset": {"id": dataset.id, "name": dataset.name, "version": dataset.version},
+        "new_version": dataset.id != target.dataset.id,
+        "changed_rows": list(target.rows.changed) if target.rows else [],
+        "cells": [before.cell_count, after.cell_count],
+        "budget_pico": [target.run.budget_pico, target.run.budget_pico if budget is None else budget],
+        "estimate": json.loads(found.added.as_json()),
+    }  # fmt: skip
+
+
+# -- what was added ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a run."""
+
+    at_ms: int
+    words: str
+    """What was added, in words."""
+    estimate: Mapping[str, Any]
+    """The estimate of what was added, as stored."""
+
+
+def history(rt: Runtime, run_id: str) -> tuple[Change, ...]:
+    """What was added to a run after its start, oldest first."""
+    with rt.store.read() as connection:
+        found = stored.changes_of(connection, stored_runs.get_run(connection, run_id).id)
+    return tuple(Change(c.at_ms, _in_words(c.detail), c.detail.get("estimate", {})) for c in found)
+
+
+def _in_words(detail: Mapping[str, Any]) -> str:
+    parts = []
+    if names := [*detail["contestants"], *detail["prompts"]]:
+        parts.append(f"added {_listed(names)}")
+    if detail["samples"][0] != detail["samples"][1]:
+        parts.append("raised samples from {} to {}".format(*detail["samples"]))
+    if (more := detail["rows"][1] - detail["rows"][0]) > 0:
+        of = f" ({detail['dataset']['name']} version {detail['dataset']['version']})" if detail["new_version"] else ""
+        parts.append(f"added {more:,} row{_s(more)}{of}")
+    if changed := len(detail["changed_rows"]):
+        parts.append(f"left out {changed:,} changed row{_s(changed)}")
+    return ", ".join(parts)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

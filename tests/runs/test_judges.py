@@ -1,0 +1,132 @@
+"""A judge that cannot be asked: the answer it was to grade is kept, and is never paid twice."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from assay.config import Gateway, Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.score import GraderSpec
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.workbench import datasets, results, runs, standing
+from assay.workbench.runs import RunDraft, RunProgress
+from assay.workbench.runtime import Runtime, open_runtime
+
+MODEL, JUDGE, ROWS = "sandbox/swift", "sandbox/sage", 6
+GRADERS = (GraderSpec("contains", {"value": "e"}), GraderSpec("judge", {"model": JUDGE}))
+
+
+def opened(folder: Path, server: SandboxServer) -> AbstractContextManager[Runtime]:
+    """A workbench on the folder's database that talks to a sandbox."""
+    settings = Settings(database_url=f"sqlite:///{folder}/a.db")
+    return open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("k")))
+
+
+def draft(rt: Runtime, graders: tuple[GraderSpec, ...] = GRADERS) -> RunDraft:
+    """Six rows, one model, a grader and a judge."""
+    content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(ROWS))
+    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
+    dataset = datasets.save_table(rt, table, name="q", source="q.csv")
+    return RunDraft(
+        dataset.id, (Prompt("{{q}}"),), (Contestant(MODEL, {"max_tokens": 20}),), graders, concurrency=1,
+        budget_usd=Decimal(5),
+    )  # fmt: skip
+
+
+def finished(rt: Runtime, run_id: str) -> RunProgress:
+    """The run at rest."""
+    return runs.wait_for_run(rt, run_id, timeout_s=60)
+
+
+def reasons(rt: Runtime) -> list[str]:
+    """What the judge said of each answer, in the order of the cells."""
+    with rt.store.read() as connection:
+        return list(connection.execute(text("SELECT reason FROM score WHERE grader = 1 ORDER BY cell")).scalars())
+
+
+def all_judged(rt: Runtime, run_id: str) -> None:
+    """Every cell is graded, and its cost is that of its calls."""
+    with rt.store.read() as connection:
+        cells = connection.execute(text("SELECT cell, cost_pico FROM result ORDER BY cell")).all()
+        ledger = connection.execute(
+            text("SELECT cell, sum(cost_pico) FROM call WHERE outcome = 'ok' GROUP BY cell ORDER BY cell")
+        ).all()
+        judged = connection.execute(text("SELECT count(*) FROM score WHERE grader = 1 AND value IS NOT NULL")).scalar()
+    assert judged == ROWS
+    assert cells == ledger
+    assert standing.scoreboard(rt, run_id)[0].coverage == 1
+
+
+def test_judge_refused_by_the_budget_is_asked_alone_later(tmp_path: Path) -> None:
+    """The answer stands unscored by the judge; after Continue each answer and each verdict was paid once."""
+    with SandboxServer(SandboxConfig(speed=0)) as server, opened(tmp_path, server) as rt:
+        rt.ready()
+        bare = runs.estimate(rt, draft(rt, GRADERS[:1])).cost.worst
+        assert bare is not None
+        tight = runs.replace(draft(rt), budget_usd=Decimal(bare).scaleb(-12))
+        run_id = runs.start_run(rt, tight)
+        paused = finished(rt, run_id)
+        asked = dict(server.sandbox.books.calls)
+        said = reasons(rt)
+        cell = results.cell_detail(rt, run_id, 0).record
+
+        runs.continue_run(rt, run_id, budget_usd=Decimal(5))
+        done = finished(rt, run_id)
+
+        assert (paused.state, asked.get(JUDGE, 0)) == ("paused", 0)
+        assert asked[MODEL] == paused.done >= 1
+        assert "budget" in paused.reason
+        assert said[0].startswith("The judge has not been asked yet. The run's budget")
+        assert cell.output
+        assert cell.scores[0].value is not None
+        assert (done.state, done.done, done.failed) == ("done", ROWS, 0)
+        assert (server.sandbox.books.calls[MODEL], server.sandbox.books.calls[JUDGE]) == (ROWS, ROWS)
+        assert max(server.sandbox.books.paid.values()) == 1
+        all_judged(rt, run_id)
+
+
+def test_judge_without_credits_is_asked_again_when_there_are_some(tmp_path: Path) -> None:
+    """A refusal that pauses the run is no verdict: the judge is asked again, the model is not."""
+    with SandboxServer(SandboxConfig(speed=0, faults=(Fault("402_credits", model=JUDGE, after=2),))) as poor:
+        with opened(tmp_path, poor) as rt:
+            rt.ready()
+            run_id = runs.start_run(rt, draft(rt))
+            paused = finished(rt, run_id)
+            assert (paused.state, "credits" in paused.reason) == ("paused", True)
+            assert sum(reason.startswith("The judge has not been asked yet.") for reason in reasons(rt)) >= 1
+        first = poor.sandbox.books.calls[MODEL]
+    with SandboxServer(SandboxConfig(speed=0)) as rich, opened(tmp_path, rich) as rt:
+        rt.ready()
+        runs.continue_run(rt, run_id)
+        assert finished(rt, run_id).state == "done"
+
+        assert first + rich.sandbox.books.calls[MODEL] == ROWS
+        assert rich.sandbox.books.calls[JUDGE] == ROWS - 2
+        all_judged(rt, run_id)
+
+
+def test_app_closed_while_a_judge_thinks_pays_no_answer_twice(tmp_path: Path) -> None:
+    """The answer was stored before the judge was asked."""
+    with SandboxServer(SandboxConfig(speed=0, faults=(Fault("stall", model=JUDGE),))) as stalled:
+        with opened(tmp_path, stalled) as rt:
+            rt.ready()
+            run_id = runs.start_run(rt, draft(rt))
+            until = time.monotonic() + 20
+            while not stalled.sandbox.books.calls[JUDGE] and time.monotonic() < until:
+                pass
+        first = stalled.sandbox.books.calls[MODEL]
+    with SandboxServer(SandboxConfig(speed=0)) as server, opened(tmp_path, server) as rt:
+        rt.ready()
+        runs.continue_run(rt, run_id)
+        done = finished(rt, run_id)
+
+        assert (done.state, done.done) == ("done", ROWS)
+        assert first >= 1
+        assert first + server.sandbox.books.calls[MODEL] == ROWS
+        assert server.sandbox.books.calls[JUDGE] == ROWS
