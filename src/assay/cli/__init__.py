@@ -11,17 +11,18 @@ comparing    compare
 reading      runs, show, export
 gateway      models, spend, sandbox, serve
 data         import, datasets
+library      prompts: list, show, save, diff, label
 """
 
 from __future__ import annotations
 
 import sys
 
-from assay.cli import running, reading, comparing, gateway, data, suite  # isort: skip - the order of --help
+from assay.cli import running, reading, comparing, gateway, data, library, suite  # isort: skip - the order of --help
 from assay.cli.terminal import UsageError, app, say
 from assay.errors import AssayError, SuiteError
 
-__all__ = ["app", "comparing", "data", "gateway", "main", "reading", "running", "suite"]
+__all__ = ["app", "comparing", "data", "gateway", "library", "main", "reading", "running", "suite"]
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,7 @@ from assay.cli.options import (
     Limit,
     ModelOption,
     ParamOption,
+    PromptNameOption,
     PromptOption,
     Samples,
     SystemOption,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 def run(
     dataset: DatasetOrSuite,
     prompt: PromptOption = [],  # noqa: B006 - typer copies it
+    prompt_name: PromptNameOption = [],  # noqa: B006
     model: ModelOption = [],  # noqa: B006
     system: SystemOption = "",
     grader: GraderOption = [],  # noqa: B006
@@ -58,15 +61,14 @@ def run(
     """
     check_outs(out)
     options = {
-        "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
-        "concurrency": concurrency, "budget": budget, "limit": limit, "name": name, "tag": tag,
+        "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
+        "param": param, "samples": samples, "concurrency": concurrency, "budget": budget, "limit": limit,
+        "name": name, "tag": tag,
     }  # fmt: skip
-    if is_suite(dataset) and not prompt and not model:
+    if is_suite(dataset) and not prompt and not prompt_name and not model:
         run_suite(Path(dataset), options, out, as_json)
         return
-    for option in ("prompt", "model"):
-        if not options[option]:
-            raise UsageError(f"Missing option '--{option}'.", cure="Give it, or a suite file: assay run suite.yaml.")
+    _require(options, cure="Give it, or a suite file: assay run suite.yaml.")
     with opened() as rt:
         rt.ready()
         run_id, state = work(rt, make_draft(rt, dataset, options | {"samples": samples or 1}))
@@ -74,6 +76,14 @@ def run(
         report(rt, run_id, state, as_json)
         if state.state != "done":
             raise typer.Exit(1)
+
+
+def _require(options: Mapping[str, Any], *, cure: str) -> None:
+    """Raises UsageError when there is no prompt or no model."""
+    if not options["prompt"] and not options["prompt_name"]:
+        raise UsageError("Missing option '--prompt' or '--prompt-name'.", cure=cure)
+    if not options["model"]:
+        raise UsageError("Missing option '--model'.", cure=cure)
 
 
 @app.command("continue")
@@ -98,8 +108,9 @@ def continue_(
 @app.command()
 def estimate(
     dataset: Dataset,
-    prompt: PromptOption,
-    model: ModelOption,
+    prompt: PromptOption = [],  # noqa: B006
+    prompt_name: PromptNameOption = [],  # noqa: B006
+    model: ModelOption = [],  # noqa: B006
     system: SystemOption = "",
     grader: GraderOption = [],  # noqa: B006
     param: ParamOption = [],  # noqa: B006
@@ -112,9 +123,10 @@ def estimate(
     from assay.workbench import runs
 
     options = {
-        "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
-        "concurrency": concurrency, "budget": None, "limit": limit,
+        "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
+        "param": param, "samples": samples, "concurrency": concurrency, "budget": None, "limit": limit,
     }  # fmt: skip
+    _require(options, cure="Give it.")
     with opened() as rt:
         rt.ready()
         found = runs.estimate(rt, make_draft(rt, dataset, options))
