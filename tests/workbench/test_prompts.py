@@ -97,8 +97,8 @@ def test_reference_names_newest_label_or_version(rt: Runtime) -> None:
 
     found = [prompts.find_version(rt, f"team/triage{end}").version for end in ("", "@production", ":1", ":v2")]
     assert found == [2, 1, 1, 2]
-    assert [r.text for r in prompts.references_of(rt, "team/triage")] == [
-        "team/triage:2", "team/triage@production", "team/triage:1",
+    assert [(r.text, r.version) for r in prompts.references(rt)] == [
+        ("team/triage@production", 1), ("team/triage:2", 2), ("team/triage:1", 1),
     ]  # fmt: skip
     for wrong, said in (("none", "no prompt"), ("team/triage@live", "production"), ("team/triage:7", "newest"),
                         ("team/triage:x", "names no version")):  # fmt: skip

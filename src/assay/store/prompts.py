@@ -150,6 +150,14 @@ def versions_of(connection: Connection, name: str) -> list[PromptVersion]:
     return [_version(row, (label for label, version in labels.items() if version == row.version)) for row in rows]
 
 
+def numbers(connection: Connection, *, limit: int = 500) -> list[tuple[str, int]]:
+    """(name, version) of everything that is not archived, the latest first."""
+    query = select(SAVED_PROMPT.c.name, SAVED_PROMPT.c.version).where(SAVED_PROMPT.c.archived.is_(False))
+    return [
+        (row.name, row.version) for row in connection.execute(query.order_by(SAVED_PROMPT.c.id.desc()).limit(limit))
+    ]
+
+
 def get_version(connection: Connection, name: str, *, version: int | None = None, label: str = "") -> PromptVersion:
     """One version of a name: by number, by label, else the newest. Raises NotFound."""
     found = versions_of(connection, name)
@@ -222,12 +230,17 @@ def set_label(connection: Connection, name: str, label: str, version: int | None
     _remember(connection, name, kind, version=version, detail=label, before=before)
 
 
+def is_taken(connection: Connection, name: str) -> bool:
+    """Whether there is a name, archived or not."""
+    return connection.execute(select(SAVED_PROMPT.c.id).where(SAVED_PROMPT.c.name == name).limit(1)).first() is not None
+
+
 def rename(connection: Connection, name: str, new: str) -> None:
     """Gives a name with its versions, labels and history another name. Raises NotFound, DataError when it is taken."""
     versions_of(connection, name)
     if new == name:
         return
-    if connection.execute(select(SAVED_PROMPT.c.id).where(SAVED_PROMPT.c.name == new).limit(1)).scalar() is not None:
+    if is_taken(connection, new):
         raise DataError(
             f"There is already a prompt {new!r}.", cure="Choose another name; archived prompts keep theirs."
         )

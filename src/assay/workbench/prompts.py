@@ -155,21 +155,16 @@ class PromptReference(NamedTuple):
     """Empty for a reference by number."""
 
 
-def references(rt: Runtime, *, limit: int = 200) -> list[PromptReference]:
-    """References to what the library offers a run: each name's labels and its newest version, latest change first."""
-    found = []
-    for summary in list_prompts(rt, limit=limit):
-        found += [PromptReference(f"{summary.name}@{label}", version, label) for label, version in summary.labels]
-        found.append(PromptReference(f"{summary.name}:{summary.newest.version}", summary.newest.version, ""))
-    return found
-
-
-def references_of(rt: Runtime, name: str) -> list[PromptReference]:
-    """References to every version of a name: the newest first, then its labels, then the older ones."""
-    found = versions(rt, name)
-    numbers = [PromptReference(f"{name}:{v.version}", v.version, "") for v in found]
-    labels = [PromptReference(f"{name}@{label}", v.version, label) for v in found for label in v.labels]
-    return [numbers[0], *labels, *numbers[1:]]
+def references(rt: Runtime, *, limit: int = 500) -> list[PromptReference]:
+    """References to the versions of the library, the latest first; before those of a name its labels."""
+    with rt.store.read() as connection:
+        found = stored.numbers(connection, limit=limit)
+        labels = stored.labels_of(connection, list(dict.fromkeys(name for name, _ in found)))
+    texts = []
+    for name, version in found:
+        texts += [PromptReference(f"{name}@{label}", at, label) for label, at in labels.pop(name, {}).items()]
+        texts.append(PromptReference(f"{name}:{version}", version, ""))
+    return texts
 
 
 # -- labels, names, history ------------------------------------------------------------------------------------
@@ -183,6 +178,12 @@ def set_label(rt: Runtime, name: str, label: str, version: int | None) -> None:
             f"{label!r} cannot be a label.", cure="Use a letter, then up to 39 letters, digits, dots, dashes or _."
         )
     rt.store.writer.call(lambda c: stored.set_label(c, name, label, version))
+
+
+def is_taken(rt: Runtime, name: str) -> bool:
+    """Whether the library has a name, archived ones included."""
+    with rt.store.read() as connection:
+        return stored.is_taken(connection, name)
 
 
 def rename_prompt(rt: Runtime, name: str, new: str) -> str:
