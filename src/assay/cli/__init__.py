@@ -13,17 +13,20 @@ reading      runs, show, export
 gateway      models, spend, sandbox, serve
 data         import
 datasets     datasets, with policy, tag, split, rows, derive, failed, rename, delete below it
+library      prompts: list, show, save, diff, label
 """
 
 from __future__ import annotations
 
 import sys
 
-from assay.cli import running, growing, reading, comparing, gateway, data, datasets, suite  # isort: skip - the order of --help
+from assay.cli import running, growing, reading, comparing, gateway, data, datasets, library, suite  # isort: skip
 from assay.cli.terminal import UsageError, app, say
 from assay.errors import AssayError, SuiteError
 
-__all__ = ["app", "comparing", "data", "datasets", "gateway", "growing", "main", "reading", "running", "suite"]
+__all__ = [
+    "app", "comparing", "data", "datasets", "gateway", "growing", "library", "main", "reading", "running", "suite"
+]  # fmt: skip
 
 
 def main() -> None:

@@ -24,6 +24,10 @@ DatasetOrSuite = Annotated[
 ]
 Dataset = Annotated[str, typer.Argument(help="A file, a stored dataset (id or name), or an example.")]
 PromptOption = Annotated[list[str], typer.Option("--prompt", help="Prompt text with {{variables}}, or @FILE; several.")]
+PromptNameOption = Annotated[
+    list[str],
+    typer.Option("--prompt-name", metavar="NAME[@LABEL|:VERSION]", help="A version of the prompt library; several."),
+]
 SystemOption = Annotated[str, typer.Option("--system", help="System text, or @FILE.")]
 ModelOption = Annotated[list[str], typer.Option("--model", help="A model id; several.")]
 GraderOption = Annotated[list[str], typer.Option("--grader", help="KIND[:name=value,...]; several.")]
@@ -54,6 +58,7 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     from assay.domain.contestant import Contestant, Prompt
     from assay.scoring.graders import parse_spec, suggested
     from assay.workbench.datasets import open_dataset
+    from assay.workbench.prompts import find_version, run_prompt
     from assay.workbench.runs import RunDraft
 
     try:
@@ -65,9 +70,10 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     system = text_or_file(options["system"])
     texts = [text_or_file(text) for text in options["prompt"]]
     prompts = tuple(
-        Prompt(user=text, system=system, name=f"prompt {n}" if len(texts) > 1 else "")
+        Prompt(user=text, system=system, name=f"prompt {n}" if len(texts) + len(options["prompt_name"]) > 1 else "")
         for n, text in enumerate(texts, 1)
     )
+    prompts += tuple(run_prompt(find_version(rt, given)) for given in options["prompt_name"])
     found = open_dataset(rt, dataset)
     return RunDraft(
         dataset_id=found.id, prompts=prompts,

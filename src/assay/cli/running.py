@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,7 @@ from assay.cli.options import (
     Mode,
     ModelOption,
     ParamOption,
+    PromptNameOption,
     PromptOption,
     Samples,
     SystemOption,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 def run(
     dataset: DatasetOrSuite,
     prompt: PromptOption = [],  # noqa: B006 - typer copies it
+    prompt_name: PromptNameOption = [],  # noqa: B006
     model: ModelOption = [],  # noqa: B006
     system: SystemOption = "",
     grader: GraderOption = [],  # noqa: B006
@@ -60,20 +63,27 @@ def run(
     """
     check_outs(out)
     options = {
-        "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
-        "concurrency": concurrency, "budget": budget, "limit": limit, "mode": mode, "name": name, "tag": tag,
+        "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
+        "param": param, "samples": samples, "concurrency": concurrency, "budget": budget, "limit": limit, "mode": mode,
+        "name": name, "tag": tag,
     }  # fmt: skip
-    if is_suite(dataset) and not prompt and not model:
+    if is_suite(dataset) and not prompt and not prompt_name and not model:
         run_suite(Path(dataset), options, out, as_json)
         return
-    for option in ("prompt", "model"):
-        if not options[option]:
-            raise UsageError(f"Missing option '--{option}'.", cure="Give it, or a suite file: assay run suite.yaml.")
+    _require(options, cure="Give it, or a suite file: assay run suite.yaml.")
     with opened() as rt:
         rt.ready()
         run_id, state = work(rt, make_draft(rt, dataset, options | {"samples": samples or 1}))
         write_outs(rt, run_id, out)
         conclude(rt, run_id, state, as_json)
+
+
+def _require(options: Mapping[str, Any], *, cure: str) -> None:
+    """Raises UsageError when there is no prompt or no model."""
+    if not options["prompt"] and not options["prompt_name"]:
+        raise UsageError("Missing option '--prompt' or '--prompt-name'.", cure=cure)
+    if not options["model"]:
+        raise UsageError("Missing option '--model'.", cure=cure)
 
 
 @app.command("continue")
@@ -101,8 +111,9 @@ def continue_(
 @app.command()
 def estimate(
     dataset: Dataset,
-    prompt: PromptOption,
-    model: ModelOption,
+    prompt: PromptOption = [],  # noqa: B006
+    prompt_name: PromptNameOption = [],  # noqa: B006
+    model: ModelOption = [],  # noqa: B006
     system: SystemOption = "",
     grader: GraderOption = [],  # noqa: B006
     param: ParamOption = [],  # noqa: B006
@@ -116,9 +127,10 @@ def estimate(
     from assay.workbench import runs
 
     options = {
-        "prompt": prompt, "model": model, "system": system, "grader": grader, "param": param, "samples": samples,
-        "concurrency": concurrency, "budget": None, "limit": limit, "mode": mode,
+        "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
+        "param": param, "samples": samples, "concurrency": concurrency, "budget": None, "limit": limit, "mode": mode,
     }  # fmt: skip
+    _require(options, cure="Give it.")
     with opened() as rt:
         rt.ready()
         draft = make_draft(rt, dataset, options)

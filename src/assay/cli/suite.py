@@ -31,7 +31,9 @@ def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: 
 
     for option, given in options.items():
         if given and option not in OVERRIDES:
-            raise UsageError(f"--{option} cannot be combined with a suite.", cure=f"Write it into {path.name}.")
+            raise UsageError(
+                f"--{option.replace('_', '-')} cannot be combined with a suite.", cure=f"Write it into {path.name}."
+            )
     file = suites.load_suite(path)
     with opened() as rt:
         rt.ready()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -19,6 +19,7 @@ from assay.errors import TemplateError
 
 _SLOT = re.compile(r"\\\{\{|\{\{\s*([^\s{}][^{}]*?)\s*\}\}")
 _FOREIGN = re.compile(r"<<([^<>{}\n]+)>>|\$\{([^{}\n\"]+)\}|(?<![{\\])\{([^{}\n\"]+)\}|\$([A-Za-z_]\w*)")
+_PLAIN_NAME = re.compile(r"[^\W\d][\w.-]{0,60}")
 WRAPPERS = ("item", "inputs", "input", "vars")
 """First parts that other tools write before a column's name: {{item.question}}, {{inputs.question}}."""
 _ROLES = tuple(role for role in get_args(Role) if role != "tool")
@@ -28,6 +29,19 @@ _ROLES = tuple(role for role in get_args(Role) if role != "tool")
 def variables(text: str) -> tuple[str, ...]:
     """The names that a template uses, each once, in order; none: empty."""
     return tuple(dict.fromkeys(found.group(1) for found in _SLOT.finditer(text) if found.group(1)))
+
+
+def pieces(text: str) -> Iterator[tuple[str, str | None]]:
+    """The template cut at its slots, whole: (text as written, None) or (slot as written, its variable's name)."""
+    end = 0
+    for found in _SLOT.finditer(text):
+        if found.group(1):
+            if found.start() > end:
+                yield text[end : found.start()], None
+            yield found.group(0), found.group(1)
+            end = found.end()
+    if end < len(text):
+        yield text[end:], None
 
 
 # -- values ----------------------------------------------------------------------------------------------------
@@ -186,6 +200,12 @@ def detect_foreign(template: str, columns: Iterable[str]) -> tuple[str, ...]:
     """Names in `{name}`, `$name`, `${name}` or `<<name>>` that are columns: a template of another tool."""
     known = _known(columns)
     return tuple(dict.fromkeys(_name(found) for found in _FOREIGN.finditer(template) if known(_name(found))))
+
+
+def guess_foreign(template: str) -> tuple[str, ...]:
+    """What look like variables of another tool where no columns are known: `{name}`, `${name}` and `<<name>>`."""
+    names = (_name(found) for found in _FOREIGN.finditer(template) if not found.group(4))
+    return tuple(dict.fromkeys(name for name in names if _PLAIN_NAME.fullmatch(name)))
 
 
 def convert(template: str, columns: Iterable[str]) -> str:

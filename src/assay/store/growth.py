@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 from assay.domain.plan import RunPlan
 from assay.errors import RunError
 from assay.store.ledger import now_ms
+from assay.store.prompts import link_prompts
 from assay.store.runs import LIVE, get_run, plan_of
 from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, RUN_CHANGE, SCORE
 
@@ -70,6 +71,8 @@ def grow_run(
             lease_owner="", lease_until_ms=0, lease_token=RUN.c.lease_token + 1,
         )
     )  # fmt: skip
+    added = len(before.prompts)
+    link_prompts(connection, run.id, grown.prompts[added:], first=added)
     _renumber(connection, run.id, before, grown)
 
 

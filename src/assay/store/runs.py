@@ -14,6 +14,7 @@ from assay.domain.score import Score
 from assay.errors import AssayError, NotFound, RunError
 from assay.store.ledger import Settlement, new_id, now_ms, settle_many
 from assay.store.owner import is_surely_dead
+from assay.store.prompts import link_prompts
 from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, SCORE
 
 LIVE = ("queued", "running")
@@ -41,6 +42,7 @@ def create_run(
             lease_token=0, worked_ms=0, beat_ms=0,
         )
     )  # fmt: skip
+    link_prompts(connection, run_id, plan.prompts)
     return run_id
 
 

@@ -5,7 +5,7 @@ Text of any length (answers, prompts) stands apart from the metrics that lists a
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, Table, Text, false
 from sqlmodel import Field, SQLModel
 
 
@@ -63,16 +63,61 @@ class DatasetRow(SQLModel, table=True):
 
 
 class SavedPrompt(SQLModel, table=True):
-    """One version of a prompt in the library."""
+    """One version of a prompt in the library; its text never changes."""
 
     __tablename__ = "saved_prompt"
+    __table_args__ = (Index("ix_saved_prompt_version", "name", "version", unique=True),)
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(index=True)
     version: int
     prompt_key: str = Field(index=True)
     prompt_json: str = Field(sa_column=Column(Text, nullable=False))
+    note: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    """Why this version exists, in the user's words."""
+    archived: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=false()))
+    """Kept out of the lists; the same for all versions of a name."""
     created_ms: int = Field(sa_column=_big(nullable=False))
+
+
+class PromptLabel(SQLModel, table=True):
+    """A label of a name of the library: it points at exactly one version."""
+
+    __tablename__ = "prompt_label"
+
+    name: str = Field(primary_key=True)
+    label: str = Field(primary_key=True)
+    version: int
+
+
+class PromptEvent(SQLModel, table=True):
+    """A line of the history of a name of the library."""
+
+    __tablename__ = "prompt_event"
+    __table_args__ = (Index("ix_prompt_event_name", "name", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    at_ms: int = Field(sa_column=_big(nullable=False))
+    kind: str
+    """saved, labelled, unlabelled, renamed, archived or restored."""
+    version: int | None = None
+    detail: str = ""
+    """The label, the former name, or the note."""
+    before: int | None = None
+    """The version that a moved label pointed at."""
+
+
+class RunPrompt(SQLModel, table=True):
+    """Which prompts a run's plan holds, by their content: answers "which runs used it" without reading plans."""
+
+    __tablename__ = "run_prompt"
+    __table_args__ = (Index("ix_run_prompt_key", "prompt_key", "run_id", "position"),)
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id")
+    position: int = Field(primary_key=True)
+    """Index into the plan's prompts."""
+    prompt_key: str
 
 
 class Comparison(SQLModel, table=True):
@@ -336,7 +381,8 @@ def _table(name: str) -> Table:
 
 
 DATASET, DATASET_ROW, DATASET_NAME = _table("dataset"), _table("dataset_row"), _table("dataset_name")
-SAVED_PROMPT = _table("saved_prompt")
+SAVED_PROMPT, PROMPT_LABEL, PROMPT_EVENT = _table("saved_prompt"), _table("prompt_label"), _table("prompt_event")
+RUN_PROMPT = _table("run_prompt")
 COMPARISON, COMPARISON_ANSWER = _table("comparison"), _table("comparison_answer")
 RUN, CALL, MONTH_SPEND = _table("run"), _table("call"), _table("month_spend")
 GATEWAY_BATCH = _table("gateway_batch")

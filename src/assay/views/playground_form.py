@@ -12,6 +12,8 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
 from assay.money import format_usd
 from assay.views import components, state, words
+from assay.views.prompts import pickers
+from assay.views.prompts.template import show_prompt
 from assay.workbench import playground
 from assay.workbench.runtime import Runtime
 
@@ -33,17 +35,12 @@ class PlaygroundDraft:
 def form(rt: Runtime) -> PlaygroundDraft:
     """The form with its Run button."""
     models = components.model_picker(rt, key="playground.models", default=components.default_models(rt))
-    st.session_state.setdefault("playground.user", SAMPLE_PROMPT)
-    with st.expander("System", icon=":material/psychology_alt:"):
-        system = st.text_area("System text", key="playground.system", height=80, persist_state="session",
-                              label_visibility="collapsed", placeholder="How the model should behave")  # fmt: skip
-    user = st.text_area("Prompt", key="playground.user", height=110, persist_state="session",
-                        help="{{name}} is a variable.", placeholder="What the models should answer")  # fmt: skip
-    prompt = Prompt(user=user or "", system=system or "")
+    prompt = _prompt()
     variables = _variables(prompt)
     with st.container(horizontal=True, vertical_alignment="center"):
         params = components.parameters_popover(rt, models, key="playground.params")
         variant, provider = components.routing_popover(key="playground.routing")
+        pickers.open_popover(rt, key="playground.library")
         blind = st.toggle("Blind", key="playground.blind", help="Hides which model is which until you vote.")
         contestants = tuple(Contestant(name, params, provider, variant) for name in models)  # type: ignore[arg-type]
         draft = PlaygroundDraft(prompt, variables, contestants, blind)
@@ -54,6 +51,29 @@ def form(rt: Runtime) -> PlaygroundDraft:
     if problem := st.session_state.pop("playground.problem", None):
         components.show_error(problem)
     return draft
+
+
+def _prompt() -> Prompt:
+    """What is written, or the conversation that was opened from the library."""
+    opened = state.opened_version()
+    if opened is not None and opened.prompt.messages:
+        with st.container(border=True):
+            st.caption(f"Conversation {words.label(opened.name)}, version {opened.version}")
+            show_prompt(opened.prompt)
+            st.button("Write a prompt instead", key="playground.write", on_click=_write)
+        return opened.prompt
+    st.session_state.setdefault("playground.user", SAMPLE_PROMPT)
+    with st.expander("System", icon=":material/psychology_alt:"):
+        system = st.text_area("System text", key="playground.system", height=80, persist_state="session",
+                              label_visibility="collapsed", placeholder="How the model should behave")  # fmt: skip
+    user = st.text_area("Prompt", key="playground.user", height=110, persist_state="session",
+                        help="{{name}} is a variable.", placeholder="What the models should answer")  # fmt: skip
+    return Prompt(user=user or "", system=system or "")
+
+
+def _write() -> None:
+    st.session_state.pop("playground.opened", None)
+    st.session_state["playground.user"] = SAMPLE_PROMPT
 
 
 def _variables(prompt: Prompt) -> dict[str, str]:
@@ -72,7 +92,7 @@ def _variables(prompt: Prompt) -> dict[str, str]:
 
 def _cost(rt: Runtime, draft: PlaygroundDraft) -> bool:
     """Says what sending will cost; whether it can be sent."""
-    if not draft.contestants or not draft.prompt.user.strip():
+    if not draft.contestants or not (draft.prompt.user.strip() or draft.prompt.messages):
         st.caption("Choose a model and write a prompt.")
         return False
     try:
@@ -100,11 +120,15 @@ def _send(rt: Runtime, draft: PlaygroundDraft) -> None:
 
 
 def below(rt: Runtime, draft: PlaygroundDraft) -> None:
-    """Send to batch, and the history."""
+    """Send to batch, save, and the history."""
     with st.container(horizontal=True):
         if st.button("Send to batch", key="playground.to_batch", icon=":material/table_rows:"):
-            state.hand_over(state.BatchSeed(draft.prompt, tuple(c.model for c in draft.contestants)))
+            opened = state.opened_version()
+            library = (f"{opened.name}:{opened.version}",) if opened and opened.prompt == draft.prompt else ()
+            state.hand_over(state.BatchSeed(draft.prompt, tuple(c.model for c in draft.contestants), library))
             state.go_to("batch")
+        opened = state.opened_version()
+        pickers.save_popover(rt, [draft.prompt], key="playground.keep", name=opened.name if opened else "")
     with st.expander("History", icon=":material/history:"):
         search = st.text_input("Search", key="playground.search", placeholder="Text in a prompt", type="search")
         found = playground.history(rt, limit=15, search=search or "")

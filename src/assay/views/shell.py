@@ -49,12 +49,13 @@ def main() -> None:
         "batch": st.Page(PAGES / "batch.py", title="Batch evals", icon=":material/table_rows:"),
         "results": st.Page(PAGES / "results.py", title="Results", icon=":material/leaderboard:"),
         "datasets": st.Page(PAGES / "datasets.py", title="Datasets", icon=":material/dataset:"),
+        "prompts": st.Page(PAGES / "prompts.py", title="Prompts", icon=":material/library_books:"),
         "spend": st.Page(PAGES / "spend.py", title="Spend", icon=":material/payments:"),
         "models": st.Page(PAGES / "models.py", title="Models", icon=":material/database:"),
         "settings": st.Page(PAGES / "settings.py", title="Settings", icon=":material/settings:"),
     }
     st.session_state["shell.pages"] = pages
-    work, keep = ("playground", "batch", "results"), ("datasets", "spend", "models", "settings")
+    work, keep = ("playground", "batch", "results"), ("datasets", "prompts", "spend", "models", "settings")
     chosen = st.navigation({"Work": [pages[n] for n in work], "Keep": [pages[n] for n in keep]})
     try:
         rt = get_runtime()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,6 +25,7 @@ from assay.openrouter.parameters import check_parameter, modern_settings
 from assay.scoring.graders import build, parse_spec
 from assay.workbench.datasets import open_dataset
 from assay.workbench.lined_yaml import LinedYaml, read_yaml
+from assay.workbench.prompts import find_version, run_prompt
 from assay.workbench.runs import RunDraft
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Part(BaseModel):
 
 
 class PromptPart(Part):
-    """A version of a prompt, inline or in a file."""
+    """A version of a prompt: inline, in a file, or of the prompt library."""
 
     name: str = ""
     """Shown name; give one to follow the version from run to run."""
@@ -49,6 +50,8 @@ class PromptPart(Part):
     """User text with {{variables}}."""
     file: str | None = None
     """File with the user text, relative to the suite file."""
+    library: str | None = None
+    """A version of the prompt library: NAME, NAME@label or NAME:3; it brings its own system text."""
     system: str | None = None
     """System text; the suite's own when absent."""
     system_file: str | None = None
@@ -56,8 +59,10 @@ class PromptPart(Part):
 
     @model_validator(mode="after")
     def _one_text(self) -> PromptPart:
-        if (self.user is None) == (self.file is None):
-            raise ValueError("a prompt has either user or file")
+        if sum(given is not None for given in (self.user, self.file, self.library)) != 1:
+            raise ValueError("a prompt has exactly one of user, file and library")
+        if self.library is not None and (self.system is not None or self.system_file is not None):
+            raise ValueError("a prompt of the library has its own system text")
         if self.system is not None and self.system_file is not None:
             raise ValueError("a prompt has either system or system_file")
         return self
@@ -321,7 +326,7 @@ def draft_of(rt: Runtime, file: SuiteFile) -> tuple[RunDraft, list[str]]:
     suite = file.suite
     notes: list[str] = []
     contestants = tuple(_contestant(file, n, notes) for n in range(len(suite.contestants)))
-    prompts = tuple(_prompt(file, n) for n in range(len(suite.prompts)))
+    prompts = tuple(_prompt(rt, file, n) for n in range(len(suite.prompts)))
     graders = tuple(_grader(file, n) for n in range(len(suite.graders)))
     for n, gate in enumerate(suite.gates):
         wanted = gate.condition.contestant
@@ -348,9 +353,11 @@ def _dataset(rt: Runtime, file: SuiteFile) -> StoredDataset:
     return open_dataset(rt, given)
 
 
-def _prompt(file: SuiteFile, n: int) -> Prompt:
+def _prompt(rt: Runtime, file: SuiteFile, n: int) -> Prompt:
     item = file.suite.prompts[n]
     part = PromptPart(user=item) if isinstance(item, str) else item
+    if part.library is not None:
+        return _library_prompt(rt, file, n, part)
     user = part.user if part.file is None else _text_at(file, ("prompts", n, "file"), part.file)
     system = (
         part.system if part.system_file is None else _text_at(file, ("prompts", n, "system_file"), part.system_file)
@@ -358,6 +365,14 @@ def _prompt(file: SuiteFile, n: int) -> Prompt:
     several = len(file.suite.prompts) > 1
     name = part.name or (Path(part.file).stem if part.file else f"prompt {n + 1}" if several else "")
     return Prompt(user=user or "", system=file.suite.system if system is None else system, name=name)
+
+
+def _library_prompt(rt: Runtime, file: SuiteFile, n: int, part: PromptPart) -> Prompt:
+    try:
+        prompt = run_prompt(find_version(rt, part.library or ""))
+    except NotFound as error:
+        raise file.wrong(("prompts", n, "library"), str(error)) from error
+    return replace(prompt, name=part.name) if part.name else prompt
 
 
 def _text_at(file: SuiteFile, place: tuple[str | int, ...], given: str) -> str:

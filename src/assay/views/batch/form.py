@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -14,6 +15,7 @@ from assay.money import format_usd
 from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
+from assay.views.prompts import pickers
 from assay.workbench import policies, runs
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime
@@ -24,17 +26,14 @@ MODES = {"normal": "Now", "floor": "Now, cheapest provider", "flex": "Flex", "ba
 def page(rt: Runtime) -> None:
     """The whole page."""
     if seed := state.take_seed():
-        st.session_state["batch.prompt.0"] = seed.prompt.user
-        st.session_state["batch.system"] = seed.prompt.system
-        st.session_state["batch.models"] = list(seed.models)
-        st.session_state["batch.seeded"] = True
+        _plant(seed)
     _live(rt)
     st.subheader("1 · Data", anchor=False)
     source = block(rt)
     if source is None:
         return
     st.subheader("2 · Prompts", anchor=False)
-    prompts, mapping = _prompts(source)
+    prompts, mapping = _prompts(rt, source)
     st.subheader("3 · Contestants and graders", anchor=False)
     models = components.model_picker(rt, key="batch.models", default=components.default_models(rt))
     with st.container(horizontal=True):
@@ -52,6 +51,19 @@ def page(rt: Runtime) -> None:
     _bar(rt, draft)
 
 
+def _plant(seed: state.BatchSeed) -> None:
+    """Takes over what another page sent: versions of the library, or else a text."""
+    if seed.library:
+        st.session_state["batch.library"] = list(seed.library)
+        st.session_state["batch.versions"] = 0
+    else:
+        st.session_state["batch.prompt.0"] = seed.prompt.user
+        st.session_state["batch.system"] = seed.prompt.system
+    if seed.models:
+        st.session_state["batch.models"] = list(seed.models)
+    st.session_state["batch.seeded"] = not seed.library
+
+
 def _live(rt: Runtime) -> None:
     for run in runs.list_runs(rt, limit=5, live_only=True):
         share = run.done / run.cells if run.cells else 0.0
@@ -61,7 +73,7 @@ def _live(rt: Runtime) -> None:
         )  # fmt: skip
 
 
-def _prompts(source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
+def _prompts(rt: Runtime, source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
     example = source.example
     names = source.dataset.columns
     wanted = example.user if example else _first_template(names)
@@ -70,10 +82,14 @@ def _prompts(source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
         st.session_state["batch.system"] = example.system if example else ""
     st.session_state["batch.for"] = source.dataset.id
     st.caption("Columns to use: " + " ".join(f"`{{{{{words.plain(n).replace('`', '')}}}}}`" for n in names[:30]))
+    picked = pickers.library_picker(rt, key="batch.library", on_change=partial(_picked, wanted))
+    if not picked and st.session_state.get("batch.versions") == 0:
+        st.session_state["batch.versions"] = 1
     with st.expander("System", icon=":material/psychology_alt:"):
         system = st.text_area("System text", key="batch.system", height=80, label_visibility="collapsed",
                               persist_state="session")  # fmt: skip
-    count = int(st.number_input("Versions", 1, 5, key="batch.versions", width=140, persist_state="session"))
+    count = int(st.number_input("Versions written here" if picked else "Versions", 0 if picked else 1, 5,
+                                key="batch.versions", width=180, persist_state="session"))  # fmt: skip
     texts = [
         st.text_area("Prompt" if count == 1 else f"Prompt {n + 1}", key=f"batch.prompt.{n}", height=120,
                      persist_state="session") or ""
@@ -85,8 +101,19 @@ def _prompts(source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
                 f"Turn {', '.join(words.label(f) for f in found)} into double braces", key=f"batch.convert.{n}",
                 on_click=_convert, args=(n, names),
             )  # fmt: skip
-    prompts = tuple(Prompt(t, system or "", f"prompt {n}" if count > 1 else "") for n, t in enumerate(texts, 1))
+    several = count + len(picked) > 1
+    written = [Prompt(t, system or "", f"prompt {n}" if several else "") for n, t in enumerate(texts, 1)]
+    if written:
+        pickers.save_popover(rt, written, key="batch.keep")
+    prompts = (*written, *picked)
     return prompts, _mapping(prompts, names)
+
+
+def _picked(suggested: str) -> None:
+    """Picking from the library puts away the text that the page suggested, unless somebody changed it."""
+    chosen, count = st.session_state.get("batch.library"), st.session_state.get("batch.versions", 1)
+    if chosen and count == 1 and st.session_state.get("batch.prompt.0") == suggested:
+        st.session_state["batch.versions"] = 0
 
 
 def _first_template(columns: tuple[str, ...]) -> str:
