@@ -140,6 +140,90 @@ def test_run_that_cannot_be_completed_exits_1(tmp_path: Path) -> None:
     assert "gates are not checked" in done.stderr
 
 
+def test_gates_are_checked_when_a_run_is_continued_or_grows(tmp_path: Path) -> None:
+    """The run keeps its gates: continue and grow exit 100 like the first command would have."""
+    suite(tmp_path, "- p95_ms: {max: 0}\n")
+    stopped = assay(tmp_path, "run", "suite.yaml", "--budget", "0", "--json")
+    run = json.loads(stopped.stdout)["run"]
+
+    paused = assay(tmp_path, "continue", run)
+    done = assay(tmp_path, "continue", run, "--budget", "1", "--json")
+    grown = assay(tmp_path, "grow", run, "--model", "sandbox/scribe", "--yes")
+
+    assert (paused.returncode, done.returncode, grown.returncode) == (1, 100, 100)
+    assert "gates are not checked" in paused.stderr
+    assert [gate["passed"] for gate in json.loads(done.stdout)["gates"]] == [True, True, False]
+    assert "FAIL  scribe: p95 " in grown.stdout
+    assert "FAIL  swift: p95 " in assay(tmp_path, "show", run).stdout
+
+
+def test_baseline_of_a_gate_is_the_one_of_the_start(tmp_path: Path) -> None:
+    """A run that grows is not compared with itself, though it is now the newest of its name."""
+    suite(tmp_path, "- not_worse_than: {run: Tickets, missing: pass}\n")
+    first = json.loads(assay(tmp_path, "run", "suite.yaml", "--json").stdout)
+
+    grown = json.loads(assay(tmp_path, "grow", first["run"], "--samples", "2", "--yes", "--json").stdout)
+
+    assert grown["gates"][2]["words"] == first["gates"][2]["words"]
+    assert "there is no run 'Tickets' yet" in grown["gates"][2]["words"]
+
+
+def test_grow_says_what_it_costs_and_asks_before_it_starts(tmp_path: Path) -> None:
+    """Without --yes nothing is sent; with it only the missing cells are, and show tells what was added."""
+    suite(tmp_path)
+    (tmp_path / "terse.txt").write_text("Category? {{ticket}}")
+    (tmp_path / "more.csv").write_text("id;ticket;category\n2;Crash!;bug\n3;Slow;bug\n")
+    words = ("--model", "sandbox/scribe", "--prompt-file", "terse.txt", "--samples", "2", "--data", "more.csv")
+    run = json.loads(assay(tmp_path, "run", "suite.yaml", "--json").stdout)["run"]
+
+    asked = assay(tmp_path, "grow", run, *words)
+    before = assay(tmp_path, "show", run)
+    done = assay(tmp_path, "grow", run, *words, "--budget", "1", "--yes", "--json")
+
+    assert asked.returncode == 2
+    assert "3 rows x 2 prompts x 2 models x 2 samples = 24 cells, 2 of them have a result" in asked.stderr
+    assert "To send: 22 calls · about $" in asked.stderr
+    assert "1 row is there with other values and left out, for the answers stand: 2." in asked.stderr
+    assert "Nothing was added or sent. Give --yes to start." in asked.stderr
+    assert "added" not in before.stdout
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["cells"], result["done"]) == (0, 24, 24)
+    assert result["estimate"]["complete"] is True
+    shown = assay(tmp_path, "show", run).stdout
+    assert (
+        "added scribe and terse, raised samples from 1 to 2, added 1 row (tickets version 2), left out 1 changed row"
+        in shown
+    )
+    assert "\nEstimated $" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 1, "Nothing would be added"),
+        (("--model", "sandbox/swift", "--param", "temperature=9"), 2, "within 0 to 2"),
+        (("--param", "temperature=0"), 2, "--param belongs to added models"),
+        (("--rows", "some"), 2, "neither a number of rows nor 'all'"),
+        (("--rows", "9"), 1, "There are 2 rows, not 9"),
+        (("--prompt-file", "none.txt"), 2, "none.txt cannot be read"),
+        (("--data", "none.csv"), 1, "no file, dataset or example"),
+        (("--budget", "much", "--samples", "2"), 2, "much"),
+    ],
+)
+def test_growth_in_wrong_words_is_answered_in_words(
+    tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    """Nothing is sent, and the cure is said."""
+    suite(tmp_path)
+    run = json.loads(assay(tmp_path, "run", "suite.yaml", "--json").stdout)["run"]
+
+    done = assay(tmp_path, "grow", run, *words, "--yes")
+
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_suite_with_a_wrong_key_exits_2_before_anything_is_sent(tmp_path: Path) -> None:
     """The line and what was meant."""
     suite(tmp_path, "promts: []\n")

@@ -22,7 +22,7 @@ from export_records import cell_fact, record_of, written
 from assay.domain.score import Score
 from assay.errors import DataError, NotFound
 from assay.exports import jsonl
-from assay.exports.record import CellFact
+from assay.exports.record import CellFact, GateFact
 from assay.exports.redact import redacted
 from assay.money import from_pico
 from assay.store import spend as sums
@@ -323,3 +323,28 @@ def test_holm_corrects_in_the_order_given() -> None:
     """The smallest p is multiplied by the number of comparisons, and none falls below one before it."""
     assert exports.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert exports.holm([]) == []
+
+
+@pytest.mark.parametrize("kind", ["markdown", "evidence"])
+def test_estimate_growth_and_gates_are_told(kind: str) -> None:
+    """What was estimated and billed, what was added later, and the gates; names stay text."""
+    record = replace(
+        record_of(lambda: iter([cell_fact(0)]), rows=1), estimate="Estimated $2, billed $1 (-50 %).",
+        changes=("2026-11-24T12:00:00Z: added <b>swift</b>",),
+        gates=(GateFact("swift", False, "p95 20 ms, at most 10 ms"),),
+    )  # fmt: skip
+
+    text = written(record, kind).decode().replace("\\", "")
+
+    assert "Estimated $2, billed $1 (-50 %)." in text
+    assert "added &lt;b&gt;swift&lt;/b&gt;" in text
+    assert "p95 20 ms, at most 10 ms" in text
+    assert re.search(r"swift\W.{0,20}fail", text)
+
+
+def test_estimate_of_a_real_run_is_in_its_record(rt: Runtime, run_id: str) -> None:
+    """Estimate and bill in words; a run without gates or growth has none."""
+    record = exports.run_record(rt, run_id)
+
+    assert re.match(r"Estimated \$\S+ \(.* billed \$\S+ \([+-]?\d+ %\); about .* expected, .* taken\.", record.estimate)
+    assert (record.changes, record.gates) == ((), ())

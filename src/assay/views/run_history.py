@@ -21,21 +21,26 @@ def estimate_caption(rt: Runtime, run: RunRecord) -> None:
 
 def changes(rt: Runtime, run: RunRecord) -> None:
     """What was added to the run, oldest first; nothing where it never grew."""
-    for change in growth.history(rt, run.id):
-        st.caption(f":material/add_circle: {words.moment(change.at_ms)}: {words.label(change.words, 400)}")
+    with st.container(gap="xsmall"):
+        for change in growth.history(rt, run.id):
+            st.caption(f":material/add_circle: {words.moment(change.at_ms)}: {words.label(change.words, 400)}")
 
 
 def gates(rt: Runtime, run: RunRecord) -> None:
-    """The verdicts of the gates that the run keeps; nothing where it keeps none."""
+    """The verdicts of the gates that the run keeps, those not met first; nothing where it keeps none."""
     if not run.plan.gates:
+        return
+    if run.state != "done":
+        st.caption(":material/rule: The gates of its suite are checked when the run is complete.")
         return
     from assay.workbench import gates as workbench
 
-    with st.container(border=True, gap="xsmall"):
-        st.markdown("**Gates**")
-        if run.state != "done":
-            st.caption("They are checked when the run is complete.")
-            return
-        for found in workbench.check_run(rt, run.id) or ():
-            about = words.label(found.contestant or "the run")
-            st.markdown(f"{MARKS[found.passed]} · {about} · {words.label(found.words, 300)}")
+    found = sorted(workbench.check_run(rt, run.id) or (), key=lambda gate: gate.passed)
+    met = sum(gate.passed for gate in found)
+    with (
+        st.expander(f"Gates: {met} of {len(found)} met", expanded=met < len(found), icon=":material/rule:"),
+        st.container(gap="xsmall"),
+    ):
+        for gate in found:
+            about = words.label(gate.contestant or "the run")
+            st.markdown(f"{MARKS[gate.passed]} · {about} · {words.label(gate.words, 300)}")
