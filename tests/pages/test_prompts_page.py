@@ -175,7 +175,7 @@ def test_link_to_a_prompt_that_is_not_there_is_answered(rt: Runtime) -> None:
     at = opened_page(prompt="gone")
 
     assert "no prompt 'gone'" in at.error[0].value.replace("\\", "")
-    assert [b.label for b in at.button if b.key == "prompts.open.triage"] == ["triage"]
+    assert [b.label for b in at.button if b.key == "prompts.open.triage"] == ["**triage**"]
 
 
 def test_archive_and_rename_change_the_store(rt: Runtime) -> None:

@@ -14,6 +14,7 @@ from assay.views.cell_view import cell_panel
 from assay.views.charts_results import quality_against_cost
 from assay.views.export_menu import export_menu
 from assay.views.failed_rows import failed_rows_menu
+from assay.views.prompts.template import show_prompt
 from assay.views.state import go_to
 from assay.workbench import results, runs, spend
 from assay.workbench.results import RunRecord
@@ -187,9 +188,7 @@ def _plan(rt: Runtime, run: RunRecord) -> None:
     st.markdown(f"Dataset **{words.label(run.dataset.name)}** version {run.dataset.version}, {plan.row_count:,} rows")
     for prompt in plan.prompts:
         st.caption(words.label(prompt.name) or "Prompt")
-        if prompt.system:
-            st.code(words.plain(prompt.system), language=None, wrap_lines=True)
-        st.code(words.plain(prompt.user), language=None, wrap_lines=True)
+        show_prompt(prompt, source=True)
     st.json({"contestants": [c.as_json() for c in plan.contestants], "graders": [g.as_json() for g in plan.graders],
              "samples": plan.samples, "cache": plan.cache, "data policy": dict(plan.data_policy)},
             expanded=False)  # fmt: skip

@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
 
+ALIKE = 0.4
+"""Share of common words below which two lines are other lines, not one line with changed words."""
 Mark = Literal[" ", "-", "+"]
 EXACT_LINES, EXACT_CHARACTERS = 2_000, 4_000
 """Past these, comparing every line and every word would take too long: common lines and whole lines must do."""
@@ -89,7 +91,10 @@ def _words(before: str, after: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]
         return (Span(before, True),), (Span(after, True),)
     old, new = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (before, after))
     gone, come = [], []
-    for what, a1, a2, b1, b2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    if matcher.ratio() < ALIKE:
+        return (Span(before, True),), (Span(after, True),)
+    for what, a1, a2, b1, b2 in matcher.get_opcodes():
         gone.append(Span("".join(old[a1:a2]), what != "equal"))
         come.append(Span("".join(new[b1:b2]), what != "equal"))
     return tuple(s for s in gone if s.text), tuple(s for s in come if s.text)

@@ -85,9 +85,7 @@ def _prompts(rt: Runtime, source: Source) -> tuple[tuple[Prompt, ...], dict[str,
     picked = pickers.library_picker(rt, key="batch.library", on_change=partial(_picked, wanted))
     if not picked and st.session_state.get("batch.versions") == 0:
         st.session_state["batch.versions"] = 1
-    with st.expander("System", icon=":material/psychology_alt:"):
-        system = st.text_area("System text", key="batch.system", height=80, label_visibility="collapsed",
-                              persist_state="session")  # fmt: skip
+    system = "" if st.session_state.get("batch.versions") == 0 else _system()
     count = int(st.number_input("Versions written here" if picked else "Versions", 0 if picked else 1, 5,
                                 key="batch.versions", width=180, persist_state="session"))  # fmt: skip
     texts = [
@@ -102,11 +100,17 @@ def _prompts(rt: Runtime, source: Source) -> tuple[tuple[Prompt, ...], dict[str,
                 on_click=_convert, args=(n, names),
             )  # fmt: skip
     several = count + len(picked) > 1
-    written = [Prompt(t, system or "", f"prompt {n}" if several else "") for n, t in enumerate(texts, 1)]
+    written = [Prompt(t, system, f"prompt {n}" if several else "") for n, t in enumerate(texts, 1)]
     if written:
         pickers.save_popover(rt, written, key="batch.keep")
     prompts = (*written, *picked)
     return prompts, _mapping(prompts, names)
+
+
+def _system() -> str:
+    with st.expander("System", icon=":material/psychology_alt:"):
+        return st.text_area("System text", key="batch.system", height=80, label_visibility="collapsed",
+                            persist_state="session") or ""  # fmt: skip
 
 
 def _picked(suggested: str) -> None:

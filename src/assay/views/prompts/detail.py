@@ -11,7 +11,7 @@ from assay.datasets.template import prompt_variables
 from assay.errors import AssayError
 from assay.views import components, state, words
 from assay.views.prompts import editor
-from assay.views.prompts.template import show_difference, show_prompt, variable_badges
+from assay.views.prompts.template import show_difference, show_prompt, show_source, variable_badges
 from assay.workbench import datasets, prompts
 from assay.workbench.prompts import PromptEventLine, PromptVersion, VersionDuel
 from assay.workbench.runtime import Runtime
@@ -149,7 +149,8 @@ def _versions(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion
         "Version": [one.version for one in found], "Labels": [", ".join(one.labels) for one in found],
         "Note": [words.plain(one.note) for one in found], "Kept": [words.moment(one.created_ms) for one in found],
     })  # fmt: skip
-    st.dataframe(frame, hide_index=True, key="prompts.versions", height="content" if len(found) < 10 else 380)
+    st.dataframe(frame, hide_index=True, key="prompts.versions", height="content" if len(found) < 10 else 380,
+                 column_config={"Version": st.column_config.NumberColumn(width="small", alignment="left")})  # fmt: skip
     if len(found) > 1:
         before, after = _chosen_pair(version, found)
         if before is after:
@@ -181,15 +182,18 @@ def _duels(rt: Runtime, before: PromptVersion, after: PromptVersion) -> None:
     if not found:
         st.caption("No run has scored both versions. Use both in one batch to see which is better.")
     for duel in found:
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(border=True, gap="xsmall"):
             st.markdown(f"**{words.label(duel.run_name, 80)}**: {words.label(verdict(duel, before, after), 300)}")
-            if st.button("Open run", key=f"prompts.duel.{duel.run_id}", type="tertiary"):
+            if st.button("Open run", key=f"prompts.duel.{duel.run_id}", type="tertiary",
+                         icon=":material/leaderboard:"):  # fmt: skip
                 state.go_to("results", run=duel.run_id)
 
 
 def verdict(duel: VersionDuel, before: PromptVersion, after: PromptVersion) -> str:
     """What a run says about two versions, and whether that is more than noise."""
     found = duel.comparison
+    if not found.better and not found.worse:
+        return f"both score {duel.after:.2f} and the same on each of {found.n} row{'' if found.n == 1 else 's'}."
     scores = (
         f"version {after.version} scores {duel.after:.2f}, version {before.version} {duel.before:.2f}, on {found.n} "
         f"row{'' if found.n == 1 else 's'}"
@@ -242,6 +246,7 @@ def _runs(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) -> No
     event: Any = st.dataframe(
         frame, hide_index=True, key=f"prompts.used.{version.name}", on_select="rerun", selection_mode="single-row",
         column_config={
+            "Version": st.column_config.NumberColumn(width="small", alignment="left"),
             "Score": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f",
                                                      help="Mean over rows, all models of the run together."),
             "Scored": st.column_config.TextColumn(help="Answers that have a score, of all answers."),
@@ -277,8 +282,9 @@ def _preview(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) ->
         components.show_error(f"Undefined variables: {names}. Columns there are: {', '.join(found.columns)}.")
         show_prompt(version.prompt, undefined=found.undefined)
     for message in found.messages:
-        st.caption(message.role.capitalize())
-        st.code(words.plain(message.text) or " ", language=None, wrap_lines=True)
+        with st.container(gap="xxsmall"):
+            st.caption(message.role.capitalize())
+            show_source(message.text)
 
 
 def _dataset_line(dataset: datasets.StoredDataset) -> str:

@@ -11,7 +11,7 @@ from assay.workbench import prompts
 from assay.workbench.prompts import PromptSummary
 from assay.workbench.runtime import Runtime
 
-PAGE = 10
+PAGE = 8
 
 
 def chosen(rt: Runtime) -> str | None:
@@ -37,13 +37,14 @@ def chosen(rt: Runtime) -> str | None:
 def _line(summary: PromptSummary, *, is_open: bool) -> None:
     with st.container(border=is_open, gap="xsmall"):
         st.button(
-            words.label(summary.name, 60), key=f"prompts.open.{summary.name}", type="tertiary", on_click=_open,
+            f"**{words.label(summary.name, 60)}**", key=f"prompts.open.{summary.name}", type="tertiary", on_click=_open,
             args=(summary.name,), icon=":material/chevron_right:" if is_open else None,
         )  # fmt: skip
         runs = f"{summary.runs:,} run{'' if summary.runs == 1 else 's'}" if summary.runs else "not used yet"
-        labels = [f"{label} {version}" for label, version in summary.labels]
+        newest = summary.newest.version
+        labels = [label if at == newest else f"{label} on version {at}" for label, at in summary.labels]
         last = f"last {words.moment(summary.last_used_ms)}" if summary.last_used_ms else ""
-        said = [f"version {summary.newest.version}", *labels, runs, last]
+        said = [f"version {newest}", *labels, runs, last]
         st.caption(words.label(" · ".join(part for part in said if part), 200))
         if names := prompt_variables(summary.newest.prompt):
             st.caption(words.label(" ".join(f"{{{{{name}}}}}" for name in names), 120))

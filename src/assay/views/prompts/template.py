@@ -32,13 +32,19 @@ def show_prompt(prompt: Prompt, *, source: bool = False, undefined: Collection[s
     """Every message of a template under its role; source: as plain code that can be copied."""
     sections = sections_of(prompt)
     for section in sections:
-        if len(sections) > 1:
-            st.caption(section.role.capitalize())
-        if source or len(section.text) > words.MARKDOWN_LIMIT:
-            long = section.text.count("\n") > 20 or len(section.text) > 2_000
-            st.code(words.plain(section.text) or " ", language=None, wrap_lines=True, height=400 if long else "content")
-        else:
-            st.html(f'<div style="{BOX}">{template_html(section.text, undefined=undefined)}</div>')
+        with st.container(gap="xxsmall"):
+            if len(sections) > 1:
+                st.caption(section.role.capitalize())
+            if source or len(section.text) > words.MARKDOWN_LIMIT:
+                show_source(section.text)
+            else:
+                st.html(f'<div style="{BOX}">{template_html(section.text, undefined=undefined)}</div>')
+
+
+def show_source(text: str) -> None:
+    """Text as it is, to be copied; a long one in a box that scrolls."""
+    long = text.count("\n") > 20 or len(text) > 2_000
+    st.code(words.plain(text) or " ", language=None, wrap_lines=True, height=400 if long else "content")
 
 
 def template_html(text: str, *, undefined: Collection[str] = ()) -> str:
@@ -76,8 +82,9 @@ def show_difference(sections: Sequence[SectionDiff]) -> None:
     if not changed:
         st.caption("The two are the same.")
     for section in changed:
-        st.caption(section.title.capitalize())
-        st.html(difference_html(section.lines))
+        with st.container(gap="xxsmall"):
+            st.caption(section.title.capitalize())
+            st.html(difference_html(section.lines))
 
 
 def difference_html(lines: Sequence[DiffLine]) -> str:
