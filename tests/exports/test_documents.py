@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterator
@@ -117,40 +114,6 @@ def test_promptfoo_leaves_out_an_unknown_cost() -> None:
 
     assert "cost" not in result
     assert "cost" not in result["response"]
-
-
-def promptfoo_command() -> list[str] | None:
-    """promptfoo where it is installed already; nothing is downloaded."""
-    npx = shutil.which("npx")
-    if npx is None:
-        return None
-    command = [npx, "--no-install", "promptfoo"]
-    try:
-        done = subprocess.run([*command, "--version"], capture_output=True, timeout=60, check=False)
-    except subprocess.TimeoutExpired:
-        return None
-    return command if done.returncode == 0 else None
-
-
-def test_promptfoo_imports_the_run(rt: Runtime, run_id: str, tmp_path: Path) -> None:
-    """The real promptfoo imports the file, and its own export has the same verdicts."""
-    command = promptfoo_command()
-    if command is None:
-        pytest.skip("promptfoo is not installed here (npx --no-install promptfoo)")
-    file, back = tmp_path / "run.json", tmp_path / "back.json"
-    exports.export_run(rt, run_id, "promptfoo", file)
-    env = {**os.environ, "PROMPTFOO_CONFIG_DIR": str(tmp_path / "home"), "PROMPTFOO_DISABLE_TELEMETRY": "1",
-           "PROMPTFOO_DISABLE_UPDATE": "1"}  # fmt: skip
-    for words in (["import", str(file)], ["export", "eval", f"assay-{run_id}", "-o", str(back)]):
-        done = subprocess.run([*command, *words], env=env, capture_output=True, text=True, timeout=180, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    ours, theirs = (json.loads(path.read_text("utf-8"))["results"] for path in (file, back))
-
-    def verdicts(found: dict[str, list[dict[str, object]]]) -> set[tuple[object, ...]]:
-        return {(r["testIdx"], r["promptIdx"], r["success"], r["score"]) for r in found["results"]}
-
-    assert verdicts(theirs) == verdicts(ours)
 
 
 def test_junit_parses_with_a_case_per_cell(rt: Runtime, run_id: str) -> None:

@@ -13,7 +13,7 @@ from assay.config import Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.scoring.graders import suggested
-from assay.workbench import datasets, results, runs
+from assay.workbench import datasets, results, runs, standing
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
@@ -42,24 +42,51 @@ def run(rt: Runtime, draft: RunDraft) -> list[Any]:
     return [results.cell_detail(rt, run_id, number).record.scores[0] for number in range(state.cells)]
 
 
+SETS = [("banking77", "equals"), ("countries", "numeric"), ("date-calculator", "equals")]
+"""The public sets in OpenAI's legacy format, and the grader that fits each."""
+PAIR = (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large"))
+
+
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["banking77", "countries", "date-calculator"])
-def test_openai_evals_set_is_imported_and_run(rt: Runtime, shared_data: Path, name: str) -> None:
-    """Every row is sent as the conversation of its file and scored against each of its ideal answers."""
+@pytest.mark.parametrize("shape", ["legacy", "platform"])
+@pytest.mark.parametrize(("name", "grader"), SETS)
+def test_openai_evals_set_is_imported_and_run(
+    rt: Runtime, tmp_path: Path, shared_data: Path, name: str, grader: str, shape: str
+) -> None:
+    """Imported as it is, every row is sent as its file's conversation to both models, answered and scored."""
     path = shared_data / "openai-evals" / f"{name}.jsonl"
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    if shape == "platform":
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps({"item": line, "sample": {}}) + "\n" for line in lines))
     dataset = datasets.open_dataset(rt, str(path))
     draft = RunDraft(
-        dataset.id, (Prompt("{{input}}"),), MODEL, (GraderSpec("equals"),), expected_column=dataset.roles["expected"]
+        dataset.id, (Prompt("{{input}}"),), PAIR, (GraderSpec(grader),), expected_column=dataset.roles["expected"]
     )
 
     sent = runs.preview(rt, draft, rows=len(lines))
-    scores = run(rt, draft)
+    run_id = runs.start_run(rt, draft)
+    state = runs.wait_for_run(rt, run_id, timeout_s=60)
 
     assert dataset.row_count == len(lines)
     assert [[m.as_json() for m in messages] for messages in sent] == [line["input"] for line in lines]
-    assert len(scores) == len(lines)
-    assert all(score.value is not None for score in scores)
+    assert (state.state, state.done, state.failed) == ("done", 2 * len(lines), 0)
+    assert [line.coverage for line in standing.scoreboard(rt, run_id)] == [1.0, 1.0]
+
+
+def test_openai_evals_right_answer_passes(rt: Runtime, tmp_path: Path) -> None:
+    """Any of the ideal answers is right: those of a row that the sandbox knows how to answer."""
+    question = "Which of these: billing, bug, account, shipping, cancellation? I was charged twice on an invoice"
+    row = {"input": [{"role": "user", "content": question}], "ideal": ["Category: billing", "billing"]}
+    path = tmp_path / "one.jsonl"
+    path.write_text(json.dumps(row))
+    dataset = datasets.open_dataset(rt, str(path))
+    models = (Contestant("sandbox/atlas-large"),)
+
+    (score,) = run(rt, RunDraft(dataset.id, (Prompt("{{input}}"),), models, (GraderSpec("contains"),),
+                                expected_column=dataset.roles["expected"]))  # fmt: skip
+
+    assert score.passed is True
 
 
 def test_promptfoo_file_is_graded_by_its_own_checks(rt: Runtime, tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ A shape is recognised only when every row has it. `SHAPES` is the table of them,
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -203,18 +201,31 @@ def _metric(row: Row) -> str | None:
 
 
 def _check_text(entry: Any) -> str:
-    """An assertion as the text that a CSV's cell would hold."""
+    """An assertion as the text that a CSV's cell would hold, with the defaults that only files of this kind have."""
     if not isinstance(entry, Mapping):
         return as_text(entry)
-    threshold, value = entry.get("threshold"), entry.get("value")
-    head = str(entry.get("type", "equals")) + (f"({as_text(threshold)})" if threshold is not None else "")
+    kind, threshold, value = str(entry.get("type", "equals")), entry.get("threshold"), entry.get("value")
+    base = kind.removeprefix("not-")
+    if base == "levenshtein" and threshold is None:
+        threshold = 5
+    if base == "equals" and isinstance(value, Mapping | list):
+        kind, value = kind.replace("equals", "is-json"), {"const": value}
+    head = kind + (f"({as_text(threshold)})" if threshold is not None else "")
     if value is None:
         return head
-    if isinstance(value, list) and head.partition("(")[0].endswith(("contains-any", "contains-all")):
-        line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow([as_text(part) for part in value])
-        return f"{head}:{line.getvalue()}"
+    if isinstance(value, list) and base.endswith(("contains-any", "contains-all")):
+        return f"{head}:{','.join(_quoted(as_text(part)) for part in value)}"
+    if base == "word-count" and isinstance(value, Mapping) and {"min", "max"} <= value.keys():
+        return f"{head}:{as_text(value['min'])},{as_text(value['max'])}"
     return f"{head}:{as_text(value)}"
+
+
+def _quoted(text: str) -> str:
+    """A text of a comma list, quoted where it must be."""
+    if text and text == text.strip() and not {",", '"', "\n"} & set(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _openai_batch(row: Row) -> Flat:

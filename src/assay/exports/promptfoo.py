@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from assay.domain.contestant import Prompt
-from assay.exports.record import BoardLine, CellFact, RunRecord, utc_text
+from assay.exports.record import BoardLine, CellFact, RunRecord, unique, utc_text
 from assay.exports.streams import write_pieces
 from assay.money import from_pico
 
@@ -100,8 +100,13 @@ def _prompt(record: RunRecord, line: BoardLine, count: Counter[str]) -> dict[str
         metrics["cost"] = _dollars(line.cost_pico)
     return {
         "id": f"{prompt.key}-{line.contestant}", "raw": _raw(prompt), "label": prompt.name or _raw(prompt),
-        "provider": line.label, "metrics": metrics,
+        "provider": _provider(record, line), "metrics": metrics,
     }  # fmt: skip
+
+
+def _provider(record: RunRecord, line: BoardLine) -> str:
+    """The contestant's name: the prompt has a label of its own in promptfoo."""
+    return unique([contestant.name for contestant in record.plan.contestants])[line.contestant]
 
 
 def _raw(prompt: Prompt) -> str:
@@ -129,7 +134,8 @@ def _result(record: RunRecord, cell: CellFact, line: BoardLine, place: int) -> d
         "promptId": f"{prompt.key}-{line.contestant}",
         "prompt": {"raw": _raw(prompt), "label": prompt.name or _raw(prompt)}, "vars": values,
         "testCase": {"vars": values, "assert": [], "metadata": {"rowKey": cell.row_key, "sample": cell.sample + 1}},
-        "provider": {"id": f"openrouter:{contestant.model_id}", "label": line.label}, "response": response,
+        "provider": {"id": f"openrouter:{contestant.model_id}", "label": _provider(record, line)},
+        "response": response,
         "latencyMs": round(cell.total_ms or 0),
         "namedScores": {s.grader: s.value for s in cell.scores if s.value is not None},
         "failureReason": {"error": ERROR, "fail": ASSERTION}.get(cell.mark, NO_FAILURE), "success": not failed,

@@ -1,14 +1,26 @@
 """Checks that a row brings along: promptfoo's columns __expected, __expected1 ... and their small language.
 
 A cell is `type: value` or `type(threshold): value`, with `not-` before the type to turn it round; any other text is
-the expected answer itself. `CHECKS` is the table of types. Code in a cell is never run: such a check is unscored.
+the expected answer itself. `{{column}}` within a value is the row's. `CHECKS` is the table of types.
+
+The verdicts are promptfoo's; tests/interop compares them with its own. What differs, on purpose:
+- code in a cell, a check that needs a judge or embeddings, and a template beyond a column's name are unscored;
+- a row's value that holds `{{column}}` itself stays as it is;
+- unscored is also what promptfoo ends with an error: a pattern or schema that is none, a check without its value, a
+  cost that is not known;
+- a row without a check is unscored, where promptfoo passes it;
+- a type alone in a cell (`contains`, `cost`) is the expected answer, as a label may be one; it is a check where no
+  value is needed (`is-json`);
+- `latency: 500` and `cost: 0.01` bound the answer by that number, where promptfoo takes 0.75;
+- `__config:__expected2:threshold` belongs to the column of that name, where promptfoo counts the filled cells;
+- `ends-with`, `is-number` and `word-count` with two numbers are known here only.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import re
+from array import array
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -16,14 +28,12 @@ from typing import Any, NamedTuple
 from rapidfuzz.distance import Levenshtein
 
 from assay.errors import GraderError
-from assay.scoring import structured
+from assay.scoring import ecmascript, loose, structured
 from assay.scoring.kinds import NO_FACTS, Facts, GraderKind, Verdict, shown, unscored, verdict
-from assay.scoring.text import regex
+from assay.scoring.text import REGEX_LIMIT, refuse_endless
 
 COLUMN = "__expected"
 CONFIG = "__config:"
-JSON_STARTS = 200
-"""Places in an answer where a JSON value is looked for."""
 LEVENSHTEIN_LIMIT = 20_000
 """Characters of an answer that an edit distance is measured over."""
 
@@ -35,10 +45,14 @@ class Assertion(NamedTuple):
     value: str = ""
     threshold: Decimal | None = None
     negate: bool = False
+    texts: tuple[str, ...] = ()
+    """The texts of a comma list."""
 
 
 # -- reading a cell --------------------------------------------------------------------------------------------
 
+BEYOND = "template"
+"""Type of a check whose value holds a template that is more than the name of a column."""
 CODE = ("javascript", "fn", "eval", "python", "ruby", "webhook")
 """Types that would run a program."""
 RUBRICS = (
@@ -52,7 +66,12 @@ UNSUPPORTED = (
     "is-valid-function-call", "is-valid-openai-function-call", "is-valid-openai-tools-call", "tool-call-f1",
     "f-score", "assert-set", "select-best", "max-score", "human",
 )  # fmt: skip
-_CELL = re.compile(r"\s*(not-)?([a-z][a-z0-9-]*)(?:\(\s*([^()]*)\s*\))?\s*(?:(:)(.*))?", re.DOTALL)
+_CELL = re.compile(r"(not-)?([a-z][a-z0-9-]*)(?:\((\d+(?:\.\d+)?)\))?(?:(:)(.*))?", re.DOTALL)
+_LISTED = ("contains-all", "contains-any", "icontains-all", "icontains-any")
+_TEMPLATE = re.compile(r"\{\{|\{%|\{#")
+_VARIABLE = re.compile(r"\{\{\s*([^\W\d]\w*)\s*\}\}")
+DEFAULT_THRESHOLD = Decimal("0.75")
+"""What promptfoo takes where a cell of a measuring type has none."""
 _ALONE = ("is-json", "contains-json", "is-number", "is-refusal", "is-sql", "is-xml", "is-html", "contains-sql",
           "contains-xml", "contains-html", "is-valid-function-call", "is-valid-openai-function-call",
           "is-valid-openai-tools-call", "guardrails", "moderation")  # fmt: skip
@@ -66,15 +85,33 @@ def parse_assertion(cell: str) -> Assertion:
     if text.startswith("file://"):
         path = text.removeprefix("file://")
         return Assertion("python" if any(end in path for end in _PROGRAMS) else "file", path)
-    found = _CELL.fullmatch(cell)
+    found = _CELL.fullmatch(text)
     if found is None:
         return Assertion("equals", text)
     negated, kind, raw, mark, value = found.groups()
-    threshold = _number(raw) if raw else None
     known = kind in CHECKS or kind in CODE or kind in RUBRICS or kind in UNSUPPORTED
-    if not known or (raw and threshold is None) or not (mark or raw or kind in _ALONE):
+    if not known or not (mark or raw or kind in _ALONE):
         return Assertion("equals", text)
-    return Assertion(kind, (value or "").strip(), threshold, bool(negated))
+    value = (value or "").strip()
+    texts = _texts(value) if kind in _LISTED else ()
+    return Assertion(kind, value, _number(raw) if raw else None, bool(negated), texts)
+
+
+_PART = re.compile(r'[\s,]*(?:"((?:[^"\\]|\\.|"")*)"\s*(?=,|$)|([^",\s][^,]*))', re.DOTALL)
+
+
+def _texts(value: str) -> tuple[str, ...]:
+    """The texts of a comma list; a quoted one may hold commas. None at all where a quote is not closed."""
+    found: list[str] = []
+    place = 0
+    while place < len(value.rstrip(" \t\r\n,")):
+        part = _PART.match(value, place)
+        if part is None:
+            return ()
+        quoted, plain = part.groups()
+        found.append(plain.strip() if quoted is None else re.sub(r'\\(["\\])|""', lambda m: m[1] or '"', quoted))
+        place = part.end()
+    return tuple(found)
 
 
 def _number(text: object) -> Decimal | None:
@@ -91,15 +128,32 @@ def row_expected(values: Mapping[str, str]) -> str | None:
     if not checks:
         return None
     others = {name: values[name] for name in values if name in ("__threshold", "__metric") or name.startswith(CONFIG)}
-    return json.dumps({**checks, **others}, ensure_ascii=False)
+    named = {name for cell in checks.values() for name in _VARIABLE.findall(cell)}
+    used = {name: values[name] for name in values if name in named}
+    return json.dumps({**checks, **others, **({"vars": used} if used else {})}, ensure_ascii=False)
 
 
-def _assertions(row: Mapping[str, str]) -> list[Assertion]:
+def _rendered(assertion: Assertion, values: Mapping[str, str]) -> Assertion:
+    """The check with the row's values in it; a name that the row lacks is empty, as in promptfoo."""
+    if assertion.type in (*CODE, *RUBRICS) or not _TEMPLATE.search(assertion.value):
+        return assertion
+    if _TEMPLATE.search(_VARIABLE.sub("", assertion.value)):
+        return assertion._replace(type=BEYOND)
+
+    def fill(text: str) -> str:
+        return _VARIABLE.sub(lambda found: values.get(found[1], ""), text)
+
+    return assertion._replace(value=fill(assertion.value), texts=tuple(map(fill, assertion.texts)))
+
+
+def _assertions(row: Mapping[str, Any]) -> list[Assertion]:
     found = []
+    given = row.get("vars")
+    values = given if isinstance(given, Mapping) else {}
     for name, cell in row.items():
         if not name.startswith(COLUMN):
             continue
-        assertion = parse_assertion(cell)
+        assertion = _rendered(parse_assertion(cell), values)
         set_apart = _number(row.get(f"{CONFIG}{name}:threshold") or row.get(_alias(name)) or "")
         found.append(assertion if set_apart is None else assertion._replace(threshold=set_apart))
     return found
@@ -153,6 +207,8 @@ def check(assertion: Assertion, output: str, facts: Facts = NO_FACTS) -> Verdict
     kind = assertion.type
     if kind in CODE:
         return unscored(f"{kind} is a program, which is never run.")
+    if kind == BEYOND:
+        return unscored(f"The template in {shown(assertion.value)} is more than a column's name, and is never run.")
     if kind in RUBRICS:
         return unscored(f"{kind} needs a judge: add the grader LLM judge with the rubric {shown(assertion.value)}.")
     if kind not in CHECKS:
@@ -171,28 +227,19 @@ Check = Callable[[Assertion, str, Facts], Verdict]
 
 
 def _equals(assertion: Assertion, output: str, facts: Facts) -> Verdict:
-    wanted = assertion.value
-    same = output.strip() == wanted
-    if not same and wanted.startswith(("{", "[")):
-        expected, no_json = structured.parse(wanted, {})
-        given, wrong = structured.parse(output, {"allow_fence": False})
-        same = not no_json and not wrong and bool(expected == given)
-    return verdict(same, f"The answer {shown(output)} {'is' if same else 'is not'} {shown(wanted)}.")
-
-
-def _texts(assertion: Assertion) -> list[str]:
-    """The texts of a comma list; a quoted one may hold commas."""
-    lines = csv.reader([assertion.value.replace("\n", " ")], skipinitialspace=True)
-    return [part.strip() for line in lines for part in line if part.strip()]
+    same = output == assertion.value
+    spaces = " but for white space around it" if not same and output.strip() == assertion.value else ""
+    return verdict(same, f"The answer {shown(output)} {'is' if same else 'is not'} {shown(assertion.value)}{spaces}.")
 
 
 def _containing(*, listed: bool, every: bool, fold: bool) -> Check:
     def contains(assertion: Assertion, output: str, facts: Facts) -> Verdict:
-        wanted = _texts(assertion) if listed else [assertion.value] if assertion.value else []
+        wanted = assertion.texts if listed else (assertion.value,) if assertion.value else ()
         if not wanted:
             return unscored(f"{assertion.type} has no text to look for.")
-        given = output.casefold() if fold else output
-        missing = [text for text in wanted if (text.casefold() if fold else text) not in given]
+        # Lower case, not folded: to promptfoo ß is not ss.
+        given = output.lower() if fold else output
+        missing = [text for text in wanted if (text.lower() if fold else text) not in given]
         passed = not missing if every else len(missing) < len(wanted)
         if len(wanted) == 1:
             return verdict(passed, f"The answer {'holds' if passed else 'does not hold'} {shown(wanted[0])}.")
@@ -203,7 +250,9 @@ def _containing(*, listed: bool, every: bool, fold: bool) -> Check:
 
 
 def _starts(assertion: Assertion, output: str, facts: Facts) -> Verdict:
-    passed = output.lstrip().startswith(assertion.value)
+    if not assertion.value:
+        return unscored("starts-with has no text to look for.")
+    passed = output.startswith(assertion.value)
     return verdict(passed, f"The answer {'begins' if passed else 'does not begin'} with {shown(assertion.value)}.")
 
 
@@ -213,28 +262,34 @@ def _ends(assertion: Assertion, output: str, facts: Facts) -> Verdict:
 
 
 def _regex(assertion: Assertion, output: str, facts: Facts) -> Verdict:
-    return regex(output, None, {"pattern": assertion.value, "ignore_case": False})
+    if not assertion.value:
+        return unscored("There is no pattern.")
+    refuse_endless(assertion.value)
+    found = ecmascript.compile_pattern(assertion.value).search(output[:REGEX_LIMIT])
+    where = f"matches {shown(found.group())}" if found else "has no match"
+    return verdict(found is not None, f"The answer {where} for {shown(assertion.value)}.")
+
+
+def _schema(assertion: Assertion) -> dict[str, Any]:
+    """The settings of the schema check: promptfoo's schemas may be YAML, follow draft 7, and bind formats."""
+    try:
+        return {"schema": loose.loads(assertion.value), "draft": 7, "formats": True, "allow_fence": False}
+    except ValueError as error:
+        raise GraderError(f"The schema is not JSON: {error}.", cure="Paste a JSON schema.") from error
 
 
 def _is_json(assertion: Assertion, output: str, facts: Facts) -> Verdict:
     if assertion.value:
-        return structured.json_schema(output, None, {"schema": assertion.value, "allow_fence": False})
+        return structured.json_schema(output, None, _schema(assertion))
     return structured.valid_json(output, None, {"allow_fence": False})
 
 
 def _contains_json(assertion: Assertion, output: str, facts: Facts) -> Verdict:
-    decoder, best = json.JSONDecoder(), "The answer holds no JSON."
-    end = 0
-    for start in [found.start() for found in re.finditer(r"[{\[]", output)][:JSON_STARTS]:
-        if start < end:
-            continue
-        try:
-            _, end = decoder.raw_decode(output, start)
-        except (ValueError, RecursionError):
-            continue
-        if not assertion.value:
-            return verdict(True, f"The answer holds the JSON {shown(output[start:end])}.")
-        fits = structured.json_schema(output[start:end], None, {"schema": assertion.value})
+    params, best = _schema(assertion) if assertion.value else None, "The answer holds no JSON object."
+    for value, text in loose.objects(output):
+        if params is None:
+            return verdict(True, f"The answer holds the JSON {shown(text)}.")
+        fits = structured.fits_schema(value, params)
         if fits.passed:
             return fits
         best = fits.reason
@@ -258,9 +313,14 @@ def _word_count(assertion: Assertion, output: str, facts: Facts) -> Verdict:
 
 
 def _levenshtein(assertion: Assertion, output: str, facts: Facts) -> Verdict:
-    limit = 5 if assertion.threshold is None else assertion.threshold
-    distance = Levenshtein.distance(output[:LEVENSHTEIN_LIMIT], assertion.value)
+    limit = DEFAULT_THRESHOLD if assertion.threshold is None else assertion.threshold
+    distance = Levenshtein.distance(_units(output[:LEVENSHTEIN_LIMIT]), _units(assertion.value))
     return verdict(distance <= limit, f"The answer is {distance} edits from {shown(assertion.value)}; allowed {limit}.")
+
+
+def _units(text: str) -> array[int]:
+    """The text's UTF-16 units: JavaScript counts an emoji as two."""
+    return array("H", text.encode("utf-16-le", "surrogatepass"))
 
 
 def _bound(assertion: Assertion) -> Decimal | None:
@@ -288,7 +348,7 @@ def _cost(assertion: Assertion, output: str, facts: Facts) -> Verdict:
 def _finish_reason(assertion: Assertion, output: str, facts: Facts) -> Verdict:
     if facts.finish_reason is None:
         return unscored("finish-reason is not scored: it is not known.")
-    same = facts.finish_reason == assertion.value
+    same = facts.finish_reason.lower() == assertion.value.lower()
     return verdict(same, f"The answer ended with {facts.finish_reason!r}; wanted {assertion.value!r}.")
 
 

@@ -17,10 +17,15 @@ def parse(output: str, params: Mapping[str, Any]) -> tuple[Any, str]:
     """(value, "") or (None, what is wrong)."""
     fenced = _FENCE.match(output) if params.get("allow_fence", True) else None
     try:
-        return json.loads(fenced.group(1) if fenced else output), ""
+        return json.loads(fenced.group(1) if fenced else output, parse_constant=_no_constant), ""
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
         return None, f"The answer {shown(output)} is not JSON: {reason}."
+
+
+def _no_constant(name: str) -> Any:
+    # Python reads NaN and Infinity, which JSON does not have.
+    raise ValueError(name)
 
 
 def valid_json(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
@@ -38,23 +43,28 @@ def _schema(params: Mapping[str, Any]) -> Any:
         schema = json.loads(raw) if isinstance(raw, str) else raw
         if not isinstance(schema, dict):
             raise GraderError("The schema is not a JSON object.", cure="Paste a JSON schema.")
-        kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        default = jsonschema.Draft7Validator if params.get("draft") == 7 else jsonschema.Draft202012Validator
+        kind = jsonschema.validators.validator_for(schema, default=default)
         kind.check_schema(schema)
     except ValueError as error:
         raise GraderError(f"The schema is not JSON: {error}.", cure="Paste a JSON schema.") from error
     except jsonschema.SchemaError as error:
         raise GraderError(f"The schema is not valid: {error.message[:200]}.", cure="Correct the schema.") from error
     # An empty registry: a reference is never fetched from the network.
-    return kind(schema, registry=referencing.Registry())
+    formats = kind.FORMAT_CHECKER if params.get("formats") else None
+    return kind(schema, registry=referencing.Registry(), format_checker=formats)
 
 
 def json_schema(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
     """Passes when the answer is JSON that fits the schema."""
+    value, problem = parse(output, params)
+    return verdict(False, problem) if problem else fits_schema(value, params)
+
+
+def fits_schema(value: Any, params: Mapping[str, Any]) -> Verdict:
+    """Passes when a value fits the schema; `formats` binds its formats too, `draft` 7 is what it follows unsaid."""
     import referencing.exceptions
 
-    value, problem = parse(output, params)
-    if problem:
-        return verdict(False, problem)
     try:
         error = next(iter(_schema(params).iter_errors(value)), None)
     except referencing.exceptions.Unresolvable as missing:

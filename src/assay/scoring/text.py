@@ -46,15 +46,20 @@ def contains(output: str, expected: str | None, params: Mapping[str, Any]) -> Ve
     return verdict(passed, f"Found {len(found)} of {len(wanted)} expected texts: {shown(expected)}.")
 
 
+def refuse_endless(pattern: str) -> None:
+    """Raises GraderError for a pattern that can run for ever."""
+    if len(pattern) > 1000 or _NESTED.search(pattern):
+        raise GraderError(
+            f"The pattern {shown(pattern)} repeats within a repetition, which can run for ever.",
+            cure="Write it without a nested + or *.",
+        )
+
+
 def _pattern(params: Mapping[str, Any], expected: str | None) -> re.Pattern[str] | None:
     text = str(params.get("pattern") or expected or "")
     if not text:
         return None
-    if len(text) > 1000 or _NESTED.search(text):
-        raise GraderError(
-            f"The pattern {shown(text)} repeats within a repetition, which can run for ever.",
-            cure="Write it without a nested + or *.",
-        )
+    refuse_endless(text)
     try:
         return re.compile(text, re.IGNORECASE if params.get("ignore_case", True) else 0)
     except re.error as error:
