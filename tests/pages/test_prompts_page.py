@@ -12,7 +12,7 @@ from assay.config import Settings
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
 from assay.views import resources
-from assay.workbench import datasets, prompts
+from assay.workbench import datasets, playground, prompts
 from assay.workbench.runtime import Runtime, open_runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,6 +167,23 @@ def test_what_cannot_be_kept_is_refused_in_words(rt: Runtime, fields: dict[str, 
     assert at.subheader[0].value == "New prompt"
     assert [v.prompt for v in prompts.versions(rt, "triage")] == [FIRST]
     assert prompts.count_prompts(rt) == 1
+
+
+def test_conversation_from_the_library_is_sent_by_the_playground(rt: Runtime) -> None:
+    """Open from library puts the conversation into the form, and Run sends exactly its messages."""
+    sent = (Message("system", "Be brief."), Message("assistant", "Yes?"), Message("user", "Hello"))
+    prompts.save_prompt(rt, "chat", Prompt("", messages=sent))
+    at = opened_page()
+    at.switch_page(str(ROOT / "pages" / "playground.py"))
+    ran(at)
+    at.button(key="playground.library.open").click()
+    ran(at)
+    at.button(key="playground.run").click()
+    ran(at)
+
+    (comparison,) = playground.history(rt)
+    assert playground.watch(rt, comparison.id).prompt.messages == sent
+    assert "Conversation chat, version 1" in texts(at)
 
 
 def test_link_to_a_prompt_that_is_not_there_is_answered(rt: Runtime) -> None:

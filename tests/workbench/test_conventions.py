@@ -74,21 +74,6 @@ def test_openai_evals_set_is_imported_and_run(
     assert [line.coverage for line in standing.scoreboard(rt, run_id)] == [1.0, 1.0]
 
 
-def test_openai_evals_right_answer_passes(rt: Runtime, tmp_path: Path) -> None:
-    """Any of the ideal answers is right: those of a row that the sandbox knows how to answer."""
-    question = "Which of these: billing, bug, account, shipping, cancellation? I was charged twice on an invoice"
-    row = {"input": [{"role": "user", "content": question}], "ideal": ["Category: billing", "billing"]}
-    path = tmp_path / "one.jsonl"
-    path.write_text(json.dumps(row))
-    dataset = datasets.open_dataset(rt, str(path))
-    models = (Contestant("sandbox/atlas-large"),)
-
-    (score,) = run(rt, RunDraft(dataset.id, (Prompt("{{input}}"),), models, (GraderSpec("contains"),),
-                                expected_column=dataset.roles["expected"]))  # fmt: skip
-
-    assert score.passed is True
-
-
 def test_promptfoo_file_is_graded_by_its_own_checks(rt: Runtime, tmp_path: Path) -> None:
     """Time and cost of the answer are known to the checks, code is unscored, a cell's braces are text."""
     path = tmp_path / "tests.csv"

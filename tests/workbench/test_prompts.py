@@ -12,7 +12,7 @@ from assay.domain.messages import Message
 from assay.domain.score import GraderSpec
 from assay.errors import DataError, NotFound
 from assay.store.engine import open_store
-from assay.workbench import datasets, prompts, runs
+from assay.workbench import datasets, growth, prompts, runs
 from assay.workbench.differences import line_diff, prompt_diff
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime
@@ -160,6 +160,16 @@ def test_runs_that_used_a_version_are_counted_by_content(rt: Runtime) -> None:
     assert used[0].dataset == "support_tickets"
 
 
+def test_prompt_added_to_a_run_is_linked_too(rt: Runtime) -> None:
+    """A run that grew by a prompt is found under it, at its place in the plan."""
+    run_id = finished_run(rt, FIRST, rows=1)
+    saved = prompts.save_prompt(rt, "triage", SECOND).version
+    growth.grow_run(rt, run_id, growth.Growth(prompts=(prompts.run_prompt(saved),)))
+    runs.wait_for_run(rt, run_id, timeout_s=60)
+
+    assert [(u.run_id, u.position, u.answered) for u in prompts.uses(rt, "triage")] == [(run_id, 1, 2)]
+
+
 def test_duel_pairs_two_versions_of_the_same_run(rt: Runtime) -> None:
     """The versions are compared on their common rows, and the means agree with the scores of each."""
     finished_run(rt, FIRST, SECOND, rows=12)
@@ -180,7 +190,7 @@ def test_old_database_learns_which_runs_used_what(rt: Runtime, tmp_path: Path) -
     for statement in (
         "DROP TABLE run_prompt", "DROP TABLE prompt_label", "DROP TABLE prompt_event",
         "DROP INDEX ix_saved_prompt_version", "ALTER TABLE saved_prompt DROP COLUMN note",
-        "ALTER TABLE saved_prompt DROP COLUMN archived", "UPDATE alembic_version SET version_num = '0001'",
+        "ALTER TABLE saved_prompt DROP COLUMN archived", "UPDATE alembic_version SET version_num = '0004'",
     ):  # fmt: skip
         rt.store.writer.call(lambda c, statement=statement: c.exec_driver_sql(statement) and None)
     open_store(rt.store.url).close()

@@ -13,6 +13,7 @@ from assay.cli.options import (
     Budget,
     ModelOption,
     ParamOption,
+    PromptNameOption,
     PromptOption,
     parse_budget,
     parse_params,
@@ -37,6 +38,7 @@ def grow(
     model: ModelOption = [],  # noqa: B006 - typer copies it
     param: ParamOption = [],  # noqa: B006
     prompt: PromptOption = [],  # noqa: B006
+    prompt_name: PromptNameOption = [],  # noqa: B006
     prompt_file: Annotated[
         list[Path], typer.Option("--prompt-file", help="A file with a prompt's text, named after it; several.")
     ] = [],  # noqa: B006
@@ -63,6 +65,7 @@ def grow(
     """
     from assay.workbench import growth, results
     from assay.workbench.datasets import open_dataset
+    from assay.workbench.prompts import find_version, run_prompt
 
     amount = parse_budget(budget)
     with opened() as rt:
@@ -70,7 +73,9 @@ def grow(
         record = results.get_run(rt, run_id)
         wanted = growth.Growth(
             contestants=_contestants(record.plan, model, param),
-            prompts=_prompts(record.plan, prompt, prompt_file, system), samples=samples,
+            prompts=_prompts(record.plan, prompt, prompt_file, system)
+            + tuple(run_prompt(find_version(rt, given)) for given in prompt_name),
+            samples=samples,
             rows=_row_count(rows, record.dataset.row_count) if data is None or rows != "all" else None,
             dataset=open_dataset(rt, data).id if data is not None else None,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from assay.workbench import datasets, prompts
 from assay.workbench.prompts import PromptEventLine, PromptVersion, VersionDuel
 from assay.workbench.runtime import Runtime
 
-PAGE = 20
+PAGE = 10
 SIGNIFICANT = 0.05
 
 
@@ -61,7 +61,7 @@ def _heading(found: Sequence[PromptVersion]) -> PromptVersion:
         for label in version.labels:
             st.badge(label, icon=":material/sell:", color="green" if label == "production" else "violet")
         note = f" · {words.label(version.note, 300)}" if version.note else ""
-        st.caption(f"Version {version.version} of {len(found)}, kept {words.moment(version.created_ms)}{note}")
+        st.caption(f"Version {version.version} of {len(found)}, saved {words.moment(version.created_ms)}{note}")
     return version
 
 
@@ -106,8 +106,7 @@ def _labels(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion])
 
 def _more(rt: Runtime, version: PromptVersion) -> None:
     key = f"prompts.rename.{version.name}"
-    st.session_state.setdefault(key, version.name)
-    st.text_input("Name", key=key, max_chars=prompts.LONGEST_NAME)
+    st.text_input("Name", version.name, key=key, max_chars=prompts.LONGEST_NAME)
     st.button("Rename", key="prompts.rename", on_click=_rename, args=(rt, version.name, key))
     word = "Take out of the archive" if version.archived else "Archive"
     st.button(word, key="prompts.archive", icon=":material/archive:", on_click=_archive, args=(rt, version),
@@ -147,7 +146,7 @@ def _versions(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion
 
     frame = pd.DataFrame({
         "Version": [one.version for one in found], "Labels": [", ".join(one.labels) for one in found],
-        "Note": [words.plain(one.note) for one in found], "Kept": [words.moment(one.created_ms) for one in found],
+        "Note": [words.plain(one.note) for one in found], "Saved": [words.moment(one.created_ms) for one in found],
     })  # fmt: skip
     st.dataframe(frame, hide_index=True, key="prompts.versions", height="content" if len(found) < 10 else 380,
                  column_config={"Version": st.column_config.NumberColumn(width="small", alignment="left")})  # fmt: skip
@@ -208,7 +207,7 @@ def in_words(line: PromptEventLine) -> str:
     """A line of the history."""
     match line.kind:
         case "saved":
-            return f"version {line.version} was kept" + (f": {line.detail}" if line.detail else "")
+            return f"version {line.version} was saved" + (f": {line.detail}" if line.detail else "")
         case "labelled":
             came = f" from version {line.before}" if line.before else ""
             return f"{line.detail} moved{came} to version {line.version}"
