@@ -181,7 +181,7 @@ def test_grow_says_what_it_costs_and_asks_before_it_starts(tmp_path: Path) -> No
     done = assay(tmp_path, "grow", run, *words, "--budget", "1", "--yes", "--json")
 
     assert asked.returncode == 2
-    assert "3 rows x 2 prompts x 2 models x 2 samples = 24 cells, 2 of them have a result" in asked.stderr
+    assert "3 rows x 2 prompts x 2 models x 2 samples = 24 cells, 2 of them asked already" in asked.stderr
     assert "To send: 22 calls · about $" in asked.stderr
     assert "1 row is there with other values and left out, for the answers stand: 2." in asked.stderr
     assert "Nothing was added or sent. Give --yes to start." in asked.stderr

@@ -19,7 +19,7 @@ from assay.domain.score import GraderSpec
 from assay.money import from_pico, usd
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store.tables import CALL, GATEWAY_BATCH, RUN
-from assay.workbench import datasets, results, runs
+from assay.workbench import datasets, growth, results, runs
 from assay.workbench.runs import RunDraft, RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
@@ -156,6 +156,28 @@ def handed_in(rt: Runtime, count: int) -> bool:
     """Whether so many batches wait at the gateway."""
     with rt.store.read() as connection:
         return [row.state for row in connection.execute(GATEWAY_BATCH.select())] == ["waiting"] * count
+
+
+def test_run_grows_while_its_batches_wait(tmp_path: Path) -> None:
+    """The answers that come afterwards land in the cells that they were asked for, under their new numbers."""
+    with SandboxServer(SandboxConfig(speed=1, batch_s=1.5)) as server, workbench(tmp_path, server) as rt:
+        run_id = runs.start_run(rt, draft_of(rt, limit=8))
+        while not handed_in(rt, 2):
+            pass
+        runs.pause_run(rt, run_id)
+        runs.wait_for_run(rt, run_id, timeout_s=30)
+        wanted = growth.Growth(contestants=(Contestant("sandbox/scribe"),), samples=2)
+
+        found = growth.grow_run(rt, run_id, wanted, budget_usd=Decimal(5))
+        run = runs.wait_for_run(rt, run_id, timeout_s=60)
+
+        assert (found.missing.calls, found.added.calls) == (32, 32)
+        assert (run.state, run.done, run.failed) == ("done", 48, 0)
+        assert (stats(server)["paid_calls"], stats(server)["paid_twice"]) == (48, 0)
+        assert from_pico(run.spent_pico) == billed(server)
+        for cell in range(48):
+            detail = results.cell_detail(rt, run_id, cell)
+            assert [call.model for call in detail.record.calls] == [detail.contestant.model]
 
 
 def test_stopped_run_cancels_its_batches(tmp_path: Path) -> None:

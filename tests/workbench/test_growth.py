@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
-from assay.errors import AssayError, DataError
-from assay.workbench import compare, datasets, exports, growth, outcome, results, runs, standing
+from assay.errors import AssayError, DataError, PolicyError
+from assay.workbench import compare, datasets, exports, growth, outcome, policies, results, runs, standing
 from assay.workbench.growth import Growth
 from assay.workbench.runs import RunDraft, RunProgress
 from assay.workbench.runtime import Runtime
@@ -284,3 +284,36 @@ def test_further_contestants_start_from_what_the_others_share(rt: Runtime) -> No
     )  # fmt: skip
 
     assert growth.shared_settings(results.get_run(rt, run_id).plan) == ({"temperature": 0}, {})
+
+
+def test_new_rows_bring_their_data_policy(rt: Runtime) -> None:
+    """Rows under a policy take the run's dataset under it; where nobody fits, they are refused before any call."""
+    run_id = started(rt)
+    stored(rt, "id,q,a\n7,x,bug\n", "secret")
+    stored(rt, "id,q,a\n8,x,bug\n", "closed")
+    policies.set_policy(rt, "secret", policies.make_policy(only=["eastbay"]))
+    policies.set_policy(rt, "closed", policies.make_policy(only=["northwind"]))
+
+    found = growth.grow_run(rt, run_id, Growth(dataset="secret"))
+    state = finished(rt, run_id)
+
+    assert "The rows bring the data policy of secret, and t comes under it" in found.notes[0]
+    assert (state.done, state.failed) == (3, 0)
+    assert policies.get_policy(rt, "t") == {"only": ["eastbay"]}
+    with pytest.raises(PolicyError, match="is refused"):
+        growth.grow_run(rt, run_id, Growth(dataset="closed"))
+    assert calls(rt) == 3
+
+
+def test_rows_without_an_id_are_told_by_their_variables(rt: Runtime) -> None:
+    """A corrected expected answer makes no new row: it is the same row, changed, and left out."""
+    dataset = stored(rt, "q,expected\none,billing\ntwo,bug\n", "plain")
+    run_id = runs.start_run(rt, RunDraft(dataset, (Prompt("{{q}}"),), (SWIFT,), limit=2))
+    finished(rt, run_id)
+    more = stored(rt, "q,expected\none,billing\ntwo,CORRECTED\nthree,bug\n", "corrected")
+
+    found = growth.grow_run(rt, run_id, Growth(dataset=more))
+
+    assert finished(rt, run_id).cells == 3
+    assert found.rows is not None
+    assert (found.rows.known, len(found.rows.changed), len(found.rows.rows)) == (1, 1, 1)

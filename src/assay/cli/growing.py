@@ -20,7 +20,7 @@ from assay.cli.options import (
     text_or_file,
 )
 from assay.cli.progress import attend
-from assay.cli.running import money_words
+from assay.cli.running import money_words, took_words
 from assay.cli.scoreboard import conclude
 from assay.cli.terminal import UsageError, app, opened, say
 from assay.errors import SettingsError
@@ -135,11 +135,9 @@ def in_words(found: GrowthEstimate, budget_pico: int | None) -> list[str]:
     lines = list(found.notes)
     lines.append(
         f"{asked.rows:,} rows x {asked.prompts} prompts x {asked.contestants} models x {asked.samples} samples = "
-        f"{found.cells:,} cells, {found.cells - asked.calls:,} of them have a result"
+        f"{found.cells:,} cells, {found.cells - asked.calls:,} of them asked already"
     )
-    lines.append(
-        f"To send: {asked.calls:,} calls{judges} · {money_words(asked.cost)} · about {max(1, round(asked.seconds))} s"
-    )
+    lines.append(f"To send: {asked.calls:,} calls{judges} · {money_words(asked.cost)} · {took_words(asked.seconds)}")
     budget = found.budget_pico if budget_pico is None else budget_pico
     if budget is None:
         return lines

@@ -147,10 +147,9 @@ def in_words(found: RunEstimate) -> str:
     """An estimate in one line."""
     judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
     saved = f", saves about {format_usd(found.saving)}" if found.saving is not None else ""
-    took = "within a day" if found.seconds >= 86_400 else f"about {max(1, round(found.seconds))} s"
     return (
         f"{found.rows:,} rows x {found.prompts} prompts x {found.contestants} models x {found.samples} samples = "
-        f"{found.calls:,} calls{judges} · {money_words(found.cost)}{saved} · {took}"
+        f"{found.calls:,} calls{judges} · {money_words(found.cost)}{saved} · {took_words(found.seconds)}"
     )
 
 
@@ -162,3 +161,8 @@ def money_words(cost: Estimate) -> str:
         f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, never above "
         f"{format_usd(cost.worst)})"
     )
+
+
+def took_words(seconds: float) -> str:
+    """An estimated time in words."""
+    return "within a day" if seconds >= 86_400 else f"about {max(1, round(seconds))} s"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
-from assay.datasets.identity import row_keys
+from assay.datasets.identity import RowKeys
 from assay.errors import DataError
 
 
@@ -30,10 +30,12 @@ def additions(
     table_columns: Sequence[str],
     table_rows: Iterable[Sequence[str]],
     id_column: str | None = None,
+    answers: Container[str] = (),
 ) -> Additions:
     """The rows of a table whose key is not among those that are there.
 
-    there: (row key, values in the order of columns). id_column: the column that the keys that are there came from.
+    there: (row key, values in the order of columns). id_column, answers: what the keys that are there came from, as
+    for `RowKeys`.
     Raises DataError when the table lacks a column.
     """
     missing = [name for name in columns if name not in table_columns]
@@ -42,10 +44,12 @@ def additions(
             f"The new rows have no column {', '.join(map(repr, missing))}.", cure="Give them the columns of the run."
         )
     places = [table_columns.index(name) for name in columns]
-    rows = [tuple(row[place] for place in places) for row in table_rows]
+    keys = RowKeys(columns, id_column=id_column, answers=answers)
     kept = {key: hash(tuple(values)) for key, values in there}
     added, known, changed = [], 0, []
-    for key, row in zip(row_keys(columns, rows, id_column=id_column), rows, strict=True):
+    for given in table_rows:
+        row = tuple(given[place] for place in places)
+        key = keys.of(row)
         if key not in kept:
             added.append((key, row))
         elif kept[key] == hash(row):

@@ -263,6 +263,8 @@ class RunWorker:
         try:
             request = self.request(cell, row)
         except (TemplateError, PolicyError) as error:
+            if cell.number in self.ungraded:
+                return  # its answer is paid and stays; only its judge cannot be asked
             kind = "template" if isinstance(error, TemplateError) else "policy"
             await self._save(self._record(cell, status="failed", error=str(error), error_kind=kind, cost_pico=0))
             return
@@ -423,6 +425,7 @@ class RunWorker:
             **{name: known[name] for name in _KEPT},
         )  # fmt: skip
         await self._judge_record(cell, row, request, record, grades)
+        self.live.finished.append(asyncio.get_running_loop().time())
 
     def _read_result(self, number: int) -> results.CellRecord:
         with self._store.read() as connection:

@@ -108,6 +108,12 @@ def _moved(cell: ColumnElement[int], old: RunPlan, new: RunPlan) -> ColumnElemen
     return ((row * new.samples + sample) * len(new.prompts) + prompt) * len(new.contestants) + contestant
 
 
+def asked_cells(connection: Connection, run_id: str) -> list[int]:
+    """Cells whose call was sent and not answered yet: those that wait in a batch of a run at rest."""
+    query = select(CALL.c.cell).where(CALL.c.run_id == run_id, CALL.c.state == "sent", CALL.c.cell.is_not(None))
+    return [int(cell) for cell in connection.execute(query).scalars()]
+
+
 def changes_of(connection: Connection, run_id: str) -> list[RunChange]:
     """The changes of a run, oldest first."""
     rows = connection.execute(select(RUN_CHANGE).where(RUN_CHANGE.c.run_id == run_id).order_by(RUN_CHANGE.c.id))

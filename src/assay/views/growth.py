@@ -7,11 +7,12 @@ from decimal import ROUND_UP, Decimal
 
 import streamlit as st
 
+from assay.datasets.table import ReadOptions
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
 from assay.money import format_usd, from_pico
 from assay.views import components, words
-from assay.workbench import datasets, growth
+from assay.workbench import growth, importing
 from assay.workbench.growth import Growth, GrowthEstimate
 from assay.workbench.results import RunRecord
 from assay.workbench.runtime import Runtime
@@ -89,9 +90,7 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
     if upload is not None:
         try:
             with st.spinner("Reading the file"):
-                table = datasets.read_upload(rt, upload.getvalue(), filename=upload.name)
-                name = upload.name.rpartition(".")[0] or upload.name
-                dataset = datasets.save_table(rt, table, name=name, source=upload.name)
+                dataset = importing.import_upload(rt, upload, filename=upload.name, options=ReadOptions()).dataset
         except AssayError as error:
             components.show_error(error)
             return

@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from assay.datasets.additions import Additions, additions
 from assay.datasets.identity import content_hash
+from assay.datasets.roles import answer_columns
 from assay.datasets.template import is_known, prompt_variables
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import RunError
 from assay.money import to_pico
 from assay.runs.estimate import RunEstimate
+from assay.store import dataset_names
 from assay.store import datasets as stored_datasets
 from assay.store import growth as stored
 from assay.store import runs as stored_runs
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
-from assay.workbench import runs
+from assay.workbench import policies, runs
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -59,7 +61,7 @@ class GrowthEstimate:
     cells: int
     """Cells of the grown grid."""
     missing: RunEstimate
-    """Of the cells without a result: the new ones and those that were missing before."""
+    """Of the cells to be asked: the new ones and those that were missing before."""
     added: RunEstimate
     """Of the new cells alone: what is kept, to be judged afterwards."""
     committed_pico: int
@@ -67,6 +69,7 @@ class GrowthEstimate:
     budget_pico: int | None
     rows: Additions | None
     """What a dataset with new rows adds; None: no dataset was given."""
+    policy_notes: tuple[str, ...] = ()
 
     @property
     def proposed_budget_pico(self) -> int | None:
@@ -82,8 +85,8 @@ class GrowthEstimate:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the new rows was left out, in words."""
-        return () if self.rows is None else tuple(_left_out(self.rows))
+        """What of the new rows is left out, and the policy that they bring, in words."""
+        return (*(() if self.rows is None else _left_out(self.rows)), *self.policy_notes)
 
 
 def _left_out(found: Additions) -> Iterator[str]:
@@ -130,10 +133,14 @@ class _Target:
     after: RunPlan
     """Still with the dataset that the run has."""
     rows: Additions | None
+    source: StoredDataset | None
+    """Where the new rows come from."""
+    policy: Mapping[str, Any]
+    """What calls will carry: the plan's policy, its dataset's and that of the new rows, the strictest of each."""
 
 
 def _target(rt: Runtime, run_id: str, growth: Growth) -> _Target:
-    """Raises RunError naming everything that keeps the run from growing, DataError for the new rows."""
+    """Raises RunError naming everything that keeps the run from growing, DataError for the new rows, PolicyError."""
     with rt.store.read() as connection:
         run = stored_runs.get_run(connection, run_id)
         before = stored_runs.plan_of(run)
@@ -141,7 +148,11 @@ def _target(rt: Runtime, run_id: str, growth: Growth) -> _Target:
     if run.gateway != rt.gateway.name:
         raise RunError(f"The run belongs to the gateway {run.gateway}, this is {rt.gateway.name}.")
     stored.check_idle(run)
-    rows = _additions(rt, before, dataset, growth.dataset) if growth.dataset else None
+    source = rows = None
+    if growth.dataset:
+        with rt.store.read() as connection:
+            source = get_dataset(connection, growth.dataset)
+        rows = _additions(rt, before, dataset, source)
     count = growth.rows
     if rows is not None:
         count = count or before.row_count + len(rows.rows)
@@ -153,7 +164,10 @@ def _target(rt: Runtime, run_id: str, growth: Growth) -> _Target:
     )
     if problems := _problems(rt, dataset, before, growth):
         raise RunError(" ".join(problems))
-    return _Target(run, dataset, before, after, rows)
+    policy = before.data_policy if source is None else policies.effective(rt, source.id, before.data_policy)
+    policy = policies.effective(rt, dataset.id, policy)
+    runs.refuse_under_policy(rt, replace(after, data_policy=policy))
+    return _Target(run, dataset, before, after, rows, source, policy)
 
 
 def _problems(rt: Runtime, dataset: StoredDataset, plan: RunPlan, growth: Growth) -> list[str]:
@@ -172,12 +186,11 @@ def _problems(rt: Runtime, dataset: StoredDataset, plan: RunPlan, growth: Growth
     return problems
 
 
-def _additions(rt: Runtime, plan: RunPlan, dataset: StoredDataset, given: str) -> Additions:
-    with rt.store.read() as connection:
-        other = get_dataset(connection, given)
+def _additions(rt: Runtime, plan: RunPlan, dataset: StoredDataset, other: StoredDataset) -> Additions:
     found = additions(
         dataset.columns, _keyed(rt, dataset, plan.row_count), id_column=dataset.roles.get("id"),
-        table_columns=other.columns, table_rows=(values for _, values in _keyed(rt, other, other.row_count)),
+        answers=answer_columns(dataset.roles), table_columns=other.columns,
+        table_rows=(values for _, values in _keyed(rt, other, other.row_count)),
     )  # fmt: skip
     if not found.rows:
         said = " ".join(_left_out(found))
@@ -214,19 +227,30 @@ def _estimate(rt: Runtime, target: _Target) -> GrowthEstimate:
     runs.learn_prices(rt, after)
     with rt.store.read() as connection:
         done = stored_runs.finished_cells(connection, target.run.id)
+        for cell in stored.asked_cells(connection, target.run.id):
+            done[cell] = 1  # it waits in a batch, and what it may cost is reserved
     added = _estimate_cells(rt, target, before.spread(b"\1" * before.cell_count, after))
     missing = added if all(done) else _estimate_cells(rt, target, before.spread(done, after))
     return GrowthEstimate(
         cells_before=before.cell_count, cells=after.cell_count, missing=missing, added=added,
         committed_pico=target.run.settled_pico + target.run.reserved_pico, budget_pico=target.run.budget_pico,
-        rows=target.rows,
+        rows=target.rows, policy_notes=tuple(_policy_notes(rt, target)),
     )  # fmt: skip
+
+
+def _policy_notes(rt: Runtime, target: _Target) -> Iterator[str]:
+    before = policies.effective(rt, target.dataset.id, target.before.data_policy)
+    if target.source is not None and dict(target.policy) != before:
+        yield (
+            f"The rows bring the data policy of {target.source.name}, and {target.dataset.name} comes under it: "
+            f"{policies.in_words(target.policy)}."
+        )
 
 
 def _estimate_cells(rt: Runtime, target: _Target, done: bytearray) -> RunEstimate:
     names = target.dataset.columns
     values = (dict(zip(names, row, strict=True)) for _, row in _rows(rt, target))
-    return runs.estimate_rows(rt, target.after, values, done=done)
+    return runs.estimate_rows(rt, replace(target.after, data_policy=target.policy), values, done=done)
 
 
 def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | None = None) -> GrowthEstimate:
@@ -250,15 +274,23 @@ def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | 
 
 
 def _new_version(rt: Runtime, target: _Target) -> StoredDataset:
-    """The run's rows followed by the new ones, as a version of its dataset."""
+    """The run's rows followed by the new ones, as a version of its dataset, under the policies of both."""
     old = target.dataset
     digest = content_hash(old.columns, (values for _, values in _rows(rt, target)))
-    dataset_id = rt.store.writer.call(
-        lambda c: stored_datasets.save_dataset(
-            c, content_hash=digest, name=old.name, columns=old.columns, rows=_rows(rt, target), roles=old.roles,
-            source=old.source,
-        )
-    )  # fmt: skip
+    note = f"version {old.version} and rows of {target.source.name}" if target.source else old.source
+
+    def write(connection: Any) -> str:
+        dataset_id = stored_datasets.save_dataset(
+            connection, content_hash=digest, name=old.name, columns=old.columns, rows=_rows(rt, target),
+            roles=old.roles, source=note,
+        )  # fmt: skip
+        name = get_dataset(connection, dataset_id).name
+        for source in (old, target.source):
+            if source is not None:
+                dataset_names.inherit_policy(connection, source.name, name)
+        return dataset_id
+
+    dataset_id = rt.store.writer.call(write)
     with rt.store.read() as connection:
         return get_dataset(connection, dataset_id)
 

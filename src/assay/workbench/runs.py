@@ -237,7 +237,8 @@ def continue_run(rt: Runtime, run_id: str, *, budget_usd: Decimal | None = None,
 
     Raises PolicyError when the dataset's data policy, tightened since, refuses a contestant or judge.
     """
-    _refuse_under_policy(rt, run_id)
+    with rt.store.read() as connection:
+        refuse_under_policy(rt, stored.plan_of(stored.get_run(connection, run_id)))
 
     def queue(connection: Any) -> str:
         run = stored.get_run(connection, run_id)
@@ -250,9 +251,8 @@ def continue_run(rt: Runtime, run_id: str, *, budget_usd: Decimal | None = None,
     rt.wait(start_engine(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
 
 
-def _refuse_under_policy(rt: Runtime, run_id: str) -> None:
-    with rt.store.read() as connection:
-        plan = stored.plan_of(stored.get_run(connection, run_id))
+def refuse_under_policy(rt: Runtime, plan: RunPlan) -> None:
+    """Raises PolicyError when the data policy of the plan's dataset, as it is now, refuses a contestant or judge."""
     if refused := policies.problems(rt, plan.dataset_id, plan.contestants, plan.graders, plan.data_policy):
         raise PolicyError(" ".join(refused), cure="Start a run without them, or change the data policy.")
 
