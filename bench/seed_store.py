@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from assay.datasets.identity import content_hash
 from assay.domain.completion import Cost
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
@@ -12,6 +13,7 @@ from assay.store import ledger, runs
 from assay.store.datasets import save_dataset
 from assay.store.engine import open_store
 
+COLUMNS = ["ticket", "category"]
 MODELS = ("sandbox/atlas-large", "sandbox/swift", "sandbox/scribe", "sandbox/ledger")
 BATCH = 500
 
@@ -23,8 +25,8 @@ def main(file: str, results: int) -> None:
     values = [(f"r{n}", [f"Question {n} of a customer about an invoice", "billing"]) for n in range(rows)]
     dataset = store.writer.call(
         lambda c: save_dataset(
-            c, content_hash=f"{rows:064x}", name="seeded", columns=["ticket", "category"], rows=values, roles={},
-            source="bench",
+            c, content_hash=content_hash(COLUMNS, (row for _, row in values)), name="seeded", columns=COLUMNS,
+            rows=values, roles={}, source="bench",
         )
     )  # fmt: skip
     contestants = tuple(Contestant(m) for m in MODELS)

@@ -39,6 +39,27 @@ def test_run_to_export_by_hand(tmp_path: Path) -> None:
     assert result["run"] in assay(tmp_path, "runs").stdout
 
 
+def test_run_moves_to_another_workbench_by_hand(tmp_path: Path) -> None:
+    """Archived there, taken in here: the scoreboard is the same; a second time, and another file, are refused."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    done = assay(there, "run", "support_tickets", "--prompt", PROMPT, "--model", "sandbox/swift", "--grader",
+                 "contains", "--limit", "4", "--out", "run.archive.jsonl", "--out", "rows.jsonl", "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run_id = json.loads(done.stdout)["run"]
+
+    taken = assay(here, "import-run", str(there / "run.archive.jsonl"), "--json")
+
+    assert taken.returncode == 0, taken.stderr
+    assert json.loads(taken.stdout)["run"] == run_id
+    assert assay(here, "show", run_id).stdout == assay(there, "show", run_id).stdout
+    again = assay(here, "import-run", str(there / "run.archive.jsonl"))
+    assert (again.returncode, "here already" in again.stderr) == (1, True)
+    other = assay(here, "import-run", str(there / "rows.jsonl"))
+    assert (other.returncode, "not the archive of a run" in other.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -200,3 +200,12 @@ def test_identity_is_by_content() -> None:
         "id": "ticket_id",
         "prompt": "Question",
     }
+
+
+def test_json_half_a_character_is_replaced() -> None:
+    """A lone surrogate, which no database takes, becomes U+FFFD in values and names; a pair is its character."""
+    rows = rb'[{"a\ud800": "x\uDC00y", "b": "\ud83d\ude00 \\\ud800", "c": {"d": ["\udfff"]}}]'
+
+    table = read_table(rows, filename="a.json")
+
+    assert list(table) == [{"a\ufffd": "x\ufffdy", "b": "\U0001f600 \\\ufffd", "c": '{"d": ["\ufffd"]}'}]

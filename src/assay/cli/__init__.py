@@ -11,7 +11,7 @@ growing      grow
 comparing    compare
 reading      runs, show, export
 gateway      models, spend, sandbox, serve
-data         import
+data         import, import-run
 datasets     datasets, with policy, tag, split, rows, derive, failed, rename, delete below it
 library      prompts: list, show, save, diff, label
 """

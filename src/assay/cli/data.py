@@ -1,4 +1,4 @@
-"""The command that brings data in: import."""
+"""Commands that bring something in: import for data, import-run for the archive of a run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from assay.cli.options import AsJson
 from assay.cli.progress import share_bar
 from assay.cli.terminal import UsageError, app, opened, print_json
+from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
     from assay.datasets.table import Finding
@@ -67,6 +68,26 @@ def import_(
         print(f"- {finding.message.removesuffix('.')}{in_lines(finding)}. {finding.cure}".rstrip())
     if not found.findings:
         print("Nothing unusual was noticed.")
+
+
+@app.command("import-run")
+def import_run(file: Path, as_json: AsJson = False) -> None:
+    """Take in the archive of a run (`assay export RUN --out run.archive.jsonl`) as the run that it was.
+
+    Its calls keep their dates: they count as spend of their own months, here too.
+    """
+    from assay.workbench import archives
+
+    with opened() as rt:
+        found = archives.import_run(rt, file)
+    if as_json:
+        print_json({
+            "run": found.id, "name": found.name, "state": found.state, "cells": found.cells, "done": found.results,
+            "calls": found.calls, "cost_usd": from_pico(found.spent_pico), "dataset": found.dataset_id,
+        })  # fmt: skip
+        return
+    print(f"{found.id}  {found.name}: {found.results:,} of {found.cells:,} cells, {found.calls:,} calls, "
+          f"{format_usd(found.spent_pico)}, {found.state}")  # fmt: skip
 
 
 def in_lines(finding: Finding) -> str:

@@ -54,7 +54,7 @@ def export(
         typer.Option(
             "--format",
             metavar="KIND",
-            help="evidence, csv, tidy, wide, xlsx, jsonl, promptfoo, junit or markdown; else the file's ending says.",
+            help="evidence, csv, tidy, wide, xlsx, jsonl, promptfoo, junit, archive or markdown; else the ending says.",
         ),
     ] = None,
     redact: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,17 @@ class Number(str):
     __slots__ = ()
 
 
+_SURROGATE = "u[dD][89a-fA-F][0-9a-fA-F]{2}"
+_ESCAPE = re.compile(rf"\\u[dD][89aAbB]..\\u[dD][c-fC-F]..|(\\{_SURROGATE})|\\.", re.DOTALL)
+
+
 def loads(text: str) -> Any:
-    """The value of a JSON text, its numbers as Number. Raises ValueError, RecursionError."""
+    """The value of a JSON text, its numbers as Number, half a character as U+FFFD: no file and no database holds it.
+
+    Raises ValueError, RecursionError.
+    """
+    if "\\ud" in text or "\\uD" in text:
+        text = _ESCAPE.sub(lambda found: "\\ufffd" if found[1] else found[0], text)
     return json.loads(text, parse_float=Number, parse_int=Number)
 
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from assay.domain.score import Score
 from assay.exports.record import CallFact, CellFact, RunRecord, exact_usd, prompt_name
-from assay.exports.streams import write_pieces
+from assay.exports.streams import json_line, write_pieces
 from assay.money import to_pico
 
 TEXTS = ("output", "reasoning", "error", "row_key")
@@ -47,17 +47,7 @@ def _priced(found: dict[str, Any]) -> dict[str, Any]:
 
 def write(record: RunRecord, target: BinaryIO) -> None:
     """Writes one line per answer."""
-    write_pieces(target, (_line(cell_json(record, cell)) for cell in record.cells()))
-
-
-def _line(value: dict[str, Any]) -> str:
-    # A lone surrogate has no UTF-8 form, so a line that holds one is written with escapes.
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = json.dumps(value, default=str)
-    return f"{text}\n"
+    write_pieces(target, (json_line(cell_json(record, cell)) for cell in record.cells()))
 
 
 def read(lines: Iterable[str | bytes]) -> Iterator[CellFact]:

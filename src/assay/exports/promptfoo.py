@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from assay.domain.contestant import Prompt
 from assay.exports.record import BoardLine, CellFact, RunRecord, unique, utc_text
-from assay.exports.streams import write_pieces
+from assay.exports.streams import json_line, write_pieces
 from assay.money import from_pico
 
 VERSION = 3
@@ -181,9 +181,4 @@ def _dollars(pico: int) -> float:
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = json.dumps(value, default=str)
-    return text
+    return json_line(value).rstrip("\n")

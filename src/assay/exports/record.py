@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from assay.domain.contestant import Contestant
 from assay.domain.plan import RunPlan
@@ -193,6 +194,8 @@ class RunRecord:
     """What was added to the run after its start, oldest first, in words."""
     gates: tuple[GateFact, ...] = ()
     """Verdicts of the gates that the run keeps; empty also while the run is not complete."""
+    kept: Callable[[], Iterator[dict[str, Any]]] = lambda: iter(())
+    """Starts a pass over everything that the store keeps of the run (store/archives.py)."""
 
     @property
     def line_of(self) -> dict[tuple[int, int], BoardLine]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from assay.datasets.export import safe_cell
 
@@ -45,6 +46,17 @@ def write_table(target: BinaryIO, columns: Sequence[str], rows: Iterable[Sequenc
         yield buffer.getvalue()
 
     write_pieces(target, lines())
+
+
+def json_line(value: Any) -> str:
+    """A value as one line of JSON."""
+    # A lone surrogate has no UTF-8 form, so a line that holds one is written with escapes.
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, default=str)
+    return f"{text}\n"
 
 
 def xml_text(text: str) -> str:

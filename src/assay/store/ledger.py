@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -252,6 +252,15 @@ class _Books:
 def _book(connection: Connection, run_id: str | None, month: str, *, settled: int, reserved: int) -> None:
     books = _Books()
     books.add(run_id, month, settled=settled, reserved=reserved)
+    books.write(connection)
+
+
+def book_restored(connection: Connection, run_id: str, spent: Mapping[str, int]) -> None:
+    """Books the spend of a run that came with its calls: month -> pico-dollars, a call of unknown cost at its bound."""
+    books = _Books()
+    for month, pico in spent.items():
+        _month_committed(connection, month)
+        books.add(run_id, month, settled=pico)
     books.write(connection)
 
 

@@ -279,7 +279,7 @@ def _insert(connection: Connection, records: Iterable[ResultRecord]) -> None:
     finished = now_ms()
     results, texts, scores = [], [], []
     for record in records:
-        preview = " ".join((record.output if record.status == "ok" else record.error)[: 4 * PREVIEW].split())[:PREVIEW]
+        preview = preview_of(record.output if record.status == "ok" else record.error)
         results.append(
             {name: getattr(record, name) for name in _RESULT_COLUMNS}
             | {"value": record.value, "passed": record.passed, "preview": preview, "finished_ms": finished}
@@ -295,6 +295,11 @@ def _insert(connection: Connection, records: Iterable[ResultRecord]) -> None:
     connection.execute(_INSERT_TEXT, texts)
     if scores:
         connection.execute(_INSERT_SCORE, scores)
+
+
+def preview_of(text: str) -> str:
+    """The beginning of an answer or error on one line."""
+    return " ".join(text[: 4 * PREVIEW].split())[:PREVIEW]
 
 
 def finished_cells(connection: Connection, run_id: str, *, retry_failed: bool = False) -> bytearray:

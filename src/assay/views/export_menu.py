@@ -20,6 +20,8 @@ def export_menu(rt: Runtime, run: RunRecord) -> None:
             help="Answers, errors and reasons that quote a left-out value are masked too.",
         )  # fmt: skip
         for kind in exports.KINDS.values():
+            if kind.whole and (left_out or run.state in ("queued", "running")):
+                continue
             _download(rt, run.id, kind, tuple(left_out))
 
 

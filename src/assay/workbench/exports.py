@@ -14,7 +14,7 @@ import assay
 from assay.domain.colours import colours_of
 from assay.domain.score import Score
 from assay.errors import DataError
-from assay.exports import answers, evidence, jsonl, junit, markdown, promptfoo, tidy, wide, xlsx
+from assay.exports import answers, archive, evidence, jsonl, junit, markdown, promptfoo, tidy, wide, xlsx
 from assay.exports.record import (
     BoardLine,
     CallFact,
@@ -28,8 +28,8 @@ from assay.exports.record import (
 )  # fmt: skip
 from assay.exports.redact import TEXTS, redacted, without_keys
 from assay.stats.paired import compare_paired
+from assay.store import archives, runs
 from assay.store import results as stored
-from assay.store import runs
 from assay.store import spend as sums
 from assay.store.results import CellRow
 from assay.workbench import growth, outcome, results, standing
@@ -48,6 +48,8 @@ class Kind:
     media_type: str
     words: str
     write: Callable[[RunRecord, BinaryIO], None]
+    whole: bool = False
+    """Of a run at rest only, and nothing can be left out."""
 
 
 _EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -62,6 +64,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("jsonl", "jsonl", "application/jsonl", "JSONL, one object per answer", jsonl.write),
         Kind("promptfoo", "promptfoo.json", "application/json", "JSON that promptfoo reads", promptfoo.write),
         Kind("junit", "junit.xml", "application/xml", "JUnit XML for a build server", junit.write),
+        Kind("archive", "archive.jsonl", "application/jsonl", "Archive that another workbench takes in", archive.write,
+             whole=True),
         Kind("markdown", "md", "text/markdown", "Markdown summary for a pull request", markdown.write),
     )
 }  # fmt: skip
@@ -139,7 +143,8 @@ def run_record(rt: Runtime, run_id: str) -> RunRecord:
         dataset=run.dataset.name, dataset_version=run.dataset.version, dataset_hash=run.dataset.id,
         columns=tuple(run.dataset.columns), plan=run.plan, done=run.done, board=board,
         verdict=standing.verdict(rt, run.id), comparisons=_comparisons(board, cells), spend=_spend(run, spent),
-        cells=lambda: _cells(rt, run, keys), versions={"Assay": assay.__version__, "Python": platform.python_version()},
+        cells=lambda: _cells(rt, run, keys), kept=lambda: _kept(rt, run.id, keys),
+        versions={"Assay": assay.__version__, "Python": platform.python_version()},
         estimate="" if estimate is None else estimate.words, gates=_gates(rt, run),
         changes=tuple(f"{utc_text(change.at_ms)}: {change.words}" for change in growth.history(rt, run.id)),
     )  # fmt: skip
@@ -213,6 +218,11 @@ def _cells(rt: Runtime, run: results.RunRecord, keys: Collection[str]) -> Iterat
     with rt.store.read() as connection:
         for row in stored.export_rows(connection, run.id, run.dataset.id):
             yield _cell(row, graders, keys)
+
+
+def _kept(rt: Runtime, run_id: str, keys: Collection[str]) -> Iterator[dict[str, Any]]:
+    with rt.store.read() as connection:
+        yield from archives.archived(connection, run_id, clean=lambda text: without_keys(text, keys))
 
 
 _OF_RESULT = (

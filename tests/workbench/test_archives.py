@@ -1,0 +1,291 @@
+"""Export, wipe, import: the same run; and nothing but what Assay wrote comes in."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from assay.config import Gateway, Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.score import GraderSpec
+from assay.errors import AssayError, DataError, ImportRefused, RunError
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.store import ledger
+from assay.store import spend as sums
+from assay.workbench import archives, compare, datasets, exports, policies, results, runs, spend, standing
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime, open_runtime
+
+HOSTILE = "=1+1</script><img src=http://evil.example/x>\x00\x1b[31m\u202e {{ticket}}\n| a | b |"
+FAULTS = (
+    Fault("403_moderation", model="sandbox/swift", rate=0.3), Fault("no_usage", model="sandbox/atlas-large", rate=0.4),
+    Fault("503", model="sandbox/scribe", rate=0.3, retry_after_s=0.01),
+)  # fmt: skip
+ROWS = 8
+LINES = {"archive", "jsonl", "csv", "tidy", "wide", "promptfoo", "junit"}
+"""Formats that hold nothing of the workbench that wrote them."""
+
+
+def opened(folder: Path, server: SandboxServer) -> Any:
+    """A workbench over a sandbox that fails at times."""
+    gateway = Gateway("sandbox", server.base_url, SecretStr("sk-test"))
+    return open_runtime(Settings(database_url=f"sqlite:///{folder}/a.db"), gateway=gateway)
+
+
+def make_run(rt: Runtime, folder: Path) -> str:
+    """A run with failures, retries, a judge, unknown costs, samples, prompts, and hostile texts in its rows."""
+    folder.mkdir(exist_ok=True)
+    lines = [json.dumps({"id": f"t{n}", "ticket": f"{HOSTILE} {n}", "category": "billing"}) for n in range(ROWS)]
+    (folder / "tickets.jsonl").write_text("\n".join(lines))
+    dataset = datasets.open_dataset(rt, str(folder / "tickets.jsonl"))
+    draft = RunDraft(
+        dataset.id, (Prompt("Which: billing, bug? {{ticket}}", name="one"), Prompt("{{ticket}}", "Name a category.")),
+        tuple(Contestant(f"sandbox/{name}") for name in ("swift", "atlas-large", "scribe")),
+        (GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})), samples=2,
+        expected_column="category", tags=("weekly", "ci"), name=f"Run {HOSTILE}",
+    )  # fmt: skip
+    state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=90)
+    assert state.state == "done"
+    return state.id
+
+
+def written(rt: Runtime, run_id: str, kind: str) -> bytes:
+    """An export of a run."""
+    target = io.BytesIO()
+    exports.export_run(rt, run_id, kind, target)
+    return target.getvalue()
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of a whole run, with its other exports and figures beside it."""
+    folder = tmp_path_factory.mktemp("first")
+    with SandboxServer(SandboxConfig(speed=0, faults=FAULTS, seed=5)) as server, opened(folder, server) as rt:
+        rt.ready()
+        run_id = make_run(rt, folder)
+        for kind in LINES:
+            (folder / kind).write_bytes(written(rt, run_id, kind))
+        (folder / "figures").write_text(repr(figures(rt, run_id)))
+    return folder / "archive"
+
+
+def figures(rt: Runtime, run_id: str) -> tuple[object, ...]:
+    """What the pages show of a run."""
+    run = results.get_run(rt, run_id)
+    chosen = sums.SpendFilter(run_id=run_id)
+    progress = runs.progress(rt, run_id)
+    return (
+        run.name, run.state, run.created_ms, run.plan, run.dataset, run.done, run.failed,
+        [tag for tag in run.tags if tag != "imported"], standing.standing(rt, run_id),
+        spend.overview(rt, chosen).chosen, progress.spent_pico, progress.unknown_calls, progress.unknown_bound_pico,
+        [results.cell_detail(rt, run_id, cell).record.values for cell in (0, run.done - 1)],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Any:
+    """A workbench with an empty database."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/empty.db"), sandbox_speed=0) as rt:
+        rt.ready()
+        yield rt
+
+
+def test_archive_holds_what_makes_it_hard(archive: Path) -> None:
+    """Failures, several attempts, judges, unknown costs, both samples and prompts are in the run of these tests."""
+    lines = [json.loads(line) for line in archive.read_bytes().splitlines()]
+    found = [line for line in lines if line["kind"] == "result"]
+    calls = [call for line in found for call in line["calls"]]
+
+    assert len(found) == ROWS * 2 * 3 * 2
+    assert {"ok", "failed"} == {line["status"] for line in found}
+    assert any(call["cost_pico"] is None for call in calls)
+    assert any(call["attempt"] > 1 for call in calls)
+    assert {call["purpose"] for call in calls} == {"run", "judge"}
+
+
+def test_run_exported_wiped_and_imported_is_the_same(archive: Path, empty: Runtime) -> None:
+    """In an empty database every export has the same bytes again, and the pages show the same figures."""
+    found = archives.import_run(empty, archive)
+
+    assert (found.results, found.cells, found.state) == (96, 96, "done")
+    for kind in LINES:
+        assert written(empty, found.id, kind) == (archive.parent / kind).read_bytes(), kind
+    assert repr(figures(empty, found.id)) == (archive.parent / "figures").read_text()
+    assert "imported" in results.get_run(empty, found.id).tags
+
+
+def test_imported_spend_counts_once_and_in_its_month(archive: Path, tmp_path: Path, empty: Runtime) -> None:
+    """The month of the calls holds what they cost, unknown ones at their bound; a second import is refused."""
+    head, *rest = archive.read_bytes().splitlines(keepends=True)[:-1]
+    before = 1_700_000_000_000
+
+    def earlier(value: dict[str, Any]) -> None:
+        for call in value.get("calls", ()):
+            call["created_ms"] = before
+
+    file = rewritten(tmp_path, [head, *rest], earlier)
+    found = archives.import_run(empty, file)
+
+    with empty.store.read() as connection:
+        months = {row.month: row.settled_pico for row in connection.execute(ledger.MONTH_SPEND.select())}
+        run = connection.execute(ledger.RUN.select()).one()
+    assert months == {"2023-11": found.spent_pico}
+    assert run.settled_pico == found.spent_pico > 0
+    with pytest.raises(RunError, match="here already"):
+        archives.import_run(empty, archive)
+    with empty.store.read() as connection:
+        assert {row.month for row in connection.execute(ledger.MONTH_SPEND.select())} == {"2023-11"}
+
+
+def test_imported_run_is_compared_with_one_made_here(archive: Path, empty: Runtime, tmp_path: Path) -> None:
+    """Rows are joined by key, on the dataset that came with the archive."""
+    found = archives.import_run(empty, archive)
+    draft = RunDraft(
+        found.dataset_id, (Prompt("Which: billing, bug? {{ticket}}", name="one"),), (Contestant("sandbox/swift"),),
+        (GraderSpec("contains"),), expected_column="category",
+    )  # fmt: skip
+    here = runs.start_run(empty, draft)
+    runs.wait_for_run(empty, here, timeout_s=60)
+
+    comparison = compare.compare_runs(empty, found.id, here)
+
+    assert comparison is not None
+
+
+def test_data_policy_comes_with_the_rows(tmp_path: Path, empty: Runtime) -> None:
+    """Rows that were under a policy are under it where they arrive."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/b.db"), sandbox_speed=0) as rt:
+        rt.ready()
+        dataset = datasets.open_dataset(rt, "support_tickets")
+        policies.set_policy(rt, dataset.id, policies.make_policy(zdr=True, no_training=False, only=()))
+        draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), (Contestant("sandbox/atlas-large"),), limit=2)
+        run_id = runs.start_run(rt, draft)
+        runs.wait_for_run(rt, run_id, timeout_s=60)
+        (tmp_path / "run").write_bytes(written(rt, run_id, "archive"))
+
+    found = archives.import_run(empty, tmp_path / "run")
+
+    assert policies.effective(empty, found.dataset_id, {}) == {"zdr": True}
+
+
+def test_run_at_work_has_no_archive(tmp_path: Path) -> None:
+    """A run that goes on is refused with the cure, and no file is left."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/c.db"), sandbox_speed=3) as rt:
+        rt.ready()
+        dataset = datasets.open_dataset(rt, "support_tickets")
+        run_id = runs.start_run(rt, RunDraft(dataset.id, (Prompt("{{ticket}}"),), (Contestant("sandbox/swift"),)))
+        with pytest.raises(DataError, match="at rest"):
+            exports.export_run(rt, run_id, "archive", tmp_path / "x.archive.jsonl")
+        runs.stop_run(rt, run_id)
+        runs.wait_for_run(rt, run_id, timeout_s=60)
+
+    assert not (tmp_path / "x.archive.jsonl").exists()
+
+
+def test_archive_leaves_nothing_out(archive: Path, empty: Runtime) -> None:
+    """An archive without a column would not be the run."""
+    found = archives.import_run(empty, archive)
+
+    with pytest.raises(DataError, match="whole run"):
+        exports.export_run(empty, found.id, "archive", io.BytesIO(), redact=["category"])
+
+
+def rewritten(folder: Path, lines: list[bytes], change: Callable[[dict[str, Any]], None]) -> Path:
+    """An archive with changed objects and a right end, as a forger would make it."""
+    changed = []
+    for line in lines:
+        value = json.loads(line)
+        change(value)
+        changed.append(json.dumps(value).encode() + b"\n")
+    body = b"".join(changed)
+    end = {"kind": "end", "lines": len(changed), "sha256": hashlib.sha256(body).hexdigest()}
+    (folder / "forged").write_bytes(body + json.dumps(end).encode())
+    return folder / "forged"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(lambda data: data[:-200], "cut short"), (lambda data: data.replace(b'"billed"', b'"estimated"', 1), "changed"),
+     (lambda data: data + b"{}", "after its end"), (lambda data: b"", "cut short"),
+     (lambda data: b"a,b\n1,2\n", "not the"),
+     (lambda data: b'{"kind": "row"}\n', "not the"),
+     (lambda data: data.replace(b'"format": 1', b'"format": 2', 1), "format 2"),
+     (lambda data: b"[" * 100_000, "not the"), (lambda data: data.replace(b"\n", b"\nx", 1), "Line 2"),
+     (lambda data: data.replace(b'"run":', b'"\\ud800":', 1), "not the")],
+)  # fmt: skip
+def test_damaged_file_is_refused_in_words(
+    archive: Path, tmp_path: Path, empty: Runtime, damage: Callable[[bytes], bytes], said: str
+) -> None:
+    """Cut, changed, continued, foreign or newer: nothing of it is kept."""
+    (tmp_path / "damaged").write_bytes(damage(archive.read_bytes()))
+
+    with pytest.raises(ImportRefused, match=said):
+        archives.import_run(empty, tmp_path / "damaged")
+    assert (runs.list_runs(empty), datasets.list_datasets(empty)) == ([], [])
+
+
+def _set(kind: str, *path: str | int) -> Callable[[object], Callable[[dict[str, Any]], None]]:
+    """Changes a field of every object of a kind."""
+
+    def with_value(value: object) -> Callable[[dict[str, Any]], None]:
+        def change(found: dict[str, Any]) -> None:
+            if found["kind"] != kind:
+                return
+            inner: Any = found
+            for name in path[:-1]:
+                if isinstance(inner, list) and not inner:
+                    return
+                inner = inner[name]
+            inner[path[-1]] = value
+
+        return change
+
+    return with_value
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(_set("run", "run", "id")("../../etc"), "an id"), (_set("run", "run", "state")("running"), "state"),
+     (_set("run", "run", "owner")("me"), "other fields"), (_set("run", "run", "name")(None), "name"),
+     (_set("run", "plan", "samples")("2"), "plan"), (_set("run", "plan", "samples")(10**9), "plan"),
+     (_set("run", "plan", "more")(1), "plan"), (_set("run", "plan", "contestants", 0, "params")("x"), "plan"),
+     (_set("run", "plan", "prompts", 0, "user")(["x"]), "plan"), (_set("run", "plan", "gateway")("openrouter"), "plan"),
+     (_set("run", "plan")(None), "plan"), (_set("run", "estimate", "cost")("free"), "plan"),
+     (_set("run", "dataset", "policy", "only")("x"), "policy"),
+     (_set("run", "dataset", "policy", "sort")("p"), "policy"),
+     (_set("run", "dataset", "roles", "expected")(1), "roles"),
+     (_set("row", "values", 1)("other"), "rows that are not"),
+     (_set("row", "values")(["x"]), "longer or shorter"), (_set("row", "key")(3), "key"),
+     (_set("result", "cell")(0), "cell 0 twice"), (_set("result", "cell")(10**6), "grid"),
+     (_set("result", "cell")(True), "cell"), (_set("result", "status")("great"), "status"),
+     (_set("result", "cost_pico")(2**64), "cost_pico"), (_set("result", "output")(None), "output"),
+     (_set("result", "scores", 0, "grader")(7), "grader"), (_set("result", "calls", 0, "state")("sent"), "state"),
+     (_set("result", "calls", 0, "cost_pico")(-5), "cost"), (_set("result", "calls", 0, "created_ms")(10**18), "time"),
+     (_set("result", "calls", 0, "tags")([1]), "tags"), (_set("result", "kind")("other"), "kind 'other'"),
+     (_set("result", "calls", 0, "id")("same"), "UNIQUE")],
+)  # fmt: skip
+def test_forged_archive_is_refused_whole(
+    archive: Path, tmp_path: Path, empty: Runtime, change: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    """A right hash does not help: every field is checked, and nothing is kept of a file in which one is wrong."""
+    file = rewritten(tmp_path, archive.read_bytes().splitlines(keepends=True)[:-1], change)
+
+    with pytest.raises(AssayError, match=said):
+        archives.import_run(empty, file)
+    assert (runs.list_runs(empty), datasets.list_datasets(empty)) == ([], [])
+    with empty.store.read() as connection:
+        assert connection.execute(ledger.MONTH_SPEND.select()).all() == []
+
+
+def test_file_that_is_not_there_is_said(tmp_path: Path, empty: Runtime) -> None:
+    """A path without a file, and a folder."""
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(ImportRefused, match="cannot be read"):
+            archives.import_run(empty, path)
