@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from assay.openrouter.failures import Failure
@@ -93,18 +92,9 @@ class Pacer:
         while (hold := self._hold_s(lane)) > 0:  # noqa: ASYNC110 - it waits for a time, not for an event
             await asyncio.sleep(hold + 0.001)
 
-    @asynccontextmanager
-    async def slot(self, model: str) -> AsyncIterator[None]:
-        """Holds a place among the calls to a model; waits for one in order of asking."""
+    async def enter(self, model: str) -> None:
+        """Takes a place among the calls to a model; waits for one in order of asking."""
         lane = self._lane(model)
-        await self._enter(lane)
-        try:
-            yield
-        finally:
-            lane.in_flight -= 1
-            self._wake(lane)
-
-    async def _enter(self, lane: _Lane) -> None:
         if lane.waiters or not self._may_start(lane):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             lane.waiters.append(waiter)
@@ -120,6 +110,12 @@ class Pacer:
                 raise
         else:
             self._count(lane)
+
+    def leave(self, model: str) -> None:
+        """Gives a place back."""
+        lane = self._lanes[model]
+        lane.in_flight -= 1
+        self._wake(lane)
 
     def _count(self, lane: _Lane) -> None:
         lane.in_flight += 1

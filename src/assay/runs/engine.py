@@ -68,9 +68,7 @@ class RunEngine:
 
     async def _pause(self, run_id: str, reason: str) -> None:
         try:
-            await asyncio.wrap_future(
-                self._store.writer.submit(lambda c: runs.set_state(c, run_id, "paused", reason=reason))
-            )
+            await self._store.writer.ask(lambda c: runs.set_state(c, run_id, "paused", reason=reason))
         except AssayError:
             log.warning("run %s could not be marked paused", run_id)
 

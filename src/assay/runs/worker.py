@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -227,6 +226,8 @@ class RunWorker:
         """A row of the dataset; those near it are read with it."""
         chunk = position // ROWS_AT_ONCE
         reading = self._rows.get(chunk)
+        if reading is not None and reading.done():
+            return reading.result()[position % ROWS_AT_ONCE]
         if reading is None:
             # One reading for all cells that wait for the chunk.
             reading = self._rows[chunk] = asyncio.ensure_future(asyncio.to_thread(self._read_rows, chunk))
@@ -500,7 +501,7 @@ class RunWorker:
     async def _save(self, record: runs.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
         """The settlement and the result in one transaction."""
         saving = runs.Saving(record, settlement, self._token)
-        await self._patiently(lambda: self._store.writer.submit_item(runs.save_all, saving))
+        await self._patiently(lambda: self._store.writer.ask_item(runs.save_all, saving))
         self.done[record.cell] = 1
 
     async def settle(self, settlement: ledger.Settlement) -> None:
@@ -509,13 +510,13 @@ class RunWorker:
 
     async def write(self, operation: Callable[[Any], T], *, patient: bool = True) -> T:
         """Writes, as soon as something can be written."""
-        return await self._patiently(lambda: self._store.writer.submit(operation), patient=patient)
+        return await self._patiently(lambda: self._store.writer.ask(operation), patient=patient)
 
-    async def _patiently(self, submit: Callable[[], Future[T]], *, patient: bool = True) -> T:
+    async def _patiently(self, ask: Callable[[], asyncio.Future[T]], *, patient: bool = True) -> T:
         """Writes, and while nothing can be written (disk full, database locked) says so and tries again."""
         while True:
             try:
-                value = await asyncio.wrap_future(submit())
+                value = await ask()
             except StoreError as error:
                 if not patient:
                     raise
