@@ -28,6 +28,8 @@ log = logging.getLogger("assay.calls")
 STORE_WAIT_S = 2.0
 NOTE_AFTER_S = 0.1
 """Seconds that a generation id waits for others to be stored with; a call that ends sooner brings its own along."""
+HELD_LOOK_S = 0.5
+"""Seconds between two looks whether a call that waits for a paused model is still wanted."""
 RECOVERY_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -73,6 +75,10 @@ class Outcome:
 
 class Gate(Protocol):
     """What a call passes after its intent is durable and before it is sent: the limit of a run."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether a call that must wait long for its model is not wanted any more."""
 
     async def enter(self) -> bool:
         """Waits for a place; False: the call is not wanted any more."""
@@ -208,11 +214,12 @@ class Dispatcher:
     ) -> Outcome:
         client, model = self._gateways.of(request.model)
         asked = request if model == request.model else replace(request, model=model)
-        await self.pacer.wait_while_held(request.model)
-        call_id = await self._open(request, context, attempt)
         gate, sent = hooks.gate, False
+        await self._wait_while_held(request.model, gate)
+        call_id = await self._open(request, context, attempt)
         try:
-            await self.pacer.enter(request.model)
+            if not await self.pacer.enter(request.model, owner=gate):
+                raise Withdrawn("The call was not sent.")
             try:
                 if gate is not None and not await gate.enter():
                     raise Withdrawn("The call was not sent.")
@@ -229,6 +236,13 @@ class Dispatcher:
                 self._withdraw(call_id)
         log_attempt(request, context, outcome.settlement, attempt)
         return outcome
+
+    async def _wait_while_held(self, model: str, gate: Gate | None) -> None:
+        """Returns when the model is not paused, so that nothing is announced that cannot be sent soon."""
+        while (hold := self.pacer.held_s(model)) > 0:
+            if gate is not None and gate.closed:
+                raise Withdrawn("The call was not sent.")
+            await asyncio.sleep(min(hold + 0.001, HELD_LOOK_S))
 
     async def _send(
         self, client: Client, asked: CompletionRequest, request: CompletionRequest, call_id: str, hooks: _Hooks,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -19,7 +20,8 @@ from assay.runs.batch_mode import BatchMode
 from assay.runs.compliance import candidates
 from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
 from assay.runs.grid import request_of, sample_seed, under_policy
-from assay.runs.live import Lane, LiveRun, RunGate
+from assay.runs.lanes import Lane, Lanes, ahead
+from assay.runs.live import LiveRun, RunGate
 from assay.runs.modes import in_mode
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
@@ -75,6 +77,7 @@ class RunWorker:
         self._batch_poll_s = batch_poll_s
         self._halt: _Halt | None = None
         self._flying = 0
+        self._idle: deque[asyncio.Future[None]] = deque()
         self._rows: dict[int, asyncio.Future[list[StoredRow]]] = {}
         self._answers: dict[str, asyncio.Future[Outcome]] = {}
         self.live = LiveRun()
@@ -116,12 +119,17 @@ class RunWorker:
         self._limit = self.plan.concurrency or self._concurrency
 
     async def _prepare(self) -> None:
+        places = asyncio.Semaphore(self._limit)
+        self._gate = RunGate(places, lambda: self._halt is not None)
+        # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
+        self._judge_gate = RunGate(places, lambda: self._halt is not None, finishes=True)
         judges = {str(g.spec.params["model"]) for g in self._graders if g.is_judge}
         models = {c.model_id for c in self.plan.contestants} | judges
         await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
         for index, contestant in enumerate(self.plan.contestants):
             cells = (n for n in range(index, self.plan.cell_count, len(self.plan.contestants)) if not self.done[n])
-            self.live.lanes[index] = Lane(index, contestant.model_id, cells)
+            asked = in_mode(CompletionRequest(contestant.model_id, ()), self.plan.mode, self._dispatcher.prices).model
+            self.live.lanes[index] = Lane(index, asked, cells)
 
     async def _refuse(self) -> None:
         """Halts the run before anything is sent when someone in it has no endpoint under the data policy."""
@@ -135,10 +143,6 @@ class RunWorker:
 
     async def _work_modes(self) -> None:
         heart = asyncio.create_task(self._beat())
-        places = asyncio.Semaphore(self._limit)
-        self._gate = RunGate(places, lambda: self._halt is not None)
-        # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
-        self._judge_gate = RunGate(places, lambda: False)
         try:
             if self.plan.mode == "batch":
                 await BatchMode(
@@ -150,20 +154,18 @@ class RunWorker:
             heart.cancel()
 
     async def _work_lanes(self) -> None:
-        # More cells than places are at work, because some of them are only being written.
-        width = self._limit + self._limit // 2 + 4
-        self._working = asyncio.Semaphore(width)
+        self._lanes = Lanes(self.live.lanes, self._dispatcher.pacer, limit=self._limit)
         try:
             async with asyncio.TaskGroup() as group:
-                for lane in self.live.lanes.values():
-                    for _ in range(width):
-                        group.create_task(self._follow(lane))
+                for _ in range(min(self._limit + ahead(self._limit), self.plan.cell_count)):
+                    group.create_task(self._follow())
         except* RunError as errors:
             raise errors.exceptions[0] from None
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
+            self._call_next()  # a pause of a contestant may have passed
             try:
                 command = await self.write(
                     lambda c: runs.heartbeat(c, self._run_id, self._token, ttl_ms=LEASE_MS), patient=False
@@ -171,7 +173,7 @@ class RunWorker:
             except StoreError:
                 continue
             except RunError:
-                self._halt = self._halt or _Halt("lost", "")
+                self.stop("lost", "")
                 return
             if command == "pause":
                 self.stop("paused", "Paused by you. Continue goes on with the missing cells.")
@@ -187,6 +189,9 @@ class RunWorker:
         """Halts the run: nothing further is sent."""
         if self._halt is None:
             self._halt = _Halt(state, reason)
+            self._dispatcher.pacer.let_go(self._gate)
+            self._dispatcher.pacer.let_go(self._judge_gate, held_only=True)
+            self._call_next()
 
     async def _finish(self) -> None:
         halt = self._halt
@@ -207,20 +212,38 @@ class RunWorker:
 
     # -- cells -------------------------------------------------------------------------------------------------
 
-    async def _follow(self, lane: Lane) -> None:
-        """One of a lane's workers: takes the next missing cell until there is none."""
+    async def _follow(self) -> None:
+        """One of the workers: takes the next missing cell until there is none."""
         loop = asyncio.get_running_loop()
-        while self._halt is None and not lane.stopped:
-            if (wait := lane.resume_at - loop.time()) > 0:
-                await asyncio.sleep(min(wait, 0.5))
-                continue
-            async with self._working:
-                if self._halt is not None or lane.stopped:
-                    return
-                number = next(lane.cells, None)
-                if number is None:
-                    return
-                await self._cell(lane, self.plan.cell(number))
+        while self._halt is None:
+            lane = self._lanes.next_up(loop.time())
+            if lane is not None:
+                number = lane.take()
+                self._call_next()
+                try:
+                    await self._cell(lane, self.plan.cell(number))
+                finally:
+                    lane.working -= 1
+            elif self._lanes.open:
+                idle: asyncio.Future[None] = loop.create_future()
+                self._idle.append(idle)
+                await idle
+            else:
+                break
+        self._call_next()
+
+    def _call_next(self) -> None:
+        """Wakes one idle worker if it has something to do; it wakes the next."""
+        if not self._idle:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._halt is None and self._lanes.open and self._lanes.next_up(now) is None:
+            return
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
 
     async def row(self, position: int) -> StoredRow:
         """A row of the dataset; those near it are read with it."""

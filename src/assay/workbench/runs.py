@@ -367,8 +367,8 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
     shown = []
     for index, contestant in enumerate(plan.contestants):
         count, spent = counts.get(index), money.get(contestant.key)
-        pace = rt.dispatcher.pacer.state(contestant.model_id)
         lane = live.lanes.get(index) if live else None
+        pace = rt.dispatcher.pacer.state(lane.model if lane else contestant.model_id)
         note = (lane.stopped if lane else "") or (pace.reason if pace.paused_s > 0 and live else "")
         shown.append(
             ContestantProgress(
