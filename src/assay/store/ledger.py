@@ -24,6 +24,7 @@ from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.errors import AssayError, BudgetExceeded, NotFound
 from assay.money import format_usd
 from assay.store.owner import BATCH_OWNER, is_surely_dead
+from assay.store.prepared import Prepared
 from assay.store.tables import CALL, MONTH_SPEND, RUN
 
 
@@ -94,7 +95,6 @@ class Settlement:
     http_status: int | None = None
 
 
-_INSERT = insert(CALL)
 _ADD_RUN = (
     update(RUN)
     .where(RUN.c.id == bindparam("run"))
@@ -114,13 +114,13 @@ _ADD_MONTH = (
 _RUN_MONEY = select(RUN.c.budget_pico, RUN.c.settled_pico, RUN.c.reserved_pico).where(RUN.c.id == bindparam("run"))
 _MONTH_MONEY = select(MONTH_SPEND).where(MONTH_SPEND.c.month == bindparam("of"))
 _ADD_MONTH_ROW = insert(MONTH_SPEND)
-_NOTE = (
+_NOTE = Prepared(
     update(CALL)
     .where(CALL.c.id == bindparam("call"), CALL.c.generation_id.is_(None))
     .values(generation_id=bindparam("generation"))
 )
 _SETTLED_COLUMNS = tuple(name for name in Settlement.__slots__ if name not in ("call_id", "cost"))
-_SETTLE = (
+_SETTLE = Prepared(
     update(CALL)
     .where(CALL.c.id == bindparam("call"))
     .values({name: bindparam(name) for name in (*_SETTLED_COLUMNS, "state", "cost_pico", "provenance")})
@@ -177,8 +177,8 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
         accepted.append(intent)
         outcomes.append(None)
     if accepted:
-        connection.execute(
-            _INSERT, [{name: getattr(intent, name) for name in _INTENT_COLUMNS} | _OPEN for intent in accepted]
+        _INSERT.many(
+            connection, ({name: getattr(intent, name) for name in _INTENT_COLUMNS} | _OPEN for intent in accepted)
         )
         books = _Books()
         for intent in accepted:
@@ -205,6 +205,7 @@ def open_intent(connection: Connection, intent: Intent, *, monthly_budget_pico: 
 
 _INTENT_COLUMNS = tuple(name for name in Intent.__slots__)
 _OPEN = {"state": "sent", "provenance": "unknown"}
+_INSERT = Prepared(insert(CALL), (*_INTENT_COLUMNS, *_OPEN))
 
 
 def _check(intent: Intent, budget: int | None, committed: int, whose: str) -> None:
@@ -266,7 +267,7 @@ def book_restored(connection: Connection, run_id: str, spent: Mapping[str, int])
 
 def note_generations(connection: Connection, notes: Sequence[tuple[str, str]]) -> list[None]:
     """Keeps the generation ids of calls in flight, (call id, generation id): what recovers costs after a crash."""
-    connection.execute(_NOTE, [{"call": call_id, "generation": generation} for call_id, generation in notes])
+    _NOTE.many(connection, ({"call": call_id, "generation": generation} for call_id, generation in notes))
     return [None] * len(notes)
 
 
@@ -296,7 +297,7 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> li
             settled=counts - (bound if was_orphan else 0), reserved=0 if was_orphan else -bound,
         )  # fmt: skip
     if changes:
-        connection.execute(_SETTLE, changes)
+        _SETTLE.many(connection, changes)
         books.write(connection)
     return outcomes
 

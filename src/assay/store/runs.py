@@ -14,6 +14,7 @@ from assay.domain.score import Score
 from assay.errors import AssayError, NotFound, RunError
 from assay.store.ledger import Settlement, new_id, now_ms, settle_many
 from assay.store.owner import is_surely_dead
+from assay.store.prepared import Prepared
 from assay.store.prompts import link_prompts
 from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, SCORE
 
@@ -256,7 +257,9 @@ _COUNT = (
     .where(RUN.c.id == bindparam("run"))
     .values(done=RUN.c.done + bindparam("more_done"), failed=RUN.c.failed + bindparam("more_failed"))
 )
-_INSERT_RESULT, _INSERT_TEXT, _INSERT_SCORE = insert(RESULT), insert(RESULT_TEXT), insert(SCORE)
+_INSERT_RESULT = Prepared(insert(RESULT), (*_RESULT_COLUMNS, "value", "passed", "preview", "finished_ms"))
+_INSERT_TEXT = Prepared(insert(RESULT_TEXT), ("run_id", "cell", "output", "reasoning", "error"))
+_INSERT_SCORE = Prepared(insert(SCORE), ("run_id", "cell", "grader", "value", "passed", "reason", "call_id"))
 
 
 def _save(connection: Connection, run_id: str, records: Sequence[ResultRecord], token: int | None) -> None:
@@ -291,10 +294,9 @@ def _insert(connection: Connection, records: Iterable[ResultRecord]) -> None:
             key | {"grader": n, "value": s.value, "passed": s.passed, "reason": s.reason, "call_id": judge}
             for n, (s, judge) in enumerate(zip(record.scores, judges, strict=True))
         ]
-    connection.execute(_INSERT_RESULT, results)
-    connection.execute(_INSERT_TEXT, texts)
-    if scores:
-        connection.execute(_INSERT_SCORE, scores)
+    _INSERT_RESULT.many(connection, results)
+    _INSERT_TEXT.many(connection, texts)
+    _INSERT_SCORE.many(connection, scores)
 
 
 def preview_of(text: str) -> str:
