@@ -22,7 +22,7 @@ class Lane:
     probes: int = 0
     resume_at: float = 0.0
     working: int = 0
-    """Cells of it that are at work."""
+    """Cells of it that are asked for, or soon will be."""
     _peeked: bool = False
     _upcoming: int | None = None
 
@@ -34,7 +34,7 @@ class Lane:
         return self._upcoming
 
     def take(self) -> int:
-        """Its next missing cell, now at work."""
+        """Its next missing cell, which is asked for now."""
         number = self.upcoming
         assert number is not None  # noqa: S101 - whoever takes has looked
         self._peeked = False
@@ -84,7 +84,7 @@ class Lanes:
 
 
 def ahead(places: int) -> int:
-    """Cells at work beyond the calls in flight: some are only being written, and answers come in bursts.
+    """Cells asked for beyond the calls in flight, whose intents are being written: answers come in bursts.
 
     Their intents are durable before there is a place for them, so a crash leaves that many more that may be paid.
     """

@@ -7,7 +7,7 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from assay.domain.data_policy import strictest
 from assay.domain.messages import CompletionRequest
@@ -53,6 +53,13 @@ class _Grade:
 
     score: Score
     call_id: str | None = None
+
+
+class _Answered(NamedTuple):
+    row: StoredRow
+    request: CompletionRequest
+    outcome: Outcome
+    cached: bool
 
 
 @dataclass(slots=True)
@@ -157,7 +164,8 @@ class RunWorker:
         self._lanes = Lanes(self.live.lanes, self._dispatcher.pacer, limit=self._limit)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._limit + ahead(self._limit), self.plan.cell_count)):
+                # As many as may be asked for at once, and as many again that grade and write.
+                for _ in range(min(2 * self._limit + ahead(self._limit), self.plan.cell_count)):
                     group.create_task(self._follow())
         except* RunError as errors:
             raise errors.exceptions[0] from None
@@ -218,12 +226,16 @@ class RunWorker:
         while self._halt is None:
             lane = self._lanes.next_up(loop.time())
             if lane is not None:
-                number = lane.take()
+                cell = self.plan.cell(lane.take())
                 self._call_next()
                 try:
-                    await self._cell(lane, self.plan.cell(number))
+                    answered = await self._cell(cell)
                 finally:
                     lane.working -= 1
+                # While this one is graded and written, another takes the next cell.
+                self._call_next()
+                if answered is not None:
+                    await self.take(cell, *answered)
             elif self._lanes.open:
                 idle: asyncio.Future[None] = loop.create_future()
                 self._idle.append(idle)
@@ -282,38 +294,40 @@ class RunWorker:
             tags_json=self._tags,
         )  # fmt: skip
 
-    async def _cell(self, lane: Lane, cell: Cell) -> None:
+    async def _cell(self, cell: Cell) -> _Answered | None:
+        """Asks for a cell; None: there is nothing to grade and write."""
         row = await self.row(cell.row)
         try:
             request = self.request(cell, row)
         except (TemplateError, PolicyError) as error:
             if cell.number in self.ungraded:
-                return  # its answer is paid and stays; only its judge cannot be asked
+                return None  # its answer is paid and stays; only its judge cannot be asked
             kind = "template" if isinstance(error, TemplateError) else "policy"
             await self._save(self._record(cell, status="failed", error=str(error), error_kind=kind, cost_pico=0))
-            return
+            return None
         if cell.number in self.ungraded:
             await self._judge_kept(cell, row, request)
-            return
+            return None
         context = self.context(cell)
-        try:
-            outcome, cached = await self._affordable(lambda: self._answer(request, context, cell.sample))
-        except BudgetExceeded as error:
-            self.stop("paused", str(error))
-            return
-        except Withdrawn:
-            return
-        except StoreError as error:
-            # No intent could be written, so nothing was sent: the cell is tried again when there is room.
-            self.live.note = str(error)
-            await asyncio.sleep(STORE_WAIT_S)
-            if self._halt is None:
-                await self._cell(lane, cell)
-            return
-        await self.take(cell, row, request, outcome, cached=cached)
+        while True:
+            try:
+                outcome, cached = await self._affordable(lambda: self._answer(request, context, cell.sample))
+            except BudgetExceeded as error:
+                self.stop("paused", str(error))
+                return None
+            except Withdrawn:
+                return None
+            except StoreError as error:
+                # No intent could be written, so nothing was sent: the cell is tried again when there is room.
+                self.live.note = str(error)
+                await asyncio.sleep(STORE_WAIT_S)
+                if self._halt is not None:
+                    return None
+            else:
+                return _Answered(row, request, outcome, cached)
 
     async def take(
-        self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, *, cached: bool = False
+        self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, cached: bool = False
     ) -> None:
         """Grades and saves what came of a cell; a failure is a record, or halts what it must halt."""
         lane = self.live.lanes[cell.contestant]
