@@ -24,7 +24,7 @@ def frame(rt: Runtime) -> None:
             st.warning("Sandbox: simulated answers, invented prices", icon=":material/science:")
         else:
             st.badge(words.label(rt.gateway.name.capitalize()), icon=":material/cloud_done:", color="green")
-        month = spend.overview(rt, spend.SpendFilter(), offset_ms=spend.local_offset_ms()).month
+        month = spend.this_month(rt, offset_ms=spend.local_offset_ms())
         budget = rt.settings.monthly_budget_usd
         limit = to_pico(usd(budget)) if budget else None
         text = f"This month {spend.in_words(month).replace('$', chr(92) + '$')}"

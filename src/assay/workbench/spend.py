@@ -54,13 +54,17 @@ def today_start_ms(offset_ms: int) -> int:
 
 def overview(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendOverview:
     """Sums for the chosen calls, and for all, today and this month whatever is chosen."""
-    everything = SpendFilter()
+    starts = [0, today_start_ms(offset_ms), month_start_ms(offset_ms)]
     with rt.store.read() as connection:
-        picked = stored.spend_sum(connection, chosen)
-        total = stored.spend_sum(connection, everything)
-        today = stored.spend_sum(connection, SpendFilter(start_ms=today_start_ms(offset_ms)))
-        month = stored.spend_sum(connection, SpendFilter(start_ms=month_start_ms(offset_ms)))
+        total, today, month = stored.spend_since(connection, starts)
+        picked = total if chosen == SpendFilter() else stored.spend_sum(connection, chosen)
     return SpendOverview(picked, total, today, month, _forecast(month.known_pico, offset_ms))
+
+
+def this_month(rt: Runtime, *, offset_ms: int = 0) -> SpendSum:
+    """The sum of this month's calls."""
+    with rt.store.read() as connection:
+        return stored.spend_sum(connection, SpendFilter(start_ms=month_start_ms(offset_ms)))
 
 
 def _forecast(month_pico: int, offset_ms: int) -> int | None:
