@@ -127,8 +127,15 @@ _SETTLE = (
     .values({name: bindparam(name) for name in (*_SETTLED_COLUMNS, "state", "cost_pico", "provenance")})
 )
 _CALLS_MONEY = select(
-    CALL.c.id, CALL.c.state, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico, CALL.c.generation_id,
-    CALL.c.gateway, CALL.c.purpose, CALL.c.model,
+    CALL.c.id,
+    CALL.c.state,
+    CALL.c.run_id,
+    CALL.c.created_ms,
+    CALL.c.bound_pico,
+    CALL.c.generation_id,
+    CALL.c.gateway,
+    CALL.c.purpose,
+    CALL.c.model,
 ).where(CALL.c.id.in_(bindparam("calls", expanding=True)))
 _CALL_MONEY = select(
     CALL.c.state, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico, CALL.c.cost_pico, CALL.c.generation_id

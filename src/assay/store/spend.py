@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Subquery, case, func, literal, select, union_all
 
@@ -106,6 +106,11 @@ def _summed(lines: Subquery) -> list[ColumnElement[Any]]:
     return [func.coalesce(func.sum(lines.c[name]), 0) for name in SUMS]
 
 
+def values_of(total: SpendSum) -> tuple[int, ...]:
+    """A sum as plain values, in the order of SUMS."""
+    return tuple(getattr(total, name) for name in SUMS)
+
+
 def spend_sum(connection: Connection, chosen: SpendFilter) -> SpendSum:
     """The sum over all chosen calls; no calls: zeros."""
     row = connection.execute(select(*_summed(_lines(chosen)))).one()
@@ -152,6 +157,32 @@ def spend_by_day_and_model(connection: Connection, chosen: SpendFilter, *, offse
     return list(connection.execute(query.group_by(day, lines.c.model).order_by("day")))
 
 
+class SpendPiece(NamedTuple):
+    """The sums of chosen calls of one local day, model, provider, purpose and run."""
+
+    day: int
+    """Number of the day since 1970."""
+    model: str
+    provider: str
+    purpose: str
+    run: str
+    sums: tuple[int, ...]
+    """In the order of SUMS."""
+
+
+def spend_pieces(connection: Connection, chosen: SpendFilter, *, offset_ms: int = 0) -> list[SpendPiece]:
+    """The chosen calls in the smallest pieces that a page adds up, in one reading, days in order."""
+    lines = _lines(chosen)
+    day = _day(lines, offset_ms)
+    keys = (day, lines.c.model, lines.c.provider, lines.c.purpose, lines.c.run_id)
+    query = select(day.label("day"), *keys[1:], *_summed(lines)).group_by(*keys).having(func.sum(lines.c.calls) > 0)
+    found = [
+        SpendPiece(int(row[0]), row[1], row[2], row[3], row[4], tuple(map(int, row[5:])))
+        for row in connection.execute(query)
+    ]
+    return sorted(found, key=lambda piece: piece.day)
+
+
 @dataclass(frozen=True, slots=True)
 class ContestantSpend:
     """What one contestant's calls of one purpose cost, as known from one source."""
@@ -187,9 +218,3 @@ def ledger_page(connection: Connection, chosen: SpendFilter, *, page: int = 1, s
     """Rows of the ledger, newest first; pages count from 1."""
     query = select(CALL).where(*chosen.conditions()).order_by(CALL.c.created_ms.desc(), CALL.c.id.desc())
     return list(connection.execute(query.limit(size).offset((max(page, 1) - 1) * size)))
-
-
-def first_call_ms(connection: Connection, chosen: SpendFilter) -> int | None:
-    """When the first chosen call was made; None without calls."""
-    value = connection.execute(select(func.min(CALL.c.created_ms)).where(*chosen.conditions())).scalar()
-    return None if value is None else int(value)

@@ -57,7 +57,7 @@ def put_in(connection: Connection, ids: Sequence[str]) -> None:
 
 
 def take_out(connection: Connection, ids: Sequence[str]) -> None:
-    """Takes calls, as they now stand in the ledger, out of their lines: before they change. Those in flight are in none."""
+    """Takes calls, as they now stand in the ledger, out of their lines, before they change."""
     _move(connection, CALL.c.id.in_(ids), -1)
 
 

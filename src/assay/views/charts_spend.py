@@ -52,20 +52,6 @@ def cumulative(lines: Sequence[SpendLine]) -> Any:
     return figure
 
 
-def ranked(lines: Sequence[SpendLine], *, most: int = 12) -> Any:
-    """A horizontal bar per value, dearest on top."""
-    import plotly.graph_objects as go
-
-    shown = list(lines[:most])[::-1]
-    figure = go.Figure(
-        go.Bar(x=[float(from_pico(s.sum.known_pico)) for s in shown], y=[s.label for s in shown], orientation="h",
-               marker={"color": "#6366f1"})
-    )  # fmt: skip
-    figure.update_layout(**{**LAYOUT, "height": 90 + 34 * max(1, len(shown))})
-    figure.update_xaxes(tickprefix="$")
-    return figure
-
-
 def tokens(lines: Sequence[SpendLine]) -> Any:
     """Tokens by kind, stacked per day: prompt without cached, cached, answer, reasoning."""
     import plotly.graph_objects as go

@@ -9,7 +9,7 @@ import streamlit as st
 
 from assay.domain.colours import colours_of
 from assay.money import format_usd, from_pico
-from assay.views import growth, run_history, run_progress, words
+from assay.views import components, growth, run_history, run_progress, words
 from assay.views.cell_view import cell_panel
 from assay.views.charts_results import quality_against_cost
 from assay.views.export_menu import export_menu
@@ -74,16 +74,23 @@ def run_page(rt: Runtime, run_id: str) -> None:
             quality_against_cost(board, colours), key="results.chart", config={"displaylogo": False},
             alt="Score with its interval against the cost of the run, one point per contestant",
         )  # fmt: skip
+    _tabs(rt, run)
+
+
+@st.fragment
+def _tabs(rt: Runtime, run: RunRecord) -> None:
+    """What is looked through: a filter or a page turned renews this part alone."""
     rows, calls, plan = st.tabs(["Rows", "Calls", "Plan"], key="results.tab", on_change="rerun")
-    if rows.open:
-        with rows:
-            _rows(rt, run)
-    if calls.open:
-        with calls:
-            ledger_table(rt, spend.SpendFilter(run_id=run.id), key="results.calls")
-    if plan.open:
-        with plan:
-            _plan(rt, run)
+    with components.errors_in_words():
+        if rows.open:
+            with rows:
+                _rows(rt, run)
+        if calls.open:
+            with calls:
+                ledger_table(rt, spend.SpendFilter(run_id=run.id), key="results.calls")
+        if plan.open:
+            with plan:
+                _plan(rt, run)
 
 
 def _close() -> None:
@@ -139,10 +146,18 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         show: Any = st.segmented_control(
-            "Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show", bind="query-params"
+            "Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show", bind="query-params",
+            on_change=_first_page,
         )  # fmt: skip
         search = (
-            st.text_input("Search", key="results.search", placeholder="Text in rows and answers", type="search") or ""
+            st.text_input(
+                "Search",
+                key="results.search",
+                placeholder="Text in rows and answers",
+                type="search",
+                on_change=_first_page,
+            )
+            or ""
         )
     number = max(1, int(st.session_state.get("results.page") or 1))
     page = results.rows_page(rt, run.id, show=show or "all", search=search, page=number, size=PAGE)
@@ -174,6 +189,10 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
     st.caption(f"{page.total:,} rows. Select one to read it in full." if not several else f"{page.total:,} rows.")
     if event.selection.rows and event.selection.rows[0] < len(page.rows):
         cell_panel(rt, run, page.rows[event.selection.rows[0]])
+
+
+def _first_page() -> None:
+    st.session_state.pop("results.page", None)
 
 
 def _tint(text: str) -> str:
