@@ -34,7 +34,7 @@ def page(rt: Runtime) -> None:
     _tiles(rt, whole, offset)
     chosen = _filters(whole, offset)
     picked = whole if chosen == SpendFilter() else spend.report(rt, chosen, offset_ms=offset)
-    said = f"Chosen: {picked.sum.calls:,} calls, {spend.in_words(picked.sum)}."
+    said = f"Chosen: {_calls(picked.sum.calls)}, {spend.in_words(picked.sum)}."
     st.caption(said.replace("$", "\\$"))
     charts, ledger = st.tabs(["Charts", "Ledger"], key="spend.tab", on_change="rerun")
     if charts.open:
@@ -51,18 +51,22 @@ def _tiles(rt: Runtime, whole: SpendReport, offset: int) -> None:
     today = whole.since(spend.today_start_ms(offset), offset_ms=offset)
     month = whole.since(spend.month_start_ms(offset), offset_ms=offset)
     forecast = spend.forecast_pico(month.known_pico, offset_ms=offset)
-    first, second, third, fourth = st.columns(4)
-    first.metric("Total", format_usd(whole.sum.known_pico), border=True)
-    second.metric("Today", format_usd(today.known_pico), border=True)
+    tiles = st.grid(4, min_column_width=150)
+    tiles.metric("Total", format_usd(whole.sum.known_pico), border=True)
+    tiles.metric("Today", format_usd(today.known_pico), border=True)
     budget = f"of {rt.settings.monthly_budget_usd} USD" if rt.settings.monthly_budget_usd else None
-    third.metric("This month", format_usd(month.known_pico), delta=budget, delta_color="off", border=True)
-    fourth.metric("Month's end, forecast", "too early" if forecast is None else format_usd(forecast), border=True,
+    tiles.metric("This month", format_usd(month.known_pico), delta=budget, delta_color="off", border=True)
+    tiles.metric("Month's end, forecast", "too early" if forecast is None else format_usd(forecast), border=True,
                   help="This month's spend so far, at the same pace to its last day.")  # fmt: skip
     if whole.sum.unknown_calls:
         st.warning(
-            f"{whole.sum.unknown_calls:,} calls are of unknown cost, together at most "
-            f"\\{format_usd(whole.sum.unknown_bound_pico)}; they are not in the sums.", icon=":material/help:",
+            f"{_calls(whole.sum.unknown_calls)} of unknown cost, at most "
+            f"\\{format_usd(whole.sum.unknown_bound_pico)} together, stand outside the sums.", icon=":material/help:",
         )  # fmt: skip
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count:,} calls"
 
 
 def _filters(whole: SpendReport, offset: int) -> SpendFilter:

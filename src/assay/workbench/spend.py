@@ -205,12 +205,12 @@ def in_words(total: SpendSum) -> str:
     if not total.unknown_calls:
         return known
     at_most = f", at most {format_usd(total.unknown_bound_pico)} more" if total.unknown_bound_pico else ""
-    return f"{known} and {total.unknown_calls} call{'s' if total.unknown_calls > 1 else ''} of unknown cost{at_most}"
+    return f"{known} and {total.unknown_calls:,} call{'s' if total.unknown_calls > 1 else ''} of unknown cost{at_most}"
 
 
 def in_short(total: SpendSum) -> str:
-    """What is known of a sum, marked with a plus where more is unknown."""
-    return f"{format_usd(total.known_pico)}{' + ?' if total.unknown_calls else ''}"
+    """What is known of a sum, and of how many calls the cost is unknown."""
+    return format_usd(total.known_pico) + (f" + {total.unknown_calls:,} unknown" if total.unknown_calls else "")
 
 
 def since_days(days: int | None, *, offset_ms: int = 0) -> SpendFilter:
