@@ -76,17 +76,17 @@ _OF_A_CALL: list[ColumnElement[Any]] = [
 """What one call adds to each of SUMS."""
 
 
-def _lines(chosen: SpendFilter) -> Subquery:
+def _lines(chosen: SpendFilter, *, in_flight: bool = True) -> Subquery:
     """Lines of sums that add up to the chosen calls: at_ms, the texts (never null), and SUMS."""
     texts = [func.coalesce(CALL.c[name], "").label(name) for name in _TEXTS]
     sums = [value.label(name) for name, value in zip(SUMS, _OF_A_CALL, strict=True)]
     calls = select(CALL.c.created_ms.label("at_ms"), *texts, *sums).where(*chosen.conditions())
     if (chosen.start_ms or 0) % SLOT_MS or (chosen.end_ms or 0) % SLOT_MS:
-        return calls.subquery()
+        return (calls if in_flight else calls.where(CALL.c.state != "sent")).subquery()
     ended = select(
         (SPEND_SLOT.c.slot * SLOT_MS).label("at_ms"), *(SPEND_SLOT.c[name] for name in (*_TEXTS, *SUMS))
     ).where(*_of_slots(chosen))
-    return union_all(ended, calls.where(CALL.c.state == "sent")).subquery()
+    return (union_all(ended, calls.where(CALL.c.state == "sent")) if in_flight else ended).subquery()
 
 
 def _of_slots(chosen: SpendFilter) -> list[ColumnElement[bool]]:
@@ -111,9 +111,9 @@ def values_of(total: SpendSum) -> tuple[int, ...]:
     return tuple(getattr(total, name) for name in SUMS)
 
 
-def spend_sum(connection: Connection, chosen: SpendFilter) -> SpendSum:
-    """The sum over all chosen calls; no calls: zeros."""
-    row = connection.execute(select(*_summed(_lines(chosen)))).one()
+def spend_sum(connection: Connection, chosen: SpendFilter, *, in_flight: bool = True) -> SpendSum:
+    """The sum over all chosen calls, those in flight (of unknown cost until they end) where wanted; none: zeros."""
+    row = connection.execute(select(*_summed(_lines(chosen, in_flight=in_flight)))).one()
     return SpendSum("", *(int(value) for value in row))
 
 
@@ -202,6 +202,26 @@ def spend_by_contestant(connection: Connection, run_id: str) -> list[ContestantS
         ContestantSpend(row[0], row[1], row[2], SpendSum(row[0], *(int(value) for value in row[3:])))
         for row in connection.execute(query)
     ]
+
+
+class Orphans(NamedTuple):
+    """Calls of a run whose process ended before their answer came: possibly paid."""
+
+    calls: int = 0
+    bound_pico: int = 0
+    """The most that they cost, where a bound is known."""
+    askable: int = 0
+    """Those with a generation id, by which the gateway may still tell the cost."""
+
+
+def orphans_of(connection: Connection, run_id: str) -> Orphans:
+    """The orphans of a run, through the index on the calls' state; none: zeros."""
+    row = connection.execute(
+        select(func.count(), func.coalesce(func.sum(CALL.c.bound_pico), 0), func.count(CALL.c.generation_id)).where(
+            CALL.c.state == "orphan", CALL.c.run_id == run_id
+        )
+    ).one()
+    return Orphans(*map(int, row))
 
 
 def run_names(connection: Connection, run_ids: list[str]) -> dict[str, str]:

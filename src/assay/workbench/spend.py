@@ -65,9 +65,9 @@ def overview(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendOv
 
 
 def this_month(rt: Runtime, *, offset_ms: int = 0) -> SpendSum:
-    """The sum of this month's calls."""
+    """The sum of this month's calls that have ended."""
     with rt.store.read() as connection:
-        return stored.spend_sum(connection, SpendFilter(start_ms=month_start_ms(offset_ms)))
+        return stored.spend_sum(connection, SpendFilter(start_ms=month_start_ms(offset_ms)), in_flight=False)
 
 
 def forecast_pico(month_pico: int, *, offset_ms: int) -> int | None:
