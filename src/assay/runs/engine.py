@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import NamedTuple
 
 from assay.errors import AssayError, StoreError
 from assay.runs.dispatch import Dispatcher
@@ -14,6 +15,16 @@ from assay.store.engine import Store
 
 log = logging.getLogger("assay.engine")
 POLL_S = 1.0
+PICKED_UP = (
+    "Picked up where a process that ended had left it: finished cells are kept, and calls that were in flight then may "
+    "have been paid."
+)
+
+
+class _Found(NamedTuple):
+    run_id: str
+    was_running: bool
+    """False for a run that nobody has begun or that was asked to go on."""
 
 
 class RunEngine:
@@ -79,15 +90,18 @@ class RunEngine:
     async def _poll(self) -> None:
         while True:
             try:
-                for run_id in await asyncio.to_thread(self._waiting):
-                    self.start(run_id)
+                for found in await asyncio.to_thread(self._waiting):
+                    self.start(found.run_id)
+                    if found.was_running:
+                        self._workers[found.run_id].live.notices.append(PICKED_UP)
             except StoreError as error:
                 log.warning("looking for runs: %s", error)
             await asyncio.sleep(POLL_S)
 
-    def _waiting(self) -> list[str]:
+    def _waiting(self) -> list[_Found]:
         with self._store.read() as connection:
-            return [run_id for run_id in runs.interrupted(connection, owner=self._owner) if run_id not in self._tasks]
+            found = [run_id for run_id in runs.interrupted(connection, owner=self._owner) if run_id not in self._tasks]
+            return [_Found(run_id, runs.get_run(connection, run_id).state == "running") for run_id in found]
 
     async def aclose(self) -> None:
         """Stops working; runs stay queued and go on when an engine picks them up."""

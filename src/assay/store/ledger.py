@@ -25,6 +25,7 @@ from assay.errors import AssayError, BudgetExceeded, NotFound
 from assay.money import format_usd
 from assay.store.owner import BATCH_OWNER, is_surely_dead
 from assay.store.prepared import Prepared
+from assay.store.spend_slots import SlotChanges, put_in, put_in_run, take_out
 from assay.store.tables import CALL, MONTH_SPEND, RUN
 
 
@@ -126,7 +127,15 @@ _SETTLE = Prepared(
     .values({name: bindparam(name) for name in (*_SETTLED_COLUMNS, "state", "cost_pico", "provenance")})
 )
 _CALLS_MONEY = select(
-    CALL.c.id, CALL.c.state, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico, CALL.c.generation_id
+    CALL.c.id,
+    CALL.c.state,
+    CALL.c.run_id,
+    CALL.c.created_ms,
+    CALL.c.bound_pico,
+    CALL.c.generation_id,
+    CALL.c.gateway,
+    CALL.c.purpose,
+    CALL.c.model,
 ).where(CALL.c.id.in_(bindparam("calls", expanding=True)))
 _CALL_MONEY = select(
     CALL.c.state, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico, CALL.c.cost_pico, CALL.c.generation_id
@@ -263,6 +272,7 @@ def book_restored(connection: Connection, run_id: str, spent: Mapping[str, int])
         _month_committed(connection, month)
         books.add(run_id, month, settled=pico)
     books.write(connection)
+    put_in_run(connection, run_id)
 
 
 def note_generations(connection: Connection, notes: Sequence[tuple[str, str]]) -> list[None]:
@@ -280,7 +290,7 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> li
     """Settles calls and releases their reservations; False, having done nothing, for one that was settled before."""
     ids = [settlement.call_id for settlement in settlements]
     found = {row.id: row for row in connection.execute(_CALLS_MONEY, {"calls": ids})}
-    books, changes, outcomes = _Books(), [], []
+    books, slots, changes, outcomes, orphans = _Books(), SlotChanges(), [], [], []
     for settlement in settlements:
         call = found.pop(settlement.call_id, None)
         outcomes.append(call is not None and call.state != "settled")
@@ -290,15 +300,21 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> li
         values["generation_id"] = settlement.generation_id or call.generation_id
         values |= {"state": "settled", "cost_pico": settlement.cost.pico, "provenance": settlement.cost.provenance}
         changes.append(values | {"call": settlement.call_id})
+        slots.add(call, values)
         bound, was_orphan = call.bound_pico or 0, call.state == "orphan"
+        if was_orphan:
+            orphans.append(settlement.call_id)
         counts = bound if settlement.cost.pico is None else settlement.cost.pico
         books.add(
             call.run_id, month_of(call.created_ms),
             settled=counts - (bound if was_orphan else 0), reserved=0 if was_orphan else -bound,
         )  # fmt: skip
     if changes:
+        if orphans:
+            take_out(connection, orphans)
         _SETTLE.many(connection, changes)
         books.write(connection)
+        slots.write(connection)
     return outcomes
 
 
@@ -321,7 +337,9 @@ def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str |
         values["provider"] = provider
     if call.state != "settled":
         values |= {"outcome": "failed", "settled_ms": now_ms(), "error": "The process died before the answer came."}
+    take_out(connection, [call_id])
     connection.execute(update(CALL).where(CALL.c.id == call_id).values(values))
+    put_in(connection, [call_id])
     reserved = -(call.bound_pico or 0) if call.state == "sent" else 0
     settled = cost.pico - (0 if call.state == "sent" else (call.bound_pico or 0))
     _book(connection, call.run_id, month_of(call.created_ms), settled=settled, reserved=reserved)
@@ -355,6 +373,7 @@ def mark_orphans(
         connection.execute(update(CALL).where(CALL.c.id == call.id).values(state="orphan"))
         bound = call.bound_pico or 0
         _book(connection, call.run_id, month_of(call.created_ms), settled=bound, reserved=-bound)
+    put_in(connection, [call.id for call in gone])
     return len(gone)
 
 

@@ -26,6 +26,7 @@ from assay.store import runs as stored
 from assay.store.batches import Waiting, waiting
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 from assay.store.ledger import now_ms
+from assay.store.spend import Orphans, orphans_of
 from assay.workbench import policies
 
 if TYPE_CHECKING:
@@ -257,6 +258,15 @@ def refuse_under_policy(rt: Runtime, plan: RunPlan) -> None:
         raise PolicyError(" ".join(refused), cure="Start a run without them, or change the data policy.")
 
 
+ASK_SINCE_MS = 30 * 86_400_000
+"""How far back the gateway is asked for costs."""
+
+
+def recover_costs(rt: Runtime) -> int:
+    """Asks the gateway for every cost that it may still tell; returns how many are now known."""
+    return rt.wait(rt.dispatcher.recover_all(since_ms=now_ms() - ASK_SINCE_MS))
+
+
 def retry_failed(rt: Runtime, run_id: str) -> None:
     """Asks again for the failed cells; each old record stays until its new one is there."""
     continue_run(rt, run_id, retry_failed=True)
@@ -300,6 +310,10 @@ class RunProgress:
     seconds: float
     contestants: tuple[ContestantProgress, ...]
     first_failures: tuple[str, ...]
+    orphans: Orphans
+    """Possibly paid: in flight when their process ended; counted among the unknown."""
+    notices: tuple[str, ...] = ()
+    """What went otherwise than asked for, while it is worked; at the end it stands in the reason."""
     batch: Waiting | None = None
     """What waits at the gateway's batch endpoint; None: nothing does."""
 
@@ -324,6 +338,7 @@ class ProgressSums:
     counts: Mapping[int, stored.ContestantCount]
     money: Mapping[str, stored.RunMoney]
     failures: Sequence[Any]
+    orphans: Orphans
 
 
 SHARED_S = 0.5
@@ -345,6 +360,7 @@ def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
         {c.contestant: c for c in stored.contestant_counts(connection, run.id)},
         stored.money_by_contestant(connection, run.id),
         stored.first_failures(connection, run.id) if run.failed else [],
+        orphans_of(connection, run.id),
     )  # fmt: skip
     if ended:
         rt.progress_sums.pop(run.id, None)
@@ -388,6 +404,8 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         seconds=_worked_s(run),
         contestants=tuple(shown),
         batch=batch,
+        orphans=sums.orphans,
+        notices=tuple(live.notices) if live else (),
         first_failures=tuple(
             f"{plan.contestants[f.contestant].name}: {f.error} ({f.count} cells)" for f in failures
         ),

@@ -182,6 +182,8 @@ def _against(cells: Sequence[CellRow], best: ContestantScore, other: ContestantS
     found = compare(cells, (other.prompt, other.contestant), (best.prompt, best.contestant))
     if found is None:
         return f"It shares no scored row with {other.label}, so the two cannot be compared."
+    if found.delta == 0:
+        return f"{other.label} scores the same{_price(best, other)}, on {found.n} rows."
     points = f"{abs(found.delta) * 100:.0f} point{'s' if round(abs(found.delta) * 100) != 1 else ''}"
     price = _price(best, other)
     if found.p >= SIGNIFICANT:
