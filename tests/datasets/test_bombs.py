@@ -79,7 +79,13 @@ def repeated_cells() -> bytes:
         f'<office:spreadsheet><table:table table:name="a">{row}</table:table></office:spreadsheet></office:body>'
         "</office:document-content>"
     )
-    return archive_of({"mimetype": b"application/vnd.oasis.opendocument.spreadsheet", "content.xml": content.encode()})
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    space = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
+    entry = f'<manifest:file-entry manifest:full-path="/" manifest:media-type="{kind}"/>'
+    listed = f'<manifest:manifest xmlns:manifest="{space}">{entry}</manifest:manifest>'
+    return archive_of(
+        {"mimetype": kind.encode(), "META-INF/manifest.xml": listed.encode(), "content.xml": content.encode()}
+    )
 
 
 def old_workbook(last_row: int, last_column: int) -> bytes:

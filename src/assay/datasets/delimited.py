@@ -18,8 +18,8 @@ from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_c
 from assay.errors import ImportRefused
 
 DELIMITERS = (",", ";", "\t", "|")
-NO_DELIMITER = "\x1f"
-"""What separates the cells of a file of one column: nothing that occurs."""
+NO_DELIMITER = "\U0010ffff"
+"""What separates the cells of a file of one column: no character, for ever."""
 RECORD_LIMIT = 16 * 1024 * 1024
 """Characters of a line, and of a cell whose quote is open, at most: past that it is no table."""
 ROW_LIMIT = 4 * RECORD_LIMIT

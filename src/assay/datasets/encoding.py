@@ -23,7 +23,7 @@ SAMPLE = 64 * 1024
 CHUNK = 1024 * 1024
 CHOICES = (
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "shift_jis", "euc_jp", "gb18030", "big5",
-    "euc_kr", "cp1251", "koi8-r",
+    "euc_kr", "cp1251", "koi8-r", "cp866", "iso8859-5",
 )  # fmt: skip
 
 
@@ -130,10 +130,9 @@ def _common_in(name: str, first: int, last: int) -> Callable[[str], float]:
 
 
 def _is_cyrillic(text: str) -> float:
-    """Most letters of a text are small; in the wrong one of the two encodings they are capitals."""
-    letters = _share(text, "[\u0400-\u04ff]")
-    small = _share(text, "[\u0430-\u044f\u0451]")
-    return letters * (0.9 if small > 0.5 else 0.3)
+    """Most letters are small, and most are among the ten commonest; in a wrong encoding they are others."""
+    small, common = _share(text, "[\u0430-\u044f\u0451]"), _share(text, "[оеаинтсрвл]")
+    return _share(text, "[\u0400-\u04ff]") * min(1.0, 0.3 + 0.4 * small + 0.5 * common)
 
 
 _SCRIPTS: dict[str, Callable[[str], float]] = {
@@ -144,6 +143,8 @@ _SCRIPTS: dict[str, Callable[[str], float]] = {
     "big5": _common_in("big5", 0xA4, 0xC6),
     "cp1251": _is_cyrillic,
     "koi8-r": _is_cyrillic,
+    "cp866": _is_cyrillic,
+    "iso8859-5": _is_cyrillic,
 }
 """Encodings whose characters stand side by side, and how to tell that a text is in one."""
 

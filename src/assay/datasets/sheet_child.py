@@ -24,11 +24,16 @@ def main(path: str, megabytes: str, wanted: str = "") -> int:
     try:
         book = CalamineWorkbook.from_path(path)
         names = list(book.sheet_names)
-        chosen = wanted or next(iter(names), "")
-        if chosen not in names:
-            return refuse(f"There is no sheet {chosen!r}.", f"Choose one of {', '.join(names)}.")
+        if not names or (wanted and wanted not in names):
+            return refuse(f"There is no sheet {wanted!r}.", f"Choose one of {', '.join(names)}.")
+        # Where no sheet is wanted, the first that holds something is.
+        for chosen in (wanted,) if wanted else names[:20]:
+            sheet = book.get_sheet_by_name(chosen)
+            if sheet.height:
+                break
+        else:
+            return refuse(f"The sheet {names[0]!r} is empty.", f"Choose another: {', '.join(names[:20])}.")
         print(json.dumps([chosen, names]))
-        sheet = book.get_sheet_by_name(chosen)
         for number, row in enumerate(sheet.iter_rows(), 1):
             cells = [shown(value) for value in row]
             while cells and not cells[-1]:

@@ -48,7 +48,8 @@ class WorkbookFile:
             self._closing.close()
             raise
         self._noticed = found.noticed
-        self.dialect = Dialect("xlsx", sheet=found.name, sheets=found.names)
+        kind = source.ending if source.ending in ("xls", "ods") else "xlsx"
+        self.dialect = Dialect(kind, sheet=found.name, sheets=found.names)
         if not self._spool.rows:
             self.close()
             raise ImportRefused(f"The sheet {found.name!r} is empty.", cure="Choose another sheet.")
@@ -66,6 +67,9 @@ class WorkbookFile:
 
     def _findings(self) -> list[Finding]:
         found = []
+        if len(self.dialect.sheets) > 1 and not self._options.sheet:
+            message = f"The workbook has {len(self.dialect.sheets):,} sheets; {self.dialect.sheet!r} was read."
+            found.append(Finding("sheets", "note", 1, message, cure="Choose another sheet if it is the wrong one."))
         for kind, count in self._noticed.items():
             if kind in _NOTICED:
                 words, severity, cure = _NOTICED[kind]

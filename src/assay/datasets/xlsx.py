@@ -31,6 +31,7 @@ RATIO_LIMIT = 200
 TAG_LIMIT = 100_000_000
 ROW_LIMIT = 1_048_576
 SHEET_LIMIT = 1_000
+SHEETS_TRIED = 20
 DIRECTORY_LIMIT = 4 * 1024 * 1024
 """Bytes of the archive's own list of its parts."""
 CURE = "Save the data as CSV."
@@ -85,7 +86,7 @@ def checked_part(archive: zipfile.ZipFile, name: str, size: int) -> None:
 
 
 class Handlers(NamedTuple):
-    """What is called while XML is parsed; names are without their namespace."""
+    """What is called while XML is parsed; names are without their namespace, those of extensions empty."""
 
     start: Callable[[str, dict[str, str]], None]
     end: Callable[[str], None] | None = None
@@ -94,12 +95,12 @@ class Handlers(NamedTuple):
 
 def parse(archive: zipfile.ZipFile, name: str, handlers: Handlers, on_part: OnPart | None = None) -> None:
     """Parses a part as it is unpacked. Raises ImportRefused for XML that is damaged or declares a document type."""
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
-    start, end = handlers.start, handlers.end
-    parser.StartElementHandler = lambda name, attributes: start(name.rpartition(":")[2], attributes)
+    start, end, known = handlers.start, handlers.end, _Names()
+    parser.StartElementHandler = lambda name, attributes: start(known[name], attributes)
     if end is not None:
-        parser.EndElementHandler = lambda name: end(name.rpartition(":")[2])
+        parser.EndElementHandler = lambda name: end(known[name])
     if handlers.text is not None:
         parser.CharacterDataHandler = handlers.text
     parser.StartDoctypeDeclHandler = _refuse_doctype
@@ -114,6 +115,17 @@ def parse(archive: zipfile.ZipFile, name: str, handlers: Handlers, on_part: OnPa
             parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise ImportRefused(f"The workbook is damaged: {error}.", cure=CURE) from error
+
+
+class _Names(dict[str, str]):
+    """Names of elements by their full names; the cells of extensions are no cells."""
+
+    def __missing__(self, full: str) -> str:
+        space, _, name = full.rpartition(" ")
+        own = not space or space.startswith(("http://schemas.openxmlformats.org/", "http://purl.oclc.org/ooxml/"))
+        if len(self) < 1_000:
+            self[full] = name if own else ""
+        return name if own else ""
 
 
 def _refuse_doctype(*_: Any) -> None:
@@ -164,24 +176,28 @@ def read_sheet(
 
     main = _main_part(archive, part)
     book = _book(archive, main)
-    shown = [name for name in book.sheets if name not in book.hidden]
-    chosen = wanted or next(iter(shown or book.sheets), "")
-    if chosen not in book.sheets:
-        raise ImportRefused(f"There is no sheet {chosen!r}.", cure=f"Choose one of {', '.join(book.sheets)}.")
+    shown = [name for name in book.sheets if name not in book.hidden] or list(book.sheets)
+    if wanted and wanted not in book.sheets:
+        raise ImportRefused(f"There is no sheet {wanted!r}.", cure=f"Choose one of {', '.join(book.sheets)}.")
     folder, _, file = main.rpartition("/")
     relations = _relations(archive, part(f"{folder}/_rels/{file}.rels"), folder)
-    sheet = part(relations.by_id.get(book.sheets[chosen], ""))
-    if sheet is None:
-        raise ImportRefused(f"The sheet {chosen!r} is missing from the workbook.", cure="Choose another sheet.")
     styles = _styles(archive, part(relations.by_type.get("styles", "")))
     with tempfile.SpooledTemporaryFile(16 * 1024 * 1024) as kept:
         texts = SharedTexts(kept)
         if shared := part(relations.by_type.get("sharedStrings", "")):
             texts.read(archive, shared)
-        reader = _SheetReader(spool, texts, styles, epoch_1904=book.epoch_1904)
-        parse(archive, sheet, Handlers(reader.start, reader.end, reader.text), on_part)
-    spool.finish()
-    return SheetRead(chosen, tuple(book.sheets), reader.noticed)
+        # Where no sheet is wanted, the first that holds something is.
+        for chosen in (wanted,) if wanted else shown[:SHEETS_TRIED]:
+            sheet = part(relations.by_id.get(book.sheets[chosen], ""))
+            if sheet is None:
+                raise ImportRefused(f"The sheet {chosen!r} is missing from the workbook.", cure="Choose another sheet.")
+            reader = _SheetReader(spool, texts, styles, epoch_1904=book.epoch_1904)
+            parse(archive, sheet, Handlers(reader.start, reader.end, reader.text), on_part)
+            spool.finish()
+            if spool.rows:
+                return SheetRead(chosen, tuple(book.sheets), reader.noticed)
+    tried = wanted or shown[0]
+    raise ImportRefused(f"The sheet {tried!r} is empty.", cure=f"Choose another: {', '.join(shown[:20])}.")
 
 
 class _Relations(NamedTuple):
@@ -232,7 +248,7 @@ def _book(archive: zipfile.ZipFile, name: str) -> Book:
             book.epoch_1904 = attributes.get("date1904", "") in ("1", "true")
         elif tag == "sheet":
             title = attributes.get("name", "")
-            relation = next((v for k, v in attributes.items() if k.rpartition(":")[2] == "id"), "")
+            relation = next((v for k, v in attributes.items() if k.rpartition(" ")[2] == "id"), "")
             book.sheets[title] = relation
             if attributes.get("state", "visible") != "visible":
                 book.hidden.add(title)

@@ -98,7 +98,9 @@ def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[s
             count += len(batch)
         findings, bad = rows.findings(), tuple(rows.notes.bad)
     if not count:
-        raise ImportRefused("The file has a header but no rows.", cure="Add at least one row.")
+        raise ImportRefused(
+            "The file has a header but no rows.", cure="Add a row, or choose that the file has no header."
+        )
     dataset_id = rt.store.writer.call(
         lambda c: stored.begin_dataset(
             c, content_hash=content.hex, name=name, columns=file.columns, roles=roles, source=source
