@@ -40,7 +40,7 @@ def _intervals(lines: Sequence[tuple[int, BoardLine]], height: int) -> Iterable[
         yield _text(LABELS - 12, y + 4, f"{number}. {_short(line.label)}", anchor="end")
         yield (
             f'<line x1="{x(score.low):.1f}" y1="{y:.1f}" x2="{x(score.high):.1f}" y2="{y:.1f}" '
-            f'stroke="{line.colour}" stroke-width="6" stroke-opacity=".35" stroke-linecap="round"/>'
+            f'stroke="{line.colour}" stroke-width="7" stroke-opacity=".4" stroke-linecap="round"/>'
         )
         words = f"{line.label}: {score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
         yield _dot(x(score.mean), y, line.colour, words)
@@ -102,7 +102,7 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", css: str = "n
 
 
 def _dot(x: float, y: float, colour: str, words: str) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="{colour}"><title>{escape(words)}</title></circle>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}"><title>{escape(words)}</title></circle>'
 
 
 def _short(text: str) -> str:

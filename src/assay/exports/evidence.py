@@ -88,7 +88,7 @@ def _asset(name: str) -> str:
 
 
 def _head(record: RunRecord) -> Iterator[str]:
-    when = utc_text(record.started_ms or record.created_ms)
+    when = utc_text(record.started_ms or record.created_ms).replace("T", " ").replace("Z", " UTC")
     yield f"<header>\n<h1>{escape(record.name)}</h1>\n"
     facts = [f"Run {record.id}", record.state, when, f"gateway {record.gateway}", *record.tags]
     yield f'<p class="quiet">{escape(" · ".join(facts))}</p>\n'
@@ -109,7 +109,7 @@ def _statistics(record: RunRecord) -> Iterator[str]:
         rows.append((
             _Html(f'<span class="swatch" style="background:{line.colour}"></span>{number}. {escape(line.label)}'),
             f"{score.mean:.3f}" if score else "not scored", f"{score.low:.3f} to {score.high:.3f}" if score else "",
-            f"{passes.mean:.1%}" if passes else "", f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}",
+            f"{passes.mean * 100:.1f} %" if passes else "", f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}",
             cost_words(line), _seconds(line.p50_ms), _seconds(line.p95_ms), f"{line.prompt_tokens:,}",
             f"{line.completion_tokens:,}",
         ))  # fmt: skip
@@ -117,15 +117,15 @@ def _statistics(record: RunRecord) -> Iterator[str]:
     for title, chart in (("Score with its 95 % interval", interval_plot(record.board)),
                          ("Score against cost", cost_plot(record.board))):  # fmt: skip
         if chart:
-            yield f"<h3>{title}</h3>\n{chart}\n"
+            yield f'<h3>{title}</h3>\n<div class="scroll">{chart}</div>\n'
     if record.comparisons:
         yield f"<h3>Against {escape(record.comparisons[0].base)}</h3>\n"
         against = ("Contestant", "Difference", "95 % interval", "p", "p, corrected", "Rows", "Better", "Worse", "Says")
-        yield _table(against, [comparison_cells(line) for line in record.comparisons])
+        yield _table(against, [comparison_cells(line) for line in record.comparisons], texts=(0, len(against) - 1))
     if record.gates:
         yield "<h3>Gates</h3>\n"
         verdicts = [(gate.about, gate.mark, gate.words) for gate in record.gates]
-        yield _table(("About", "Verdict", "Measured and bound"), verdicts, numbers=False)
+        yield _table(("About", "Verdict", "Measured and bound"), verdicts, texts=range(3))
     yield "</section>\n"
 
 
@@ -143,11 +143,12 @@ def _rows_part(record: RunRecord, fit: _Fit) -> Iterator[str]:
             f"The JSONL export has them whole.</p>\n"
         )
     yield (
+        f'<div id="found"></div>\n'
         f'<div class="tools"><input id="search" type="search" placeholder="Text in rows and answers" '
         f'aria-label="Search"><select id="show" aria-label="Show">{shows}</select>'
         f'<button id="back" type="button">Back</button><button id="next" type="button">Next</button>'
         f'<span id="count" class="quiet" aria-live="polite"></span></div>\n'
-        f'<p class="quiet">Click a row to read it whole, a heading to sort.</p>\n'
+        f'<p class="quiet">Click a row, or press Enter on it, to read it whole; click a heading to sort.</p>\n'
         f'<div class="scroll"><table id="rows"></table></div>\n'
         f"<noscript><p>The rows need JavaScript; everything else on the page does not.</p></noscript>\n</section>\n"
     )
@@ -172,7 +173,7 @@ def _method(record: RunRecord, fit: _Fit) -> Iterator[str]:
         by = fit.answered_by[line.prompt, line.contestant]
         told = ", ".join(f"{name} ({count:,})" for name, count in by.most_common(6))
         rows.append((line.label, contestant.model_id, settings_text(contestant) or "defaults", told or "not told"))
-    yield _table(("Contestant", "Model", "Settings", "Answered by (calls)"), rows, numbers=False)
+    yield _table(("Contestant", "Model", "Settings", "Answered by (calls)"), rows, texts=range(4))
     for number, prompt in enumerate(plan.prompts):
         yield f"<h3>Prompt: {escape(prompt_name(plan, number))}</h3>\n"
         parts = [(m.role, m.text) for m in prompt.messages] or [("system", prompt.system), ("user", prompt.user)]
@@ -185,9 +186,9 @@ def _method(record: RunRecord, fit: _Fit) -> Iterator[str]:
             (name, spec.kind, _cut(", ".join(f"{k}={v}" for k, v in spec.params.items()), TEMPLATE_LIMIT) or "defaults")
             for name, spec in zip(record.graders, plan.graders, strict=True)
         ]
-        yield _table(("Grader", "Kind", "Settings"), graders, numbers=False)
+        yield _table(("Grader", "Kind", "Settings"), graders, texts=range(3))
     yield "<h3>Versions</h3>\n"
-    yield _table(("Part", "Version"), list(record.versions.items()), numbers=False)
+    yield _table(("Part", "Version"), list(record.versions.items()), texts=range(2))
     if record.hidden:
         yield f"<p>Left out on request: {escape(', '.join(sorted(record.hidden)))}.</p>\n"
     yield "</section>\n"
@@ -203,7 +204,7 @@ def _spend_part(record: RunRecord) -> Iterator[str]:
          exact_usd(x.known_pico), f"{x.unknown_calls:,}", exact_usd(x.unknown_bound_pico) if x.unknown_calls else "")
         for x in record.spend
     ]  # fmt: skip
-    yield _table(head, rows)
+    yield _table(head, rows, texts=range(3))
     yield "</section>\n"
 
 
@@ -213,11 +214,11 @@ class _Html(str):
     __slots__ = ()
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
-    """A table; with numbers every column but the first stands to the right."""
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: Sequence[int] = (0,)) -> str:
+    """A table; columns of numbers stand to the right, those of texts to the left."""
 
     def css(place: int) -> str:
-        return ' class="n"' if numbers and place else ""
+        return "" if place in texts else ' class="n"'
 
     heads = "".join(f"<th{css(n)}>{escape(name)}</th>" for n, name in enumerate(head))
     lines = "".join(
