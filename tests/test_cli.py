@@ -73,6 +73,8 @@ def test_run_moves_to_another_workbench_by_hand(tmp_path: Path) -> None:
         (("show", "nothing"), 1, "no run"),
         (("run", "none.yaml"), 2, "none.yaml cannot be read"),
         (("run", "none.yaml", "--grader", "contains"), 2, "--grader cannot be combined with a suite"),
+        (("run", "none.yaml", "--model", "x"), 2, "--model cannot be combined with a suite"),
+        (("run", "none.yaml", "--prompt", "x"), 2, "--prompt cannot be combined with a suite"),
         (("compare", "nothing", "nothing"), 1, "no run"),
         (("compare", "a", "b", "--md", "--json"), 2, "exclude each other"),
         (("import", "."), 1, "cannot be read"),
@@ -95,6 +97,18 @@ def test_gateway_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "cannot be reached" in done.stderr
     assert "CANARY" not in done.stderr + done.stdout
+
+
+def test_suite_with_a_budget_and_no_gateway_says_that_it_cannot_be_reached(tmp_path: Path) -> None:
+    """Without prices no budget holds: exit 1 with the gateway named as the cause, and no run is begun."""
+    suite(tmp_path)
+    dead = {"OPENROUTER_API_KEY": "sk-test", "OPENROUTER_BASE_URL": "http://127.0.0.1:9/api/v1"}
+    done = assay(tmp_path, "run", "suite.yaml", **dead)
+
+    assert done.returncode == 1
+    assert "no budget can be held" in done.stderr
+    assert "cannot be reached" in done.stderr
+    assert "no runs yet" in assay(tmp_path, "runs", **dead).stdout
 
 
 SUITE = """

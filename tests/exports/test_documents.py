@@ -171,6 +171,39 @@ def test_markdown_names_reach_nobody_and_break_no_table() -> None:
     assert "http://" not in text
 
 
+@pytest.mark.parametrize("kind", ["markdown", "evidence"])
+def test_name_turns_no_text_around(kind: str) -> None:
+    """Control characters, and those that turn the direction of what follows, are shown as a mark."""
+    name = "safe\u202efdp.exe\u2067\x1b[31m\x07"
+    record = record_of(lambda: iter([cell_fact(0)]), rows=1, name=name)
+    record = replace(record, board=tuple(replace(line, label=name) for line in record.board), columns=(name, "b"))
+
+    text = written(record, kind).decode()
+
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f]", text)
+    assert "\ufffd" in text
+
+
+def test_hostile_run_is_sound_in_every_machine_format() -> None:
+    """Names and texts of all kinds: XML and JSON parse, and hold as many cells as the run."""
+    texts = ("]]>", "\x00\x1b", "\ud800", "</script>", "a\r\nb\u2028", "\u202e", "&lt;", "x" * 100_000, "\ufffe", "`|`")
+    cells = [
+        cell_fact(n, output=t, error=t, row_key=t, values=(t, t), passed=False, status="ok" if n % 2 else "failed",
+                  scores=(Score("contains", 0.0, False, t),))
+        for n, t in enumerate(texts)
+    ]  # fmt: skip
+    for name in texts[:7]:
+        record = record_of(lambda: iter(cells), rows=len(cells), name=name)
+        record = replace(record, columns=(name, "b"), dataset=name, tags=(name,))
+
+        root = ET.fromstring(written(record, "junit"))
+        found = json.loads(written(record, "promptfoo"))
+        lines = [json.loads(line) for line in written(record, "jsonl").decode().split("\n") if line]
+
+        assert len(root.findall("testsuite/testcase")) == len(found["results"]["results"]) == len(lines) == len(cells)
+        assert list(jsonl.read(written(record, "jsonl").splitlines(keepends=True))) == cells
+
+
 def test_evidence_loads_nothing_and_runs_no_text(rt: Runtime, run_id: str) -> None:
     """Hostile text in every place: no element, no load, the data still whole."""
     cells = (cell_fact(0, output=HOSTILE, values=(HOSTILE, HOSTILE), row_key=HOSTILE),)

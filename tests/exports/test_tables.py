@@ -7,18 +7,26 @@ import io
 import re
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import openpyxl
 import pytest
-from export_records import cell_fact, record_of, written
+from export_records import MODELS, ROWS, call_fact, cell_fact, record_of, written
+from pydantic import SecretStr
 
-from assay.domain.score import Score
+from assay.config import Gateway, Settings
+from assay.datasets.export import safe_cell
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.score import GraderSpec, Score
 from assay.exports.record import CellFact
 from assay.money import from_pico
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import spend as sums
-from assay.workbench import exports, spend, standing
-from assay.workbench.runtime import Runtime
+from assay.workbench import datasets, exports, runs, spend, standing
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime, open_runtime
 
 PAYLOADS = (
     "=1+1", "=cmd|'/C calc'!A0", "+1+1", "-1+1", "-2+3+cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0",
@@ -27,6 +35,7 @@ PAYLOADS = (
     "\uff0d1+1", "\uff20SUM(1)", "|calc", "%0A=1+1", "=A1", "=1", "=-1", "+A1", "-A1", "@A1", "=\"a\"&\"b\"", "='x'!A1",
     "=SUM(A1:A9)", "+cmd|' /C notepad'!'A1'", "=rundll32|'URL.dll,OpenURL'!A", "=DDE(\"cmd\";\"/C calc\";\"1\")",
     "@import", "-@x", "=\t1", "= 1", "==1", "#N/A",
+    "\ufeff=1", "\u200b=1", "\u202e=1", "\x1b=1", "\ufe66=1", "\u22121+A1", "_x003D_1+1",
 )  # fmt: skip
 FORMULA = re.compile(r"^\s*[=+@\uff1d\uff0b\uff20|%\t\r\x00]")
 
@@ -50,13 +59,36 @@ def test_csv_cell_is_never_a_formula(kind: str) -> None:
     """No cell of 40 hostile rows begins as a formula does; the mark and CRLF let Excel open it right."""
     data = written(record_of(hostile, rows=len(PAYLOADS), name="=1+1"), kind)
 
-    assert len(PAYLOADS) == 40
+    assert len(PAYLOADS) >= 40
     assert data.startswith(b"\xef\xbb\xbf")
     assert b"\r\n" in data
     for row in rows_of(data):
         for value in row:
             assert not FORMULA.match(value), value
             assert not value.lstrip().startswith("-"), value
+
+
+@pytest.mark.parametrize("text", ["-5", "+5", "-1.5e-3", "-1,234.56", " -7", "-5 %", "007", "1e5", "-.5", "it's", ""])
+def test_numbers_and_plain_words_stay_what_they_are(text: str) -> None:
+    """Only what a spreadsheet would compute gets an apostrophe."""
+    assert safe_cell(text) == text
+
+
+@pytest.mark.parametrize("kind", ["csv", "tidy", "wide", "xlsx"])
+def test_headings_are_safe_and_each_there_once(kind: str) -> None:
+    """Hostile names of columns and contestants, and a column named as a grader's, break no table."""
+    names = ("=1+1", "contains score", "output", "@x", "maker/one output", "\u202e=evil")
+    record = record_of(lambda: iter([cell_fact(0, values=("a",) * len(names))]), rows=1)
+    record = replace(record, columns=names, board=tuple(replace(line, label="=cmd()") for line in record.board))
+    data = written(record, kind)
+    if kind == "xlsx":
+        sheet = openpyxl.load_workbook(io.BytesIO(data))["Rows"]
+        table = [[str(cell.value) for cell in row] for row in sheet.iter_rows()]
+    else:
+        table = rows_of(data)
+
+    assert len(set(table[0])) == len(table[0]) == len(table[1])
+    assert not [name for name in table[0] if FORMULA.match(name.lstrip("\u202e"))]
 
 
 def test_xlsx_cell_is_never_a_formula() -> None:
@@ -67,22 +99,24 @@ def test_xlsx_cell_is_never_a_formula() -> None:
     kinds = {cell.data_type for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None}
     texts = [str(cell.value) for row in book["Rows"].iter_rows() for cell in row if cell.data_type == "s"]
     assert kinds <= {"s", "n", "b"}
-    assert book["Rows"].max_row == 41
+    assert book["Rows"].max_row == len(PAYLOADS) + 1
     assert not [text for text in texts if FORMULA.match(text)]
     assert book["Summary"]["B1"].value == "'=1+1"
 
 
 def test_xlsx_survives_forbidden_characters_and_long_texts() -> None:
-    """Characters that XML forbids are dropped, a text past a cell's limit is cut and says so."""
-    texts = ("a\x00b\x08c\x1fd\ufffee\ud800f", "x" * 40_000)
+    """Characters that XML forbids are dropped; a text past a cell's limit, as Excel counts, is cut and says so."""
+    texts = ("a\x00b\x08c\x1fd\ufffee\ud800f", "x" * 40_000, "\U0001f600" * 20_000, "_x003D_1")
 
-    data = written(record_of(lambda: (cell_fact(n, output=text) for n, text in enumerate(texts)), rows=2), "xlsx")
+    data = written(record_of(lambda: (cell_fact(n, output=text) for n, text in enumerate(texts)), rows=4), "xlsx")
 
     sheet = openpyxl.load_workbook(io.BytesIO(data))["Rows"]
     column = [cell.value for cell in sheet[1]].index("output")
     assert sheet[2][column].value == "a\ufffdbcde?f"
-    assert len(sheet[3][column].value) == 32_767
-    assert "cut" in sheet[3][column].value
+    for row in (3, 4):
+        assert 32_765 <= len(sheet[row][column].value.encode("utf-16-le")) // 2 <= 32_767
+        assert "cut" in sheet[row][column].value
+    assert sheet[5][column].value == "_x005F_x003D_1", "Excel reads _x003D_ as an equals sign"
 
 
 def test_costs_are_exact_in_every_table(rt: Runtime, run_id: str) -> None:
@@ -125,18 +159,52 @@ def test_wide_has_a_line_per_row(rt: Runtime, run_id: str) -> None:
 
 
 def test_cached_and_unknown_costs_are_told_apart() -> None:
-    """A cached answer costs 0 and has no call; an unknown cost is a word, never 0."""
+    """A cached answer costs 0 and has no call; an unknown cost is empty, never 0, and its source says so."""
     cached = cell_fact(0, cached=True, calls=(), call_id=None, cost_pico=0)
-    unknown = cell_fact(1, cost_pico=None, calls=(), call_id=None, status="failed", error="Gone.", passed=None)
+    lost = call_fact(1, cost_pico=None, provenance="unknown")
+    unknown = cell_fact(1, cost_pico=None, calls=(lost,), call_id=None, status="failed", error="Gone.", passed=None)
     record = record_of(lambda: iter((cached, unknown)), rows=2)
     tidy, plain = rows_of(written(record, "tidy")), rows_of(written(record, "csv"))
 
     assert tidy[1][tidy[0].index("provenance")] == "cached"
-    assert [row[plain[0].index("cost_usd")] for row in plain[1:]] == ["0", "unknown"]
+    assert [row[plain[0].index("cost_usd")] for row in plain[1:]] == ["0", ""]
+    assert [row[plain[0].index("provenance")] for row in plain[1:]] == ["cached", "unknown"]
+    (call,) = (dict(zip(tidy[0], row, strict=True)) for row in tidy if "call1" in row)
+    assert (call["cost_usd"], call["provenance"]) == ("", "unknown")
     assert "Gone." in plain[2]
 
 
-@pytest.mark.parametrize("kind", ["csv", "tidy", "wide", "jsonl"])
+def test_calls_without_an_answer_are_in_the_tidy_table(tmp_path: Path) -> None:
+    """Of a run that ended for lack of credits every call has its line: the sum is the ledger's, to the pico-dollar."""
+    faults = (Fault("402_credits", rate=0.2), Fault("no_usage", rate=0.3))
+    with (
+        SandboxServer(SandboxConfig(speed=0, faults=faults, seed=3)) as server,
+        open_runtime(
+            Settings(database_url=f"sqlite:///{tmp_path}/a.db"),
+            gateway=Gateway("sandbox", server.base_url, SecretStr("sk-test")),
+        ) as rt,
+    ):
+        rt.ready()
+        dataset = datasets.open_dataset(rt, "support_tickets")
+        models = tuple(Contestant(name) for name in MODELS)
+        draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), models, (GraderSpec("json"),), limit=ROWS)
+        state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
+        record = exports.run_record(rt, state.id)
+        head, *lines = rows_of(written(record, "tidy"))
+        ledger = spend.overview(rt, sums.SpendFilter(run_id=state.id)).chosen
+
+    found = [dict(zip(head, line, strict=True)) for line in lines]
+    calls = [line for line in found if line["call"]]
+    assert state.state == "paused"
+    assert len(calls) == ledger.calls
+    assert [c for c in calls if not c["row_key"]], "some call has left no answer"
+    assert all(c["contestant"] and c["cell"] for c in calls)
+    assert sum(Decimal(c["cost_usd"] or 0) for c in calls) == from_pico(ledger.known_pico)
+    assert sum(c["cost_usd"] == "" for c in calls) == ledger.unknown_calls
+    assert all((c["provenance"] == "unknown") == (c["cost_usd"] == "") for c in calls)
+
+
+@pytest.mark.parametrize("kind", ["csv", "tidy", "wide", "jsonl", "junit", "promptfoo"])
 def test_streaming_memory_does_not_grow_with_rows(kind: str) -> None:
     """Ten times the rows take no more memory."""
 
@@ -144,8 +212,12 @@ def test_streaming_memory_does_not_grow_with_rows(kind: str) -> None:
         def write(self, data: object) -> int:
             return 0
 
+    failed = (Score("contains", 0.0, False, "No."),)
+
     def peak(rows: int) -> int:
-        record = record_of(lambda: (cell_fact(n, output="x" * 1000) for n in range(rows)), rows=rows)
+        record = record_of(
+            lambda: (cell_fact(n, output="x" * 1000, passed=False, scores=failed) for n in range(rows)), rows=rows
+        )
         tracemalloc.start()
         exports.KINDS[kind].write(record, Nowhere())  # type: ignore[arg-type]
         found = tracemalloc.get_traced_memory()[1]

@@ -122,6 +122,18 @@ def test_endless_nesting_is_refused(tmp_path: Path, text: str) -> None:
         suites.load_suite(written(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("prompts: [x\nname: y", "suite.yaml, line 2: this is no YAML"), ("", "suite.yaml is empty"),
+     ("a: !!python/object:x {}", "suite.yaml, line 1: the tag"),
+     ("a: b\nc: \x00", r"suite.yaml, line 2: the character U\+0000 is not read")],
+)  # fmt: skip
+def test_what_is_no_yaml_is_answered_with_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+    """The same form as every other complaint, so that editors and builds find the place."""
+    with pytest.raises(SuiteError, match=said):
+        suites.load_suite(written(tmp_path, text))
+
+
 def test_missing_suite_is_said(tmp_path: Path) -> None:
     """A path that leads nowhere is answered in words."""
     with pytest.raises(SuiteError, match=r"none.yaml cannot be read: No such file"):

@@ -73,7 +73,7 @@ def finding(line: LineComparison) -> str:
 
 def _cells(line: LineComparison) -> tuple[str, ...]:
     paired, cost = line.paired, line.cost_delta_pico
-    money = "unknown" if cost is None else f"{'-' if cost < 0 else '+'}{format_usd(abs(cost))}"
+    money = "unknown" if cost is None else f"{'-' if cost < 0 else '+' if cost else ''}{format_usd(abs(cost))}"
     if paired is None or line.score_a is None or line.score_b is None:
         return (line.label, "0", *("-",) * 8, money, finding(line))
     return (

@@ -82,12 +82,14 @@ def follow(rt: Runtime, run_id: str) -> RunProgress:
         if terminal and now - told >= PROGRESS_EVERY_S / 2:
             print(f"\r{_bar(state)}", end="", file=sys.stderr, flush=True)
             told = now
-        elif not terminal and state.cells and state.done * 10 // state.cells > shown:
+        elif not terminal and state.is_live and shown < state.done * 10 // max(state.cells, 1) < 10:
             shown = state.done * 10 // state.cells
             say(_bar(state))
         if not state.is_live:
             if terminal:
                 print(f"\r{_bar(state)}", file=sys.stderr)
+            else:
+                say(_bar(state))
             return state
         time.sleep(0.02 if state.cells < 200 else 0.2)
 

@@ -67,7 +67,7 @@ def run(
         "param": param, "samples": samples, "concurrency": concurrency, "budget": budget, "limit": limit, "mode": mode,
         "name": name, "tag": tag,
     }  # fmt: skip
-    if is_suite(dataset) and not prompt and not prompt_name and not model:
+    if is_suite(dataset) and not ((prompt or prompt_name) and model):
         run_suite(Path(dataset), options, out, as_json)
         return
     _require(options, cure="Give it, or a suite file: assay run suite.yaml.")

@@ -7,8 +7,10 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-_FORMULA = re.compile(r"^\s*[=+\-@\t\r\x00\uff1d\uff0b\uff0d\uff20|%]")
-_NUMBER = re.compile(r"^\s*[+-]?(\d+([.,]\d+)?|[.,]\d+)([eE][+-]?\d+)?\s*%?$")
+_UNSEEN = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+_SIGNS = r"=+\-@|%\uff0b\uff0d\uff1d\uff20\ufe62\ufe63\ufe66\ufe6b\u2212"
+_FORMULA = re.compile(rf"[\s\x00-\x1f{_UNSEEN}]*[{_SIGNS}]|[\t\r\x00]")
+_NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d+)*|[.,]\d+)([eE][+-]?\d+)?\s*%?")
 
 
 def safe_cell(value: object) -> str:
@@ -17,7 +19,7 @@ def safe_cell(value: object) -> str:
     Plain numbers such as -5 stay as they are; None is an empty cell.
     """
     text = "" if value is None else str(value).replace("\x00", "\ufffd")
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

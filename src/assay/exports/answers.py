@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from assay.exports.record import CellFact, RunRecord, exact_usd, prompt_name
+from assay.exports.record import CellFact, RunRecord, known_from, prompt_name, unique, usd_cell
 from assay.exports.streams import write_table
 
 
@@ -12,11 +12,11 @@ def columns(record: RunRecord) -> list[str]:
     """Names of the columns."""
     reasons = [] if "reason" in record.hidden else ["reason"]
     graders = [f"{name} {what}" for name in record.graders for what in ("score", *reasons)]
-    return record.visible([
+    return list(unique(record.visible([
         "run", "row_key", *record.shown_columns, "prompt", "model", "contestant", "sample", "status", "output",
-        "error", "score", "passed", *graders, "cost_usd", "first_token_ms", "total_ms", "prompt_tokens",
-        "completion_tokens", "cached",
-    ])  # fmt: skip
+        "error", "score", "passed", *graders, "cost_usd", "provenance", "first_token_ms",
+        "total_ms", "prompt_tokens", "completion_tokens", "cached",
+    ])))  # fmt: skip
 
 
 def line(record: RunRecord, cell: CellFact) -> list[object]:
@@ -36,8 +36,8 @@ def line(record: RunRecord, cell: CellFact) -> list[object]:
     return [
         record.id, *key, *cell.values, prompt_name(plan, cell.prompt), plan.contestants[cell.contestant].model_id,
         contestant.label, cell.sample + 1, cell.status, *texts, cell.value, cell.passed, *graders,
-        exact_usd(cell.cost_pico), cell.first_token_ms, cell.total_ms, cell.prompt_tokens, cell.completion_tokens,
-        cell.cached,
+        usd_cell(cell.cost_pico), known_from(cell), cell.first_token_ms, cell.total_ms, cell.prompt_tokens,
+        cell.completion_tokens, cell.cached,
     ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from assay.exports.record import BoardLine
+from assay.exports.streams import visible
 from assay.money import format_usd, from_pico
 
 WIDTH = 760
@@ -40,7 +41,7 @@ def _intervals(lines: Sequence[tuple[int, BoardLine]], height: int) -> Iterable[
         yield _text(LABELS - 12, y + 4, f"{number}. {_short(line.label)}", anchor="end")
         yield (
             f'<line x1="{x(score.low):.1f}" y1="{y:.1f}" x2="{x(score.high):.1f}" y2="{y:.1f}" '
-            f'stroke="{line.colour}" stroke-width="6" stroke-opacity=".35" stroke-linecap="round"/>'
+            f'stroke="{line.colour}" stroke-width="7" stroke-opacity=".4" stroke-linecap="round"/>'
         )
         words = f"{line.label}: {score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
         yield _dot(x(score.mean), y, line.colour, words)
@@ -90,7 +91,7 @@ def _points(lines: Sequence[tuple[int, BoardLine]]) -> Iterable[str]:
 
 def _svg(height: float, title: str, parts: Iterable[str]) -> str:
     body = "".join(parts)
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">{body}</svg>'
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_escaped(title)}">{body}</svg>'
 
 
 def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
@@ -98,11 +99,15 @@ def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", css: str = "name") -> str:
-    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_escaped(text)}</text>'
 
 
 def _dot(x: float, y: float, colour: str, words: str) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="{colour}"><title>{escape(words)}</title></circle>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}"><title>{_escaped(words)}</title></circle>'
+
+
+def _escaped(text: str) -> str:
+    return escape(visible(text))
 
 
 def _short(text: str) -> str:

@@ -25,6 +25,8 @@
     errors: (cells) => cells.some((c) => c[2] === "error"),
     disagree: (cells) => new Set(cells.filter((c) => c[2] !== "error").map((c) => `${c[2]} ${c[3]}`)).size > 1,
   };
+  // A column that only repeats the rows' names is not shown twice.
+  const shown = data.columns.map((_, n) => n).filter((n) => !data.keys || rows.some(({ row }) => row[1][n] !== row[0]));
   const score = (row, line) => {
     const found = row[2].filter((c) => c[0] === line && c[3] !== null).map((c) => c[3]);
     return found.length ? found.reduce((a, b) => a + b, 0) / found.length : null;
@@ -58,6 +60,11 @@
       draw();
     });
   };
+  const named = (tr, name) => {
+    const td = make("td", tr);
+    td.dataset.name = name;
+    return td;
+  };
   const cellNode = (td, cell) => {
     const [, sample, mark, value, output, error, reason, cost, ms] = cell;
     const facts = [data.samples > 1 ? `#${sample + 1}` : "", mark, value === null ? "" : value.toFixed(2)];
@@ -74,18 +81,24 @@
     table.replaceChildren();
     const head = make("tr", make("thead", table));
     heading(head, data.keys ? "Row" : "", -2);
-    data.columns.forEach((name) => heading(head, name));
+    shown.forEach((n) => heading(head, data.columns[n]));
     data.lines.forEach((name, line) => heading(head, name, line));
     const body = make("tbody", table);
     for (const { row } of found.slice(state.page * PAGE, (state.page + 1) * PAGE)) {
       const tr = make("tr", body);
-      tr.addEventListener("click", () => {
-        if (!String(getSelection())) tr.classList.toggle("open");
+      const turn = () => tr.setAttribute("aria-expanded", tr.classList.toggle("open"));
+      tr.tabIndex = 0;
+      tr.setAttribute("aria-expanded", "false");
+      tr.addEventListener("click", () => String(getSelection()) || turn());
+      tr.addEventListener("keydown", (e) => {
+        if (e.key !== "Enter" && e.key !== " ") return;
+        e.preventDefault();
+        turn();
       });
       make("td", tr, "", row[0]);
-      for (const value of row[1]) make("div", make("td", tr), "text", value);
-      data.lines.forEach((_, line) => {
-        const td = make("td", tr);
+      for (const n of shown) make("div", named(tr, data.columns[n]), "text", row[1][n]);
+      data.lines.forEach((name, line) => {
+        const td = named(tr, name);
         row[2].filter((c) => c[0] === line).forEach((c) => cellNode(td, c));
       });
     }
@@ -100,7 +113,12 @@
   };
   find("search").addEventListener("input", (e) => changed(() => (state.text = e.target.value)));
   find("show").addEventListener("change", (e) => changed(() => (state.show = e.target.value)));
-  find("back").addEventListener("click", () => { state.page -= 1; draw(); });
-  find("next").addEventListener("click", () => { state.page += 1; draw(); });
+  const turnPage = (by) => {
+    state.page += by;
+    draw();
+    find("found").scrollIntoView();
+  };
+  find("back").addEventListener("click", () => turnPage(-1));
+  find("next").addEventListener("click", () => turnPage(1));
   draw();
 })();

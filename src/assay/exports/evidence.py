@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from assay.exports.drawings import cost_plot, interval_plot
 from assay.exports.markdown import comparison_cells, cost_words, spent_words
 from assay.exports.record import CellFact, RunRecord, exact_usd, prompt_name, settings_text, utc_text
-from assay.exports.streams import write_pieces
+from assay.exports.streams import visible, write_pieces
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -64,7 +64,7 @@ def write(record: RunRecord, target: BinaryIO) -> None:
 
 def _pieces(record: RunRecord) -> Iterator[str]:
     fit = _fit(record)
-    title = escape(record.name)
+    title = _escaped(record.name)
     yield (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -88,15 +88,15 @@ def _asset(name: str) -> str:
 
 
 def _head(record: RunRecord) -> Iterator[str]:
-    when = utc_text(record.started_ms or record.created_ms)
-    yield f"<header>\n<h1>{escape(record.name)}</h1>\n"
+    when = utc_text(record.started_ms or record.created_ms).replace("T", " ").replace("Z", " UTC")
+    yield f"<header>\n<h1>{_escaped(record.name)}</h1>\n"
     facts = [f"Run {record.id}", record.state, when, f"gateway {record.gateway}", *record.tags]
-    yield f'<p class="quiet">{escape(" · ".join(facts))}</p>\n'
+    yield f'<p class="quiet">{_escaped(" · ".join(facts))}</p>\n'
     if record.is_sandbox:
         yield '<p class="notice">Sandbox: the answers are simulated and the prices invented.</p>\n'
     if record.state != "done":
-        yield f'<p class="notice">The run is not done. {escape(record.reason)}</p>\n'
-    yield f'<p class="verdict">{escape(record.verdict)}</p>\n</header>\n'
+        yield f'<p class="notice">The run is not done. {_escaped(record.reason)}</p>\n'
+    yield f'<p class="verdict">{_escaped(record.verdict)}</p>\n</header>\n'
 
 
 def _statistics(record: RunRecord) -> Iterator[str]:
@@ -107,9 +107,9 @@ def _statistics(record: RunRecord) -> Iterator[str]:
     for number, line in enumerate(record.board, 1):
         score, passes = line.score, line.passes
         rows.append((
-            _Html(f'<span class="swatch" style="background:{line.colour}"></span>{number}. {escape(line.label)}'),
+            _Html(f'<span class="swatch" style="background:{line.colour}"></span>{number}. {_escaped(line.label)}'),
             f"{score.mean:.3f}" if score else "not scored", f"{score.low:.3f} to {score.high:.3f}" if score else "",
-            f"{passes.mean:.1%}" if passes else "", f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}",
+            f"{passes.mean * 100:.1f} %" if passes else "", f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}",
             cost_words(line), _seconds(line.p50_ms), _seconds(line.p95_ms), f"{line.prompt_tokens:,}",
             f"{line.completion_tokens:,}",
         ))  # fmt: skip
@@ -117,15 +117,15 @@ def _statistics(record: RunRecord) -> Iterator[str]:
     for title, chart in (("Score with its 95 % interval", interval_plot(record.board)),
                          ("Score against cost", cost_plot(record.board))):  # fmt: skip
         if chart:
-            yield f"<h3>{title}</h3>\n{chart}\n"
+            yield f'<h3>{title}</h3>\n<div class="scroll">{chart}</div>\n'
     if record.comparisons:
-        yield f"<h3>Against {escape(record.comparisons[0].base)}</h3>\n"
+        yield f"<h3>Against {_escaped(record.comparisons[0].base)}</h3>\n"
         against = ("Contestant", "Difference", "95 % interval", "p", "p, corrected", "Rows", "Better", "Worse", "Says")
-        yield _table(against, [comparison_cells(line) for line in record.comparisons])
+        yield _table(against, [comparison_cells(line) for line in record.comparisons], texts=(0, len(against) - 1))
     if record.gates:
         yield "<h3>Gates</h3>\n"
         verdicts = [(gate.about, gate.mark, gate.words) for gate in record.gates]
-        yield _table(("About", "Verdict", "Measured and bound"), verdicts, numbers=False)
+        yield _table(("About", "Verdict", "Measured and bound"), verdicts, texts=range(3))
     yield "</section>\n"
 
 
@@ -143,11 +143,12 @@ def _rows_part(record: RunRecord, fit: _Fit) -> Iterator[str]:
             f"The JSONL export has them whole.</p>\n"
         )
     yield (
+        f'<div id="found"></div>\n'
         f'<div class="tools"><input id="search" type="search" placeholder="Text in rows and answers" '
         f'aria-label="Search"><select id="show" aria-label="Show">{shows}</select>'
         f'<button id="back" type="button">Back</button><button id="next" type="button">Next</button>'
         f'<span id="count" class="quiet" aria-live="polite"></span></div>\n'
-        f'<p class="quiet">Click a row to read it whole, a heading to sort.</p>\n'
+        f'<p class="quiet">Click a row, or press Enter on it, to read it whole; click a heading to sort.</p>\n'
         f'<div class="scroll"><table id="rows"></table></div>\n'
         f"<noscript><p>The rows need JavaScript; everything else on the page does not.</p></noscript>\n</section>\n"
     )
@@ -158,13 +159,13 @@ def _method(record: RunRecord, fit: _Fit) -> Iterator[str]:
     yield "<section>\n<h2>Method</h2>\n"
     samples = f", {plan.samples} answers each" if plan.samples > 1 else ""
     yield (
-        f"<p>Dataset {escape(record.dataset)} version {record.dataset_version}, {plan.row_count:,} rows{samples}; "
-        f'content hash <span class="quiet">{escape(record.dataset_hash)}</span>.</p>\n'
+        f"<p>Dataset {_escaped(record.dataset)} version {record.dataset_version}, {plan.row_count:,} rows{samples}; "
+        f'content hash <span class="quiet">{_escaped(record.dataset_hash)}</span>.</p>\n'
     )
     if record.changes:
-        items = "".join(f"<li>{escape(change)}</li>" for change in record.changes)
+        items = "".join(f"<li>{_escaped(change)}</li>" for change in record.changes)
         yield f"<p>The run grew after its start:</p>\n<ul>{items}</ul>\n"
-    yield "".join(f"<p>{escape(text)}</p>\n" for text in METHOD)
+    yield "".join(f"<p>{_escaped(text)}</p>\n" for text in METHOD)
     yield "<h3>Contestants</h3>\n"
     rows = []
     for line in record.grid_lines:
@@ -172,38 +173,38 @@ def _method(record: RunRecord, fit: _Fit) -> Iterator[str]:
         by = fit.answered_by[line.prompt, line.contestant]
         told = ", ".join(f"{name} ({count:,})" for name, count in by.most_common(6))
         rows.append((line.label, contestant.model_id, settings_text(contestant) or "defaults", told or "not told"))
-    yield _table(("Contestant", "Model", "Settings", "Answered by (calls)"), rows, numbers=False)
+    yield _table(("Contestant", "Model", "Settings", "Answered by (calls)"), rows, texts=range(4))
     for number, prompt in enumerate(plan.prompts):
-        yield f"<h3>Prompt: {escape(prompt_name(plan, number))}</h3>\n"
+        yield f"<h3>Prompt: {_escaped(prompt_name(plan, number))}</h3>\n"
         parts = [(m.role, m.text) for m in prompt.messages] or [("system", prompt.system), ("user", prompt.user)]
         for role, text in parts:
             if text:
-                yield f'<p class="quiet">{escape(role)}</p>\n<pre>{escape(_cut(text, TEMPLATE_LIMIT))}</pre>\n'
+                yield f'<p class="quiet">{_escaped(role)}</p>\n<pre>{_escaped(_cut(text, TEMPLATE_LIMIT))}</pre>\n'
     if plan.graders:
         yield "<h3>Graders</h3>\n"
         graders = [
             (name, spec.kind, _cut(", ".join(f"{k}={v}" for k, v in spec.params.items()), TEMPLATE_LIMIT) or "defaults")
             for name, spec in zip(record.graders, plan.graders, strict=True)
         ]
-        yield _table(("Grader", "Kind", "Settings"), graders, numbers=False)
+        yield _table(("Grader", "Kind", "Settings"), graders, texts=range(3))
     yield "<h3>Versions</h3>\n"
-    yield _table(("Part", "Version"), list(record.versions.items()), numbers=False)
+    yield _table(("Part", "Version"), list(record.versions.items()), texts=range(2))
     if record.hidden:
-        yield f"<p>Left out on request: {escape(', '.join(sorted(record.hidden)))}.</p>\n"
+        yield f"<p>Left out on request: {_escaped(', '.join(sorted(record.hidden)))}.</p>\n"
     yield "</section>\n"
 
 
 def _spend_part(record: RunRecord) -> Iterator[str]:
-    yield f"<section>\n<h2>Spend</h2>\n<p>{escape(spent_words(record.spend))}.</p>\n"
+    yield f"<section>\n<h2>Spend</h2>\n<p>{_escaped(spent_words(record.spend))}.</p>\n"
     if record.estimate:
-        yield f"<p>{escape(record.estimate)}</p>\n"
+        yield f"<p>{_escaped(record.estimate)}</p>\n"
     head = ("Contestant", "For", "Known from", "Calls", "Known, USD", "Unknown calls", "Unknown, at most USD")
     rows = [
         (x.contestant, {"run": "answers", "judge": "judging"}.get(x.purpose, x.purpose), x.provenance, f"{x.calls:,}",
          exact_usd(x.known_pico), f"{x.unknown_calls:,}", exact_usd(x.unknown_bound_pico) if x.unknown_calls else "")
         for x in record.spend
     ]  # fmt: skip
-    yield _table(head, rows)
+    yield _table(head, rows, texts=range(3))
     yield "</section>\n"
 
 
@@ -213,22 +214,26 @@ class _Html(str):
     __slots__ = ()
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
-    """A table; with numbers every column but the first stands to the right."""
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: Sequence[int] = (0,)) -> str:
+    """A table; columns of numbers stand to the right, those of texts to the left."""
 
     def css(place: int) -> str:
-        return ' class="n"' if numbers and place else ""
+        return "" if place in texts else ' class="n"'
 
-    heads = "".join(f"<th{css(n)}>{escape(name)}</th>" for n, name in enumerate(head))
+    heads = "".join(f"<th{css(n)}>{_escaped(name)}</th>" for n, name in enumerate(head))
     lines = "".join(
         "<tr>"
         + "".join(
-            f"<td{css(n)}>{value if isinstance(value, _Html) else escape(value)}</td>" for n, value in enumerate(row)
+            f"<td{css(n)}>{value if isinstance(value, _Html) else _escaped(value)}</td>" for n, value in enumerate(row)
         )
         + "</tr>\n"
         for row in rows
     )
     return f'<div class="scroll"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table></div>\n'
+
+
+def _escaped(text: str) -> str:
+    return escape(visible(text))
 
 
 def _seconds(ms: float | None) -> str:
@@ -269,7 +274,8 @@ def _fit(record: RunRecord) -> _Fit:
 def _data(record: RunRecord, fit: _Fit) -> Iterator[str]:
     place_of = _places(record)
     about = {
-        "columns": list(record.columns), "lines": [line.label for line in record.grid_lines],
+        "columns": [visible(name) for name in record.columns],
+        "lines": [visible(line.label) for line in record.grid_lines],
         "samples": record.plan.samples, "keys": "row_key" not in record.hidden,
     }  # fmt: skip
     yield f'{_script_json(about)[:-1]},"rows":['

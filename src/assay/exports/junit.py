@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import IO, BinaryIO
 from xml.sax.saxutils import escape, quoteattr
 
 from assay.exports.record import BoardLine, CellFact, RunRecord, exact_usd, utc_text
 from assay.exports.streams import write_pieces, xml_text
+
+SPOOLED = 1 << 16
+"""Bytes of a contestant's cases that are held in memory."""
 
 
 def write(record: RunRecord, target: BinaryIO) -> None:
@@ -17,31 +23,50 @@ def write(record: RunRecord, target: BinaryIO) -> None:
 
 
 def _pieces(record: RunRecord) -> Iterator[str]:
-    cases: dict[tuple[int, int], list[str]] = defaultdict(list)
-    marks: dict[tuple[int, int], list[str]] = defaultdict(list)
-    seconds: dict[tuple[int, int], float] = defaultdict(float)
-    for cell in record.cells():
-        place = (cell.prompt, cell.contestant)
-        cases[place].append(_case(record, cell))
-        marks[place].append(cell.mark)
-        seconds[place] += (cell.total_ms or 0) / 1000
-    every = [mark for found in marks.values() for mark in found]
-    yield '<?xml version="1.0" encoding="UTF-8"?>\n'
-    yield f"<testsuites name={_quoted(f'Assay: {record.name}')} {_counts(every, sum(seconds.values()))}>\n"
-    for line in record.grid_lines:
-        place = (line.prompt, line.contestant)
+    with ExitStack() as stack:
+        suites = {
+            (line.prompt, line.contestant): _Suite(stack.enter_context(SpooledTemporaryFile(SPOOLED)))
+            for line in record.grid_lines
+        }
+        line_of = record.line_of
+        for cell in record.cells():
+            suites[cell.prompt, cell.contestant].add(cell, _case(record, cell, line_of))
+        every = sum((suite.marks for suite in suites.values()), Counter[str]())
+        yield '<?xml version="1.0" encoding="UTF-8"?>\n'
+        seconds = sum(suite.seconds for suite in suites.values())
+        yield f"<testsuites name={_quoted(f'Assay: {record.name}')} {_counts(every, seconds)}>\n"
         when = f" timestamp={_quoted(utc_text(record.created_ms).rstrip('Z'))}"
-        yield f"<testsuite name={_quoted(line.label)} {_counts(marks[place], seconds[place])}{when}>\n"
-        yield _properties(record, line)
-        yield from cases[place]
-        yield "</testsuite>\n"
-    yield "</testsuites>\n"
+        for line in record.grid_lines:
+            suite = suites[line.prompt, line.contestant]
+            yield f"<testsuite name={_quoted(line.label)} {_counts(suite.marks, suite.seconds)}{when}>\n"
+            yield _properties(record, line)
+            yield from suite.texts()
+            yield "</testsuite>\n"
+        yield "</testsuites>\n"
 
 
-def _counts(marks: list[str], seconds: float) -> str:
+@dataclass(slots=True)
+class _Suite:
+    """The cases of one contestant, on the disk once they are many: the file has the counts before them."""
+
+    cases: IO[bytes]
+    marks: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def add(self, cell: CellFact, case: str) -> None:
+        self.cases.write(case.encode("utf-8", "replace"))
+        self.marks[cell.mark] += 1
+        self.seconds += (cell.total_ms or 0) / 1000
+
+    def texts(self) -> Iterator[str]:
+        self.cases.seek(0)
+        for line in self.cases:
+            yield line.decode()
+
+
+def _counts(marks: Counter[str], seconds: float) -> str:
     return (
-        f'tests="{len(marks)}" failures="{marks.count("fail")}" errors="{marks.count("error")}" skipped="0" '
-        f'time="{seconds:.3f}"'
+        f'tests="{marks.total()}" failures="{marks["fail"]}" errors="{marks["error"]}" skipped="0" time="{seconds:.3f}"'
     )
 
 
@@ -59,8 +84,8 @@ def _properties(record: RunRecord, line: BoardLine) -> str:
     return f"<properties>\n{items}</properties>\n"
 
 
-def _case(record: RunRecord, cell: CellFact) -> str:
-    label = record.line_of[cell.prompt, cell.contestant].label
+def _case(record: RunRecord, cell: CellFact, line_of: Mapping[tuple[int, int], BoardLine]) -> str:
+    label = line_of[cell.prompt, cell.contestant].label
     sample = f" sample {cell.sample + 1}" if record.plan.samples > 1 else ""
     key = f": {cell.row_key}" if "row_key" not in record.hidden else ""
     name = _quoted(f"row {cell.row + 1}{key}{sample}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
 from assay.exports.record import BoardLine, ComparisonLine, RunRecord, SpendLine, exact_usd, utc_text
-from assay.exports.streams import write_pieces
+from assay.exports.streams import visible, write_pieces
 from assay.money import format_usd
 
 _MARKS = re.compile(r"([\\`*_\[\]{}()#!|~$])")
@@ -123,6 +123,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
 
 
 def _text(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = visible(" ".join(text.split()))
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKS.sub(r"\\\1", flat).replace("@", "@\u200b").replace("://", ":\u200b//")

@@ -194,6 +194,8 @@ class RunRecord:
     """What was added to the run after its start, oldest first, in words."""
     gates: tuple[GateFact, ...] = ()
     """Verdicts of the gates that the run keeps; empty also while the run is not complete."""
+    other_calls: Callable[[], Iterator[tuple[int | None, CallFact]]] = lambda: iter(())
+    """Starts a pass over the calls that left no result, each with its cell where it had one."""
     kept: Callable[[], Iterator[dict[str, Any]]] = lambda: iter(())
     """Starts a pass over everything that the store keeps of the run (store/archives.py)."""
 
@@ -269,6 +271,18 @@ def exact_usd(pico: int | None) -> str:
         return "unknown"
     text = f"{from_pico(pico):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def usd_cell(pico: int | None) -> str:
+    """US dollars as `exact_usd` writes them; None is empty, so that a table's column holds numbers only."""
+    return "" if pico is None else exact_usd(pico)
+
+
+def known_from(cell: CellFact) -> str:
+    """Where the cost of a cell is known from; several sources of its calls are all named."""
+    if cell.cached:
+        return "cached"
+    return " + ".join(sorted({call.provenance for call in cell.calls}))
 
 
 def utc_text(ms: int | None) -> str:

@@ -13,6 +13,7 @@ from assay.datasets.export import safe_cell
 
 BLOCK = 1 << 18
 """Characters that are gathered before they are written."""
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069]")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -57,6 +58,11 @@ def json_line(value: Any) -> str:
     except UnicodeEncodeError:
         text = json.dumps(value, default=str)
     return f"{text}\n"
+
+
+def visible(text: str) -> str:
+    """The text with a mark in place of control characters and of those that turn the direction of what follows."""
+    return _UNSEEN.sub("\ufffd", text)
 
 
 def xml_text(text: str) -> str:

@@ -1,6 +1,7 @@
 """Tidy CSV: one line per call and one per score, each with what it belongs to.
 
-The sum of `cost_usd` over the file is what the ledger says. An answer without a call of its own (taken from the cache,
+The sum of `cost_usd` over the file is what the ledger says: calls that left no answer are there too, without a row. A
+cost that is not known is empty, and its provenance says so. An answer without a call of its own (taken from the cache,
 or never sent) has a line of kind "call" without a call id.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from assay.exports.record import CallFact, CellFact, RunRecord, exact_usd, prompt_name, settings_text, utc_text
+from assay.exports.record import CallFact, CellFact, RunRecord, prompt_name, settings_text, usd_cell, utc_text
 from assay.exports.streams import write_table
 
 ANSWER = ("output", "reasoning", "error")
@@ -41,16 +42,34 @@ def lines(record: RunRecord) -> Iterator[list[object]]:
         for kind, values in (*_calls(cell), *_scores(cell)):
             found = {**shared, "kind": kind, **values}
             yield [*(found[name] for name in before), *cell.values, *(found.get(name) for name in after)]
+    empty = [None] * len(record.columns)
+    for found in _without_answer(record):
+        yield [*(found[name] for name in before), *empty, *(found.get(name) for name in after)]
 
 
 def _shared(record: RunRecord, cell: CellFact) -> dict[str, object]:
-    contestant = record.plan.contestants[cell.contestant]
+    place = _place(record, cell.prompt, cell.contestant, cell.sample)
     return {
-        "run": record.id, "row_key": cell.row_key, "prompt": prompt_name(record.plan, cell.prompt),
-        "model": contestant.model_id, "settings": settings_text(contestant),
-        "contestant": record.line_of[cell.prompt, cell.contestant].label, "sample": cell.sample + 1,
-        "cell": cell.cell, "status": cell.status, "cached": cell.cached,
+        "run": record.id, "row_key": cell.row_key, **place, "cell": cell.cell, "status": cell.status,
+        "cached": cell.cached,
     }  # fmt: skip
+
+
+def _place(record: RunRecord, prompt: int, contestant: int, sample: int) -> dict[str, object]:
+    chosen = record.plan.contestants[contestant]
+    return {
+        "prompt": prompt_name(record.plan, prompt), "model": chosen.model_id, "settings": settings_text(chosen),
+        "contestant": record.line_of[prompt, contestant].label, "sample": sample + 1,
+    }  # fmt: skip
+
+
+def _without_answer(record: RunRecord) -> Iterator[dict[str, object]]:
+    for number, call in record.other_calls():
+        found: dict[str, object] = {"run": record.id, "kind": "call", "row_key": None}
+        if number is not None and 0 <= number < record.plan.cell_count:
+            cell = record.plan.cell(number)
+            found |= {**_place(record, cell.prompt, cell.contestant, cell.sample), "cell": number}
+        yield {**found, **_call(call)}
 
 
 def _calls(cell: CellFact) -> Iterator[tuple[str, dict[str, object]]]:
@@ -67,7 +86,7 @@ def _calls(cell: CellFact) -> Iterator[tuple[str, dict[str, object]]]:
 def _call(call: CallFact) -> dict[str, object]:
     found: dict[str, object] = {name: getattr(call, name, None) for name in CALL}
     return {
-        **found, "call": call.id, "sent_at": utc_text(call.created_ms), "cost_usd": exact_usd(call.cost_pico),
+        **found, "call": call.id, "sent_at": utc_text(call.created_ms), "cost_usd": usd_cell(call.cost_pico),
         "model": call.model,
     }  # fmt: skip
 

@@ -6,6 +6,7 @@ again. Money is a number with all its digits.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -19,12 +20,14 @@ from assay.exports.streams import xml_text
 from assay.money import from_pico
 
 CELL_LIMIT = 32_767
-"""Characters that a cell holds."""
+"""Characters that a cell holds, as UTF-16 counts them."""
 SHEET_LIMIT = 1_000_000
 """Rows after which another sheet begins; a sheet holds 1,048,576."""
 CUT = " … (cut: a cell holds no more)"
 USD_FORMAT = "0.000000000000"
 USD_COLUMN = "cost_usd"
+_CODE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
+"""Begin of what Excel takes for the code of a character (ECMA-376, ST_Xstring)."""
 
 
 def write(record: RunRecord, target: BinaryIO) -> None:
@@ -51,7 +54,7 @@ def write(record: RunRecord, target: BinaryIO) -> None:
 
 def _rows(book: Any, record: RunRecord) -> None:
     head = answers.columns(record)
-    cost = head.index(USD_COLUMN, len(head) - 6)
+    cost = head.index(USD_COLUMN)
     sheet, count = None, 0
     for cell in record.cells():
         if sheet is None or count == SHEET_LIMIT:
@@ -59,7 +62,7 @@ def _rows(book: Any, record: RunRecord) -> None:
             sheet = _sheet(book, "Rows" if "Rows" not in book.sheetnames else f"Rows {number}", head, ())
             count = 0
         values = answers.line(record, cell)
-        values[cost] = "unknown" if cell.cost_pico is None else from_pico(cell.cost_pico)
+        values[cost] = None if cell.cost_pico is None else from_pico(cell.cost_pico)
         sheet.append([_cell(sheet, value) for value in values])
         count += 1
     if sheet is None:
@@ -115,9 +118,16 @@ def _cell(sheet: Any, value: object) -> Any:
         cell = WriteOnlyCell(sheet, value)
         cell.number_format = USD_FORMAT
         return cell
-    text = xml_text(safe_cell(value).encode("utf-8", "replace").decode())
+    text = _CODE.sub("_x005F_", _shortened(xml_text(safe_cell(value).encode("utf-8", "replace").decode())))
     cell = WriteOnlyCell(sheet, "")
     # The text is put in past openpyxl's guess, which takes a leading "=" for a formula and "#N/A" for an error.
-    cell._value = text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - len(CUT)] + CUT
+    cell._value = text
     cell.data_type = "s"
     return cell
+
+
+def _shortened(text: str) -> str:
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * CELL_LIMIT:
+        return text
+    return units[: 2 * (CELL_LIMIT - len(CUT))].decode("utf-16-le", "ignore") + CUT

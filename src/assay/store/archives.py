@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Table, exists, func, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, select, update
 
 from assay.domain.data_policy import strictest
 from assay.errors import DataError, RunError
@@ -32,6 +32,7 @@ from assay.store.datasets import get_dataset, policy_of, rows_of, save_dataset
 from assay.store.growth import changes_of
 from assay.store.ledger import book_restored
 from assay.store.prompts import link_prompts
+from assay.store.results import calls_without_result
 from assay.store.runs import LIVE, get_run, plan_of, preview_of
 from assay.store.tables import CALL, DATASET, GATEWAY_BATCH, RESULT, RESULT_TEXT, RUN, RUN_CHANGE, SCORE
 
@@ -68,12 +69,7 @@ def archived(connection: Connection, run_id: str, *, clean: Clean = str) -> Iter
         for row in rows_of(connection, dataset, start=start, count=PAGE):
             yield {"kind": "row", "key": row.key, "values": list(row.values.values())}
     yield from _results(connection, run.id, clean)
-    orphans = (
-        select(CALL)
-        .where(CALL.c.run_id == run.id, ~exists().where(RESULT.c.run_id == run.id, RESULT.c.cell == CALL.c.cell))
-        .order_by(CALL.c.created_ms, CALL.c.id)
-    )
-    for call in connection.execute(orphans).yield_per(PAGE):
+    for call in calls_without_result(connection, run.id):
         yield {"kind": "call", "cell": call.cell, **_call(call, clean)}
     query = select(GATEWAY_BATCH).where(GATEWAY_BATCH.c.run_id == run.id).order_by(GATEWAY_BATCH.c.id)
     for batch in connection.execute(query):

@@ -178,6 +178,16 @@ def cell_record(connection: Connection, run_id: str, dataset_id: str, cell: int)
     )
 
 
+def calls_without_result(connection: Connection, run_id: str) -> Iterator[Row[Any]]:
+    """Calls of a run that left no result, oldest first: of cells that were cut short, or of none."""
+    query = (
+        select(CALL)
+        .where(CALL.c.run_id == run_id, ~exists().where(RESULT.c.run_id == run_id, RESULT.c.cell == CALL.c.cell))
+        .order_by(CALL.c.created_ms, CALL.c.id)
+    )
+    yield from connection.execute(query).yield_per(1000)
+
+
 @dataclass(frozen=True, slots=True)
 class ExportRow:
     """A cell with its texts, scores and calls, for exports."""

@@ -143,7 +143,8 @@ def run_record(rt: Runtime, run_id: str) -> RunRecord:
         dataset=run.dataset.name, dataset_version=run.dataset.version, dataset_hash=run.dataset.id,
         columns=tuple(run.dataset.columns), plan=run.plan, done=run.done, board=board,
         verdict=standing.verdict(rt, run.id), comparisons=_comparisons(board, cells), spend=_spend(run, spent),
-        cells=lambda: _cells(rt, run, keys), kept=lambda: _kept(rt, run.id, keys),
+        cells=lambda: _cells(rt, run, keys), other_calls=lambda: _other_calls(rt, run.id),
+        kept=lambda: _kept(rt, run.id, keys),
         versions={"Assay": assay.__version__, "Python": platform.python_version()},
         estimate="" if estimate is None else estimate.words, gates=_gates(rt, run),
         changes=tuple(f"{utc_text(change.at_ms)}: {change.words}" for change in growth.history(rt, run.id)),
@@ -220,6 +221,12 @@ def _cells(rt: Runtime, run: results.RunRecord, keys: Collection[str]) -> Iterat
             yield _cell(row, graders, keys)
 
 
+def _other_calls(rt: Runtime, run_id: str) -> Iterator[tuple[int | None, CallFact]]:
+    with rt.store.read() as connection:
+        for call in stored.calls_without_result(connection, run_id):
+            yield call.cell, _call(call)
+
+
 def _kept(rt: Runtime, run_id: str, keys: Collection[str]) -> Iterator[dict[str, Any]]:
     with rt.store.read() as connection:
         yield from archives.archived(connection, run_id, clean=lambda text: without_keys(text, keys))
@@ -241,5 +248,9 @@ def _cell(row: stored.ExportRow, graders: Sequence[str], keys: Collection[str]) 
             Score(graders[n], score.value, score.passed, without_keys(score.reason, keys))
             for n, score in sorted(row.scores.items())
         ),
-        calls=tuple(CallFact(**{name: getattr(call, name) for name in _OF_CALL}) for call in row.calls),
+        calls=tuple(_call(call) for call in row.calls),
     )  # fmt: skip
+
+
+def _call(call: Any) -> CallFact:
+    return CallFact(**{name: getattr(call, name) for name in _OF_CALL})

@@ -30,23 +30,29 @@ class LinedYaml(NamedTuple):
         return self.lines.get(path, 1)
 
 
-def read_yaml(text: str) -> LinedYaml:
-    """A YAML document. Raises SuiteError naming the line of what cannot be read."""
-    loader = yaml.SafeLoader(text)
+def read_yaml(text: str, name: str) -> LinedYaml:
+    """A YAML document. name: what complaints call it. Raises SuiteError naming the line of what cannot be read."""
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SuiteError(
+            f"{name}, line {line}: the character U+{ord(text[error.position]):04X} is not read.", cure="Take it out."
+        ) from error
     try:
         node = loader.get_single_node()
         if node is None:
-            raise SuiteError("The file is empty.", cure="Start from examples/suite.yaml.")
-        reader = _Reader(loader)
+            raise SuiteError(f"{name} is empty.", cure="Start from examples/suite.yaml.")
+        reader = _Reader(loader, name)
         return LinedYaml(reader.read(node, ()), reader.lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"Line {mark.line + 1}: " if mark else ""
-        raise SuiteError(f"{where}this is no YAML: {error.problem or error.context}.") from error
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SuiteError(f"{name}{where}: this is no YAML: {error.problem or error.context}.") from error
     except RecursionError as error:
-        raise SuiteError("The file is nested too deeply.") from error
+        raise SuiteError(f"{name} is nested too deeply.") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise SuiteError(f"This is no YAML: {error}.") from error
+        raise SuiteError(f"{name} is no YAML: {error}.") from error
     finally:
         loader.dispose()
 
@@ -54,20 +60,24 @@ def read_yaml(text: str) -> LinedYaml:
 class _Reader:
     """Turns nodes into values and keeps their lines; aliases count each time they are used."""
 
-    def __init__(self, loader: yaml.SafeLoader) -> None:
+    def __init__(self, loader: yaml.SafeLoader, name: str) -> None:
         self.loader = loader
+        self.name = name
         self.lines: dict[Path, int] = {}
         self.count = 0
+
+    def _wrong(self, line: int, message: str, cure: str = "") -> SuiteError:
+        return SuiteError(f"{self.name}, line {line}: {message}", cure=cure)
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         """The value of a node. Raises SuiteError past the limits."""
         self.count += 1
         line = node.start_mark.line + 1
         if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise SuiteError(f"Line {line}: the file holds too many or too deep values (aliases count each time).")
+            raise self._wrong(line, "the file holds too many or too deep values (aliases count each time).")
         self.lines.setdefault(path, line)
         if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN:
-            raise SuiteError(f"Line {line}: the tag {node.tag!r} is not read.", cure="Write a plain list or mapping.")
+            raise self._wrong(line, f"the tag {node.tag!r} is not read.", cure="Write a plain list or mapping.")
         if isinstance(node, yaml.MappingNode):
             return dict(self._entries(node, path))
         if isinstance(node, yaml.SequenceNode):
@@ -77,11 +87,11 @@ class _Reader:
     def _scalar(self, node: yaml.Node, line: int) -> Any:
         value = self.loader.construct_object(node)
         if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise SuiteError(f"Line {line}: {value!r} holds half a character.", cure="Write the character itself.")
+            raise self._wrong(line, f"{value!r} holds half a character.", cure="Write the character itself.")
         finite = not isinstance(value, float) or math.isfinite(value)
         if not isinstance(value, str | int | float | None) or not finite:
-            raise SuiteError(
-                f"Line {line}: {node.value!r} is read as {type(value).__name__} {value}.", cure="Put it in quotes."
+            raise self._wrong(
+                line, f"{node.value!r} is read as {type(value).__name__} {value}.", cure="Put it in quotes."
             )
         return value
 
@@ -90,11 +100,11 @@ class _Reader:
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if key_node.tag == "tag:yaml.org,2002:merge":
-                raise SuiteError(f"Line {line}: merge keys are not read.", cure="Write the entries out.")
+                raise self._wrong(line, "merge keys are not read.", cure="Write the entries out.")
             key = self.read(key_node, (*path, "a key"))
             if not isinstance(key, str):
-                raise SuiteError(f"Line {line}: the key {key!r} is no text.", cure="Put it in quotes.")
+                raise self._wrong(line, f"the key {key!r} is no text.", cure="Put it in quotes.")
             if key in seen:
-                raise SuiteError(f"Line {line}: the key {key!r} stands on line {seen[key]} already.", cure="Keep one.")
+                raise self._wrong(line, f"the key {key!r} stands on line {seen[key]} already.", cure="Keep one.")
             seen[key] = self.lines[*path, key] = line
             yield key, self.read(value_node, (*path, key))

@@ -127,6 +127,10 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
             problems.append(f"The grader {spec.label} needs an expected column. Choose one.")
     if draft.samples < 1 or draft.samples > 100:
         problems.append("Samples must be within 1 to 100.")
+    if draft.budget_usd is not None and not rt.catalogue.models() and rt.catalogue.state.error:
+        problems.append(
+            f"Without prices no budget can be held, and they could not be fetched: {rt.catalogue.state.error}"
+        )
     return problems
 
 
@@ -185,8 +189,10 @@ def estimate_rows(
 
 
 def notes(rt: Runtime, draft: RunDraft) -> list[str]:
-    """What a draft will do otherwise than its mode says, in words."""
-    return mode_notes(plan_of(rt, draft), rt.dispatcher.prices)
+    """What a draft will do otherwise than its mode says, and what is not known, in words."""
+    error = "" if rt.catalogue.models() else rt.catalogue.state.error
+    unpriced = [f"Models and prices could not be fetched: {error}"] if error else []
+    return [*unpriced, *mode_notes(plan_of(rt, draft), rt.dispatcher.prices)]
 
 
 def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) -> str:

@@ -174,7 +174,7 @@ def _verdict(run: RunRecord, scores: Sequence[ContestantScore], cells: Sequence[
     assert score is not None  # noqa: S101 - filtered above
     said = f"{best.label} scores best: {score.mean:.2f} ({score.low:.2f} to {score.high:.2f} with 95 % confidence)"
     if len(board) == 1:
-        return f"{said}, on {score.n} rows."
+        return f"{said}, on {score.n:,} rows."
     return f"{said}. {_against(cells, best, board[1])}"
 
 
@@ -184,14 +184,17 @@ def _against(cells: Sequence[CellRow], best: ContestantScore, other: ContestantS
         return f"It shares no scored row with {other.label}, so the two cannot be compared."
     if found.delta == 0:
         return f"{other.label} scores the same{_price(best, other)}, on {found.n} rows."
-    points = f"{abs(found.delta) * 100:.0f} point{'s' if round(abs(found.delta) * 100) != 1 else ''}"
+    gap = round(abs(found.delta) * 100)
+    points = "less than a point" if gap == 0 else f"{gap} point{'s' if gap != 1 else ''}"
     price = _price(best, other)
     if found.p >= SIGNIFICANT:
         return (
-            f"{other.label} is {points} behind{price}; on {found.n} rows that is not more than noise "
+            f"{other.label} is {points} behind{price}; on {found.n:,} rows that is not more than noise "
             f"(p = {found.p:.2f})."
         )
-    return f"{other.label} is {points} behind{price}; the gap is real (p = {max(found.p, 0.001):.3f}, {found.n} rows)."
+    return (
+        f"{other.label} is {points} behind{price}; the gap is real (p = {max(found.p, 0.001):.3f}, {found.n:,} rows)."
+    )
 
 
 def _price(best: ContestantScore, other: ContestantScore) -> str:

@@ -253,10 +253,7 @@ def load_suite(path: Path) -> SuiteFile:
     text = _read(path, path.name)
     if len(text) > MAX_BYTES:
         raise SuiteError(f"{path.name} holds {len(text):,} characters; a suite has at most {MAX_BYTES:,}.")
-    try:
-        found = read_yaml(text)
-    except SuiteError as error:
-        raise SuiteError(f"{path.name}: {error.message}", cure=error.cure) from error
+    found = read_yaml(text, path.name)
     if not isinstance(found.value, dict):
         raise SuiteError(
             f"{path.name} is a {_kind(found.value)}, not a mapping.", cure="Start from examples/suite.yaml."
