@@ -83,11 +83,12 @@ class Pacer:
         lane = self._lanes.get(model)
         if lane is None:
             lane = self._lanes[model] = _Lane(limit=min(START, self._ceiling), ceiling=self._ceiling)
-            lane.per_minute = self._rate(model)
+            lane.per_minute = self.rate(model)
             lane.history.append((self._clock(), int(lane.limit)))
         return lane
 
-    def _rate(self, model: str) -> int | None:
+    def rate(self, model: str) -> int | None:
+        """Most calls per minute to a model; None: no limit is known."""
         limits = [self._per_minute.get(model, self._per_minute.get("*"))]
         limits.append(FREE_PER_MINUTE if model.endswith(":free") else None)
         return min((limit for limit in limits if limit is not None), default=None)
@@ -212,7 +213,7 @@ class Pacer:
 
     def limit_rate(self, model: str, per_minute: int | None) -> None:
         """Sets a limit of requests per minute; None: as the settings say."""
-        self._lane(model).per_minute = self._rate(model) if per_minute is None else per_minute
+        self._lane(model).per_minute = self.rate(model) if per_minute is None else per_minute
 
     def state(self, model: str) -> PaceState:
         """How a model is doing now; one that was never asked has its starting limit."""

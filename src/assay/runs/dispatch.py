@@ -144,7 +144,8 @@ class Dispatcher:
         return ledger.Intent(
             id=ledger.new_id(), created_ms=ledger.now_ms(), model=request.model,
             gateway=self._gateways.of(request.model).client.gateway.name, purpose=context.purpose,
-            owner=owner or self._owner, bound_pico=self.prices.bound(request), attempt=attempt,
+            owner=owner or self._owner, bound_pico=self.prices.bound(request),
+            prompt_chars=request.chars, attempt=attempt,
             run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
             contestant_key=context.contestant_key, tags_json=context.tags_json,
         )  # fmt: skip

@@ -64,6 +64,8 @@ class Intent:
     owner: str
     bound_pico: int | None
     """The most it can cost; None: unknown."""
+    prompt_chars: int | None = None
+    """Characters of its messages; None where they hold more than text."""
     run_id: str | None = None
     cell: int | None = None
     comparison_id: str | None = None

@@ -286,6 +286,8 @@ class Call(SQLModel, table=True):
     cost_pico: int | None = Field(default=None, sa_column=_big())
     provenance: str = "unknown"
     """billed, recovered, estimated, unknown or cached."""
+    prompt_chars: int | None = None
+    """Characters of its messages as sent; none where they hold more than text."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assay.datasets.template import is_known, mapped, prompt_variables, render_prompt
@@ -182,9 +183,8 @@ def estimate_rows(
     """The estimate of a plan over rows, from what this team's ledger has taught; done: as for `estimate_run`."""
     with rt.store.read() as connection:
         return estimate_run(
-            plan, rows, rt.dispatcher.prices, done=done,
-            learnt=lambda model: stored.learnt_tokens(connection, model),
-            latency_s=lambda model: stored.learnt_seconds(connection, model),
+            plan, rows, rt.dispatcher.prices, done=done, learnt=partial(stored.learnt_of, connection),
+            per_minute=rt.dispatcher.pacer.rate, places=rt.settings.concurrency,
         )  # fmt: skip
 
 

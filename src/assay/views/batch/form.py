@@ -254,6 +254,7 @@ def _by_contestant(found: RunEstimate) -> None:
                 ("High", [c.high for c in costs]), ("Never above", [c.worst for c in costs]),
             )
         },
+        "Time": [words.duration(line.seconds) for line in found.per_contestant],
     })  # fmt: skip
     table.dataframe(frame, hide_index=True, key="batch.estimate")
 
