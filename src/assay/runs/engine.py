@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from assay.errors import AssayError, StoreError
@@ -31,13 +32,15 @@ class RunEngine:
     """Belongs to one event loop; `start` may be called from it only, `live` from anywhere."""
 
     def __init__(
-        self, *, store: Store, dispatcher: Dispatcher, owner: str, concurrency: int, batch_poll_s: float = 5.0
-    ) -> None:
+        self, *, store: Store, dispatcher: Dispatcher, owner: str, concurrency: int, batch_poll_s: float,
+        probe_waits_s: Sequence[float],
+    ) -> None:  # fmt: skip
         self._store = store
         self._dispatcher = dispatcher
         self._owner = owner
         self._concurrency = concurrency
         self._batch_poll_s = batch_poll_s
+        self._probe_waits_s = probe_waits_s
         self._workers: dict[str, RunWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -58,7 +61,7 @@ class RunEngine:
         self._workers[run_id] = RunWorker(
             store=self._store, dispatcher=self._dispatcher, run_id=run_id, owner=self._owner,
             concurrency=self._concurrency, retry_failed=retry_failed or run_id in self._retry,
-            batch_poll_s=self._batch_poll_s,
+            batch_poll_s=self._batch_poll_s, probe_waits_s=self._probe_waits_s,
         )  # fmt: skip
         self._retry.discard(run_id)
         task = asyncio.get_running_loop().create_task(self._work(run_id), name=f"run {run_id}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+UNWELL_LIMIT = 5
+"""Cells of a contestant that fail one after another before it is paused and probed."""
 
 
 @dataclass(slots=True)
@@ -19,8 +22,13 @@ class Lane:
     stopped: str = ""
     """Why it gets no further cells."""
     unwell: int = 0
+    """Cells that failed one after another, for reasons that another try can cure."""
     probes: int = 0
+    """How often it was paused since it last answered."""
     resume_at: float = 0.0
+    """Until when it is paused, by the loop's clock."""
+    resting: str = ""
+    """Why it is, or was last, paused."""
     working: int = 0
     """Cells of it that are asked for, or soon will be."""
     _peeked: bool = False
@@ -40,6 +48,26 @@ class Lane:
         self._peeked = False
         self.working += 1
         return number
+
+    def answered(self) -> None:
+        """Notes an answer: whatever was wrong is over."""
+        self.unwell = self.probes = 0
+
+    def failed(self, why: str, *, now: float, waits_s: Sequence[float]) -> None:
+        """Notes a cell that failed for reasons that another try can cure.
+
+        After UNWELL_LIMIT of them in a row the contestant is paused, then tried with a single cell, and given up when
+        that fails after the last of the waits.
+        """
+        self.unwell += 1
+        if self.unwell < UNWELL_LIMIT or self.resume_at > now:
+            return
+        if self.probes >= len(waits_s):
+            self.stopped = f"It kept failing. {why}"
+            return
+        self.resume_at = now + waits_s[self.probes]
+        self.resting = why
+        self.probes += 1
 
 
 class Pace(Protocol):
@@ -68,7 +96,8 @@ class Lanes:
     def next_up(self, now: float) -> Lane | None:
         """The lane with the earliest missing cell among those that may take one now; None: none of them may.
 
-        A lane has as many cells at work as its model takes at once, and some ahead. now: seconds of the loop's clock.
+        A lane has as many cells at work as its model takes at once, and some ahead; one that was paused because it
+        kept failing has one, until that is answered. now: seconds of the loop's clock.
         """
         found: Lane | None = None
         for lane in self._lanes:
@@ -78,7 +107,8 @@ class Lanes:
             if found is not None and found.upcoming is not None and found.upcoming < number:
                 continue
             places = min(self._pace.limit(lane.model), self._limit)
-            if lane.working < places + ahead(places) and self._pace.held_s(lane.model) <= 0:
+            most = 1 if lane.probes else places + ahead(places)
+            if lane.working < most and self._pace.held_s(lane.model) <= 0:
                 found = lane
         return found
 

@@ -15,7 +15,6 @@ from assay.domain.plan import Cell, RunPlan
 from assay.domain.score import Score
 from assay.errors import BudgetExceeded, PolicyError, RunError, StoreError, TemplateError
 from assay.money import from_pico
-from assay.openrouter.failures import Failure
 from assay.runs.batch_mode import BatchMode
 from assay.runs.compliance import candidates
 from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
@@ -35,8 +34,6 @@ LEASE_MS = 15_000
 HEARTBEAT_S = 0.4
 ROWS_AT_ONCE = 200
 CHUNKS_KEPT = 8
-UNWELL_LIMIT = 5
-"""Cells of a contestant that fail one after another before it is paused and probed."""
 BUDGET_WAIT_S = 0.1
 """Seconds between two looks whether settled calls have made room in the budget."""
 STORE_WAIT_S = 2.0
@@ -44,7 +41,6 @@ STORE_WAIT_S = 2.0
 NOT_ASKED = "The judge has not been asked yet."
 _KEPT = ("cached", "call_id", "cost_pico", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens")
 """Columns of a result that a judge's verdict leaves as they are."""
-PROBE_WAITS_S = (5.0, 15.0, 30.0)
 
 
 @dataclass(slots=True)
@@ -73,7 +69,7 @@ class RunWorker:
 
     def __init__(
         self, *, store: Store, dispatcher: Dispatcher, run_id: str, owner: str, concurrency: int, retry_failed: bool,
-        batch_poll_s: float = 5.0,
+        batch_poll_s: float, probe_waits_s: Sequence[float],
     ) -> None:  # fmt: skip
         self._store = store
         self._dispatcher = dispatcher
@@ -82,6 +78,7 @@ class RunWorker:
         self._concurrency = concurrency
         self._retry_failed = retry_failed
         self._batch_poll_s = batch_poll_s
+        self._probe_waits_s = probe_waits_s
         self._halt: _Halt | None = None
         self._flying = 0
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -334,7 +331,7 @@ class RunWorker:
         if outcome.failure is not None:
             await self._failed(lane, cell, outcome)
         else:
-            lane.unwell = lane.probes = 0
+            lane.answered()
             await self._answered(cell, row, request, outcome, cached)
         self.live.finished.append(asyncio.get_running_loop().time())
 
@@ -398,22 +395,7 @@ class RunWorker:
         if failure.stop == "contestant":
             lane.stopped = str(failure)
         elif failure.retry:
-            self._probe(lane, failure)
-
-    def _probe(self, lane: Lane, failure: Failure) -> None:
-        """Pauses a contestant whose provider keeps failing, and gives it up after three probes."""
-        lane.unwell += 1
-        if lane.unwell < UNWELL_LIMIT:
-            return
-        lane.unwell = UNWELL_LIMIT - 1
-        now = asyncio.get_running_loop().time()
-        if lane.resume_at > now:
-            return
-        if lane.probes >= len(PROBE_WAITS_S):
-            lane.stopped = f"It kept failing. {failure}"
-            return
-        lane.resume_at = now + PROBE_WAITS_S[lane.probes]
-        lane.probes += 1
+            lane.failed(str(failure), now=asyncio.get_running_loop().time(), waits_s=self._probe_waits_s)
 
     async def _answered(
         self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, cached: bool

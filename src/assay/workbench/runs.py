@@ -17,8 +17,10 @@ from assay.domain.plan import RunMode, RunPlan
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, PolicyError, RunError
 from assay.money import to_pico
+from assay.openrouter.pacing import PaceState
 from assay.openrouter.parameters import check_parameter
 from assay.runs.estimate import RunEstimate, estimate_run
+from assay.runs.lanes import Lane
 from assay.runs.modes import mode_notes
 from assay.runs.prices import base_model
 from assay.scoring.assertions import ROW_ASSERTIONS
@@ -391,7 +393,7 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         count, spent = counts.get(index), money.get(contestant.key)
         lane = live.lanes.get(index) if live else None
         pace = rt.dispatcher.pacer.state(lane.model if lane else contestant.model_id)
-        note = (lane.stopped if lane else "") or (pace.reason if pace.paused_s > 0 and live else "")
+        note = _note(lane, pace) if live else ""
         shown.append(
             ContestantProgress(
                 contestant.name, count.done if count else 0, count.failed if count else 0, share,
@@ -416,6 +418,16 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
             f"{plan.contestants[f.contestant].name}: {f.error} ({f.count} cells)" for f in failures
         ),
     )  # fmt: skip
+
+
+def _note(lane: Lane | None, pace: PaceState) -> str:
+    """Why a contestant of a live run is stopped or paused, in words; empty: it is not."""
+    if lane is not None and lane.stopped:
+        return lane.stopped
+    rest = lane.resume_at - time.monotonic() if lane is not None else 0.0
+    if lane is not None and rest > 0:
+        return f"Paused, tried again in {rest:.0f} s. {lane.resting}"
+    return pace.reason if pace.paused_s > 0 else ""
 
 
 def _worked_s(run: Any) -> float:
