@@ -385,6 +385,11 @@ class RunWorker:
             self.stop("paused", str(failure))
             await self.settle(outcome.settlement)
             return
+        # The lane learns of it before anything is awaited: its next cell must not be sent meanwhile.
+        if failure.stop == "contestant":
+            lane.stopped = str(failure)
+        elif failure.retry:
+            lane.failed(str(failure), now=asyncio.get_running_loop().time(), waits_s=self._probe_waits_s)
         partial = outcome.completion
         record = self._record(
             cell, status="failed", error=str(failure), error_kind=failure.kind, call_id=outcome.settlement.call_id,
@@ -392,10 +397,6 @@ class RunWorker:
             total_ms=outcome.settlement.total_ms,
         )  # fmt: skip
         await self._save(record, outcome.settlement)
-        if failure.stop == "contestant":
-            lane.stopped = str(failure)
-        elif failure.retry:
-            lane.failed(str(failure), now=asyncio.get_running_loop().time(), waits_s=self._probe_waits_s)
 
     async def _answered(
         self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, cached: bool
