@@ -23,8 +23,10 @@ RECORD_LIMIT = 16 * 1024 * 1024
 """Characters of a row."""
 OBJECT_LIMIT = 64 * 1024 * 1024
 """Characters of a file that is one object."""
-VALUES_LIMIT = 1_000_000
-"""Values of a row, or of a file that is one object: each takes far more memory than its text."""
+VALUES_LIMIT = 200_000
+"""Values of a row: each takes far more memory than its text."""
+OBJECT_VALUES = 3_000_000
+"""Values of a file that is one object."""
 _SPACE = " \t\r\n"
 
 
@@ -61,8 +63,15 @@ class JsonFile:
         """The rows in lists of some. Raises ImportRefused, also while they are read."""
         with self._entries(on_part) as entries:
             objects = ((entry.line, self._object(entry)) for entry in entries)
-            beside = [*self._header_findings, *self._layout.findings]
+            beside = [*self._encoding.findings(), *self._ending(), *self._header_findings, *self._layout.findings]
             yield ObjectRows(objects, self.columns, self._layout, self._options, beside)
+
+    def _ending(self) -> list[Finding]:
+        ending = self._source.ending
+        if ending in ("", "json", "jsonl", "ndjson"):
+            return []
+        message = f"The file is called .{ending}, but holds JSON; it was read as JSON."
+        return [Finding("ending", "warning", 1, message, cure="Check that it is the right file.")]
 
     def _find_mode(self) -> str:
         """lines, list or object, by the first sign and, for an object, by its first line."""
@@ -212,6 +221,9 @@ class _Window:
         """The value that begins here. Raises ImportRefused."""
         self.next()
         while True:
+            waiting = len(self._buffer) - self._place
+            if waiting > 2 * VALUES_LIMIT and self._buffer.count(",", self._place) > 2 * VALUES_LIMIT:
+                raise _too_many(self.line)
             try:
                 value, end = decoder.raw_decode(self._buffer, self._place)
                 # A number at the window's end may go on.
@@ -242,7 +254,7 @@ class _Window:
 def _whole(text: TextIO) -> Iterator[Entry]:
     """The rows of a file that is one object."""
     content = text.read(OBJECT_LIMIT + 1).removeprefix("\ufeff")
-    if len(content) > OBJECT_LIMIT or content.count(",") > 3 * VALUES_LIMIT:
+    if len(content) > OBJECT_LIMIT or content.count(",") > OBJECT_VALUES:
         raise ImportRefused(
             f"The file is one JSON object, which is read whole, up to {OBJECT_LIMIT // 2**20} MB.",
             cure="Save its rows as a JSON list or as JSON Lines.",
@@ -260,11 +272,26 @@ def _whole(text: TextIO) -> Iterator[Entry]:
 
 
 def _rows_within(value: Mapping[str, Any]) -> list[Any]:
-    """The rows of a file that is one object: its only list, else the list under a name that tools give it."""
-    lists = {name: inner for name, inner in value.items() if isinstance(inner, list)}
-    if len(lists) == 1 and not is_row(value):
+    """The rows of a file that is one object: its only list of objects, else the one under a name that tools give it.
+
+    An object within that is the only value is looked into; an object without such a list is itself the row.
+    """
+    if is_row(value):
+        return [value]
+    lists = {name: inner for name, inner in value.items() if isinstance(inner, list) and _are_objects(inner)}
+    if len(lists) == 1:
         return next(iter(lists.values()))
-    return next((lists[name] for name in ROW_LISTS if name in lists), [value])
+    named = next((lists[name] for name in ROW_LISTS if name in lists), None)
+    if named is not None:
+        return named
+    only = next(iter(value.values()), None)
+    if len(value) == 1 and isinstance(only, Mapping) and (within := _rows_within(only)) != [only]:
+        return within
+    return [value]
+
+
+def _are_objects(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(value, Mapping) for value in values)
 
 
 _MEND = "Mend that line. If the file is a CSV, call it .csv."
@@ -282,4 +309,8 @@ def _too_long(line: int) -> ImportRefused:
 
 def _check_values(text: str, line: int) -> None:
     if len(text) > VALUES_LIMIT and text.count(",") > VALUES_LIMIT:
-        raise ImportRefused(f"The row in line {line:,} has more than {VALUES_LIMIT:,} values.", cure="Split the row.")
+        raise _too_many(line)
+
+
+def _too_many(line: int) -> ImportRefused:
+    return ImportRefused(f"The row in line {line:,} has more than {VALUES_LIMIT:,} values.", cure="Split the row.")

@@ -56,7 +56,10 @@ def value_of(name: str, values: Mapping[str, str]) -> str | None:
         column = ".".join(parts[:cut])
         if column in values:
             return _at(values[column], parts[cut:])
-    return value_of(".".join(parts[1:]), values) if parts[0] in WRAPPERS and len(parts) > 1 else None
+    if parts[0] in WRAPPERS and len(parts) > 1:
+        return value_of(".".join(parts[1:]), values)
+    # No slot can be written with the spaces around a column's name.
+    return next((value for column, value in values.items() if column.strip() == name), None)
 
 
 def _at(cell: str, path: list[str]) -> str | None:
@@ -79,6 +82,8 @@ def is_known(name: str, columns: Collection[str]) -> bool:
     """Whether columns can define a variable; of a dotted path only the rows can tell whether they do."""
     parts = name.split(".")
     if any(".".join(parts[:cut]) in columns for cut in range(len(parts), 0, -1)):
+        return True
+    if any(column.strip() == name for column in columns):
         return True
     return len(parts) > 1 and parts[0] in WRAPPERS and is_known(".".join(parts[1:]), columns)
 
