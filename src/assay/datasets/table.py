@@ -150,8 +150,8 @@ class Notes:
                 "rows have text after a closing quote, which lost its quotes",
                 "Double the quotes that are text.",
             ),
-            "lacking": ("rows lack some of the fields, which became empty cells", ""),
-            "null": ("rows hold null, which became empty cells", ""),
+            "lacking": ("rows lack some of the fields, which became empty text", ""),
+            "null": ("rows hold null, which became empty text", ""),
             "repeated": ("rows name a field twice; the later value was taken", "Give each field its own name."),
             "large": (f"rows hold a cell of more than {options.max_cell:,} characters; they were {cut_off}", ""),
             "control": (f"rows hold control characters; they are {kept}", "Look for binary data or a wrong encoding."),
@@ -163,9 +163,14 @@ class Notes:
             count = self._counts[kind]
             message, cure = words[kind]
             severity: Severity = "note" if kind in QUIET else "warning"
-            text = f"{count:,} {message}" if count > 1 else f"1 {_singular(message)}"
-            found.append(Finding(kind, severity, count, f"{text}.", tuple(lines), cure))
+            found.append(Finding(kind, severity, count, f"{counted(count, message)}.", tuple(lines), cure))
         return found
+
+
+def counted(count: int, message: str) -> str:
+    """A number before a message that speaks of several things; of one thing where that is the number."""
+    first, _, rest = message.partition(" ")
+    return f"{count:,} {message}" if count != 1 else f"1 {first.removesuffix('s')} {_singular(rest)}"
 
 
 def _singular(message: str) -> str:

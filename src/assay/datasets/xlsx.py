@@ -333,8 +333,8 @@ def shown_number(text: str, kind: Kind, *, epoch_1904: bool = False) -> str:
 
 def short_number(number: float) -> str:
     """A number with the 15 digits that a spreadsheet keeps; whole numbers without a point."""
-    shown = f"{number:.15g}"
-    return f"{float(shown):.0f}" if "e+" in shown and abs(number) < 1e21 else shown
+    shown = f"{number:.15G}"
+    return f"{float(shown):.0f}" if "E+" in shown and abs(number) < 1e21 else shown
 
 
 def elapsed(days: float) -> str:
