@@ -33,6 +33,8 @@ SLICE = 4
 """Batches of up to 1,000 rows of one transaction: short enough that a run at work does not wait for an import."""
 AHEAD = 4
 """Slices that wait to be written."""
+STEP = 0.005
+"""Share of the work that is worth telling."""
 OnShare = Callable[[float], None]
 """Told the share of the work that is done, 0..1."""
 
@@ -73,13 +75,14 @@ def import_file(
 
 
 def import_upload(
-    rt: Runtime, source: Path | BinaryIO, *, filename: str, options: ReadOptions, on_share: OnShare | None = None
-) -> Imported:
+    rt: Runtime, source: Path | BinaryIO, *, filename: str, options: ReadOptions, name: str = "",
+    on_share: OnShare | None = None,
+) -> Imported:  # fmt: skip
     """Keeps an uploaded file as a dataset: spooled to the disk, from where files of any size are read.
 
     Raises ImportRefused.
     """
-    name = Path(filename).stem
+    name = name or Path(filename).stem
     if isinstance(source, Path):
         return import_file(rt, source, name=name, source=filename, options=options, on_share=on_share)
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
@@ -121,13 +124,18 @@ class _Shares:
 
     def __init__(self, on_share: OnShare | None) -> None:
         self._on_share = on_share
+        self._last = -1.0
 
     def part(self, start: float, end: float) -> OnPart | None:
         """What a reading tells that takes the share from start to end."""
-        on_share = self._on_share
-        if on_share is None:
+        if self._on_share is None:
             return None
-        return lambda done, size: on_share(start + (end - start) * min(1.0, done / max(1, size)))
+        return lambda done, size: self._tell(start + (end - start) * min(1.0, done / max(1, size)))
+
+    def _tell(self, share: float) -> None:
+        if self._on_share is not None and share >= self._last + STEP:
+            self._last = share
+            self._on_share(share)
 
     def done(self) -> None:
         """The end."""
