@@ -133,6 +133,7 @@ def test_template_replaces_names_and_nothing_else() -> None:
 def test_other_braces_are_converted_for_columns_only() -> None:
     """`{name}` and `$name` become variables where they are columns; JSON stays."""
     assert convert('{q} and $q and {"q": 1} and {other}', ["q"]) == '{{q}} and {{q}} and {"q": 1} and {other}'
+    assert convert("[[q]] %q% <<q>> ${q} 5% of q% [[x]] <q>", ["q"]) == "{{q}} {{q}} {{q}} {{q}} 5% of q% [[x]] <q>"
 
 
 PAYLOADS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(\"http://x\")", "=cmd|' /C calc'!A0",

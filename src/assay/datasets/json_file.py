@@ -1,7 +1,7 @@
-"""JSON and JSON Lines, read row by row: a list's entries or a file's lines, in plain columns.
+"""JSON and JSON Lines, read row by row: a list's entries or a file's lines, in plain columns; and YAML.
 
-The file is read once to find out its columns and its shape, and once more for each use. Only a file that is one object
-is read whole, within a bound.
+The file is read once to find out its columns and its shape, and once more for each use. Only a file that is one object,
+and YAML, is read whole, within a bound.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from assay.datasets.shapes import ROW_LISTS, Layout, Survey, is_row
 from assay.datasets.source import OnPart, Source
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
 from assay.datasets.values import RepeatedFields, as_text, decoder, loads
+from assay.datasets.yaml_text import SIZE_LIMIT, load_yaml
 from assay.errors import ImportRefused
 
 RECORD_LIMIT = 16 * 1024 * 1024
@@ -27,6 +28,7 @@ VALUES_LIMIT = 200_000
 """Values of a row: each takes far more memory than its text."""
 OBJECT_VALUES = 3_000_000
 """Values of a file that is one object."""
+ENDINGS = ("json", "jsonl", "ndjson", "yaml", "yml")
 _SPACE = " \t\r\n"
 
 
@@ -38,13 +40,13 @@ class Entry(NamedTuple):
 
 
 class JsonFile:
-    """A JSON or JSON Lines file whose rows are objects."""
+    """A JSON, JSON Lines or YAML file whose rows are objects."""
 
     def __init__(self, source: Source, options: ReadOptions, on_part: OnPart | None = None) -> None:
         self._source, self._options = source, options
         self._encoding = chosen_encoding(source, options.encoding)
         self._mode = self._find_mode()
-        kind = "jsonl" if self._mode == "lines" else "json"
+        kind = {"lines": "jsonl", "yaml": "yaml"}.get(self._mode, "json")
         survey = Survey(shaped=options.shape == "auto")
         with self._entries(on_part) as entries:
             for entry in entries:
@@ -68,13 +70,15 @@ class JsonFile:
 
     def _ending(self) -> list[Finding]:
         ending = self._source.ending
-        if ending in ("", "json", "jsonl", "ndjson"):
+        if ending in ("", *ENDINGS):
             return []
         message = f"The file is called .{ending}, but holds JSON; it was read as JSON."
         return [Finding("ending", "warning", 1, message, cure="Check that it is the right file.")]
 
     def _find_mode(self) -> str:
-        """lines, list or object, by the first sign and, for an object, by its first line."""
+        """lines, list, object or yaml, by the ending, the first sign and, for an object, its first line."""
+        if self._source.ending in ("yaml", "yml"):
+            return "yaml"
         with opened_text(self._source, self._encoding.name) as text:
             head = text.read(SAMPLE).lstrip("\ufeff" + _SPACE)
             if not head:
@@ -95,7 +99,7 @@ class JsonFile:
 
     @contextmanager
     def _entries(self, on_part: OnPart | None) -> Iterator[Iterator[Entry]]:
-        readers = {"lines": _lines, "list": _list, "object": _whole}
+        readers = {"lines": _lines, "list": _list, "object": _whole, "yaml": _yaml}
         with opened_text(self._source, self._encoding.name, on_part) as text:
             yield readers[self._mode](text)
 
@@ -265,10 +269,20 @@ def _whole(text: TextIO) -> Iterator[Entry]:
         raise _not_json(error.lineno, error) from error
     except RecursionError as error:
         raise ImportRefused("The JSON is nested too deeply.", cure="Flatten it.") from error
-    if not isinstance(value, Mapping):
-        raise ImportRefused("The JSON holds no rows.", cure="It must be a list of objects.")
-    for number, row in enumerate(_rows_within(value), 1):
-        yield Entry(number, row)
+    yield from _entries_of(value)
+
+
+def _yaml(text: TextIO) -> Iterator[Entry]:
+    """The rows of a YAML file."""
+    yield from _entries_of(load_yaml(text.read(SIZE_LIMIT + 1).removeprefix("\ufeff")))
+
+
+def _entries_of(value: Any) -> Iterator[Entry]:
+    """The rows of a value that was read whole, by their number."""
+    rows = _rows_within(value) if isinstance(value, Mapping) else value
+    if not isinstance(rows, list):
+        raise ImportRefused("The file holds no rows.", cure="It must be a list of objects.")
+    yield from (Entry(number, row) for number, row in enumerate(rows, 1))
 
 
 def _rows_within(value: Mapping[str, Any]) -> list[Any]:

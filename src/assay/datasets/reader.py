@@ -10,7 +10,7 @@ from typing import Protocol
 
 from assay.datasets.delimited import DelimitedFile
 from assay.datasets.encoding import detect
-from assay.datasets.json_file import JsonFile
+from assay.datasets.json_file import ENDINGS, JsonFile
 from assay.datasets.parquet_file import ParquetFile
 from assay.datasets.shapes import Layout, Survey, column_findings, decoded_row, holds_object, wraps_objects
 from assay.datasets.source import OnPart, Source
@@ -19,7 +19,7 @@ from assay.datasets.values import as_text
 from assay.datasets.workbook import WorkbookFile
 from assay.errors import ImportRefused
 
-KINDS = ("csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet")
+KINDS = ("csv", "tsv", "txt", "xlsx", "xls", "ods", "parquet", *ENDINGS)
 _FOREIGN = (
     (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
     (b"BZh", "a bzip2 archive", "Unpack it first."),
@@ -105,7 +105,7 @@ def _opened(source: Source, options: ReadOptions, on_part: OnPart | None) -> Tab
         return WorkbookFile(source, options, on_part)
     if head[:4] == b"PAR1":
         return ParquetFile(source, options, on_part)
-    if ending in ("json", "jsonl", "ndjson"):
+    if ending in ENDINGS:
         return JsonFile(source, options, on_part)
     if ending and ending not in KINDS:
         raise ImportRefused(

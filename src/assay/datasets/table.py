@@ -47,7 +47,7 @@ class Dialect:
     """How the file was read."""
 
     kind: str
-    """csv, xlsx, xls, ods, json, jsonl or parquet."""
+    """csv, xlsx, xls, ods, json, jsonl, yaml or parquet."""
     encoding: str = ""
     delimiter: str = ""
     sheet: str = ""

@@ -18,7 +18,10 @@ from assay.domain.messages import Message, Role
 from assay.errors import TemplateError
 
 _SLOT = re.compile(r"\\\{\{|\{\{\s*([^\s{}][^{}]*?)\s*\}\}")
-_FOREIGN = re.compile(r"<<([^<>{}\n]+)>>|\$\{([^{}\n\"]+)\}|(?<![{\\])\{([^{}\n\"]+)\}|\$([A-Za-z_]\w*)")
+_FOREIGN = re.compile(
+    r"<<([^<>{}\n]+)>>|\$\{([^{}\n\"]+)\}|(?<![{\\])\{([^{}\n\"]+)\}"
+    r"|\$([A-Za-z_]\w*)|\[\[([^\[\]{}\n\"]+)\]\]|%([A-Za-z_]\w*)%"
+)
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.-]{0,60}")
 WRAPPERS = ("item", "inputs", "input", "vars")
 """First parts that other tools write before a column's name: {{item.question}}, {{inputs.question}}."""
@@ -202,14 +205,14 @@ def mapped(values: Mapping[str, str], mapping: Mapping[str, str]) -> dict[str, s
 
 
 def detect_foreign(template: str, columns: Iterable[str]) -> tuple[str, ...]:
-    """Names in `{name}`, `$name`, `${name}` or `<<name>>` that are columns: a template of another tool."""
+    """Names in `{name}`, `$name`, `${name}`, `<<name>>`, `[[name]]` or `%name%` that are columns: another tool's."""
     known = _known(columns)
     return tuple(dict.fromkeys(_name(found) for found in _FOREIGN.finditer(template) if known(_name(found))))
 
 
 def guess_foreign(template: str) -> tuple[str, ...]:
     """What look like variables of another tool where no columns are known: `{name}`, `${name}` and `<<name>>`."""
-    names = (_name(found) for found in _FOREIGN.finditer(template) if not found.group(4))
+    names = (_name(found) for found in _FOREIGN.finditer(template) if not any(found.groups()[3:]))
     return tuple(dict.fromkeys(name for name in names if _PLAIN_NAME.fullmatch(name)))
 
 

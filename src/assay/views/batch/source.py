@@ -19,7 +19,7 @@ from assay.workbench.datasets import Example, StoredDataset
 from assay.workbench.importing import Imported
 from assay.workbench.runtime import Runtime
 
-TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet"]
+TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "yaml", "yml", "parquet"]
 DELIMITERS = {"": "Found out", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Pipe"}
 BAD_ROWS = {"pad": "Fill up or cut", "skip": "Leave out"}
 SHAPES = {"auto": "Into plain columns", "none": "As they are"}
@@ -50,7 +50,7 @@ def block(rt: Runtime) -> Source | None:
     )  # fmt: skip
     if upload is None and not picked:
         kept_picker(rt)
-        st.caption("CSV, TSV, XLSX, JSON, JSONL or Parquet. The first row names the columns.")
+        st.caption("CSV, TSV, XLSX, JSON, JSONL, YAML or Parquet. The first row names the columns.")
         return None
     example = None if upload is not None else examples[picked or ""]
     try:
