@@ -14,9 +14,9 @@ import openpyxl
 import pytest
 from test_bombs import archive_of, old_workbook, workbook
 
+from assay.datasets.number_formats import date_of, elapsed, kind_of, shown_number
 from assay.datasets.reader import read_table
 from assay.datasets.table import ReadOptions, Table
-from assay.datasets.xlsx import date_of, elapsed, kind_of, shown_number
 from assay.errors import ImportRefused
 
 

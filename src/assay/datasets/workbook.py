@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from assay.datasets import xlsx
+from assay.datasets.archive import checked_part, opened_archive
 from assay.datasets.doctor import Doctor
 from assay.datasets.source import OnPart, Source
 from assay.datasets.spool import Spool, SpooledRow
@@ -123,7 +124,7 @@ class SheetRows:
 def _read(source: Source, options: ReadOptions, spool: Spool, on_part: OnPart | None) -> xlsx.SheetRead:
     with source.opened() as file:
         if file.read(4) == b"PK\x03\x04":
-            with xlsx.opened_archive(file) as archive:
+            with opened_archive(file) as archive:
                 if xlsx.is_xlsx(archive):
                     return xlsx.read_sheet(archive, options.sheet, spool, size=source.size, on_part=on_part)
                 _check_old(archive, source.size)
@@ -139,7 +140,7 @@ def _check_old(archive: zipfile.ZipFile, size: int) -> None:
     if not parts:
         raise ImportRefused("The archive holds no workbook.", cure="Unpack it, and choose the file within.")
     for name in parts[: xlsx.SHEET_LIMIT]:
-        xlsx.checked_part(archive, name, size)
+        checked_part(archive, name, size)
 
 
 @contextmanager
