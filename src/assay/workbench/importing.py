@@ -1,4 +1,4 @@
-"""A file of any size becomes a dataset: read twice from the disk, written in slices beside whatever else is written."""
+"""A file of any size becomes a dataset: rows go through the disk, and in slices into the database beside other work."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from assay.datasets.identity import ContentHash, RowKeys
 from assay.datasets.reader import TableFile, open_table
 from assay.datasets.roles import answer_columns, guess_roles
 from assay.datasets.source import OnPart
+from assay.datasets.spool import keep_batch, kept_batches
 from assay.datasets.table import BadRow, Dialect, Finding, ReadOptions
 from assay.errors import ImportRefused
 from assay.store import datasets as stored
@@ -95,28 +96,36 @@ def import_upload(
 
 def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[str, str], shares: _Shares) -> Imported:
     content, count = ContentHash(file.columns), 0
-    with file.rows(shares.part(0.2, 0.5)) as rows:
-        for batch in rows:
-            content.add(batch)
-            count += len(batch)
-        findings, bad = rows.findings(), tuple(rows.notes.bad)
-    if not count:
-        raise ImportRefused(
-            "The file has a header but no rows.", cure="Add a row, or choose that the file has no header."
+    with tempfile.TemporaryFile() as kept:
+        with file.rows(shares.part(0.2, 0.6)) as rows:
+            for batch in rows:
+                content.add(batch)
+                count += len(batch)
+                keep_batch(kept, batch)
+            findings, bad = rows.findings(), tuple(rows.notes.bad)
+        if not count:
+            raise ImportRefused(
+                "The file has a header but no rows.", cure="Add a row, or choose that the file has no header."
+            )
+        told = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False)
+        dataset_id = rt.store.writer.call(
+            lambda c: stored.begin_dataset(
+                c, content_hash=content.hex, name=name, columns=file.columns, roles=roles, source=source
+            )
         )
-    dataset_id = rt.store.writer.call(
-        lambda c: stored.begin_dataset(
-            c, content_hash=content.hex, name=name, columns=file.columns, roles=roles, source=source
-        )
-    )
-    if dataset_id is not None:
-        with _taken_back_on_error(rt, dataset_id):
-            _write(rt, file, dataset_id, roles, shares)
-            told = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False)
-            rt.store.writer.call(
-                lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
-            )  # fmt: skip
+        if dataset_id is not None:
+            with _taken_back_on_error(rt, dataset_id):
+                keys = RowKeys(file.columns, id_column=roles.get("id"), answers=answer_columns(roles))
+                _write(rt, dataset_id, keys, kept_batches(kept), _counted(shares.part(0.6, 1.0), count))
+                rt.store.writer.call(
+                    lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
+                )  # fmt: skip
     return Imported(get_dataset(rt, content.hex[:16]), file.dialect, findings, bad)
+
+
+def _counted(on_part: OnPart | None, count: int) -> Callable[[int], None]:
+    """Tells how many of the rows are done."""
+    return lambda done: on_part(done, count) if on_part is not None else None
 
 
 class _Shares:
@@ -143,18 +152,19 @@ class _Shares:
             self._on_share(1.0)
 
 
-def _write(rt: Runtime, file: TableFile, dataset_id: str, roles: Mapping[str, str], shares: _Shares) -> None:
-    keys = RowKeys(file.columns, id_column=roles.get("id"), answers=answer_columns(roles))
+def _write(
+    rt: Runtime, dataset_id: str, keys: RowKeys, batches: Iterable[list[list[str]]], on_done: Callable[[int], None]
+) -> None:
     waiting: list[Future[None]] = []
     position = 0
-    with file.rows(shares.part(0.5, 1.0)) as rows:
-        for batch in _slices(rows):
-            keyed = [(keys.of(row), row) for row in batch]
-            write = partial(stored.add_rows, dataset_id=dataset_id, start=position, rows=keyed)
-            waiting.append(rt.store.writer.submit(write))
-            position += len(batch)
-            if len(waiting) >= AHEAD:
-                waiting.pop(0).result()
+    for batch in _slices(batches):
+        keyed = [(keys.of(row), row) for row in batch]
+        write = partial(stored.add_rows, dataset_id=dataset_id, start=position, rows=keyed)
+        waiting.append(rt.store.writer.submit(write))
+        position += len(batch)
+        if len(waiting) >= AHEAD:
+            waiting.pop(0).result()
+        on_done(position)
     for future in waiting:
         future.result()
 
