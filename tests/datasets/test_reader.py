@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import datetime
+import decimal
 import io
 import json
 from pathlib import Path
 
 import openpyxl
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
 
 from assay.datasets.export import safe_cell, write_csv
@@ -94,6 +98,24 @@ def test_workbook_and_jsonl_are_read_as_shown() -> None:
     assert list(read_table(buffer.getvalue(), filename="x.xlsx")) == [{"id": "7", "text": "hello"}]
     rows = list(read_table(b'{"a": 1.50, "b": {"c": [1]}}\n', filename="x.jsonl"))
     assert rows == [{"a": "1.50", "b": '{"c": [1]}'}]
+
+
+def test_parquet_values_stand_as_they_are_written() -> None:
+    """Dates, times and decimals without quotes, numbers of 32 bits with their own digits, nothing as an empty cell."""
+    when = datetime.datetime(2024, 1, 5, 13, 45)
+    columns = {
+        "day": arrow.array([when.date()]), "moment": arrow.array([when], arrow.timestamp("us")),
+        "price": arrow.array([decimal.Decimal("1.50")]), "single": arrow.array([0.1], arrow.float32()),
+        "double": arrow.array([0.1]), "yes": arrow.array([True]), "gap": arrow.array([None], arrow.string()),
+        "parts": arrow.array([{"a": [1, None]}]),
+    }  # fmt: skip
+    buffer = io.BytesIO()
+    parquet.write_table(arrow.table(columns), buffer)
+
+    table = read_table(buffer.getvalue(), filename="x.parquet")
+
+    assert table.rows == [["2024-01-05", "2024-01-05 13:45:00", "1.50", "0.1", "0.1", "true", "", '{"a": [1, null]}']]
+    assert [f.kind for f in table.findings] == ["null"]
 
 
 @pytest.mark.shared
