@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+
+import openpyxl
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+import pytest
 
 from test_cli import assay
 
@@ -49,3 +55,48 @@ def test_rows_splits_and_derived_datasets(tmp_path: Path) -> None:
     assert assay(tmp_path, "datasets", "split", "t", "train").returncode == 2
     assert assay(tmp_path, "datasets", "rows", "t", "--where", "lang").returncode == 2
     assert "no dataset 'nope'" in assay(tmp_path, "datasets", "policy", "nope", "--zdr").stderr
+
+
+def rows_in(ending: str) -> bytes:
+    """Two questions and their answers in a format."""
+    rows = [["question", "answer"], ["2+2", "4"], [" padded ", "007"]]
+    if ending in ("json", "jsonl"):
+        lines = [json.dumps(dict(zip(rows[0], row, strict=True))) for row in rows[1:]]
+        return ("\n".join(lines) if ending == "jsonl" else f"[{','.join(lines)}]").encode()
+    target = io.BytesIO()
+    if ending == "parquet":
+        parquet.write_table(arrow.table({name: [row[n] for row in rows[1:]] for n, name in enumerate(rows[0])}), target)
+    elif ending == "xlsx":
+        book = openpyxl.Workbook()
+        assert book.active is not None
+        for row in rows:
+            book.active.append(row)
+        book.save(target)
+    else:
+        delimiter = "\t" if ending == "tsv" else ","
+        target.write("".join(f"{delimiter.join(row)}\n" for row in rows).encode())
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx"])
+def test_import_answers_for_every_format(tmp_path: Path, ending: str) -> None:
+    """The dataset's id, rows, columns and findings, the same for the same content."""
+    (tmp_path / f"sums.{ending}").write_bytes(rows_in(ending))
+
+    done = assay(tmp_path, "import", f"sums.{ending}", "--json")
+
+    told = json.loads(done.stdout)
+    assert (told["dataset"], told["rows"], told["columns"]) == ("e89da56887d45d1a", 2, ["question", "answer"])
+    assert (told["name"], told["version"], told["findings"]) == ("sums", 1, [])
+
+
+def test_import_says_what_looks_like_data_and_takes_it_as_a_row(tmp_path: Path) -> None:
+    """The first row of a file without a header, on request."""
+    (tmp_path / "a.csv").write_text("1,hello\n2,world\n")
+
+    said = assay(tmp_path, "import", "a.csv")
+    taken = assay(tmp_path, "import", "a.csv", "--no-header", "--json")
+
+    assert "looks like data" in said.stdout
+    assert json.loads(taken.stdout)["rows"] == 2
+    assert json.loads(taken.stdout)["columns"] == ["column 1", "column 2"]

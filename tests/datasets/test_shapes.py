@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from assay.datasets.reader import read_table
 from assay.datasets.roles import guess_roles
 from assay.datasets.table import ReadOptions, Table
+from assay.errors import ImportRefused
 
 CHAT = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
 ANSWERED = [*CHAT, {"role": "assistant", "content": "A"}]
@@ -60,6 +61,58 @@ CASES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
      {"q": "Q", "__expected1": "similar(0.8):A", "__expected2": "is-json", "__expected3": 'contains-any:"a, b",c',
       "__description": "d", "__metadata:k": "v"}),
 ]  # fmt: skip
+
+
+CHECKED = [{"type": "contains", "value": "x", "weight": 2}, {"type": "assert-set", "assert": [{"type": "is-json"}]}]
+
+
+def test_checks_that_a_cell_cannot_say_are_kept_and_said() -> None:
+    """Weights and sets of promptfoo's checks stay in a column of their own, other fields of the test too."""
+    table = read({"vars": {"q": "Q"}, "assert": CHECKED, "options": {"transform": "t"}, "provider": "p"})
+
+    assert list(table) == [
+        {"q": "Q", "__expected1": "contains:x", "__expected2": "assert-set", "assert": json.dumps(CHECKED),
+         "options.transform": "t", "provider": "p"}
+    ]  # fmt: skip
+    assert "Weights, sets" in table.findings[-1].message
+
+
+YAML = """
+# promptfoo's tests
+prompts: [p]
+tests:
+  - vars: {q: 007, n: 1.50, day: 2024-01-05, sure: yes, none: null, on: TRUE}
+    assert:
+      - type: similar
+        threshold: 0.8
+        value: "A: b"
+"""
+
+
+@pytest.mark.parametrize("name", ["x.yaml", "x.yml"])
+def test_yaml_is_read_as_typed(name: str) -> None:
+    """The other form of promptfoo's and pydantic-evals' files: no number, date or word changes."""
+    table = read_table(YAML.encode(), filename=name)
+
+    assert list(table) == [
+        {"q": "007", "n": "1.50", "day": "2024-01-05", "sure": "yes", "none": "", "on": "TRUE",
+         "__expected1": "similar(0.8):A: b"}
+    ]  # fmt: skip
+    assert table.dialect.describe() == "YAML, utf-8"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a:\n  b: [1", "Line [23] is not YAML"), ("- a: 1\n- b: [\n", "is not YAML"), ("hello", "no rows"),
+     ("a: &x [1]\nb: *x\n", "Line 2 refers to another part"), ("- !!python/object:os.system x", "is not YAML"),
+     ("[" * 500_000, "nested too deeply"), ("", "empty")],
+)  # fmt: skip
+def test_yaml_that_is_no_table_is_refused(text: str, words: str) -> None:
+    """Aliases would stand for gigabytes, and nothing in a file is ever an object of a program."""
+    with pytest.raises(ImportRefused, match=words) as caught:
+        read_table(text.encode(), filename="x.yaml")
+
+    assert caught.value.cure
 
 
 @pytest.mark.parametrize(("said", "row", "flat"), CASES)
@@ -155,6 +208,9 @@ def test_flattening_loses_no_value(inputs: dict[str, Any], outputs: dict[str, An
      (["input", "expected.label", "metadata.topic"],
       {"prompt": "input", "expected": "expected.label", "category": "metadata.topic"}),
      (["input", "expected", "output"], {"prompt": "input", "expected": "expected", "output": "output"}),
+     (["input.question", "output.answer"], {"prompt": "input.question", "expected": "output.answer"}),
+     (["question", "correct_label"], {"prompt": "question", "expected": "correct_label"}),
+     (["scenario", "expected_outcome", "turns"], {"expected": "expected_outcome", "prompt": "turns"}),
      (["metadata.answer", "x"], {}), (["messages", "sample.output_text"],
       {"prompt": "messages", "output": "sample.output_text"})],
 )  # fmt: skip

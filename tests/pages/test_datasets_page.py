@@ -55,6 +55,21 @@ def test_page_without_datasets_says_what_to_do(rt: Runtime) -> None:
     assert page.button(key="datasets.first").label == "Start with an example"
 
 
+def test_file_is_imported_under_a_name(rt: Runtime) -> None:
+    """The upload becomes a dataset with what was noticed in it, and opens; what is no table is refused in words."""
+    page = shown()
+    page.file_uploader(key="datasets.file").set_value(("a.pdf.csv", b"%PDF-1.7", "text/csv")).run()
+    page.button(key="datasets.import_go").click().run()
+    assert "is a PDF" in page.error[0].value
+
+    page.file_uploader(key="datasets.file").set_value(("a.jsonl", b'{"q": "007"}\n\n{"q": null}', "text/plain")).run()
+    page.text_input(key="datasets.import_name").set_value("sums").run()
+    page.button(key="datasets.import_go").click().run()
+    assert not page.exception
+    assert datasets.dataset_rows(rt, "sums") == [{"q": "007"}, {"q": ""}]
+    assert [found["kind"] for found in datasets.get_dataset(rt, "sums").findings] == ["null"]
+
+
 def test_list_shows_what_versions_share(rt: Runtime) -> None:
     """One line per name, with tags, policy and the newest version."""
     keep(rt)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
+import tracemalloc
 from pathlib import Path
 
+import openpyxl
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
 
+from assay.datasets.reader import open_table
 from assay.datasets.table import ReadOptions
 from assay.errors import ImportRefused, NotFound
 from assay.store import datasets as stored
@@ -116,10 +122,63 @@ def test_half_written_dataset_is_not_seen_and_is_begun_anew(rt: Runtime, tmp_pat
     assert len(datasets.dataset_rows(rt, again.id, count=100)) == 10
 
 
+ROWS = 10_000
+
+
+def write_rows(path: Path, *, rows: int = ROWS) -> Path:
+    """A file with ids and texts in the format of its ending."""
+    pairs = [(str(n), f"row number {n}") for n in range(rows)]
+    if path.suffix == ".csv":
+        path.write_text("id,text\n" + "".join(f"{n},{text}\n" for n, text in pairs), "utf-8")
+    elif path.suffix in (".json", ".jsonl"):
+        lines = [json.dumps({"id": n, "text": text}) for n, text in pairs]
+        path.write_text("\n".join(lines) if path.suffix == ".jsonl" else f"[{','.join(lines)}]", "utf-8")
+    elif path.suffix == ".parquet":
+        ids, texts = zip(*pairs, strict=True)
+        parquet.write_table(arrow.table({"id": ids, "text": texts}), path)
+    else:
+        book = openpyxl.Workbook(write_only=True)
+        sheet = book.create_sheet("rows")
+        for row in (("id", "text"), *pairs):
+            sheet.append(row)
+        book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet", "xlsx"])
+def test_every_format_becomes_the_same_dataset_and_tells_its_progress(rt: Runtime, tmp_path: Path, ending: str) -> None:
+    """The share grows from reading to writing and ends at 1; content decides, not the format."""
+    plain = importing.import_file(rt, write_rows(tmp_path / "plain.csv"))
+    path = write_rows(tmp_path / f"rows.{ending}")
+    shares: list[float] = []
+
+    found = importing.import_file(rt, path, on_share=shares.append)
+
+    assert (found.dataset.id, found.dataset.row_count) == (plain.dataset.id, ROWS)
+    assert shares == sorted(shares)
+    assert len(shares) > 2
+    assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet", "xlsx"])
+def test_memory_does_not_grow_with_rows(tmp_path: Path, ending: str) -> None:
+    """Twice the rows take no more memory while they are read; as a table they would take 2.4 MB more."""
+    peaks = []
+    for rows in (12_000, 24_000):
+        path = write_rows(tmp_path / f"{rows}.{ending}", rows=rows)
+        tracemalloc.start()
+        with open_table(path) as file, file.rows() as found:
+            count = sum(map(len, found))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == rows
+
+    assert peaks[1] < peaks[0] + 1_200_000
+
+
 def test_progress_reaches_the_whole(rt: Runtime, tmp_path: Path) -> None:
     """The share grows from reading to writing and ends at 1."""
-    path = tmp_path / "rows.csv"
-    path.write_text("id,text\n" + "".join(f"{n},row number {n}\n" for n in range(20_000)), "utf-8")
+    path = write_rows(tmp_path / "rows.csv", rows=20_000)
     shares: list[float] = []
 
     importing.import_file(rt, path, on_share=shares.append)

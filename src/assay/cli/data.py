@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Encoding = Annotated[str | None, typer.Option(help="Such as utf-8 or cp1252; found out when absent.")]
 Delimiter = Annotated[str | None, typer.Option(help="One character; found out when absent.")]
 Sheet = Annotated[str | None, typer.Option(help="Sheet of a workbook; the first when absent.")]
+NoHeader = Annotated[bool, typer.Option("--no-header", help="The first row is data; columns are numbered.")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out rows of a wrong width or size.")]
 StripControl = Annotated[bool, typer.Option("--strip-control", help="Take out control and invisible characters.")]
 BadRowsFile = Annotated[Path | None, typer.Option("--bad-rows", help="Write the rows that did not fit to this CSV.")]
@@ -32,6 +33,7 @@ def import_(
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
+    no_header: NoHeader = False,
     skip_bad_rows: SkipBadRows = False,
     strip_control: StripControl = False,
     bad_rows: BadRowsFile = None,
@@ -44,8 +46,8 @@ def import_(
     if delimiter is not None and len(delimiter) != 1:
         raise UsageError(f"--delimiter {delimiter!r} is not one character.")
     options = ReadOptions(
-        delimiter=delimiter, encoding=encoding, sheet=sheet, bad_rows="skip" if skip_bad_rows else "pad",
-        control="strip" if strip_control else "keep",
+        delimiter=delimiter, encoding=encoding, sheet=sheet, header=not no_header,
+        bad_rows="skip" if skip_bad_rows else "pad", control="strip" if strip_control else "keep",
     )  # fmt: skip
     with opened() as rt, share_bar(f"Importing {file.name}") as on_share:
         found = importing.import_file(rt, file, name=name, options=options, on_share=on_share)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from functools import partial
 from typing import TextIO
 
 from assay.datasets.doctor import CHARS_TOGETHER, Doctor, Numbered
-from assay.datasets.encoding import SAMPLE, Encoding, chosen_encoding, opened_text
+from assay.datasets.encoding import SAMPLE, chosen_encoding, opened_text
 from assay.datasets.source import OnPart, Source
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns, shortened
 from assay.errors import ImportRefused
@@ -25,6 +26,10 @@ RECORD_LIMIT = 16 * 1024 * 1024
 ROW_LIMIT = 4 * RECORD_LIMIT
 
 
+_SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n')
+"""The line by which spreadsheets are told the delimiter."""
+
+
 class DelimitedFile:
     """A CSV or TSV file: encoding and delimiter are found out once, then it is read as often as needed."""
 
@@ -34,7 +39,10 @@ class DelimitedFile:
         text = self._sample()
         if not text.strip("\ufeff \t\r\n"):
             raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
-        delimiter = options.delimiter or ("\t" if source.ending == "tsv" else find_delimiter(text))
+        stated = _SEPARATOR.match(text)
+        self._skip = stated.end() if stated else 0
+        found = stated[1] if stated else _found_delimiter(text, tabs=source.ending == "tsv")
+        delimiter = options.delimiter or found
         shown = "" if delimiter == NO_DELIMITER else delimiter
         self._delimiter = delimiter
         self.dialect = Dialect("csv", encoding=self._encoding.name.removesuffix("-sig"), delimiter=shown)
@@ -48,13 +56,17 @@ class DelimitedFile:
     def rows(self, on_part: OnPart | None = None) -> Iterator[DelimitedRows]:
         """The rows in lists of some. Raises ImportRefused, also while they are read."""
         with opened_text(self._source, self._encoding.name, on_part) as text:
+            if self._skip:
+                text.readline()
             yield DelimitedRows(text, self._delimiter, self._options, self._beside())
 
     def _beside(self) -> list[Finding]:
-        found = list(guessed(self._encoding, self._options))
+        found = list(self._encoding.findings())
         if self._source.ending in ("xlsx", "xls", "ods", "json", "parquet"):
             message = f"The file is called .{self._source.ending}, but holds plain text; it was read as CSV."
             found.append(Finding("ending", "warning", 1, message, cure="Check that it is the right file."))
+        if self._delimiter == NO_DELIMITER:
+            found += _title(self._sample())
         return found
 
     def _sample(self) -> str:
@@ -62,12 +74,20 @@ class DelimitedFile:
         return decoder.decode(self._source.head(SAMPLE)).removeprefix("\ufeff")
 
 
-def guessed(encoding: Encoding, options: ReadOptions) -> tuple[Finding, ...]:
-    """What to say of an encoding that the bytes do not prove."""
-    if options.encoding is not None or encoding.certain:
-        return ()
-    message = f"The file is not UTF-8; it was read as {encoding.name}. Check that accents and signs look right."
-    return (Finding("encoding", "note", 1, message, cure="Change the encoding if they do not."),)
+def _found_delimiter(sample: str, *, tabs: bool) -> str:
+    return "\t" if tabs and "\t" in sample else find_delimiter(sample)
+
+
+def _title(sample: str) -> list[Finding]:
+    """A warning where the first line is one cell, and the lines below it are several."""
+    below = sample.partition("\n")[2]
+    delimiter = find_delimiter(below)
+    rows = list(csv.reader(io.StringIO(below, newline=""), delimiter=delimiter))[:-1]
+    width = len(rows[0]) if rows else 0
+    if delimiter == NO_DELIMITER or len(rows) < 2 or any(len(row) != width for row in rows):
+        return []
+    message = f"The first line is one cell; each line below it is {width} when cut at {delimiter!r}. Nothing was cut."
+    return [Finding("title", "warning", 1, message, (1,), "If the first line is a title, remove it.")]
 
 
 def find_delimiter(sample: str) -> str:
@@ -213,18 +233,15 @@ class DelimitedRows:
             )
 
 
+_DATA = re.compile(
+    r"\s*([-+]?[\d.,]+(e[-+]?\d+)?%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|https?://.*|\S+@\S+\.\S+)\s*", re.I
+)
+
+
 def unlikely_header(row: list[str]) -> list[Finding]:
-    """A warning where most of the names in the first row are numbers."""
-    numbers = [cell for cell in row if cell.strip() and _is_number(cell)]
-    if len(numbers) * 2 <= len(row):
+    """A warning where half of the names in the first row are numbers, dates or addresses."""
+    data = [cell for cell in row if len(cell) < 1_000 and _DATA.fullmatch(cell)]
+    if len(data) * 2 < len(row):
         return []
     message = f"The first row looks like data, not like names: {shortened(', '.join(row))}."
     return [Finding("header", "warning", 1, message, (), "If the file has no header, choose so, and it is a row.")]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell.replace(",", "."))
-    except ValueError:
-        return False
-    return True

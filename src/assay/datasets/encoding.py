@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from assay.datasets.source import OnPart, Source
+from assay.datasets.table import Finding
 from assay.errors import ImportRefused
 
 _MARKS = (
@@ -23,7 +24,7 @@ SAMPLE = 64 * 1024
 CHUNK = 1024 * 1024
 CHOICES = (
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "shift_jis", "euc_jp", "gb18030", "big5",
-    "euc_kr", "cp1251", "koi8-r", "cp866", "iso8859-5",
+    "euc_kr", "cp1251", "koi8-r", "cp866", "iso8859-5", "iso2022_jp",
 )  # fmt: skip
 
 
@@ -33,6 +34,16 @@ class Encoding:
 
     name: str
     certain: bool
+    line: int = 0
+    """The first line that is not UTF-8; 0: not looked for."""
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What to say of an encoding that the bytes do not prove."""
+        if self.certain:
+            return ()
+        message = f"The file is not UTF-8; it was read as {self.name}. Check that accents and signs look right."
+        lines = (self.line,) if self.line else ()
+        return (Finding("encoding", "note", 1, message, lines, cure="Change the encoding if they do not."),)
 
 
 def detect(sample: bytes) -> Encoding:
@@ -40,6 +51,8 @@ def detect(sample: bytes) -> Encoding:
     for mark, name in _MARKS:
         if sample.startswith(mark):
             return Encoding(name, certain=True)
+    if b"\x1b$B" in sample or b"\x1b$@" in sample:
+        return Encoding("iso2022_jp", certain=False)
     if wide := _without_mark(sample):
         return Encoding(wide, certain=False)
     try:
@@ -167,25 +180,38 @@ def chosen_encoding(source: Source, given: str | None, on_part: OnPart | None = 
 
 
 def detect_file(source: Source, on_part: OnPart | None = None) -> Encoding:
-    """The encoding of a file: by its first bytes, and where these are UTF-8, by the rest too."""
+    """The encoding of a file: by its first bytes, and where these are UTF-8, by the rest too.
+
+    Raises ImportRefused for a file that is UTF-8 but for some bytes.
+    """
     with source.opened(on_part) as file:
         sample = file.read(SAMPLE)
         found = detect(sample)
-        if found.name != "utf-8":
+        if found.name not in ("utf-8", "cp1252", "latin-1"):
             return found
         decoder = codecs.getincrementaldecoder("utf-8")()
-        chunk = sample
+        chunk, line, beyond_ascii = sample, 1, False
         while True:
             try:
-                decoder.decode(chunk, final=not chunk)
+                text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                # What stands around the byte tells more than the file's beginning, which was plain.
-                start = max(0, error.start - 1000)
-                return Encoding(
-                    _legacy(_whole_lines((decoder.getstate()[0] + chunk)[start : start + SAMPLE])), certain=False
-                )
+                before = error.object[: error.start]
+                line += before.count(b"\n")
+                if beyond_ascii or not before.isascii():
+                    byte = error.object[error.start]
+                    raise ImportRefused(
+                        f"Line {line:,} is not utf-8, as the lines before it are: byte {byte:#04x}.",
+                        cure="Mend that line, or choose the encoding that fits the whole file.",
+                    ) from error
+                if found.name == "utf-8":
+                    # What stands around the byte tells more than the file's beginning, which was plain.
+                    around = error.object[max(0, error.start - 1000) : error.start + SAMPLE]
+                    found = Encoding(_legacy(_whole_lines(around)), certain=False)
+                return replace(found, line=line)
             if not chunk:
-                return Encoding("utf-8", certain=True)
+                return found
+            line += text.count("\n")
+            beyond_ascii = beyond_ascii or not text.isascii()
             chunk = file.read(CHUNK)
 
 

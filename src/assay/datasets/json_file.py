@@ -1,7 +1,7 @@
-"""JSON and JSON Lines, read row by row: a list's entries or a file's lines, in plain columns.
+"""JSON and JSON Lines, read row by row: a list's entries or a file's lines, in plain columns; and YAML.
 
-The file is read once to find out its columns and its shape, and once more for each use. Only a file that is one object
-is read whole, within a bound.
+The file is read once to find out its columns and its shape, and once more for each use. Only a file that is one object,
+and YAML, is read whole, within a bound.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from assay.datasets.shapes import ROW_LISTS, Layout, Survey, is_row
 from assay.datasets.source import OnPart, Source
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
 from assay.datasets.values import RepeatedFields, as_text, decoder, loads
+from assay.datasets.yaml_text import SIZE_LIMIT, load_yaml
 from assay.errors import ImportRefused
 
 RECORD_LIMIT = 16 * 1024 * 1024
 """Characters of a row."""
 OBJECT_LIMIT = 64 * 1024 * 1024
 """Characters of a file that is one object."""
-VALUES_LIMIT = 1_000_000
-"""Values of a row, or of a file that is one object: each takes far more memory than its text."""
+VALUES_LIMIT = 200_000
+"""Values of a row: each takes far more memory than its text."""
+OBJECT_VALUES = 3_000_000
+"""Values of a file that is one object."""
+ENDINGS = ("json", "jsonl", "ndjson", "yaml", "yml")
 _SPACE = " \t\r\n"
 
 
@@ -36,13 +40,13 @@ class Entry(NamedTuple):
 
 
 class JsonFile:
-    """A JSON or JSON Lines file whose rows are objects."""
+    """A JSON, JSON Lines or YAML file whose rows are objects."""
 
     def __init__(self, source: Source, options: ReadOptions, on_part: OnPart | None = None) -> None:
         self._source, self._options = source, options
         self._encoding = chosen_encoding(source, options.encoding)
         self._mode = self._find_mode()
-        kind = "jsonl" if self._mode == "lines" else "json"
+        kind = {"lines": "jsonl", "yaml": "yaml"}.get(self._mode, "json")
         survey = Survey(shaped=options.shape == "auto")
         with self._entries(on_part) as entries:
             for entry in entries:
@@ -61,11 +65,20 @@ class JsonFile:
         """The rows in lists of some. Raises ImportRefused, also while they are read."""
         with self._entries(on_part) as entries:
             objects = ((entry.line, self._object(entry)) for entry in entries)
-            beside = [*self._header_findings, *self._layout.findings]
+            beside = [*self._encoding.findings(), *self._ending(), *self._header_findings, *self._layout.findings]
             yield ObjectRows(objects, self.columns, self._layout, self._options, beside)
 
+    def _ending(self) -> list[Finding]:
+        ending = self._source.ending
+        if ending in ("", *ENDINGS):
+            return []
+        message = f"The file is called .{ending}, but holds JSON; it was read as JSON."
+        return [Finding("ending", "warning", 1, message, cure="Check that it is the right file.")]
+
     def _find_mode(self) -> str:
-        """lines, list or object, by the first sign and, for an object, by its first line."""
+        """lines, list, object or yaml, by the ending, the first sign and, for an object, its first line."""
+        if self._source.ending in ("yaml", "yml"):
+            return "yaml"
         with opened_text(self._source, self._encoding.name) as text:
             head = text.read(SAMPLE).lstrip("\ufeff" + _SPACE)
             if not head:
@@ -86,7 +99,7 @@ class JsonFile:
 
     @contextmanager
     def _entries(self, on_part: OnPart | None) -> Iterator[Iterator[Entry]]:
-        readers = {"lines": _lines, "list": _list, "object": _whole}
+        readers = {"lines": _lines, "list": _list, "object": _whole, "yaml": _yaml}
         with opened_text(self._source, self._encoding.name, on_part) as text:
             yield readers[self._mode](text)
 
@@ -212,6 +225,9 @@ class _Window:
         """The value that begins here. Raises ImportRefused."""
         self.next()
         while True:
+            waiting = len(self._buffer) - self._place
+            if waiting > 2 * VALUES_LIMIT and self._buffer.count(",", self._place) > 2 * VALUES_LIMIT:
+                raise _too_many(self.line)
             try:
                 value, end = decoder.raw_decode(self._buffer, self._place)
                 # A number at the window's end may go on.
@@ -242,7 +258,7 @@ class _Window:
 def _whole(text: TextIO) -> Iterator[Entry]:
     """The rows of a file that is one object."""
     content = text.read(OBJECT_LIMIT + 1).removeprefix("\ufeff")
-    if len(content) > OBJECT_LIMIT or content.count(",") > 3 * VALUES_LIMIT:
+    if len(content) > OBJECT_LIMIT or content.count(",") > OBJECT_VALUES:
         raise ImportRefused(
             f"The file is one JSON object, which is read whole, up to {OBJECT_LIMIT // 2**20} MB.",
             cure="Save its rows as a JSON list or as JSON Lines.",
@@ -253,18 +269,43 @@ def _whole(text: TextIO) -> Iterator[Entry]:
         raise _not_json(error.lineno, error) from error
     except RecursionError as error:
         raise ImportRefused("The JSON is nested too deeply.", cure="Flatten it.") from error
-    if not isinstance(value, Mapping):
-        raise ImportRefused("The JSON holds no rows.", cure="It must be a list of objects.")
-    for number, row in enumerate(_rows_within(value), 1):
-        yield Entry(number, row)
+    yield from _entries_of(value)
+
+
+def _yaml(text: TextIO) -> Iterator[Entry]:
+    """The rows of a YAML file."""
+    yield from _entries_of(load_yaml(text.read(SIZE_LIMIT + 1).removeprefix("\ufeff")))
+
+
+def _entries_of(value: Any) -> Iterator[Entry]:
+    """The rows of a value that was read whole, by their number."""
+    rows = _rows_within(value) if isinstance(value, Mapping) else value
+    if not isinstance(rows, list):
+        raise ImportRefused("The file holds no rows.", cure="It must be a list of objects.")
+    yield from (Entry(number, row) for number, row in enumerate(rows, 1))
 
 
 def _rows_within(value: Mapping[str, Any]) -> list[Any]:
-    """The rows of a file that is one object: its only list, else the list under a name that tools give it."""
-    lists = {name: inner for name, inner in value.items() if isinstance(inner, list)}
-    if len(lists) == 1 and not is_row(value):
+    """The rows of a file that is one object: its only list of objects, else the one under a name that tools give it.
+
+    An object within that is the only value is looked into; an object without such a list is itself the row.
+    """
+    if is_row(value):
+        return [value]
+    lists = {name: inner for name, inner in value.items() if isinstance(inner, list) and _are_objects(inner)}
+    if len(lists) == 1:
         return next(iter(lists.values()))
-    return next((lists[name] for name in ROW_LISTS if name in lists), [value])
+    named = next((lists[name] for name in ROW_LISTS if name in lists), None)
+    if named is not None:
+        return named
+    only = next(iter(value.values()), None)
+    if len(value) == 1 and isinstance(only, Mapping) and (within := _rows_within(only)) != [only]:
+        return within
+    return [value]
+
+
+def _are_objects(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(value, Mapping) for value in values)
 
 
 _MEND = "Mend that line. If the file is a CSV, call it .csv."
@@ -282,4 +323,8 @@ def _too_long(line: int) -> ImportRefused:
 
 def _check_values(text: str, line: int) -> None:
     if len(text) > VALUES_LIMIT and text.count(",") > VALUES_LIMIT:
-        raise ImportRefused(f"The row in line {line:,} has more than {VALUES_LIMIT:,} values.", cure="Split the row.")
+        raise _too_many(line)
+
+
+def _too_many(line: int) -> ImportRefused:
+    return ImportRefused(f"The row in line {line:,} has more than {VALUES_LIMIT:,} values.", cure="Split the row.")

@@ -7,7 +7,7 @@ import decimal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from assay.datasets.doctor import CHARS_TOGETHER, Doctor
 from assay.datasets.source import OnPart, Source
@@ -16,9 +16,13 @@ from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_c
 from assay.datasets.values import as_text
 from assay.errors import ImportRefused
 
-UNPACKED_LIMIT = 512 * 1024 * 1024
+UNPACKED_LIMIT = 256 * 1024 * 1024
 RATIO_LIMIT = 50
 """A file of more than UNPACKED_LIMIT bytes and this many times its size is a bomb."""
+TOGETHER_BYTES = 64 * 1024 * 1024
+"""Bytes that the rows which are unpacked together may take, if each holds the largest text that is repeated."""
+LARGE_TEXT = 4 * 1024 * 1024
+_DICTIONARY_PAGE = 2
 _CURE = "Split it, or save the data as CSV."
 _AS_WRITTEN = (datetime.datetime, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, uuid.UUID)
 
@@ -45,10 +49,15 @@ class ParquetFile:
             try:
                 schema = parquet.read_schema(file)
                 file.seek(0)
+                largest, unpacked = _repeated_texts(parquet.read_metadata(file), file)
+                if unpacked > max(UNPACKED_LIMIT, RATIO_LIMIT * self._source.size):
+                    raise _too_large()
                 # A repeated text stays one text until it is counted: few bytes can stand for gigabytes.
-                texts = [field.name for field in schema if _is_text(field.type)]
-                opened = parquet.ParquetFile(file, read_dictionary=texts, buffer_size=1024 * 1024, pre_buffer=False)
-                yield ParquetRows(opened, self._options, self._source.size, on_part)
+                large = [field.name for field in schema if _is_text(field.type)] if largest > LARGE_TEXT else []
+                file.seek(0)
+                opened = parquet.ParquetFile(file, read_dictionary=large, buffer_size=1024 * 1024, pre_buffer=False)
+                together = TOGETHER_BYTES // min(largest, LARGE_TEXT) if largest else TOGETHER_BYTES
+                yield ParquetRows(opened, self._options, self._source.size, together, on_part)
             except (arrow.ArrowException, OSError, OverflowError, ValueError) as error:
                 raise ImportRefused("The Parquet file cannot be read.", cure="Write it again, or as CSV.") from error
 
@@ -56,8 +65,9 @@ class ParquetFile:
 class ParquetRows:
     """The rows of a Parquet file as they are asked for; line numbers are those of the rows, from 1."""
 
-    def __init__(self, file: Any, options: ReadOptions, size: int, on_part: OnPart | None) -> None:
+    def __init__(self, file: Any, options: ReadOptions, size: int, together: int, on_part: OnPart | None) -> None:
         self.notes = Notes()
+        self._together = together
         self._file, self._options, self._size, self._on_part = file, options, size, on_part
         self._count = file.metadata.num_rows
         names = list(file.schema_arrow.names)
@@ -65,7 +75,7 @@ class ParquetRows:
             raise ImportRefused(f"The file says that it has {self._count:,} rows.", cure=_CURE)
         stated = sum(file.metadata.row_group(n).total_byte_size for n in range(file.metadata.num_row_groups))
         if stated > max(UNPACKED_LIMIT, 20 * RATIO_LIMIT * size):
-            raise ImportRefused("The file unpacks to far more than its size.", cure=_CURE)
+            raise _too_large()
         self.columns, self._header_findings = checked_columns(names)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -75,11 +85,11 @@ class ParquetRows:
     def __iter__(self) -> Iterator[list[list[str]]]:
         doctor = Doctor(len(self.columns), self._options, self.notes)
         done = total = 0
-        for batch in self._file.iter_batches(batch_size=doctor.together):
+        for batch in self._file.iter_batches(batch_size=min(doctor.together, self._together)):
             size = sum(_unpacked(column) for column in batch.columns)
             total += size
             if total > max(UNPACKED_LIMIT, RATIO_LIMIT * self._size):
-                raise ImportRefused("The file unpacks to far more than its size.", cure=_CURE)
+                raise _too_large()
             step = max(1, batch.num_rows * CHARS_TOGETHER // max(size, 1))
             for start in range(0, batch.num_rows, step):
                 part = batch.slice(start, step)
@@ -101,6 +111,66 @@ class ParquetRows:
                 if any(nulls):
                     self.notes.note("null", line)
         return rows
+
+
+def _too_large() -> ImportRefused:
+    return ImportRefused("The file unpacks to far more than its size.", cure=_CURE)
+
+
+class _Repeated(NamedTuple):
+    """The texts of a file that are stored once for many rows."""
+
+    largest: int
+    """Bytes that one of them may have."""
+    unpacked: int
+    """Bytes that they take once every row has its own, if all are used alike."""
+
+
+def _repeated_texts(metadata: Any, file: BinaryIO) -> _Repeated:
+    """What the dictionaries of texts say at the head of each."""
+    largest = unpacked = 0
+    for group in range(metadata.num_row_groups):
+        for place in range(metadata.num_columns):
+            column = metadata.row_group(group).column(place)
+            if column.physical_type != "BYTE_ARRAY":
+                continue
+            if "DELTA_BYTE_ARRAY" in column.encodings:
+                largest = max(largest, LARGE_TEXT)
+            file.seek(column.dictionary_page_offset or column.data_page_offset)
+            size, count = _dictionary(file.read(64))
+            largest = max(largest, size)
+            if size * column.num_values // count > column.total_uncompressed_size:
+                unpacked += size * column.num_values // count
+    return _Repeated(largest, unpacked)
+
+
+def _dictionary(header: bytes) -> tuple[int, int]:
+    """Unpacked bytes and number of values of a dictionary page, by its header; 0 and 1: it is another page.
+
+    Thrift's compact protocol: type, unpacked and packed size and perhaps a checksum, then a structure with the number.
+    """
+    numbers: list[int] = []
+    place = within = 0
+    while place < len(header) and header[place] in (0x15, 0x3C, 0x4C):
+        if header[place] == 0x15:
+            place, number = _number(header, place + 1)
+            numbers.append(number)
+        else:
+            place, within = place + 1, len(numbers)
+    is_dictionary = within and len(numbers) > within and numbers[0] == _DICTIONARY_PAGE
+    return (numbers[1], max(1, numbers[within])) if is_dictionary else (0, 1)
+
+
+def _number(header: bytes, place: int) -> tuple[int, int]:
+    """The place after a number, and the number."""
+    number = shift = 0
+    while place < len(header):
+        byte = header[place]
+        number |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            break
+    return place, number >> 1
 
 
 def _is_text(kind: Any) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from assay.datasets.delimited import DelimitedFile
-from assay.datasets.json_file import JsonFile
+from assay.datasets.encoding import detect
+from assay.datasets.json_file import ENDINGS, JsonFile
 from assay.datasets.parquet_file import ParquetFile
 from assay.datasets.shapes import Layout, Survey, column_findings, decoded_row, holds_object, wraps_objects
 from assay.datasets.source import OnPart, Source
@@ -17,7 +19,7 @@ from assay.datasets.values import as_text
 from assay.datasets.workbook import WorkbookFile
 from assay.errors import ImportRefused
 
-KINDS = ("csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet")
+KINDS = ("csv", "tsv", "txt", "xlsx", "xls", "ods", "parquet", *ENDINGS)
 _FOREIGN = (
     (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
     (b"BZh", "a bzip2 archive", "Unpack it first."),
@@ -35,6 +37,8 @@ _FOREIGN = (
     (b"\x7fELF", "a program", "Choose another file."),
 )  # fmt: skip
 """First bytes of files that hold no table that is read here."""
+_JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"[^"\n]*"\s*:')
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _WEB = (b"<!doctype", b"<html", b"<?xml", b"<table", b"<head", b"<body")
 
 
@@ -101,12 +105,15 @@ def _opened(source: Source, options: ReadOptions, on_part: OnPart | None) -> Tab
         return WorkbookFile(source, options, on_part)
     if head[:4] == b"PAR1":
         return ParquetFile(source, options, on_part)
-    if ending in ("json", "jsonl", "ndjson"):
+    if ending in ENDINGS:
         return JsonFile(source, options, on_part)
     if ending and ending not in KINDS:
         raise ImportRefused(
             f"{source.name!r} is not a kind of file that is read.", cure=f"Use one of {', '.join(KINDS)}."
         )
+    if _JSON.match(head):
+        with suppress(ImportRefused):
+            return JsonFile(source, options, on_part)
     return DelimitedFile(source, options, on_part)
 
 
@@ -128,6 +135,9 @@ def _refuse_foreign(head: bytes, name: str) -> None:
         raise ImportRefused(
             f"{name!r} is a web page or XML, not a table.", cure="Open the page, and download the table itself."
         )
+    known = head[:4] in (b"PK\x03\x04", b"PAR1") or head[:4] == b"\xd0\xcf\x11\xe0"
+    if not known and len(_BINARY.findall(head)) > max(20, len(head) / 50) and "utf" not in detect(head).name:
+        raise ImportRefused(f"{name!r} holds binary data, not text.", cure="Export the table as CSV or XLSX.")
 
 
 # -- rows of other tools in a table ----------------------------------------------------------------------------

@@ -9,12 +9,14 @@ ROLES: dict[str, tuple[str, ...]] = {
     "expected": (
         "expected", "expected_output", "expected_answer", "expected_category", "expected_response", "expected_label",
         "ideal", "target", "answer", "reference", "reference_answer", "reference_output", "correct_answer", "label",
-        "ground_truth", "gold", "gold_answer", "golden_answer", "output", "completion", "category",
+        "ground_truth", "gold", "gold_answer", "golden_answer",
+        "correct_label", "correct", "answer_key", "expected_outcome", "solution", "output", "completion",
+        "category",
     ),
     "id": ("id", "row_id", "question_id", "ticket_id", "custom_id", "case_id", "uuid", "key"),
     "prompt": (
         "prompt", "input", "question", "query", "user", "user_message", "user_input", "messages", "text", "message",
-        "instruction", "content", "ticket",
+        "instruction", "content", "ticket", "turns", "conversation",
     ),
     "system": ("system", "system_prompt", "system_message"),
     "split": ("split", "fold", "partition"),
@@ -25,7 +27,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "choices": ("choices", "options"),
 }  # fmt: skip
 _WRAPPERS = {
-    "expected": ("expected.",),
+    "expected": ("expected.", "outputs.", "output.", "reference_outputs."),
     "prompt": ("input.", "inputs."),
     "output": ("sample.",),
     "category": ("__metadata:", "metadata."),

@@ -19,6 +19,8 @@ Flat = dict[str, Any]
 ROW_LISTS = ("cases", "tests", "requests", "data", "rows", "examples", "items", "samples", "goldens")
 """Names under which a JSON file that holds several lists keeps its rows."""
 CURE = "Under how the file is read, choose rows as they are if this is wrong."
+UNSAID = "assert"
+"""Column that keeps checks with more than their text can say."""
 CHECKS = "__expected"
 """promptfoo's columns of checks begin so."""
 _DEEPEVAL = {
@@ -40,6 +42,13 @@ class Shape:
     flatten: Callable[[Row], Flat]
     says: Callable[[Row], str]
     """What the fields are, in words, for the first row."""
+
+
+_UNSAID = Finding(
+    "checks", "warning", 1,
+    f"Weights, sets, metrics and providers of single checks are not applied; they are kept in the column `{UNSAID}`.",
+    cure="Give each set of checks a row of its own if they matter.",
+)  # fmt: skip
 
 
 class Layout(NamedTuple):
@@ -86,7 +95,10 @@ class Survey:
         for shape, fields in self._fitting:
             if shape.marks(names):
                 message = f"{shape.name} rows: {shape.says(self._first)}."
-                return Layout(tuple(fields), shape, (_finding(self.count, message),))
+                findings = [_finding(self.count, message)]
+                if shape.flatten is _promptfoo and UNSAID in fields:
+                    findings.append(_UNSAID)
+                return Layout(tuple(fields), shape, tuple(findings))
         return Layout(tuple(self._names), None, ())
 
 
@@ -230,14 +242,29 @@ def _promptfoo(row: Row) -> Flat:
     flat.update({f"__{name}": value for name, value in given.items() if value not in (None, "")})
     metadata = row.get("metadata")
     flat.update({f"__metadata:{name}": v for name, v in metadata.items()} if isinstance(metadata, Mapping) else {})
+    if not all(map(_is_sayable, row.get("assert") or ())) or (_metric(row) is None and _metrics(row)):
+        flat[UNSAID] = row["assert"]
+    flat.update({f"options.{name}": value for name, value in options.items() if name not in ("prefix", "suffix")})
+    _put_rest(flat, row, ("vars", "assert", "description", "threshold", "options", "metadata"))
     return flat
+
+
+def _is_sayable(entry: Any) -> bool:
+    """Whether an assertion is no more than its text in a cell."""
+    if not isinstance(entry, Mapping):
+        return True
+    return set(entry) <= {"type", "value", "threshold", "metric"} and entry.get("type") != "assert-set"
 
 
 def _metric(row: Row) -> str | None:
     """The metric that all checks of the row share; None: they share none."""
-    metrics = {entry.get("metric") for entry in row.get("assert") or () if isinstance(entry, Mapping)}
-    only = metrics.pop() if len(metrics) == 1 else None
-    return only if isinstance(only, str) else None
+    metrics = [entry.get("metric") for entry in row.get("assert") or () if isinstance(entry, Mapping)]
+    return metrics[0] if metrics and isinstance(metrics[0], str) and metrics.count(metrics[0]) == len(metrics) else None
+
+
+def _metrics(row: Row) -> bool:
+    """Whether any check has a metric."""
+    return any(isinstance(entry, Mapping) and entry.get("metric") for entry in row.get("assert") or ())
 
 
 def _check_text(entry: Any) -> str:

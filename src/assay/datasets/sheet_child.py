@@ -68,8 +68,8 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
-        text = f"{value:.15g}"
-        return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e21 else text
+        text = f"{value:.15G}"
+        return f"{float(text):.0f}" if "E+" in text and abs(value) < 1e21 else text
     if isinstance(value, datetime.datetime):
         return value.isoformat(" ")
     if isinstance(value, datetime.timedelta):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from assay.datasets.doctor import CHARS_TOGETHER, TOGETHER
 from assay.errors import ImportRefused
@@ -58,13 +58,23 @@ class Spool:
     def finish(self) -> None:
         """Writes what is pending."""
         if self._pending:
-            packed = marshal.dumps(self._pending)
-            self._file.write(len(packed).to_bytes(8, "little") + packed)
+            keep_batch(self._file, self._pending)
             self._pending, self._size = [], 0
 
     def read(self) -> Iterator[SpooledRow]:
         """The rows from the first."""
-        self._file.seek(0)
-        while size := self._file.read(8):
-            packed = self._file.read(int.from_bytes(size, "little"))
-            yield from (SpooledRow(*row) for row in marshal.loads(packed))  # noqa: S302 - written by this class
+        for batch in kept_batches(self._file):
+            yield from (SpooledRow(*row) for row in batch)
+
+
+def keep_batch(file: BinaryIO, batch: list[Any]) -> None:
+    """Appends some rows of texts and numbers to a file of this process."""
+    packed = marshal.dumps(batch)
+    file.write(len(packed).to_bytes(8, "little") + packed)
+
+
+def kept_batches(file: BinaryIO) -> Iterator[list[Any]]:
+    """What was kept, from the first."""
+    file.seek(0)
+    while size := file.read(8):
+        yield marshal.loads(file.read(int.from_bytes(size, "little")))  # noqa: S302 - written by keep_batch

@@ -47,7 +47,7 @@ class Dialect:
     """How the file was read."""
 
     kind: str
-    """csv, xlsx, xls, ods, json, jsonl or parquet."""
+    """csv, xlsx, xls, ods, json, jsonl, yaml or parquet."""
     encoding: str = ""
     delimiter: str = ""
     sheet: str = ""
@@ -147,11 +147,11 @@ class Notes:
             "blank": ("blank rows were left out", ""),
             "empty": (f"rows hold only empty cells; they were {'left out' if bad_rows == 'skip' else 'kept'}", ""),
             "quote": (
-                "rows have text after a closing quote; the quotes around the rest were dropped",
+                "rows have text after a closing quote, which lost its quotes",
                 "Double the quotes that are text.",
             ),
-            "lacking": ("rows lack some of the fields, which became empty cells", ""),
-            "null": ("rows hold null, which became empty cells", ""),
+            "lacking": ("rows lack some of the fields, which became empty text", ""),
+            "null": ("rows hold null, which became empty text", ""),
             "repeated": ("rows name a field twice; the later value was taken", "Give each field its own name."),
             "large": (f"rows hold a cell of more than {options.max_cell:,} characters; they were {cut_off}", ""),
             "control": (f"rows hold control characters; they are {kept}", "Look for binary data or a wrong encoding."),
@@ -163,9 +163,14 @@ class Notes:
             count = self._counts[kind]
             message, cure = words[kind]
             severity: Severity = "note" if kind in QUIET else "warning"
-            text = f"{count:,} {message}" if count > 1 else f"1 {_singular(message)}"
-            found.append(Finding(kind, severity, count, f"{text}.", tuple(lines), cure))
+            found.append(Finding(kind, severity, count, f"{counted(count, message)}.", tuple(lines), cure))
         return found
+
+
+def counted(count: int, message: str) -> str:
+    """A number before a message that speaks of several things; of one thing where that is the number."""
+    first, _, rest = message.partition(" ")
+    return f"{count:,} {message}" if count != 1 else f"1 {first.removesuffix('s')} {_singular(rest)}"
 
 
 def _singular(message: str) -> str:
@@ -186,7 +191,9 @@ def _singular(message: str) -> str:
 def checked_columns(names: list[str]) -> tuple[tuple[str, ...], list[Finding]]:
     """Column names made unique and not empty, with the findings. Raises ImportRefused when there are none."""
     if not names or not any(name.strip() for name in names):
-        raise ImportRefused("The file has no header.", cure="The first row must name the columns.")
+        raise ImportRefused(
+            "The file has no header.", cure="Name the columns in the first row, or choose that there is no header."
+        )
     if len(names) > COLUMN_LIMIT:
         raise ImportRefused(
             f"The file has {len(names):,} columns; the limit is {COLUMN_LIMIT:,}.",
@@ -212,13 +219,19 @@ def checked_columns(names: list[str]) -> tuple[tuple[str, ...], list[Finding]]:
                            f"{shortened(name)!r}.")  # fmt: skip
         taken[name] = taken.get(name, 1)
         columns.append(name)
-    listed = (("empty_header", unnamed, "columns have no name"), ("duplicate_header", renamed, "names occur twice"))
+    odd = [f"The column name {shortened(name)!r} begins or ends with a space, or holds characters that do not show."
+           for name in columns if name != name.strip() or not name.isprintable()]  # fmt: skip
+    listed = (
+        ("empty_header", unnamed, "columns have no name; they were named likewise"),
+        ("duplicate_header", renamed, "names occur twice; they were named likewise"),
+        ("odd_header", odd, "names are like that"),
+    )
     found: list[Finding] = []
     for kind, messages, words in listed:
         told = messages[:HEADERS_TOLD]
         found += [Finding(kind, "warning", 1, message) for message in told]
         if rest := len(messages) - len(told):
-            found.append(Finding(kind, "warning", rest, f"{rest:,} further {words}; they were named likewise."))
+            found.append(Finding(kind, "warning", rest, f"{rest:,} further {words}."))
     return tuple(columns), found
 
 

@@ -18,7 +18,10 @@ from assay.domain.messages import Message, Role
 from assay.errors import TemplateError
 
 _SLOT = re.compile(r"\\\{\{|\{\{\s*([^\s{}][^{}]*?)\s*\}\}")
-_FOREIGN = re.compile(r"<<([^<>{}\n]+)>>|\$\{([^{}\n\"]+)\}|(?<![{\\])\{([^{}\n\"]+)\}|\$([A-Za-z_]\w*)")
+_FOREIGN = re.compile(
+    r"<<([^<>{}\n]+)>>|\$\{([^{}\n\"]+)\}|(?<![{\\])\{([^{}\n\"]+)\}"
+    r"|\$([A-Za-z_]\w*)|\[\[([^\[\]{}\n\"]+)\]\]|%([A-Za-z_]\w*)%"
+)
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.-]{0,60}")
 WRAPPERS = ("item", "inputs", "input", "vars")
 """First parts that other tools write before a column's name: {{item.question}}, {{inputs.question}}."""
@@ -56,7 +59,10 @@ def value_of(name: str, values: Mapping[str, str]) -> str | None:
         column = ".".join(parts[:cut])
         if column in values:
             return _at(values[column], parts[cut:])
-    return value_of(".".join(parts[1:]), values) if parts[0] in WRAPPERS and len(parts) > 1 else None
+    if parts[0] in WRAPPERS and len(parts) > 1:
+        return value_of(".".join(parts[1:]), values)
+    # No slot can be written with the spaces around a column's name.
+    return next((value for column, value in values.items() if column.strip() == name), None)
 
 
 def _at(cell: str, path: list[str]) -> str | None:
@@ -79,6 +85,8 @@ def is_known(name: str, columns: Collection[str]) -> bool:
     """Whether columns can define a variable; of a dotted path only the rows can tell whether they do."""
     parts = name.split(".")
     if any(".".join(parts[:cut]) in columns for cut in range(len(parts), 0, -1)):
+        return True
+    if any(column.strip() == name for column in columns):
         return True
     return len(parts) > 1 and parts[0] in WRAPPERS and is_known(".".join(parts[1:]), columns)
 
@@ -197,14 +205,14 @@ def mapped(values: Mapping[str, str], mapping: Mapping[str, str]) -> dict[str, s
 
 
 def detect_foreign(template: str, columns: Iterable[str]) -> tuple[str, ...]:
-    """Names in `{name}`, `$name`, `${name}` or `<<name>>` that are columns: a template of another tool."""
+    """Names in `{name}`, `$name`, `${name}`, `<<name>>`, `[[name]]` or `%name%` that are columns: another tool's."""
     known = _known(columns)
     return tuple(dict.fromkeys(_name(found) for found in _FOREIGN.finditer(template) if known(_name(found))))
 
 
 def guess_foreign(template: str) -> tuple[str, ...]:
     """What look like variables of another tool where no columns are known: `{name}`, `${name}` and `<<name>>`."""
-    names = (_name(found) for found in _FOREIGN.finditer(template) if not found.group(4))
+    names = (_name(found) for found in _FOREIGN.finditer(template) if not any(found.groups()[3:]))
     return tuple(dict.fromkeys(name for name in names if _PLAIN_NAME.fullmatch(name)))
 
 

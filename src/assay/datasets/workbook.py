@@ -14,23 +14,24 @@ from pathlib import Path
 from typing import IO
 
 from assay.datasets import xlsx
+from assay.datasets.archive import checked_part, opened_archive
 from assay.datasets.doctor import Doctor
 from assay.datasets.source import OnPart, Source
 from assay.datasets.spool import Spool, SpooledRow
-from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
+from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns, counted
 from assay.errors import ImportRefused
 
 CHILD_S = 60
 CHILD_MB = 320
 """Memory of the process that reads old workbooks, beside twice the file's size."""
 _NOTICED = {
-    "formula": ("{n} cells hold a formula without its result; the formula itself was taken.", "warning",
+    "formula": ("cells hold a formula without its result; the formula itself was taken", "warning",
                 "Open the file in a spreadsheet and save it, so that the results are in it."),
-    "date": ("{n} cells are dates or times; they are written like 2026-01-31 13:45:00.", "note", ""),
-    "elapsed": ("{n} cells are durations; they are written like 26:30:00.", "note", ""),
-    "percent": ("{n} cells are shown as percent; they were taken as numbers: 50% is 0.5.", "note", ""),
-    "merged": ("{n} groups of cells are merged; the value stands in the first of each.", "note", ""),
-    "hidden": ("{n} rows are hidden in the sheet; they were taken too.", "note", ""),
+    "date": ("cells are dates or times; they are written like 2026-01-31 13:45:00", "note", ""),
+    "elapsed": ("cells are durations; they are written like 26:30:00", "note", ""),
+    "percent": ("cells are shown as percent; they were taken as numbers: 50% is 0.5", "note", ""),
+    "merged": ("ranges are merged; the value stands in the first cell", "note", ""),
+    "hidden": ("rows are hidden in the sheet; they were taken too", "note", ""),
 }  # fmt: skip
 """What a reader notices, in words, with severity and cure."""
 
@@ -73,7 +74,7 @@ class WorkbookFile:
         for kind, count in self._noticed.items():
             if kind in _NOTICED:
                 words, severity, cure = _NOTICED[kind]
-                found.append(Finding(kind, severity, count, words.format(n=f"{count:,}"), cure=cure))  # type: ignore[arg-type]
+                found.append(Finding(kind, severity, count, f"{counted(count, words)}.", cure=cure))  # type: ignore[arg-type]
         return found
 
 
@@ -123,7 +124,7 @@ class SheetRows:
 def _read(source: Source, options: ReadOptions, spool: Spool, on_part: OnPart | None) -> xlsx.SheetRead:
     with source.opened() as file:
         if file.read(4) == b"PK\x03\x04":
-            with xlsx.opened_archive(file) as archive:
+            with opened_archive(file) as archive:
                 if xlsx.is_xlsx(archive):
                     return xlsx.read_sheet(archive, options.sheet, spool, size=source.size, on_part=on_part)
                 _check_old(archive, source.size)
@@ -139,7 +140,7 @@ def _check_old(archive: zipfile.ZipFile, size: int) -> None:
     if not parts:
         raise ImportRefused("The archive holds no workbook.", cure="Unpack it, and choose the file within.")
     for name in parts[: xlsx.SHEET_LIMIT]:
-        xlsx.checked_part(archive, name, size)
+        checked_part(archive, name, size)
 
 
 @contextmanager

@@ -1,138 +1,26 @@
-"""XLSX, read as a stream: only cells that hold a value are kept, whatever the sheet says of its size.
-
-Every part is unpacked once to be counted before it is parsed; neither the sizes that the archive states nor the
-sheet's <dimension> are believed. Numbers are read as a spreadsheet shows them: 15 digits, dates in ISO's form.
-"""
+"""XLSX, read as a stream: only cells that hold a value are kept, whatever the sheet says of its size."""
 
 from __future__ import annotations
 
 import re
-import struct
 import tempfile
 import zipfile
-import zlib
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import IO, Any, BinaryIO, NamedTuple
-from xml.parsers import expat
+from typing import IO, NamedTuple
 
+from assay.datasets.archive import CURE, Handlers, checked_part, parse
+from assay.datasets.number_formats import BUILT_IN, GENERAL, Kind, kind_of, shown_number
 from assay.datasets.source import OnPart
 from assay.datasets.spool import CELL_LIMIT, Spool
 from assay.errors import ImportRefused
 
-UNPACKED_LIMIT = 1024 * 1024 * 1024
-"""Bytes of one part at most."""
-RATIO_LIMIT = 200
-"""A part of more than this many times the file's size is a bomb; tables unpack to 5 to 20 times."""
-TAG_LIMIT = 100_000_000
-ROW_LIMIT = 1_048_576
 SHEET_LIMIT = 1_000
 SHEETS_TRIED = 20
-DIRECTORY_LIMIT = 4 * 1024 * 1024
-"""Bytes of the archive's own list of its parts."""
-CURE = "Save the data as CSV."
-_CHUNK = 1024 * 1024
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
-
-Kind = tuple[str, int]
-"""How a cell is shown: general, date, elapsed, percent, or zeros and how many digits at least."""
-
-
-# -- the archive -----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def opened_archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
-    """A ZIP archive whose list of parts is small. Raises ImportRefused, also when a part proves damaged."""
-    _check_directory(file)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            yield archive
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, KeyError, zlib.error) as error:
-        raise ImportRefused("The workbook is damaged.", cure=CURE) from error
-
-
-def _check_directory(file: BinaryIO) -> None:
-    size = file.seek(0, 2)
-    file.seek(max(0, size - 70_000))
-    tail = file.read()
-    place = len(tail) - 22 if tail[-22:-18] == b"PK\x05\x06" else tail.rfind(b"PK\x05\x06")
-    if place < 0 or len(tail) - place < 22:
-        raise ImportRefused("The workbook is damaged.", cure=CURE)
-    stated = struct.unpack("<L", tail[place + 12 : place + 16])[0]
-    if stated > DIRECTORY_LIMIT or tail[place - 20 : place - 16] == b"PK\x06\x07":
-        raise ImportRefused("The workbook holds far too many parts.", cure=CURE)
-    file.seek(0)
-
-
-def checked_part(archive: zipfile.ZipFile, name: str, size: int) -> None:
-    """Unpacks a part to count it. size: bytes of the whole file. Raises ImportRefused."""
-    entry = archive.getinfo(name)
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ImportRefused("The workbook is packed in an unusual way.", cure=CURE)
-    unpacked = tags = rows = 0
-    with archive.open(entry) as part:
-        while chunk := part.read(_CHUNK):
-            unpacked, tags, rows = unpacked + len(chunk), tags + chunk.count(b"<"), rows + chunk.count(b"<row")
-            if unpacked > UNPACKED_LIMIT or unpacked > RATIO_LIMIT * max(size, 50_000):
-                raise ImportRefused("The workbook unpacks to far more than its size.", cure=CURE)
-            if tags > TAG_LIMIT or rows > ROW_LIMIT + 10:
-                raise ImportRefused("The sheet has too many rows or cells.", cure=CURE)
-
-
-class Handlers(NamedTuple):
-    """What is called while XML is parsed; names are without their namespace, those of extensions empty."""
-
-    start: Callable[[str, dict[str, str]], None]
-    end: Callable[[str], None] | None = None
-    text: Callable[[str], None] | None = None
-
-
-def parse(archive: zipfile.ZipFile, name: str, handlers: Handlers, on_part: OnPart | None = None) -> None:
-    """Parses a part as it is unpacked. Raises ImportRefused for XML that is damaged or declares a document type."""
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    start, end, known = handlers.start, handlers.end, _Names()
-    parser.StartElementHandler = lambda name, attributes: start(known[name], attributes)
-    if end is not None:
-        parser.EndElementHandler = lambda name: end(known[name])
-    if handlers.text is not None:
-        parser.CharacterDataHandler = handlers.text
-    parser.StartDoctypeDeclHandler = _refuse_doctype
-    whole, done = archive.getinfo(name).file_size, 0
-    try:
-        with archive.open(name) as part:
-            while chunk := part.read(_CHUNK):
-                parser.Parse(chunk, False)
-                done += len(chunk)
-                if on_part is not None:
-                    on_part(min(done, whole), whole)
-            parser.Parse(b"", True)
-    except expat.ExpatError as error:
-        raise ImportRefused(f"The workbook is damaged: {error}.", cure=CURE) from error
-
-
-class _Names(dict[str, str]):
-    """Names of elements by their full names; the cells of extensions are no cells."""
-
-    def __missing__(self, full: str) -> str:
-        space, _, name = full.rpartition(" ")
-        own = not space or space.startswith(("http://schemas.openxmlformats.org/", "http://purl.oclc.org/ooxml/"))
-        if len(self) < 1_000:
-            self[full] = name if own else ""
-        return name if own else ""
-
-
-def _refuse_doctype(*_: Any) -> None:
-    raise ImportRefused("The workbook declares XML entities.", cure=CURE)
-
-
-# -- the workbook ----------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -261,22 +149,9 @@ def _book(archive: zipfile.ZipFile, name: str) -> Book:
     return book
 
 
-# -- styles ----------------------------------------------------------------------------------------------------
-
-GENERAL: Kind = ("general", 0)
-_DATES = {*range(14, 23), *range(27, 37), 45, 47, *range(50, 59)}
-_BUILT_IN: dict[int, Kind] = {
-    **dict.fromkeys(_DATES, ("date", 0)), 46: ("elapsed", 0), 9: ("percent", 0), 10: ("percent", 0),
-}  # fmt: skip
-_NO_DATE = re.compile(
-    r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|general|standard|[aA]/[pP]|[aA][mM]/[pP][mM]', re.IGNORECASE
-)
-"""Parts of a number format that hold letters and say nothing of dates."""
-
-
 def _styles(archive: zipfile.ZipFile, name: str | None) -> list[Kind]:
     """How the cells of each style are shown."""
-    formats, styles = dict(_BUILT_IN), list[Kind]()
+    formats, styles = dict(BUILT_IN), list[Kind]()
     within: list[str] = []
 
     def start(tag: str, attributes: dict[str, str]) -> None:
@@ -296,70 +171,8 @@ def _styles(archive: zipfile.ZipFile, name: str | None) -> list[Kind]:
     return styles
 
 
-def kind_of(code: str) -> Kind:
-    """How a number format shows its numbers."""
-    bare = _NO_DATE.sub("", code.partition(";")[0]).lower()
-    if re.search(r"\[[hms]+\]", bare):
-        return "elapsed", 0
-    if re.search("[ymdhs]", bare):
-        return "date", 0
-    if "%" in bare:
-        return "percent", 0
-    return ("zeros", len(bare)) if re.fullmatch("0{2,}", bare) else GENERAL
-
-
 def _int(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else -1
-
-
-def shown_number(text: str, kind: Kind, *, epoch_1904: bool = False) -> str:
-    """A number of a sheet as it is shown: whole numbers as written, others with 15 digits, dates in ISO's form."""
-    digits = text.removeprefix("-")
-    whole = digits.isascii() and digits.isdigit()
-    if kind[0] == "zeros" and whole:
-        return text.replace(digits, digits.zfill(kind[1]))
-    if kind[0] not in ("date", "elapsed") and whole and len(digits) < 400:
-        return text
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    if kind[0] == "elapsed" and 0 <= number < 1e6:
-        return elapsed(number)
-    if kind[0] == "date" and 0 <= number < 2_958_466:
-        return date_of(number, epoch_1904=epoch_1904)
-    return short_number(number)
-
-
-def short_number(number: float) -> str:
-    """A number with the 15 digits that a spreadsheet keeps; whole numbers without a point."""
-    shown = f"{number:.15g}"
-    return f"{float(shown):.0f}" if "e+" in shown and abs(number) < 1e21 else shown
-
-
-def elapsed(days: float) -> str:
-    """A duration as hours, minutes and seconds."""
-    seconds = round(days * 86_400)
-    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-
-
-def date_of(serial: float, *, epoch_1904: bool = False) -> str:
-    """A date, with its time of day where it has one; below one day only the time."""
-    milliseconds = round(serial * 86_400_000)
-    # Day 60 is 29 February 1900, which there was not.
-    since_1900 = datetime(1899, 12, 30) if serial >= 60 else datetime(1899, 12, 31)
-    start = datetime(1904, 1, 1) if epoch_1904 else since_1900
-    try:
-        moment = start + timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return short_number(serial)
-    if serial < 1 and not epoch_1904 and serial:
-        return _trimmed(moment.time().isoformat())
-    return moment.date().isoformat() if milliseconds % 86_400_000 == 0 else _trimmed(moment.isoformat(" "))
-
-
-def _trimmed(text: str) -> str:
-    return text.rstrip("0") if "." in text else text
 
 
 # -- texts -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A file of any size becomes a dataset: read twice from the disk, written in slices beside whatever else is written."""
+"""A file of any size becomes a dataset: rows go through the disk, and in slices into the database beside other work."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from assay.datasets.identity import ContentHash, RowKeys
 from assay.datasets.reader import TableFile, open_table
 from assay.datasets.roles import answer_columns, guess_roles
 from assay.datasets.source import OnPart
+from assay.datasets.spool import keep_batch, kept_batches
 from assay.datasets.table import BadRow, Dialect, Finding, ReadOptions
 from assay.errors import ImportRefused
 from assay.store import datasets as stored
@@ -33,6 +34,8 @@ SLICE = 4
 """Batches of up to 1,000 rows of one transaction: short enough that a run at work does not wait for an import."""
 AHEAD = 4
 """Slices that wait to be written."""
+STEP = 0.005
+"""Share of the work that is worth telling."""
 OnShare = Callable[[float], None]
 """Told the share of the work that is done, 0..1."""
 
@@ -73,13 +76,14 @@ def import_file(
 
 
 def import_upload(
-    rt: Runtime, source: Path | BinaryIO, *, filename: str, options: ReadOptions, on_share: OnShare | None = None
-) -> Imported:
+    rt: Runtime, source: Path | BinaryIO, *, filename: str, options: ReadOptions, name: str = "",
+    on_share: OnShare | None = None,
+) -> Imported:  # fmt: skip
     """Keeps an uploaded file as a dataset: spooled to the disk, from where files of any size are read.
 
     Raises ImportRefused.
     """
-    name = Path(filename).stem
+    name = name or Path(filename).stem
     if isinstance(source, Path):
         return import_file(rt, source, name=name, source=filename, options=options, on_share=on_share)
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
@@ -92,28 +96,36 @@ def import_upload(
 
 def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[str, str], shares: _Shares) -> Imported:
     content, count = ContentHash(file.columns), 0
-    with file.rows(shares.part(0.2, 0.5)) as rows:
-        for batch in rows:
-            content.add(batch)
-            count += len(batch)
-        findings, bad = rows.findings(), tuple(rows.notes.bad)
-    if not count:
-        raise ImportRefused(
-            "The file has a header but no rows.", cure="Add a row, or choose that the file has no header."
+    with tempfile.TemporaryFile() as kept:
+        with file.rows(shares.part(0.2, 0.6)) as rows:
+            for batch in rows:
+                content.add(batch)
+                count += len(batch)
+                keep_batch(kept, batch)
+            findings, bad = rows.findings(), tuple(rows.notes.bad)
+        if not count:
+            raise ImportRefused(
+                "The file has a header but no rows.", cure="Add a row, or choose that the file has no header."
+            )
+        told = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False)
+        dataset_id = rt.store.writer.call(
+            lambda c: stored.begin_dataset(
+                c, content_hash=content.hex, name=name, columns=file.columns, roles=roles, source=source
+            )
         )
-    dataset_id = rt.store.writer.call(
-        lambda c: stored.begin_dataset(
-            c, content_hash=content.hex, name=name, columns=file.columns, roles=roles, source=source
-        )
-    )
-    if dataset_id is not None:
-        with _taken_back_on_error(rt, dataset_id):
-            _write(rt, file, dataset_id, roles, shares)
-            told = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False)
-            rt.store.writer.call(
-                lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
-            )  # fmt: skip
+        if dataset_id is not None:
+            with _taken_back_on_error(rt, dataset_id):
+                keys = RowKeys(file.columns, id_column=roles.get("id"), answers=answer_columns(roles))
+                _write(rt, dataset_id, keys, kept_batches(kept), _counted(shares.part(0.6, 1.0), count))
+                rt.store.writer.call(
+                    lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
+                )  # fmt: skip
     return Imported(get_dataset(rt, content.hex[:16]), file.dialect, findings, bad)
+
+
+def _counted(on_part: OnPart | None, count: int) -> Callable[[int], None]:
+    """Tells how many of the rows are done."""
+    return lambda done: on_part(done, count) if on_part is not None else None
 
 
 class _Shares:
@@ -121,13 +133,18 @@ class _Shares:
 
     def __init__(self, on_share: OnShare | None) -> None:
         self._on_share = on_share
+        self._last = -1.0
 
     def part(self, start: float, end: float) -> OnPart | None:
         """What a reading tells that takes the share from start to end."""
-        on_share = self._on_share
-        if on_share is None:
+        if self._on_share is None:
             return None
-        return lambda done, size: on_share(start + (end - start) * min(1.0, done / max(1, size)))
+        return lambda done, size: self._tell(start + (end - start) * min(1.0, done / max(1, size)))
+
+    def _tell(self, share: float) -> None:
+        if self._on_share is not None and share >= self._last + STEP:
+            self._last = share
+            self._on_share(share)
 
     def done(self) -> None:
         """The end."""
@@ -135,18 +152,19 @@ class _Shares:
             self._on_share(1.0)
 
 
-def _write(rt: Runtime, file: TableFile, dataset_id: str, roles: Mapping[str, str], shares: _Shares) -> None:
-    keys = RowKeys(file.columns, id_column=roles.get("id"), answers=answer_columns(roles))
+def _write(
+    rt: Runtime, dataset_id: str, keys: RowKeys, batches: Iterable[list[list[str]]], on_done: Callable[[int], None]
+) -> None:
     waiting: list[Future[None]] = []
     position = 0
-    with file.rows(shares.part(0.5, 1.0)) as rows:
-        for batch in _slices(rows):
-            keyed = [(keys.of(row), row) for row in batch]
-            write = partial(stored.add_rows, dataset_id=dataset_id, start=position, rows=keyed)
-            waiting.append(rt.store.writer.submit(write))
-            position += len(batch)
-            if len(waiting) >= AHEAD:
-                waiting.pop(0).result()
+    for batch in _slices(batches):
+        keyed = [(keys.of(row), row) for row in batch]
+        write = partial(stored.add_rows, dataset_id=dataset_id, start=position, rows=keyed)
+        waiting.append(rt.store.writer.submit(write))
+        position += len(batch)
+        if len(waiting) >= AHEAD:
+            waiting.pop(0).result()
+        on_done(position)
     for future in waiting:
         future.result()
 

@@ -19,10 +19,11 @@ from assay.workbench.datasets import Example, StoredDataset
 from assay.workbench.importing import Imported
 from assay.workbench.runtime import Runtime
 
-TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet"]
+TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "yaml", "yml", "parquet"]
 DELIMITERS = {"": "Found out", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Pipe"}
 BAD_ROWS = {"pad": "Fill up or cut", "skip": "Leave out"}
 SHAPES = {"auto": "Into plain columns", "none": "As they are"}
+HEADER = {True: "The first row", False: "Not in the file"}
 CONTROL = {"keep": "Keep", "strip": "Take out"}
 PREVIEW = 10
 
@@ -49,7 +50,7 @@ def block(rt: Runtime) -> Source | None:
     )  # fmt: skip
     if upload is None and not picked:
         kept_picker(rt)
-        st.caption("CSV, TSV, XLSX, JSON, JSONL or Parquet. The first row names the columns.")
+        st.caption("CSV, TSV, XLSX, JSON, JSONL, YAML or Parquet. The first row names the columns.")
         return None
     example = None if upload is not None else examples[picked or ""]
     try:
@@ -115,8 +116,10 @@ def _options() -> ReadOptions:
                                        format_func=CONTROL.__getitem__)  # fmt: skip
         shape = columns[2].selectbox("Rows of other tools", list(SHAPES), format_func=SHAPES.__getitem__,
                                      key="batch.shape")  # fmt: skip
+        header = columns[0].selectbox("Names of the columns", list(HEADER), format_func=HEADER.__getitem__,
+                                      key="batch.header")  # fmt: skip
     return ReadOptions(
-        delimiter or None, encoding or None, sheet or None, bad_rows=bad_rows or "pad",  # type: ignore[arg-type]
+        delimiter or None, encoding or None, sheet or None, header is not False, bad_rows=bad_rows or "pad",  # type: ignore[arg-type]
         control=control or "keep", shape=shape or "auto",  # type: ignore[arg-type]
     )  # fmt: skip
 

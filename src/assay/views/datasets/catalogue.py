@@ -6,11 +6,12 @@ from typing import Any
 
 import streamlit as st
 
+from assay.datasets.table import ReadOptions
 from assay.errors import AssayError
 from assay.views import components, words
 from assay.views.batch.source import TYPES
 from assay.views.state import go_to
-from assay.workbench import dataset_versions, datasets, policies
+from assay.workbench import dataset_versions, importing, policies
 from assay.workbench.datasets import StoredDataset
 from assay.workbench.runtime import Runtime
 
@@ -31,10 +32,16 @@ def importer(rt: Runtime) -> None:
             st.caption(f"A new version of {words.label(name)}, under its data policy.")
         if st.button("Import", type="primary", key="datasets.import_go", disabled=upload is None) and upload:
             try:
-                with st.spinner("Reading"):
-                    table = datasets.read_upload(rt, upload.getvalue(), filename=upload.name)
-                    given = name.strip() if name and name.strip() else upload.name.rpartition(".")[0] or upload.name
-                    kept = datasets.save_table(rt, table, name=given, source=upload.name)
+                said = f"Reading {words.label(upload.name)}"
+                bar = st.progress(0.0, text=said)
+
+                def show(share: float) -> None:
+                    bar.progress(share, text=said)
+
+                kept = importing.import_upload(
+                    rt, upload, filename=upload.name, name=(name or "").strip(), options=ReadOptions(),
+                    on_share=show,
+                ).dataset  # fmt: skip
             except AssayError as error:
                 components.show_error(error)
             else:
