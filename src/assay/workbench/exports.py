@@ -7,6 +7,7 @@ import platform
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -236,11 +237,12 @@ _OF_RESULT = (
     "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "cached", "value", "passed", "cost_pico",
     "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "finished_ms", "call_id",
 )  # fmt: skip
-_OF_CALL = tuple(field.name for field in fields(CallFact))
+_RESULT_VALUES = attrgetter(*_OF_RESULT)
+_CALL_VALUES = attrgetter(*(field.name for field in fields(CallFact)))
 
 
 def _cell(row: stored.ExportRow, graders: Sequence[str], keys: Collection[str]) -> CellFact:
-    found: dict[str, Any] = {name: getattr(row.result, name) for name in _OF_RESULT}
+    found: dict[str, Any] = dict(zip(_OF_RESULT, _RESULT_VALUES(row.result), strict=True))
     return CellFact(
         **found, row_key=row.row_key, values=row.values, output=without_keys(row.output, keys),
         reasoning=without_keys(row.reasoning, keys), error=without_keys(row.error, keys),
@@ -253,4 +255,4 @@ def _cell(row: stored.ExportRow, graders: Sequence[str], keys: Collection[str]) 
 
 
 def _call(call: Any) -> CallFact:
-    return CallFact(**{name: getattr(call, name) for name in _OF_CALL})
+    return CallFact(*_CALL_VALUES(call))
