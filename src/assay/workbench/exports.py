@@ -131,25 +131,33 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
 def run_record(rt: Runtime, run_id: str) -> RunRecord:
     """A run as the formats see it; its cells are read from the store when they are asked for."""
     run = results.get_run(rt, run_id)
+    # The verdict reads every cell too: it comes first, so that they are not held twice.
+    verdict = standing.verdict(rt, run.id)
     with rt.store.read() as connection:
         row = runs.get_run(connection, run.id)
-        cells = stored.cell_rows(connection, run.id)
         spent = sums.spend_by_contestant(connection, run.id)
     keys = [key.get_secret_value() for key in (rt.gateway.api_key, rt.gateway.management_key) if key is not None]
-    board = _board(run, cells)
+    board, comparisons = _scores(rt, run)
     estimate = outcome.estimate_outcome(rt, run.id)
     return RunRecord(
         id=run.id, name=run.name, state=run.state, reason=without_keys(run.reason, keys), created_ms=run.created_ms,
         started_ms=row.started_ms, finished_ms=row.finished_ms, gateway=run.gateway, tags=run.tags,
         dataset=run.dataset.name, dataset_version=run.dataset.version, dataset_hash=run.dataset.id,
         columns=tuple(run.dataset.columns), plan=run.plan, done=run.done, board=board,
-        verdict=standing.verdict(rt, run.id), comparisons=_comparisons(board, cells), spend=_spend(run, spent),
+        verdict=verdict, comparisons=comparisons, spend=_spend(run, spent),
         cells=lambda: _cells(rt, run, keys), other_calls=lambda: _other_calls(rt, run.id),
         kept=lambda: _kept(rt, run.id, keys),
         versions={"Assay": assay.__version__, "Python": platform.python_version()},
         estimate="" if estimate is None else estimate.words, gates=_gates(rt, run),
         changes=tuple(f"{utc_text(change.at_ms)}: {change.words}" for change in growth.history(rt, run.id)),
     )  # fmt: skip
+
+
+def _scores(rt: Runtime, run: results.RunRecord) -> tuple[tuple[BoardLine, ...], tuple[ComparisonLine, ...]]:
+    with rt.store.read() as connection:
+        cells = stored.cell_rows(connection, run.id)
+    board = _board(run, cells)
+    return board, _comparisons(board, cells)
 
 
 def _gates(rt: Runtime, run: results.RunRecord) -> tuple[GateFact, ...]:
