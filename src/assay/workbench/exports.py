@@ -22,6 +22,7 @@ from assay.exports.record import (
     CellFact,
     ComparisonLine,
     GateFact,
+    RowFact,
     RunRecord,
     SpendLine,
     unique,
@@ -29,7 +30,7 @@ from assay.exports.record import (
 )  # fmt: skip
 from assay.exports.redact import TEXTS, redacted, without_keys
 from assay.stats.paired import compare_paired
-from assay.store import archives, runs
+from assay.store import archives, datasets, runs
 from assay.store import results as stored
 from assay.store import spend as sums
 from assay.store.results import CellRow
@@ -145,7 +146,7 @@ def run_record(rt: Runtime, run_id: str) -> RunRecord:
         dataset=run.dataset.name, dataset_version=run.dataset.version, dataset_hash=run.dataset.id,
         columns=tuple(run.dataset.columns), plan=run.plan, done=run.done, board=board,
         verdict=verdict, comparisons=comparisons, spend=_spend(run, spent),
-        cells=lambda: _cells(rt, run, keys), other_calls=lambda: _other_calls(rt, run.id),
+        cells=lambda: _cells(rt, run, keys), rows=lambda: _rows(rt, run), other_calls=lambda: _other_calls(rt, run.id),
         kept=lambda: _kept(rt, run.id, keys),
         versions={"Assay": assay.__version__, "Python": platform.python_version()},
         estimate="" if estimate is None else estimate.words, gates=_gates(rt, run),
@@ -230,6 +231,14 @@ def _cells(rt: Runtime, run: results.RunRecord, keys: Collection[str]) -> Iterat
             yield _cell(row, graders, keys)
 
 
+def _rows(rt: Runtime, run: results.RunRecord) -> Iterator[RowFact]:
+    with rt.store.read() as connection:
+        for start in range(0, run.plan.row_count, ROWS_AT_ONCE):
+            count = min(ROWS_AT_ONCE, run.plan.row_count - start)
+            for row in datasets.rows_of(connection, run.dataset, start=start, count=count):
+                yield RowFact(row.position, row.key, tuple(row.values.values()))
+
+
 def _other_calls(rt: Runtime, run_id: str) -> Iterator[tuple[int | None, CallFact]]:
     with rt.store.read() as connection:
         for call in stored.calls_without_result(connection, run_id):
@@ -241,6 +250,7 @@ def _kept(rt: Runtime, run_id: str, keys: Collection[str]) -> Iterator[dict[str,
         yield from archives.archived(connection, run_id, clean=lambda text: without_keys(text, keys))
 
 
+ROWS_AT_ONCE = 1_000
 _OF_RESULT = (
     "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "cached", "value", "passed", "cost_pico",
     "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "finished_ms", "call_id",
