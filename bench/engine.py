@@ -1,9 +1,10 @@
 """How near a whole run comes to the physical limit, with everything on: ledger, grading, progress.
 
-    python bench/engine.py [--cells 3000] [--concurrency 64 256] [--runs 3] [--zero 20000]
+    python bench/engine.py [--cells 12000] [--concurrency 64 256] [--runs 3]
 
 Each measurement is the real command, `assay run FILE --model ... --grader contains`, in its own process against
-bench/mock_gateway.py, which answers after 200 ms. Printed, as medians over interleaved runs:
+bench/mock_gateway.py, which answers after 200 ms with a stream of 20 chunks. Beside it, in the same turns, a bare
+loop over aiohttp asks as many plain completions and keeps nothing. Printed, as medians over interleaved runs:
 
 efficiency      ideal wall / wall, from the first request to the last answer; ideal = cells / in flight x 0.2 s
 CPU             seconds of the command's process per 1,000 cells, its start included, and without it
@@ -25,7 +26,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from client import LATENCY_S, gateway
+from client import HERE, LATENCY_S, gateway
 
 MODELS = ("bench/m0", "bench/m1", "bench/m2")
 
@@ -66,19 +67,30 @@ def run(url: str, folder: Path, cells: int, concurrency: int) -> dict[str, float
     }
 
 
+def bare(url: str, cells: int, concurrency: int) -> dict[str, float]:
+    """As many completions by aiohttp alone: wall and CPU without its start."""
+    rounds = -(-cells // concurrency)
+    command = [sys.executable, str(HERE / "client.py"), "--one", "aiohttp", url, str(concurrency), str(rounds)]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    urllib.request.urlopen(f"{url}/stats").read()
+    return {"efficiency": rounds * LATENCY_S / told["wall"], "cpu": told["cpu"] * 1000 / (rounds * concurrency)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=6000)
+    parser.add_argument("--cells", type=int, default=12_000)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
     found: dict[tuple[int, int], list[dict[str, float]]] = {}
+    alone: dict[int, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as name, gateway(20) as url:
         folder = Path(name)
         small = args.cells // 10
         run(url, folder, 30, 64)  # fills the caches of the machine
         for _ in range(args.runs):
             for concurrency in args.concurrency:
+                alone.setdefault(concurrency, []).append(bare(url, args.cells, concurrency))
                 for cells in (small, args.cells):  # ru_maxrss of children never falls: the small one first
                     found.setdefault((concurrency, cells), []).append(run(url, folder, cells, concurrency))
 
@@ -99,6 +111,8 @@ def main() -> None:
                 f"{median(concurrency, cells, 'first'):.2f}",
             )  # fmt: skip
             print("".join(f"{value:>16}" for value in values))
+        told = {name: statistics.median(one[name] for one in alone[concurrency]) for name in ("efficiency", "cpu")}
+        print(f"{concurrency:>16}{'bare aiohttp':>16}{'':>16}{told['efficiency']:>16.2f}{'':>16}{told['cpu']:>16.2f}")
     first = found[args.concurrency[0], small][0]["rss_mb"]
     grown = (found[args.concurrency[0], args.cells][0]["rss_mb"] - first) * 1024 / (args.cells - small)
     print(f"memory grows {grown:.2f} KB per cell")

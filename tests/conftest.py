@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+
+from assay.store.engine import Store
+from assay.store.spend_slots import sums_of_calls
+from assay.store.tables import SPEND_SLOT
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -23,6 +29,19 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the reference data (../shared/data) is not there")
     return SHARED
+
+
+@pytest.fixture
+def sums_agree() -> Callable[[Store], None]:
+    """Asserts that the kept sums of spend are exactly those of the ledger's ended calls."""
+
+    def check(store: Store) -> None:
+        with store.read() as connection:
+            kept = connection.execute(select(SPEND_SLOT).where(SPEND_SLOT.c.calls != 0)).all()
+            counted = connection.execute(sums_of_calls()).all()
+        assert sorted(map(tuple, kept)) == sorted(map(tuple, counted))
+
+    return check
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     max_attempts: int = Field(4, ge=1, le=10)
     batch_poll_s: float = Field(5.0, gt=0)
     """Seconds before the gateway's batch is first looked after; each further wait is longer, up to a minute."""
+    probe_waits_s: tuple[float, ...] = (5.0, 15.0, 30.0)
+    """Seconds that a contestant is paused for after it kept failing, each time before one cell tries it again."""
     catalogue_ttl_s: float = Field(3600.0, ge=0)
     upload_limit_mb: int = Field(50, ge=1)
     monthly_budget_usd: str | None = None

@@ -178,7 +178,7 @@ def test_sse_split_does_not_matter(noise: bytes, size: int) -> None:
     """Any bytes split in any way give the same events."""
     body = b": hi\r\n\r\ndata: \xc3\xa9\r\n\r\n" + noise + b"\n\ndata:x\ndata: y\n\n"
 
-    def read(chunks: list[bytes]) -> list[str]:
+    def read(chunks: list[bytes]) -> list[bytes]:
         reader = SSEReader()
         return [e for chunk in chunks for e in reader.feed(chunk)] + reader.close()
 
@@ -236,8 +236,9 @@ def test_pacer_grows_when_clean_and_cuts_once_on_a_429() -> None:
         assert pacer.history("m")[-1][1] == cut.limit
 
     async def hold(pacer: Pacer) -> None:
-        async with pacer.slot("m"):
-            await asyncio.sleep(0)
+        await pacer.enter("m")
+        await asyncio.sleep(0)
+        pacer.leave("m")
         pacer.report("m", None)
 
     asyncio.run(go())

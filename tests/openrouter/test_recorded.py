@@ -58,10 +58,8 @@ def assemble(chunks: list[bytes]) -> StreamAssembly:
     """Reads chunks as they came."""
     reader, assembly = SSEReader(), StreamAssembly()
     for chunk in chunks:
-        for event in reader.feed(chunk):
-            assembly.add(event)
-    for event in reader.close():
-        assembly.add(event)
+        assembly.add(reader.feed(chunk))
+    assembly.add(reader.close())
     return assembly
 
 

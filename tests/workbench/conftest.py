@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from assay.config import Settings
+from assay.store.engine import Store
 from assay.workbench.runtime import Runtime, open_runtime
 
 
 @pytest.fixture
-def rt(tmp_path: Path) -> Iterator[Runtime]:
-    """A workbench with a fast sandbox."""
+def rt(tmp_path: Path, sums_agree: Callable[[Store], None]) -> Iterator[Runtime]:
+    """A workbench with a fast sandbox, whose kept sums agree with its ledger in the end."""
     with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
         opened.ready()
         yield opened
+        sums_agree(opened.store)

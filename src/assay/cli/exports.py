@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def check_outs(paths: list[Path], format_name: str | None = None) -> list[str]:
     """The export format of each file: the one named, else the one that its ending asks for. Raises UsageError for a
     file that cannot be written, before anything is spent."""
+    if not paths:
+        return []  # the exports are half of the program: a run that writes none starts without them
     from assay.workbench.exports import KINDS, kind_for, kind_of
 
     found = []

@@ -140,7 +140,7 @@ def estimate(
     if as_json:
         print(found.as_json())
     else:
-        print(in_words(found))
+        print("\n".join([in_words(found), *by_contestant(found)]))
 
 
 def in_words(found: RunEstimate) -> str:
@@ -151,6 +151,15 @@ def in_words(found: RunEstimate) -> str:
         f"{found.rows:,} rows x {found.prompts} prompts x {found.contestants} models x {found.samples} samples = "
         f"{found.calls:,} calls{judges} · {money_words(found.cost)}{saved} · {took_words(found.seconds)}"
     )
+
+
+def by_contestant(found: RunEstimate) -> list[str]:
+    """A line for each contestant, its judges included; none where there is one only."""
+    shares = found.per_contestant if len(found.per_contestant) > 1 else ()
+    return [
+        f"  {share.label}: {share.calls:,} calls · {money_words(share.cost)} · {took_words(share.seconds)}"
+        for share in shares
+    ]
 
 
 def money_words(cost: Estimate) -> str:

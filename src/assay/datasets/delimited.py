@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from typing import TextIO
 
-from assay.datasets.encoding import SAMPLE, Encoding, decode, detect
-from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, Table, checked_columns
+from assay.datasets.doctor import CHARS_TOGETHER, Doctor, Numbered
+from assay.datasets.encoding import SAMPLE, Encoding, chosen_encoding, opened_text
+from assay.datasets.source import OnPart, Source
+from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns, shortened
 from assay.errors import ImportRefused
 
 DELIMITERS = (",", ";", "\t", "|")
-TOGETHER = 1_000
-"""Rows that are examined at once."""
+NO_DELIMITER = "\U0010ffff"
+"""What separates the cells of a file of one column: no character, for ever."""
 RECORD_LIMIT = 16 * 1024 * 1024
 """Characters of a line, and of a cell whose quote is open, at most: past that it is no table."""
-LARGE_SHOWN = 200
-"""Characters of a cell that was too large, where it is listed."""
-_CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
-_SUSPICIOUS = re.compile(f"{_CONTROL.pattern}|{_INVISIBLE.pattern}")
+ROW_LIMIT = 4 * RECORD_LIMIT
 
 
-def read_delimited(content: bytes, options: ReadOptions, *, tabs: bool = False) -> Table:
-    """A CSV or TSV file. Raises ImportRefused in words with a line where it cannot be read."""
-    encoding = detect(content[:SAMPLE])
-    if options.encoding is None and encoding.name == "utf-8":
-        encoding = _utf8_throughout(content)
-    name = options.encoding or encoding.name
-    text = decode(content, name).removeprefix("\ufeff")
-    if not text.strip():
-        raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
-    delimiter = options.delimiter or ("\t" if tabs else find_delimiter(text[:SAMPLE]))
-    source = DelimitedRows(io.StringIO(text, newline=""), delimiter, options)
-    rows = [row for rows in source for row in rows]
-    dialect = Dialect("csv", encoding=name.removesuffix("-sig"), delimiter=delimiter)
-    findings = (*guessed(encoding, options), *source.findings())
-    return Table(source.columns, rows, dialect, findings, tuple(source.notes.bad))
+class DelimitedFile:
+    """A CSV or TSV file: encoding and delimiter are found out once, then it is read as often as needed."""
+
+    def __init__(self, source: Source, options: ReadOptions, on_part: OnPart | None = None) -> None:
+        self._source, self._options = source, options
+        self._encoding = chosen_encoding(source, options.encoding, on_part)
+        text = self._sample()
+        if not text.strip("\ufeff \t\r\n"):
+            raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
+        delimiter = options.delimiter or ("\t" if source.ending == "tsv" else find_delimiter(text))
+        shown = "" if delimiter == NO_DELIMITER else delimiter
+        self._delimiter = delimiter
+        self.dialect = Dialect("csv", encoding=self._encoding.name.removesuffix("-sig"), delimiter=shown)
+        with self.rows() as rows:
+            self.columns = rows.columns
+
+    def close(self) -> None:
+        """There is nothing to free."""
+
+    @contextmanager
+    def rows(self, on_part: OnPart | None = None) -> Iterator[DelimitedRows]:
+        """The rows in lists of some. Raises ImportRefused, also while they are read."""
+        with opened_text(self._source, self._encoding.name, on_part) as text:
+            yield DelimitedRows(text, self._delimiter, self._options, self._beside())
+
+    def _beside(self) -> list[Finding]:
+        found = list(guessed(self._encoding, self._options))
+        if self._source.ending in ("xlsx", "xls", "ods", "json", "parquet"):
+            message = f"The file is called .{self._source.ending}, but holds plain text; it was read as CSV."
+            found.append(Finding("ending", "warning", 1, message, cure="Check that it is the right file."))
+        return found
+
+    def _sample(self) -> str:
+        decoder = codecs.getincrementaldecoder(self._encoding.name)("replace")
+        return decoder.decode(self._source.head(SAMPLE)).removeprefix("\ufeff")
 
 
 def guessed(encoding: Encoding, options: ReadOptions) -> tuple[Finding, ...]:
@@ -53,21 +70,12 @@ def guessed(encoding: Encoding, options: ReadOptions) -> tuple[Finding, ...]:
     return (Finding("encoding", "note", 1, message, cure="Change the encoding if they do not."),)
 
 
-def _utf8_throughout(content: bytes) -> Encoding:
-    """The sample was UTF-8; the rest decides."""
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return replace(detect(content), certain=False)
-    return Encoding("utf-8", certain=True)
-
-
 def find_delimiter(sample: str) -> str:
-    """The delimiter that splits the sample's rows most evenly into most cells; a comma where none does."""
-    best, best_score = ",", 0.0
+    """The delimiter that splits the sample's rows most evenly into most cells; NO_DELIMITER where none does."""
+    best, best_score = NO_DELIMITER, 0.0
     for delimiter in DELIMITERS:
         try:
-            rows = [row for row in csv.reader(io.StringIO(sample), delimiter=delimiter) if row]
+            rows = [row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if any(row)]
         except csv.Error:
             continue
         widths = Counter(len(row) for row in rows[:-1] or rows)
@@ -88,36 +96,68 @@ class DelimitedRows:
     last list was given. Raises ImportRefused with a line where the text cannot be read.
     """
 
-    def __init__(self, text: TextIO, delimiter: str, options: ReadOptions) -> None:
+    def __init__(self, text: TextIO, delimiter: str, options: ReadOptions, beside: list[Finding]) -> None:
         self.notes = Notes()
-        self._options = options
+        self._options, self._beside = options, beside
         self._text = text
+        self._delimiter = delimiter
         # Larger cells are a finding; past this a quote was never closed.
         csv.field_size_limit(max(options.max_cell, RECORD_LIMIT))
+        self._raw: list[str] = []
+        self._chars = 0
         self._reader = csv.reader(self._physical(), delimiter=delimiter, strict=False)
         self._started = self._line = 1
         self._first: list[str] | None = None
         header = self._header()
         self.columns, self._header_findings = checked_columns(header)
+        self._doctor = Doctor(len(self.columns), options, self.notes)
 
     def findings(self) -> tuple[Finding, ...]:
         """What was noticed so far."""
-        return (*self._header_findings, *self.notes.findings(self._options))
+        return (*self._beside, *self._header_findings, *self.notes.findings(self._options))
 
     def __iter__(self) -> Iterator[list[list[str]]]:
         try:
             first, self._first = self._first, None
-            pending = [(self._started, first)] if first is not None else []
+            pending: list[Numbered] = [(self._started, first)] if first is not None else []
             for row in self._reader:
                 self._started, self._line = self._line, self._reader.line_num + 1
                 pending.append((self._started, row))
-                if len(pending) == TOGETHER:
-                    yield self._examined(pending)
+                if len(pending) == self._doctor.together or self._chars > CHARS_TOGETHER:
+                    yield self._taken(pending)
                     pending = []
             if pending:
-                yield self._examined(pending)
+                yield self._taken(pending)
         except csv.Error as error:
             raise self._refused(error) from error
+
+    def _taken(self, pending: list[Numbered]) -> list[list[str]]:
+        if any('"' in line for line in self._raw):
+            self._check_quotes(pending)
+        self._raw, self._chars = [], 0
+        return self._doctor.examined(pending)
+
+    def _check_quotes(self, pending: list[Numbered]) -> None:
+        """Notes rows with text after a closing quote, which loses its quotes. Raises ImportRefused for an open one."""
+        strict = partial(csv.reader, delimiter=self._delimiter, strict=True)
+        try:
+            for _ in strict(self._raw):
+                pass
+        except csv.Error:
+            # Rare, so that each row may be looked at by itself.
+            first = pending[0][0]
+            starts = [line - first for line, _ in pending]
+            for start, end in zip(starts, [*starts[1:], len(self._raw)], strict=True):
+                try:
+                    for _ in strict(self._raw[start:end]):
+                        pass
+                except csv.Error as error:
+                    if "unexpected end" in str(error):
+                        raise ImportRefused(
+                            f"The quote that is opened in line {first + start} is never closed.",
+                            cure="Close it, or double it where it is text.",
+                        ) from error
+                    self.notes.note("quote", first + start)
 
     def _header(self) -> list[str]:
         """The first row that is not blank; where the file has no header, that row stays the first of the rows."""
@@ -125,12 +165,16 @@ class DelimitedRows:
             for row in self._reader:
                 self._started, self._line = self._line, self._reader.line_num + 1
                 if not row or (len(row) == 1 and not row[0].strip()):
+                    self._raw, self._chars = [], 0
                     continue
                 row[0] = row[0].removeprefix("\ufeff")
-                if self._options.header:
-                    return row
-                self._first = row
-                return [f"column {n}" for n in range(1, len(row) + 1)]
+                if not self._options.header:
+                    self._first = row
+                    return [f"column {n}" for n in range(1, len(row) + 1)]
+                self._check_quotes([(self._started, row)])
+                self._raw, self._chars = [], 0
+                self._beside.extend(unlikely_header(row))
+                return row
         except csv.Error as error:
             raise self._refused(error) from error
         raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
@@ -147,50 +191,40 @@ class DelimitedRows:
         """The lines of the text, with NUL replaced; one without an end is refused before it fills the memory."""
         read = partial(self._text.readline, RECORD_LIMIT)
         for number, line in enumerate(iter(read, ""), 1):
-            if len(line) >= RECORD_LIMIT and line[-1] not in "\r\n":
-                raise ImportRefused(
-                    f"Line {number} has more than {RECORD_LIMIT // 2**20} million characters.",
-                    cure="Check that it is a CSV file.",
-                )
+            self._chars += len(line)
+            if self._chars >= RECORD_LIMIT:
+                self._check_size(number, line)
             if "\x00" in line:
                 self.notes.note("nul", number)
-                yield line.replace("\x00", "\ufffd")
-            else:
-                yield line
+                line = line.replace("\x00", "\ufffd")
+            self._raw.append(line)
+            yield line
 
-    def _examined(self, pending: list[tuple[int, list[str]]]) -> list[list[str]]:
-        """Rows as they are taken: what is wrong with them is noted, and cured as the options say."""
-        width, options, notes = len(self.columns), self._options, self.notes
-        whole = "".join(chain.from_iterable(row for _, row in pending))
-        # One look at all cells together: nearly no file has what each cell would be searched for.
-        if _SUSPICIOUS.search(whole):
-            pending = [(line, self._inspected(row, line)) for line, row in pending]
-        if len(whole) > options.max_cell:
-            pending = [(line, fit) for line, row in pending if (fit := self._within(row, line)) is not None]
-        rows = []
-        for line, row in pending:
-            if len(row) == width and (width > 1 or row[0].strip()):
-                rows.append(row)
-            elif not row or (len(row) == 1 and not row[0].strip() and width > 1):
-                notes.note("blank", line)
-            elif len(row) == width:
-                rows.append(row)
-            else:
-                notes.note("short" if len(row) < width else "long", line, row)
-                if options.bad_rows == "pad":
-                    rows.append((row + [""] * width)[:width])
-        return rows
+    def _check_size(self, number: int, line: str) -> None:
+        if len(line) >= RECORD_LIMIT and line[-1] not in "\r\n":
+            raise ImportRefused(
+                f"Line {number} has more than {RECORD_LIMIT // 2**20} million characters.",
+                cure="Check that it is a CSV file.",
+            )
+        if self._chars > ROW_LIMIT:
+            raise ImportRefused(
+                f"The row that begins in line {self._line} has more than {ROW_LIMIT // 2**20} million characters.",
+                cure="Check the quotes around its cells.",
+            )
 
-    def _inspected(self, row: list[str], line: int) -> list[str]:
-        if any(_CONTROL.search(cell) for cell in row):
-            self.notes.note("control", line)
-        if any(_INVISIBLE.search(cell) for cell in row):
-            self.notes.note("invisible", line)
-        return [_SUSPICIOUS.sub("", cell) for cell in row] if self._options.control == "strip" else row
 
-    def _within(self, row: list[str], line: int) -> list[str] | None:
-        limit = self._options.max_cell
-        if not any(len(cell) > limit for cell in row):
-            return row
-        self.notes.note("large", line, [cell[:LARGE_SHOWN] for cell in row])
-        return [cell[:limit] for cell in row] if self._options.bad_rows == "pad" else None
+def unlikely_header(row: list[str]) -> list[Finding]:
+    """A warning where most of the names in the first row are numbers."""
+    numbers = [cell for cell in row if cell.strip() and _is_number(cell)]
+    if len(numbers) * 2 <= len(row):
+        return []
+    message = f"The first row looks like data, not like names: {shortened(', '.join(row))}."
+    return [Finding("header", "warning", 1, message, (), "If the file has no header, choose so, and it is a row.")]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True

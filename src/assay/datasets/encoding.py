@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
-from pathlib import Path
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
+from assay.datasets.source import OnPart, Source
 from assay.errors import ImportRefused
 
 _MARKS = (
@@ -17,7 +21,10 @@ _MARKS = (
 )
 SAMPLE = 64 * 1024
 CHUNK = 1024 * 1024
-CHOICES = ("utf-8", "utf-16", "cp1252", "latin-1", "shift_jis", "gb18030", "cp1251")
+CHOICES = (
+    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "shift_jis", "euc_jp", "gb18030", "big5",
+    "euc_kr", "cp1251", "koi8-r", "cp866", "iso8859-5",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +50,43 @@ def detect(sample: bytes) -> Encoding:
 
 
 def _without_mark(sample: bytes) -> str | None:
-    """UTF-16 without a mark: every other byte of Latin text is NUL."""
-    head = sample[:2000]
+    """UTF-16 without a mark: one byte of every two is nearly always NUL, or the same few."""
+    head = sample[: min(len(sample), 4000) // 2 * 2]
     if len(head) < 8:
         return None
     even, odd = head[0::2].count(0) / (len(head) / 2), head[1::2].count(0) / (len(head) / 2)
     if odd > 0.4 and even < 0.1:
         return "utf-16-le"
-    return "utf-16-be" if even > 0.4 and odd < 0.1 else None
+    if even > 0.4 and odd < 0.1:
+        return "utf-16-be"
+    # Other scripts: line ends and delimiters are still whole characters with a NUL.
+    for name, marks in (("utf-16-le", (b"\n\x00", b",\x00", b";\x00", b"\t\x00")),
+                        ("utf-16-be", (b"\x00\n", b"\x00,", b"\x00;", b"\x00\t"))):  # fmt: skip
+        found = sum(head[place : place + 2] in marks for place in range(0, len(head), 2))
+        if found >= 3 and found > len(head) / 2 * 0.02 and 0 in head and not _has_control(head.decode(name, "replace")):
+            return name
+    return None
+
+
+def _has_control(text: str) -> bool:
+    return any((c < " " and c not in "\t\r\n") or "\ud800" <= c <= "\udfff" or c == "\ufffd" for c in text)
+
+
+# -- encodings of one script -----------------------------------------------------------------------------------
+
+_ADJACENT = re.compile(rb"[\x80-\xff]{2,}")
 
 
 def _legacy(sample: bytes) -> str:
-    """Shift-JIS where it decodes into mostly Japanese; else Windows-1252, or Latin-1 where that has no character."""
-    try:
-        text = codecs.getincrementaldecoder("shift_jis")().decode(sample)
-        high = [c for c in text if ord(c) > 127]
-        japanese = sum("\u3040" <= c <= "\u30ff" or "\u4e00" <= c <= "\u9fff" for c in high)
-        if len(high) >= 4 and japanese / len(high) > 0.7:
-            return "shift_jis"
-    except UnicodeDecodeError:
-        pass
+    """The encoding whose own characters and letter cases the bytes fit best; else Windows-1252 or Latin-1."""
+    high = sum(byte > 127 for byte in sample)
+    together = sum(map(len, _ADJACENT.findall(sample))) / max(1, high)
+    if together > 0.5:
+        scores = {name: score for name, judge in _SCRIPTS.items() if (score := _score(sample, name, judge)) > 0.6}
+        if scores:
+            return max(scores, key=scores.__getitem__)
+    elif (name := "shift_jis") and _score(sample, name, _is_japanese) > 0.7:
+        return name
     try:
         sample.decode("cp1252")
     except UnicodeDecodeError:
@@ -70,9 +94,81 @@ def _legacy(sample: bytes) -> str:
     return "cp1252"
 
 
-def detect_file(path: Path) -> Encoding:
+def _score(sample: bytes, name: str, judge: Callable[[str], float]) -> float:
+    """0..1 how well the text that an encoding makes of the bytes looks like its language; 0: it does not decode."""
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(sample)
+    except UnicodeDecodeError:
+        return 0.0
+    high = "".join(c for c in text if ord(c) > 127)
+    return judge(high) if len(high) >= 2 else 0.0
+
+
+def _share(text: str, pattern: str) -> float:
+    return len(re.findall(pattern, text)) / max(1, len(text))
+
+
+def _is_japanese(text: str) -> float:
+    """Kana make up much of Japanese text; half-width ones are what other encodings look like."""
+    kana = _share(text, "[\u3040-\u30ff\u3001\u3002\u30fc]")
+    return min(1.0, _share(text, "[\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]") * (0.7 + kana)) if kana > 0.15 else 0.0
+
+
+def _is_korean(text: str) -> float:
+    return _share(text, "[\uac00-\ud7a3\u3000-\u303f\uff01-\uff5e]")
+
+
+def _common_in(name: str, first: int, last: int) -> Callable[[str], float]:
+    """Chinese: the share of characters in the range of first bytes that an encoding gives to the common ones."""
+
+    def judge(text: str) -> float:
+        packed = [c.encode(name) for c in text]
+        common = sum(len(p) == 2 and (first <= p[0] <= last or p[0] in (0xA1, 0xA3)) for p in packed)
+        return 0.98 * common / len(packed)
+
+    return judge
+
+
+def _is_cyrillic(text: str) -> float:
+    """Most letters are small, and most are among the ten commonest; in a wrong encoding they are others."""
+    small, common = _share(text, "[\u0430-\u044f\u0451]"), _share(text, "[оеаинтсрвл]")
+    return _share(text, "[\u0400-\u04ff]") * min(1.0, 0.3 + 0.4 * small + 0.5 * common)
+
+
+_SCRIPTS: dict[str, Callable[[str], float]] = {
+    "shift_jis": _is_japanese,
+    "euc_jp": _is_japanese,
+    "euc_kr": _is_korean,
+    "gb18030": _common_in("gb18030", 0xB0, 0xD7),
+    "big5": _common_in("big5", 0xA4, 0xC6),
+    "cp1251": _is_cyrillic,
+    "koi8-r": _is_cyrillic,
+    "cp866": _is_cyrillic,
+    "iso8859-5": _is_cyrillic,
+}
+"""Encodings whose characters stand side by side, and how to tell that a text is in one."""
+
+
+# -- files -----------------------------------------------------------------------------------------------------
+
+
+def chosen_encoding(source: Source, given: str | None, on_part: OnPart | None = None) -> Encoding:
+    """The given encoding, or the one that is found. Raises ImportRefused when there is none of that name."""
+    found = Encoding(given, certain=True) if given else detect_file(source, on_part)
+    try:
+        name = codecs.lookup(found.name).name
+        b"".decode(found.name)
+    except LookupError as error:
+        cure = f"Choose one of {', '.join(CHOICES)}."
+        raise ImportRefused(f"{found.name!r} is not an encoding.", cure=cure) from error
+    if name == "utf-8" and source.head(3) == codecs.BOM_UTF8:
+        return replace(found, name="utf-8-sig")
+    return found
+
+
+def detect_file(source: Source, on_part: OnPart | None = None) -> Encoding:
     """The encoding of a file: by its first bytes, and where these are UTF-8, by the rest too."""
-    with path.open("rb") as file:
+    with source.opened(on_part) as file:
         sample = file.read(SAMPLE)
         found = detect(sample)
         if found.name != "utf-8":
@@ -82,22 +178,50 @@ def detect_file(path: Path) -> Encoding:
         while True:
             try:
                 decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError:
-                return Encoding(_legacy(sample + chunk), certain=False)
+            except UnicodeDecodeError as error:
+                # What stands around the byte tells more than the file's beginning, which was plain.
+                start = max(0, error.start - 1000)
+                return Encoding(
+                    _legacy(_whole_lines((decoder.getstate()[0] + chunk)[start : start + SAMPLE])), certain=False
+                )
             if not chunk:
                 return Encoding("utf-8", certain=True)
             chunk = file.read(CHUNK)
 
 
-def decode(content: bytes, name: str) -> str:
-    """The text of a file. Raises ImportRefused naming the line where the encoding does not fit."""
-    try:
-        return content.decode(name)
-    except LookupError as error:
-        raise ImportRefused(f"{name!r} is not an encoding.", cure=f"Choose one of {', '.join(CHOICES)}.") from error
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ImportRefused(
-            f"Line {line} is not {name}: byte {content[error.start]:#04x}.",
-            cure=f"Choose another encoding: {', '.join(c for c in CHOICES if c != name)}.",
-        ) from error
+def _whole_lines(sample: bytes) -> bytes:
+    """The sample from its first line's end, so that no character of several bytes is cut."""
+    place = sample.find(b"\n")
+    end = sample.rfind(b"\n")
+    return sample[place + 1 : end] if 0 <= place < end and any(b > 127 for b in sample[place + 1 : end]) else sample
+
+
+@contextmanager
+def opened_text(source: Source, encoding: str, on_part: OnPart | None = None) -> Iterator[io.TextIOWrapper]:
+    """The text of a file, its line ends as they are. Raises ImportRefused naming the line that does not fit."""
+    with source.opened(on_part) as file:
+        text = io.TextIOWrapper(file, encoding=encoding, newline="")
+        try:
+            yield text
+        except UnicodeError as error:
+            raise _undecodable(source, encoding, error) from error
+
+
+def _undecodable(source: Source, encoding: str, error: UnicodeError) -> ImportRefused:
+    """Says the line, by reading up to it once more."""
+    line, byte = 1, error.object[error.start] if isinstance(error, UnicodeDecodeError) else 0
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with source.opened() as file:
+        try:
+            while chunk := file.read(CHUNK):
+                line += decoder.decode(chunk).count("\n")
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as found:
+            line += found.object[: found.start].decode(encoding, "ignore").count("\n")
+            byte = found.object[found.start]
+        except UnicodeError:
+            pass
+    others = ", ".join(choice for choice in CHOICES if choice != encoding)
+    return ImportRefused(
+        f"Line {line} is not {encoding}: byte {byte:#04x}.", cure=f"Choose another encoding: {others}."
+    )

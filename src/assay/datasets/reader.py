@@ -1,59 +1,113 @@
-"""Reads a file of any kind that people have into a Table of strings as typed."""
+"""Reads a file of any kind that people have into rows of strings as typed, whatever its size."""
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from assay.datasets.delimited import read_delimited
-from assay.datasets.encoding import decode, detect
-from assay.datasets.shapes import ROW_LISTS, flattened, flattened_table, is_row
-from assay.datasets.table import Dialect, Finding, ReadOptions, Table, checked_columns
-from assay.datasets.values import as_text, loads
+from assay.datasets.delimited import DelimitedFile
+from assay.datasets.json_file import JsonFile
+from assay.datasets.parquet_file import ParquetFile
+from assay.datasets.shapes import Layout, Survey, column_findings, decoded_row, holds_object, wraps_objects
+from assay.datasets.source import OnPart, Source
+from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, Table, checked_columns
+from assay.datasets.values import as_text
+from assay.datasets.workbook import WorkbookFile
 from assay.errors import ImportRefused
 
 KINDS = ("csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet")
-UNPACKED_LIMIT = 512 * 1024 * 1024
-RATIO_LIMIT = 200
-CELL_LIMIT = 20_000_000
+_FOREIGN = (
+    (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
+    (b"BZh", "a bzip2 archive", "Unpack it first."),
+    (b"\xfd7zXZ", "an xz archive", "Unpack it first."),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive", "Unpack it first."),
+    (b"7z\xbc\xaf", "a 7z archive", "Unpack it first."),
+    (b"Rar!", "a RAR archive", "Unpack it first."),
+    (b"%PDF", "a PDF", "Export the table as CSV or XLSX."),
+    (b"{\\rtf", "a text document", "Export the table as CSV or XLSX."),
+    (b"SQLite format 3", "a database", "Export the table as CSV."),
+    (b"\x89PNG", "a picture", "Choose the table's own file."),
+    (b"\xff\xd8\xff", "a picture", "Choose the table's own file."),
+    (b"GIF8", "a picture", "Choose the table's own file."),
+    (b"MZ", "a program", "Choose another file."),
+    (b"\x7fELF", "a program", "Choose another file."),
+)  # fmt: skip
+"""First bytes of files that hold no table that is read here."""
+_WEB = (b"<!doctype", b"<html", b"<?xml", b"<table", b"<head", b"<body")
+
+
+class Rows(Protocol):
+    """The rows of a file as they are asked for, in lists of some; findings and notes are complete after the last."""
+
+    columns: tuple[str, ...]
+    notes: Notes
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What was noticed so far."""
+
+    def __iter__(self) -> Iterator[list[list[str]]]: ...
+
+
+class TableFile(Protocol):
+    """A file that can be read as often as needed, in memory that does not grow with it."""
+
+    dialect: Dialect
+    columns: tuple[str, ...]
+
+    def rows(self, on_part: OnPart | None = None) -> AbstractContextManager[Rows]:
+        """The rows. Raises ImportRefused, also while they are read."""
+
+    def close(self) -> None:
+        """Frees what stands on the disk."""
 
 
 def read_table(source: bytes | Path, *, filename: str = "", options: ReadOptions | None = None) -> Table:
-    """The table in a file. Raises ImportRefused with what is wrong, where, and the cure.
+    """The table in a file, in memory. Raises ImportRefused with what is wrong, where, and the cure.
 
     filename: its ending says the kind; content that contradicts it is believed more.
     """
     options = options or ReadOptions()
+    found = Source(source, filename or (source.name if isinstance(source, Path) else ""))
+    _check_size(found.size, options)
+    with open_table(source, filename=filename, options=options) as file, file.rows() as rows:
+        cells = [row for batch in rows for row in batch]
+        return Table(file.columns, cells, file.dialect, rows.findings(), tuple(rows.notes.bad))
+
+
+@contextmanager
+def open_table(
+    source: bytes | Path, *, filename: str = "", options: ReadOptions | None = None, on_part: OnPart | None = None
+) -> Iterator[TableFile]:
+    """A file to be read row by row, of any size. Raises ImportRefused."""
+    options = options or ReadOptions()
     name = filename or (source.name if isinstance(source, Path) else "")
-    content = _content(source, options)
-    ending = name.rpartition(".")[2].lower()
-    if content[:4] == b"PK\x03\x04" or ending in ("xls", "ods") or content[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
-        return _read_workbook(content, options)
-    if content[:4] == b"PAR1":
-        return _read_parquet(content)
-    if ending in ("jsonl", "ndjson"):
-        return _read_jsonl(content, options)
-    if ending == "json":
-        return _read_json(content, options)
+    found = Source(source, name)
+    file = _opened(found, options, on_part)
+    try:
+        yield file if isinstance(file, JsonFile) or options.shape == "none" else _Unwrapped(file)
+    finally:
+        file.close()
+
+
+def _opened(source: Source, options: ReadOptions, on_part: OnPart | None) -> TableFile:
+    head, ending = source.head(), source.ending
+    if not head:
+        raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
+    _refuse_foreign(head, source.name)
+    if head[:4] == b"PK\x03\x04" or head[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
+        _check_size(source.size, options)
+        return WorkbookFile(source, options, on_part)
+    if head[:4] == b"PAR1":
+        return ParquetFile(source, options, on_part)
+    if ending in ("json", "jsonl", "ndjson"):
+        return JsonFile(source, options, on_part)
     if ending and ending not in KINDS:
-        raise ImportRefused(f"{name!r} is not a kind of file that is read.", cure=f"Use one of {', '.join(KINDS)}.")
-    table = read_delimited(content, options, tabs=ending == "tsv")
-    return flattened_table(table) if options.shape == "auto" else table
-
-
-def _content(source: bytes | Path, options: ReadOptions) -> bytes:
-    if isinstance(source, Path):
-        try:
-            _check_size(source.stat().st_size, options)
-            return source.read_bytes()
-        except OSError as error:
-            raise ImportRefused(f"{source} cannot be read: {error.strerror}.", cure="Check the path.") from error
-    _check_size(len(source), options)
-    return source
+        raise ImportRefused(
+            f"{source.name!r} is not a kind of file that is read.", cure=f"Use one of {', '.join(KINDS)}."
+        )
+    return DelimitedFile(source, options, on_part)
 
 
 def _check_size(size: int, options: ReadOptions) -> None:
@@ -63,140 +117,78 @@ def _check_size(size: int, options: ReadOptions) -> None:
             f"The file has {size / 1024 / 1024:.0f} MB; the limit is {limit} MB.",
             cure="Split it, or raise ASSAY_UPLOAD_LIMIT_MB.",
         )
-    if size == 0:
-        raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
 
 
-# -- JSON ------------------------------------------------------------------------------------------------------
+def _refuse_foreign(head: bytes, name: str) -> None:
+    """Refuses what is no table by its first bytes."""
+    for mark, what, cure in _FOREIGN:
+        if head.startswith(mark):
+            raise ImportRefused(f"{name!r} is {what}, not a table.", cure=cure)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith(_WEB):
+        raise ImportRefused(
+            f"{name!r} is a web page or XML, not a table.", cure="Open the page, and download the table itself."
+        )
 
 
-def _read_json(content: bytes, options: ReadOptions) -> Table:
-    text = decode(content, options.encoding or detect(content).name)
-    try:
-        value = loads(text)
-    except json.JSONDecodeError as error:
-        try:
-            return _read_jsonl(content, options)
-        except ImportRefused:
-            raise ImportRefused(f"Line {error.lineno} is not JSON: {error.msg}.", cure="Check the file.") from error
-    except RecursionError as error:
-        raise ImportRefused("The JSON is nested too deeply.", cure="Flatten it.") from error
-    if isinstance(value, Mapping):
-        value = _rows_within(value)
-    if not isinstance(value, list):
-        raise ImportRefused("The JSON holds no rows.", cure="It must be a list of objects.")
-    return _from_objects(value, "json", options, first_line=None)
+# -- rows of other tools in a table ----------------------------------------------------------------------------
 
 
-def _rows_within(value: Mapping[str, Any]) -> list[Any]:
-    """The rows of a file that is one object: its only list, else the list under a name that tools give it."""
-    lists = {name: inner for name, inner in value.items() if isinstance(inner, list)}
-    if len(lists) == 1 and not is_row(value):
-        return next(iter(lists.values()))
-    return next((lists[name] for name in ROW_LISTS if name in lists), [value])
+class _Unwrapped:
+    """A table whose cells may hold another tool's objects: then these are in plain columns."""
+
+    def __init__(self, file: TableFile) -> None:
+        self._file = file
+        self.dialect, self.columns = file.dialect, file.columns
+        self._header_findings: list[Finding] = []
+        self._layout = self._survey() if wraps_objects(file.columns) else None
+        if self._layout is not None:
+            self.columns, self._header_findings = checked_columns(list(self._layout.keys))
+
+    def _survey(self) -> Layout | None:
+        survey = Survey()
+        with self._file.rows() as rows:
+            for batch in rows:
+                for cells in batch:
+                    row = decoded_row(self._file.columns, cells)
+                    if not survey.count and not holds_object(row):
+                        return None
+                    survey.add(row)
+        layout = survey.layout()
+        return layout if layout.shape is not None else None
+
+    def close(self) -> None:
+        """Frees what stands on the disk."""
+        self._file.close()
+
+    @contextmanager
+    def rows(self, on_part: OnPart | None = None) -> Iterator[Rows]:
+        """The rows in lists of some."""
+        with self._file.rows(on_part) as rows:
+            yield _UnwrappedRows(rows, self.columns, self._layout, self._header_findings)
 
 
-def _read_jsonl(content: bytes, options: ReadOptions) -> Table:
-    text = decode(content, options.encoding or detect(content).name).removeprefix("\ufeff")
-    rows: list[Any] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(loads(line))
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-            raise ImportRefused(f"Line {number} is not JSON: {reason}.", cure="Mend or remove that line.") from error
-    return _from_objects(rows, "jsonl", options, first_line=1)
+class _UnwrappedRows:
+    """The rows of a table, flattened where there is a layout, with what its columns say of the tool it is from."""
 
+    def __init__(
+        self, rows: Rows, columns: tuple[str, ...], layout: Layout | None, header_findings: list[Finding]
+    ) -> None:
+        self.columns, self.notes = columns, rows.notes
+        self._rows, self._layout, self._header_findings = rows, layout, header_findings
+        self._count = 0
 
-def _from_objects(values: list[Any], kind: str, options: ReadOptions, *, first_line: int | None) -> Table:
-    if not values:
-        raise ImportRefused("The file has no rows.", cure="Choose a file with at least one row.")
-    for number, value in enumerate(values, 1):
-        if not isinstance(value, Mapping):
-            where = f"Line {number}" if first_line else f"Entry {number}"
-            raise ImportRefused(f"{where} is not an object.", cure="Every row must be a JSON object.")
-    shape = flattened(values) if options.shape == "auto" else None
-    values = shape.rows if shape else values
-    keys = list(dict.fromkeys(key for value in values for key in value))
-    columns, findings = checked_columns(keys)
-    rows = [[as_text(value.get(key)) for key in keys] for value in values]
-    if shape:
-        findings.append(shape.finding)
-    lacking = sum(any(key not in value for key in keys) for value in values)
-    if lacking:
-        message = f"{lacking:,} rows lack some of the fields; these are empty."
-        findings.append(Finding("short", "note", lacking, message))
-    return Table(columns, rows, Dialect(kind, encoding="utf-8"), tuple(findings))
+    def findings(self) -> tuple[Finding, ...]:
+        """What was noticed so far."""
+        beside = self._layout.findings if self._layout is not None else column_findings(self.columns, self._count)
+        return (*self._rows.findings(), *self._header_findings, *beside)
 
+    def __iter__(self) -> Iterator[list[list[str]]]:
+        for batch in self._rows:
+            self._count += len(batch)
+            yield batch if self._layout is None else [self._flat(cells) for cells in batch]
 
-# -- workbooks -------------------------------------------------------------------------------------------------
-
-
-def _read_workbook(content: bytes, options: ReadOptions) -> Table:
-    from python_calamine import CalamineError, CalamineWorkbook
-
-    if content[:4] == b"PK\x03\x04":
-        _refuse_bomb(content)
-    try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        names = tuple(book.sheet_names)
-        chosen = options.sheet or next(iter(names), "")
-        if chosen not in names:
-            raise ImportRefused(f"There is no sheet {chosen!r}.", cure=f"Choose one of {', '.join(names)}.")
-        sheet = book.get_sheet_by_name(chosen)
-        if sheet.total_height * max(sheet.total_width, 1) > CELL_LIMIT:
-            raise ImportRefused("The sheet spans too many cells.", cure="Delete far-off cells, or save it as CSV.")
-        raw = sheet.to_python(skip_empty_area=True)
-    except (CalamineError, ValueError, OSError) as error:
-        raise ImportRefused(f"The workbook cannot be read: {error}.", cure="Save it again, or as CSV.") from error
-    rows = [[_cell(value) for value in row] for row in raw]
-    rows = [row for row in rows if any(row)]
-    if not rows:
-        raise ImportRefused("The sheet is empty.", cure="Choose another sheet.")
-    columns, findings = checked_columns(rows[0])
-    dialect = Dialect("xlsx", sheet=chosen, sheets=names)
-    return Table(columns, rows[1:], dialect, tuple(findings))
-
-
-def _cell(value: object) -> str:
-    """A cell as a spreadsheet shows it: whole numbers without a point."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    return str(value)
-
-
-def _refuse_bomb(content: bytes) -> None:
-    """Refuses archives that unpack to far more than they are; sizes are counted while unpacking, not believed."""
-    cure = "Save the data as CSV."
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            unpacked = 0
-            for entry in archive.infolist():
-                with archive.open(entry) as part:
-                    head = True
-                    while chunk := part.read(1 << 20):
-                        if head and b"<!DOCTYPE" in chunk[:4096]:
-                            raise ImportRefused("The workbook declares XML entities.", cure=cure)
-                        head = False
-                        unpacked += len(chunk)
-                        if unpacked > UNPACKED_LIMIT or unpacked > RATIO_LIMIT * max(len(content), 50_000):
-                            raise ImportRefused("The workbook unpacks to far more than its size.", cure=cure)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ImportRefused("The workbook is damaged.", cure=cure) from error
-
-
-def _read_parquet(content: bytes) -> Table:
-    import pyarrow as arrow
-    import pyarrow.parquet as parquet
-
-    try:
-        table = parquet.read_table(io.BytesIO(content))
-    except (arrow.ArrowException, OSError) as error:
-        raise ImportRefused("The Parquet file cannot be read.", cure="Write it again, or as CSV.") from error
-    columns, findings = checked_columns(list(table.column_names))
-    lists = [[as_text(v) if not isinstance(v, bytes) else v.hex() for v in c.to_pylist()] for c in table.columns]
-    return Table(columns, [list(row) for row in zip(*lists, strict=True)], Dialect("parquet"), tuple(findings))
+    def _flat(self, cells: list[str]) -> list[str]:
+        if self._layout is None:
+            return cells
+        flat = self._layout.flat(decoded_row(self._rows.columns, cells))
+        return [as_text(flat.get(key)) for key in self._layout.keys]

@@ -6,11 +6,12 @@ A shape is recognised only when every row has it. `SHAPES` is the table of them,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from assay.datasets.table import Finding, Table
+from assay.datasets.table import COLUMN_LIMIT, Finding
 from assay.datasets.values import as_text, loads
+from assay.errors import ImportRefused
 
 Row = Mapping[str, Any]
 Flat = dict[str, Any]
@@ -27,13 +28,6 @@ _DEEPEVAL = {
 _LANGFUSE = {"expectedOutput", "sourceTraceId", "source_trace_id", "sourceObservationId", "datasetId", "dataset_id"}
 
 
-class Flattened(NamedTuple):
-    """Rows in plain columns, and what they were recognised as."""
-
-    rows: list[Flat]
-    finding: Finding
-
-
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How one tool writes a row."""
@@ -48,19 +42,59 @@ class Shape:
     """What the fields are, in words, for the first row."""
 
 
-def flattened(rows: Sequence[Row]) -> Flattened | None:
-    """The rows in plain columns; None: no known shape. rows: parsed JSON objects."""
-    names = {name for row in rows for name in row}
-    for shape in SHAPES:
-        if shape.marks(names) and all(shape.fits(row) for row in rows):
-            message = f"{shape.name} rows: {shape.says(rows[0])}."
-            return Flattened([shape.flatten(row) for row in rows], _finding(len(rows), message))
-    return None
+class Layout(NamedTuple):
+    """How the rows of a file become plain columns."""
+
+    keys: tuple[str, ...]
+    """The fields of all rows, in the order first met."""
+    shape: Shape | None
+    findings: tuple[Finding, ...]
+
+    def flat(self, row: Row) -> Row:
+        """A row by the fields."""
+        return self.shape.flatten(row) if self.shape is not None else row
+
+
+class Survey:
+    """What the rows of a file have in common, found out row by row; what is kept does not grow with them."""
+
+    def __init__(self, *, shaped: bool = True) -> None:
+        self.count = 0
+        self._names: dict[str, None] = {}
+        self._fitting: list[tuple[Shape, dict[str, None]]] = [(shape, {}) for shape in SHAPES] if shaped else []
+        self._first: Row = {}
+
+    def add(self, row: Row) -> None:
+        """Takes in a row. Raises ImportRefused: the rows have too many fields."""
+        self.count += 1
+        self._names.update(dict.fromkeys(row))
+        if self._fitting:
+            self._fitting = [(shape, fields) for shape, fields in self._fitting if shape.fits(row)]
+            for shape, fields in self._fitting:
+                fields.update(dict.fromkeys(shape.flatten(row)))
+        if self.count == 1:
+            self._first = row
+        if len(self._names) > COLUMN_LIMIT:
+            raise ImportRefused(
+                f"The first {self.count:,} rows have more than {COLUMN_LIMIT:,} different fields.",
+                cure="Give the rows the same fields; names that are values belong into a field of their own.",
+            )
+
+    def layout(self) -> Layout:
+        """The columns of all rows seen, and the shape that every one of them has."""
+        names = set(self._names)
+        for shape, fields in self._fitting:
+            if shape.marks(names):
+                message = f"{shape.name} rows: {shape.says(self._first)}."
+                return Layout(tuple(fields), shape, (_finding(self.count, message),))
+        return Layout(tuple(self._names), None, ())
 
 
 def is_row(value: Row) -> bool:
     """Whether an object is itself a row of a known shape."""
-    return flattened([value]) is not None
+    survey = Survey()
+    survey.add(value)
+    return survey.layout().shape is not None
 
 
 def _finding(count: int, message: str) -> Finding:
@@ -73,20 +107,26 @@ WRAPPING = ("vars", "item", "sample", "inputs", "outputs", "reference_outputs", 
 """Columns of a CSV whose cells may hold an object or a list as JSON."""
 
 
-def flattened_table(table: Table) -> Table:
-    """A CSV whose cells hold another tool's objects in plain columns; promptfoo's own columns are pointed out."""
-    if any(name.startswith("__") for name in table.columns):
-        return replace(table, findings=(*table.findings, *_promptfoo_columns(table)))
-    if not {"vars", "item", "inputs"} & set(table.columns) or not table.rows:
-        return replace(table, findings=(*table.findings, *_single_underscores(table)))
-    rows = [{name: _decoded(name, cell) for name, cell in row.items()} for row in table]
-    wrapped = any(isinstance(rows[0].get(name), Mapping) for name in ("vars", "item", "inputs"))
-    found = flattened(rows) if wrapped else None
-    if found is None:
-        return table
-    columns = tuple(dict.fromkeys(name for row in found.rows for name in row))
-    cells = [[as_text(row.get(name)) for name in columns] for row in found.rows]
-    return replace(table, columns=columns, rows=cells, findings=(*table.findings, found.finding))
+def wraps_objects(columns: Sequence[str]) -> bool:
+    """Whether the columns of a CSV may hold another tool's objects."""
+    return bool({"vars", "item", "inputs"} & set(columns)) and not any(name.startswith("__") for name in columns)
+
+
+def decoded_row(columns: Sequence[str], cells: Sequence[str]) -> Row:
+    """A row of a CSV whose cells may hold objects."""
+    return {name: _decoded(name, cell) for name, cell in zip(columns, cells, strict=True)}
+
+
+def holds_object(row: Row) -> bool:
+    """Whether a decoded row really holds one."""
+    return any(isinstance(row.get(name), Mapping) for name in ("vars", "item", "inputs"))
+
+
+def column_findings(columns: Sequence[str], count: int) -> list[Finding]:
+    """promptfoo's own columns are pointed out, and names that are nearly theirs. count: rows."""
+    return (
+        _promptfoo_columns(columns, count) if any(c.startswith("__") for c in columns) else _single_underscores(columns)
+    )
 
 
 def _decoded(name: str, cell: str) -> Any:
@@ -98,20 +138,20 @@ def _decoded(name: str, cell: str) -> Any:
         return cell
 
 
-def _promptfoo_columns(table: Table) -> list[Finding]:
-    checks = [name for name in table.columns if name.startswith(CHECKS)]
-    special = [name for name in table.columns if name.startswith("__") and name not in checks]
+def _promptfoo_columns(columns: Sequence[str], count: int) -> list[Finding]:
+    checks = [name for name in columns if name.startswith(CHECKS)]
+    special = [name for name in columns if name.startswith("__") and name not in checks]
     parts = [f"{_listed(checks)} hold checks of the answer"] if checks else []
     if wraps := [name for name in special if name in ("__prefix", "__suffix")]:
         parts.append(f"{_listed(wraps)} stand around the prompt")
     if others := [name for name in special if name not in wraps]:
         parts.append(f"{_listed(others)} describe the row or its checks")
-    return [_finding(len(table.rows), f"promptfoo columns: {'; '.join(parts)}.")] if parts else []
+    return [_finding(count, f"promptfoo columns: {'; '.join(parts)}.")] if parts else []
 
 
-def _single_underscores(table: Table) -> list[Finding]:
+def _single_underscores(columns: Sequence[str]) -> list[Finding]:
     """Names with one underscore where promptfoo has two."""
-    wrong = [name for name in table.columns if name in ("_expected", "_prefix", "_suffix", "_threshold", "_metric")]
+    wrong = [name for name in columns if name in ("_expected", "_prefix", "_suffix", "_threshold", "_metric")]
     return [
         Finding("underscore", "warning", 1, f"The column {name!r} is read as plain data.", cure=f"For promptfoo's "
                 f"column, call it {'_' + name!r}.")

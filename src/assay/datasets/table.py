@@ -15,6 +15,10 @@ BadRows = Literal["pad", "skip"]
 ShapeChoice = Literal["auto", "none"]
 ControlChoice = Literal["keep", "strip"]
 SHOWN_LINES = 20
+COLUMN_LIMIT = 16_384
+"""As many as a spreadsheet has."""
+HEADERS_TOLD = 10
+"""Names that are told one by one before the rest is counted."""
 BAD_KEPT = 10_000
 """Bad rows that are kept to be downloaded."""
 
@@ -43,7 +47,7 @@ class Dialect:
     """How the file was read."""
 
     kind: str
-    """csv, xlsx, json, jsonl or parquet."""
+    """csv, xlsx, xls, ods, json, jsonl or parquet."""
     encoding: str = ""
     delimiter: str = ""
     sheet: str = ""
@@ -104,6 +108,10 @@ BAD_REASONS = {
 }
 
 
+QUIET = ("blank", "invisible", "lacking", "null")
+"""Kinds of findings that are only notes."""
+
+
 @dataclass(slots=True)
 class Notes:
     """Collects findings while a file is read, in memory that does not grow with the file."""
@@ -121,6 +129,12 @@ class Notes:
         if cells is not None and len(self.bad) < BAD_KEPT:
             self.bad.append(BadRow(line, BAD_REASONS[kind], cells))
 
+    def note_range(self, kind: str, start: int, end: int) -> None:
+        """Counts one occurrence at each of the lines start..end-1."""
+        lines = self._lines.setdefault(kind, [])
+        lines += range(start, min(end, start + SHOWN_LINES - len(lines)))
+        self._counts[kind] += end - start
+
     def findings(self, options: ReadOptions) -> list[Finding]:
         """The findings, in the order first met."""
         bad_rows, kept = options.bad_rows, "taken out" if options.control == "strip" else "kept"
@@ -131,6 +145,14 @@ class Notes:
             "short": (f"rows have fewer cells than the header; they were {done}", "Check their quotes and delimiters."),
             "long": (f"rows have more cells than the header; they were {cut}", "Check their quotes and delimiters."),
             "blank": ("blank rows were left out", ""),
+            "empty": (f"rows hold only empty cells; they were {'left out' if bad_rows == 'skip' else 'kept'}", ""),
+            "quote": (
+                "rows have text after a closing quote; the quotes around the rest were dropped",
+                "Double the quotes that are text.",
+            ),
+            "lacking": ("rows lack some of the fields, which became empty cells", ""),
+            "null": ("rows hold null, which became empty cells", ""),
+            "repeated": ("rows name a field twice; the later value was taken", "Give each field its own name."),
             "large": (f"rows hold a cell of more than {options.max_cell:,} characters; they were {cut_off}", ""),
             "control": (f"rows hold control characters; they are {kept}", "Look for binary data or a wrong encoding."),
             "invisible": (f"rows hold invisible characters (zero width, direction marks); they are {kept}", ""),
@@ -140,14 +162,24 @@ class Notes:
         for kind, lines in self._lines.items():
             count = self._counts[kind]
             message, cure = words[kind]
-            severity: Severity = "note" if kind in ("blank", "invisible") else "warning"
+            severity: Severity = "note" if kind in QUIET else "warning"
             text = f"{count:,} {message}" if count > 1 else f"1 {_singular(message)}"
             found.append(Finding(kind, severity, count, f"{text}.", tuple(lines), cure))
         return found
 
 
 def _singular(message: str) -> str:
-    words = {"rows": "row", "have": "has", "hold": "holds", "were": "was", "are": "is", "they": "it", "these": "this"}
+    words = {
+        "rows": "row",
+        "have": "has",
+        "hold": "holds",
+        "were": "was",
+        "are": "is",
+        "they": "it",
+        "these": "this",
+        "lack": "lacks",
+        "name": "names",
+    }
     return re.sub(r"\w+", lambda word: words.get(word[0], word[0]), message)
 
 
@@ -155,20 +187,41 @@ def checked_columns(names: list[str]) -> tuple[tuple[str, ...], list[Finding]]:
     """Column names made unique and not empty, with the findings. Raises ImportRefused when there are none."""
     if not names or not any(name.strip() for name in names):
         raise ImportRefused("The file has no header.", cure="The first row must name the columns.")
-    found: list[Finding] = []
+    if len(names) > COLUMN_LIMIT:
+        raise ImportRefused(
+            f"The file has {len(names):,} columns; the limit is {COLUMN_LIMIT:,}.",
+            cure="Check the delimiter and the quotes, or split the file.",
+        )
+    unnamed: list[str] = []
+    renamed: list[str] = []
     taken: dict[str, int] = {}
     columns: list[str] = []
+    # Names that stand in the file keep their form; made ones go around them.
+    given = set(names)
     for place, raw in enumerate(names, 1):
+        raw = raw.replace("\x00", "\ufffd")
         name = raw if raw.strip() else f"column {place}"
         if not raw.strip():
-            found.append(Finding("empty_header", "warning", 1, f"Column {place} has no name; it is called {name!r}."))
+            unnamed.append(f"Column {place} has no name; it is called {name!r}.")
         original = name
-        while name in taken:
+        while name in taken or (name != raw and name in given):
             taken[original] = taken.get(original, 1) + 1
             name = f"{original} ({taken[original]})"
         if name != original:
-            message = f"The column name {original!r} occurs twice; the later one is called {name!r}."
-            found.append(Finding("duplicate_header", "warning", 1, message))
+            renamed.append(f"The column name {shortened(original)!r} occurs twice; the later one is called "
+                           f"{shortened(name)!r}.")  # fmt: skip
         taken[name] = taken.get(name, 1)
         columns.append(name)
+    listed = (("empty_header", unnamed, "columns have no name"), ("duplicate_header", renamed, "names occur twice"))
+    found: list[Finding] = []
+    for kind, messages, words in listed:
+        told = messages[:HEADERS_TOLD]
+        found += [Finding(kind, "warning", 1, message) for message in told]
+        if rest := len(messages) - len(told):
+            found.append(Finding(kind, "warning", rest, f"{rest:,} further {words}; they were named likewise."))
     return tuple(columns), found
+
+
+def shortened(text: str, size: int = 60) -> str:
+    """A text as it is said in a message."""
+    return text if len(text) <= size else f"{text[: size - 1]}…"

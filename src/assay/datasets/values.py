@@ -20,6 +20,19 @@ _SURROGATE = "u[dD][89a-fA-F][0-9a-fA-F]{2}"
 _ESCAPE = re.compile(rf"\\u[dD][89aAbB]..\\u[dD][c-fC-F]..|(\\{_SURROGATE})|\\.", re.DOTALL)
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else RepeatedFields(found)
+
+
+class RepeatedFields(dict[str, Any]):
+    """An object that named a field more than once; the last value stands."""
+
+
+decoder = json.JSONDecoder(parse_float=Number, parse_int=Number, object_pairs_hook=_object)
+"""Decodes one value; see loads."""
+
+
 def loads(text: str) -> Any:
     """The value of a JSON text, its numbers as Number, half a character as U+FFFD: no file and no database holds it.
 
@@ -27,7 +40,7 @@ def loads(text: str) -> Any:
     """
     if "\\ud" in text or "\\uD" in text:
         text = _ESCAPE.sub(lambda found: "\\ufffd" if found[1] else found[0], text)
-    return json.loads(text, parse_float=Number, parse_int=Number)
+    return decoder.decode(text)
 
 
 def as_text(value: Any) -> str:

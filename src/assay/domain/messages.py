@@ -63,6 +63,13 @@ class CompletionRequest:
         return body
 
     @property
+    def chars(self) -> int | None:
+        """Characters of its messages; None where they or the parameters hold more than text that is counted."""
+        if "tools" in self.params or any(not isinstance(message.content, str) for message in self.messages):
+            return None
+        return sum(len(message.content or "") for message in self.messages)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the body as hex: equal for identical requests."""
         text = json.dumps(self.body(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

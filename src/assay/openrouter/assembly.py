@@ -6,7 +6,7 @@ Source: wire reference 4, 5 and 6.4.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from assay.domain.completion import UNKNOWN_COST, Completion, Cost, Usage
 from assay.money import to_pico, usd
 from assay.openrouter.failures import Failure, classify_body, classify_error, failure_of
 
-DONE = "[DONE]"
+DONE = b"[DONE]"
 
 
 def clean(text: str) -> str:
@@ -35,14 +35,34 @@ def parse_json(data: str | bytes) -> Any:
         raise ValueError("The JSON is nested too deeply.") from error
 
 
-def parse_chunk(event: str) -> Any:
-    """The JSON of a stream's event: exact where it may hold money, else by the fast parser. Raises ValueError."""
-    if "cost" not in event:
+def parse_events(events: Sequence[bytes]) -> list[Any]:
+    """The JSON of a stream's events, exact where it may hold money; UNREADABLE for one that is not JSON."""
+    try:
+        # A stream has hundreds of events that come by the dozen: one call of the parser is a third of the work.
+        chunks = orjson.loads(b"[%b]" % b",".join(events))
+    except ValueError:
+        chunks = []
+    if len(chunks) != len(events):
+        return [_parse_event(event) for event in events]
+    for place, event in enumerate(events):
+        if b"cost" in event:
+            chunks[place] = _parse_event(event)
+    return list(chunks)
+
+
+UNREADABLE = object()
+
+
+def _parse_event(event: bytes) -> Any:
+    if b"cost" not in event:
         try:
             return orjson.loads(event)
         except ValueError:  # it refuses lone surrogates, which the wire may hold
             pass
-    return parse_json(event)
+    try:
+        return parse_json(event)
+    except ValueError:
+        return UNREADABLE
 
 
 def parse_usage(raw: object) -> Usage | None:
@@ -118,18 +138,21 @@ class StreamAssembly:
         self._provider: str | None = None
         self._last: Mapping[str, Any] = {}
 
-    def add(self, event: str) -> tuple[str, str]:
-        """The text and the reasoning that this event adds; both may be empty."""
-        if event == DONE or event.strip() == DONE:
-            self.done = True
-            return "", ""
-        try:
-            chunk = parse_chunk(event)
-        except ValueError:
-            chunk = None
-        if not isinstance(chunk, dict):
-            self.malformed = True
-            return "", ""
+    def add(self, events: Sequence[bytes]) -> list[tuple[str, str]]:
+        """The pieces of text and of reasoning that these events add, in order; one of a pair may be empty."""
+        told = [event for event in events if event.strip() != DONE]
+        self.done = self.done or len(told) != len(events)
+        pieces = []
+        for chunk in parse_events(told) if told else ():
+            if not isinstance(chunk, dict):
+                self.malformed = True
+                continue
+            piece = self._add(chunk)
+            if piece[0] or piece[1]:
+                pieces.append(piece)
+        return pieces
+
+    def _add(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
         self._note(chunk)
         choices = chunk.get("choices")
         choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
@@ -181,7 +204,7 @@ class StreamAssembly:
         call["function"]["name"] = call["function"]["name"] or _text(function.get("name")) or ""
         call["function"]["arguments"] += _text(function.get("arguments")) or ""
 
-    def completion(self) -> Completion:
+    def completion(self, *, first_token_ms: float | None = None, total_ms: float | None = None) -> Completion:
         """What has arrived so far."""
         usage = parse_usage(self._usage)
         return Completion(
@@ -196,6 +219,8 @@ class StreamAssembly:
             reasoning=clean("".join(self._reasoning)),
             refusal="".join(self._refusal) or None,
             tool_calls=tuple(call for _, call in sorted(self._tools.items())),
+            first_token_ms=first_token_ms,
+            total_ms=total_ms,
             raw=self._last,
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import orjson
 
 from assay import __version__
 from assay.config import Gateway, Settings
@@ -17,6 +18,7 @@ from assay.domain.completion import Completion
 from assay.domain.messages import CompletionRequest
 from assay.openrouter.assembly import StreamAssembly, parse_json, read_body
 from assay.openrouter.failures import FailureKind, GatewayFailed, classify_error, classify_http, failure_of
+from assay.openrouter.posting import Answer, poster_over
 from assay.openrouter.sse import SSEReader
 from assay.openrouter.transport import checked_base_url, kind_of_transport_error, pooled_transport
 
@@ -62,18 +64,16 @@ class Client:
         )
         # Completions go to the transport without the client's layers (redirects, cookies, auth flows), which cost
         # as much CPU as the rest of a call and must not act here anyway.
-        self._ask_url = httpx.URL(f"{self._base}/chat/completions")
-        self._ask_headers = httpx.Headers(
-            [
-                ("Host", self._ask_url.netloc.decode("ascii")),
-                ("Accept", "*/*"),
-                ("Accept-Encoding", self._http.headers["accept-encoding"]),
-                ("Content-Type", "application/json"),
-                *headers.items(),
-                *self._headers().items(),
-            ]
-        )
-        self._ask_extensions = {"timeout": timeout.as_dict()}
+        url = httpx.URL(f"{self._base}/chat/completions")
+        asking = [
+            ("Host", url.netloc.decode("ascii")),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", self._http.headers["accept-encoding"]),
+            ("Content-Type", "application/json"),
+            *headers.items(),
+            *self._headers().items(),
+        ]
+        self._completions = poster_over(self._transport, url, httpx.Headers(asking), timeout)
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -133,25 +133,21 @@ class Client:
         on_headers: OnHeaders | None,
         on_bytes: OnBytes | None,
     ) -> Completion:
-        content = json.dumps(self._body(request, stream), ensure_ascii=False).encode("utf-8", "replace")
-        asked = httpx.Request(
-            "POST", self._ask_url, headers=self._ask_headers, content=content, extensions=self._ask_extensions
-        )
-        response = await self._transport.handle_async_request(asked)
+        answer = await self._completions.post(_encoded(self._body(request, stream)))
         try:
-            state.generation_id = response.headers.get("x-generation-id")
+            state.generation_id = answer.header("x-generation-id")
             if on_headers is not None:
                 on_headers(state.generation_id)
-            if response.status_code != 200:
-                body = await _read(response, state)
-                failure = classify_http(response.status_code, response.headers, body)
-                raise GatewayFailed(failure, generation_id=state.generation_id, status=response.status_code, body=body)
+            if answer.status != 200:
+                body = await _read(answer, state)
+                failure = classify_http(answer.status, answer.headers, body)
+                raise GatewayFailed(failure, generation_id=state.generation_id, status=answer.status, body=body)
             # The answer's own type decides: errors raised before the stream began come as JSON (reference 1.3).
-            if "event-stream" in response.headers.get("content-type", ""):
-                return await self._stream(response, state, on_delta, on_bytes)
-            return self._plain(await _read(response, state), state)
+            if "event-stream" in (answer.header("content-type") or ""):
+                return await self._stream(answer, state, on_delta, on_bytes)
+            return self._plain(await _read(answer, state), state)
         finally:
-            await response.aclose()
+            await answer.aclose()
 
     def _body(self, request: CompletionRequest, stream: bool) -> dict[str, Any]:
         """The body as this gateway takes it: plain OpenAI endpoints know no routing, and tell usage on request only."""
@@ -173,7 +169,7 @@ class Client:
                 failure_of("malformed", detail="the body is not JSON"), generation_id=state.generation_id
             )
         completion, failure = read_body(parsed, generation_id=state.generation_id)
-        completion = replace(state.timed(completion), body=body)
+        completion = replace(completion, total_ms=state.total_ms, body=body)
         if failure is not None:
             raise GatewayFailed(
                 failure, partial=completion, generation_id=completion.generation_id, status=200, body=body
@@ -181,12 +177,12 @@ class Client:
         return completion
 
     async def _stream(
-        self, response: httpx.Response, state: _Attempt, on_delta: OnDelta | None, on_bytes: OnBytes | None
+        self, answer: Answer, state: _Attempt, on_delta: OnDelta | None, on_bytes: OnBytes | None
     ) -> Completion:
         reader = SSEReader()
         assembly = state.assembly = StreamAssembly(generation_id=state.generation_id)
         try:
-            async for chunk in response.aiter_bytes():
+            async for chunk in answer.chunks():
                 if on_bytes is not None:
                     on_bytes(chunk)
                 self._take(reader.feed(chunk), assembly, state, on_delta)
@@ -198,22 +194,20 @@ class Client:
             if not assembly.done:
                 raise self._failed("truncated", state, detail=_reason(error)) from None
         self._take(reader.close(), assembly, state, on_delta)
-        completion = state.timed(assembly.completion())
+        completion = state.completion(assembly)
         failure = assembly.verdict()
         if failure is not None:
             raise GatewayFailed(failure, partial=completion, generation_id=completion.generation_id)
         return completion
 
-    def _take(self, events: list[str], assembly: StreamAssembly, state: _Attempt, on_delta: OnDelta | None) -> None:
+    def _take(self, events: list[bytes], assembly: StreamAssembly, state: _Attempt, on_delta: OnDelta | None) -> None:
         came = False
-        for event in events:
-            text, reasoning = assembly.add(event)
-            if text or reasoning:
-                came = True
-                if on_delta is not None:
-                    on_delta(text, reasoning)
+        for text, reasoning in assembly.add(events) if events else ():
+            came = True
+            if on_delta is not None:
+                on_delta(text, reasoning)
         if came:
-            state.token_came(self._settings.silence_timeout_s)
+            state.token_came(self._settings.silence_timeout_s, last=assembly.done)
 
     # -- catalogue and account ---------------------------------------------------------------------------------
 
@@ -346,29 +340,41 @@ class _Attempt:
         self.generation_id: str | None = None
         self.assembly: StreamAssembly | None = None
 
-    def token_came(self, silence_s: float) -> None:
+    def token_came(self, silence_s: float, *, last: bool) -> None:
         """Starts the silence timer anew. Only tokens do: a comment proves that the edge lives, not the model."""
         now = asyncio.get_running_loop().time()
         if self.first_token_ms is None:
             self.first_token_ms = (now - self.started) * 1000
-        if self.timer is not None and now - self.armed_at > silence_s / 100:
+        if self.timer is not None and not last and now - self.armed_at > silence_s / 100:
             self.armed_at = now
             self.timer.reschedule(min(self.total_at, now + silence_s))
 
-    def timed(self, completion: Completion) -> Completion:
-        """The completion with its times."""
-        total = (asyncio.get_running_loop().time() - self.started) * 1000
-        return replace(completion, first_token_ms=self.first_token_ms, total_ms=total)
+    @property
+    def total_ms(self) -> float:
+        """Milliseconds since the attempt began."""
+        return (asyncio.get_running_loop().time() - self.started) * 1000
+
+    def completion(self, assembly: StreamAssembly) -> Completion:
+        """What has come of a stream, with its times."""
+        return assembly.completion(first_token_ms=self.first_token_ms, total_ms=self.total_ms)
 
     def partial(self) -> Completion | None:
         """What had arrived; None when nothing had."""
-        return self.timed(self.assembly.completion()) if self.assembly is not None else None
+        return self.completion(self.assembly) if self.assembly is not None else None
 
 
-async def _read(response: httpx.Response, state: _Attempt) -> bytes:
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """The JSON of a body; what is no Unicode text becomes a question mark."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # lone surrogates, integers beyond 64 bits
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+
+async def _read(answer: Answer, state: _Attempt) -> bytes:
     """The body. Raises GatewayFailed past the limit of an answer."""
     parts, size = [], 0
-    async for chunk in response.aiter_bytes():
+    async for chunk in answer.chunks():
         size += len(chunk)
         if size > ANSWER_LIMIT:
             raise GatewayFailed(failure_of("too_large"), generation_id=state.generation_id)

@@ -35,6 +35,18 @@ class Origin(NamedTuple):
     port: int
 
 
+def origin_of(url: httpx.URL) -> Origin:
+    """What a connection for a URL goes to."""
+    return Origin(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+
+
+def request_head(method: str, url: httpx.URL, headers: httpx.Headers) -> bytes:
+    """The bytes of a request before its body."""
+    lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), url.raw_path)]
+    lines += [b"%s: %s" % pair for pair in headers.raw]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
 class Connection(asyncio.Protocol):
     """One connection: one exchange at a time."""
 
@@ -179,23 +191,32 @@ class Connection(asyncio.Protocol):
         self._wake()
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body of an answer; closing it gives the connection back, or drops it when it was not read to its end."""
+class Exchange(httpx.AsyncByteStream):
+    """The answer to one request, whose body is still to be read.
+
+    Closing it gives the connection back, or drops it when the body was not read to its end.
+    """
 
     def __init__(self, pool: ConnectionPool, origin: Origin, connection: Connection) -> None:
+        self.status = connection.status
+        self.raw_headers = connection.headers
         self._pool = pool
         self._origin = origin
         self._connection: Connection | None = connection
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._connection is not None:
-            async for chunk in self._connection.chunks():
-                yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._connection.chunks() if self._connection is not None else _nothing()
 
     async def aclose(self) -> None:
+        """Gives the connection back, or drops it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.give_back(self._origin, connection)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
 
 
 class ConnectionPool(httpx.AsyncBaseTransport):
@@ -213,22 +234,25 @@ class ConnectionPool(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends a request; the answer's body is still to be read."""
         url = request.url
-        origin = Origin(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
         content = await request.aread()
-        lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), url.raw_path)]
-        lines += [b"%s: %s" % pair for pair in request.headers.raw]
-        message = b"\r\n".join(lines) + b"\r\n\r\n" + content
-        connection = self._take(origin) or await self._connect(
-            origin, request.extensions.get("timeout", {}).get("connect")
+        head = request_head(request.method, url, request.headers)
+        exchange = await self.exchange(
+            origin_of(url), head + content, connect_s=request.extensions.get("timeout", {}).get("connect")
         )
+        return httpx.Response(exchange.status, headers=exchange.raw_headers, stream=exchange, request=request)
+
+    async def exchange(self, origin: Origin, message: bytes, *, connect_s: float | None) -> Exchange:
+        """Sends the bytes of a request and returns when the answer's headers are there.
+
+        connect_s: seconds that connecting may take; None: without a limit.
+        """
+        connection = self._take(origin) or await self._connect(origin, connect_s)
         try:
             await connection.ask(message)
         except BaseException:
             connection.drop()
             raise
-        return httpx.Response(
-            connection.status, headers=connection.headers, stream=_Body(self, origin, connection), request=request
-        )
+        return Exchange(self, origin, connection)
 
     def _take(self, origin: Origin) -> Connection | None:
         """The connection that was used last, if one is idle and not too old."""

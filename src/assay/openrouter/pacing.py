@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from assay.openrouter.failures import Failure
 
@@ -38,6 +38,11 @@ class PaceState:
     reason: str
 
 
+class _Waiter(NamedTuple):
+    place: asyncio.Future[bool]
+    owner: object
+
+
 @dataclass(slots=True)
 class _Lane:
     limit: float = START
@@ -52,7 +57,7 @@ class _Lane:
     reason: str = ""
     per_minute: int | None = None
     starts: deque[float] = field(default_factory=deque)
-    waiters: deque[asyncio.Future[None]] = field(default_factory=deque)
+    waiters: deque[_Waiter] = field(default_factory=deque)
     history: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=600))
     timer: asyncio.TimerHandle | None = None
 
@@ -78,48 +83,58 @@ class Pacer:
         lane = self._lanes.get(model)
         if lane is None:
             lane = self._lanes[model] = _Lane(limit=min(START, self._ceiling), ceiling=self._ceiling)
-            lane.per_minute = self._rate(model)
+            lane.per_minute = self.rate(model)
             lane.history.append((self._clock(), int(lane.limit)))
         return lane
 
-    def _rate(self, model: str) -> int | None:
+    def rate(self, model: str) -> int | None:
+        """Most calls per minute to a model; None: no limit is known."""
         limits = [self._per_minute.get(model, self._per_minute.get("*"))]
         limits.append(FREE_PER_MINUTE if model.endswith(":free") else None)
         return min((limit for limit in limits if limit is not None), default=None)
 
-    async def wait_while_held(self, model: str) -> None:
-        """Returns when the model is not paused, so that nothing is announced that cannot be sent soon."""
-        lane = self._lane(model)
-        while (hold := self._hold_s(lane)) > 0:  # noqa: ASYNC110 - it waits for a time, not for an event
-            await asyncio.sleep(hold + 0.001)
+    def held_s(self, model: str) -> float:
+        """Seconds until the model may be asked again; 0: now, as far as its limit allows."""
+        return self._hold_s(self._lane(model))
 
-    @asynccontextmanager
-    async def slot(self, model: str) -> AsyncIterator[None]:
-        """Holds a place among the calls to a model; waits for one in order of asking."""
-        lane = self._lane(model)
-        await self._enter(lane)
-        try:
-            yield
-        finally:
-            lane.in_flight -= 1
-            self._wake(lane)
+    def limit(self, model: str) -> int:
+        """Calls that the model takes at once, as far as is known now."""
+        return int(self._lane(model).limit)
 
-    async def _enter(self, lane: _Lane) -> None:
-        if lane.waiters or not self._may_start(lane):
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            lane.waiters.append(waiter)
-            self._wake(lane)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter.done() and not waiter.cancelled():
-                    lane.in_flight -= 1
-                elif waiter in lane.waiters:
-                    lane.waiters.remove(waiter)
-                self._wake(lane)
-                raise
-        else:
+    async def enter(self, model: str, *, owner: object = None) -> bool:
+        """Takes a place among the calls to a model; waits for one in order of asking. False: the owner was let go."""
+        lane = self._lane(model)
+        if not lane.waiters and self._may_start(lane):
             self._count(lane)
+            return True
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), owner)
+        lane.waiters.append(waiter)
+        self._wake(lane)
+        try:
+            return await waiter.place
+        except asyncio.CancelledError:
+            if waiter.place.done() and not waiter.place.cancelled():
+                lane.in_flight -= int(waiter.place.result())
+            elif waiter in lane.waiters:
+                lane.waiters.remove(waiter)
+            self._wake(lane)
+            raise
+
+    def let_go(self, owner: object, *, held_only: bool = False) -> None:
+        """Ends the waiting of an owner's calls; held_only: only where the model is paused."""
+        for lane in self._lanes.values():
+            if held_only and self._hold_s(lane) <= 0:
+                continue
+            for waiter in [waiter for waiter in lane.waiters if waiter.owner is owner]:
+                lane.waiters.remove(waiter)
+                if not waiter.place.done():
+                    waiter.place.set_result(False)
+
+    def leave(self, model: str) -> None:
+        """Gives a place back."""
+        lane = self._lanes[model]
+        lane.in_flight -= 1
+        self._wake(lane)
 
     def _count(self, lane: _Lane) -> None:
         lane.in_flight += 1
@@ -143,10 +158,10 @@ class Pacer:
 
     def _wake(self, lane: _Lane) -> None:
         while lane.waiters and self._may_start(lane):
-            waiter = lane.waiters.popleft()
-            if not waiter.done():
+            place = lane.waiters.popleft().place
+            if not place.done():
                 self._count(lane)
-                waiter.set_result(None)
+                place.set_result(True)
         hold = self._hold_s(lane)
         if lane.waiters and hold > 0 and lane.timer is None:
             lane.timer = asyncio.get_running_loop().call_later(hold + 0.001, self._expired, lane)
@@ -198,7 +213,7 @@ class Pacer:
 
     def limit_rate(self, model: str, per_minute: int | None) -> None:
         """Sets a limit of requests per minute; None: as the settings say."""
-        self._lane(model).per_minute = self._rate(model) if per_minute is None else per_minute
+        self._lane(model).per_minute = self.rate(model) if per_minute is None else per_minute
 
     def state(self, model: str) -> PaceState:
         """How a model is doing now; one that was never asked has its starting limit."""

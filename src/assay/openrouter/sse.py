@@ -18,7 +18,7 @@ class SSEReader:
         self.size = 0
         """Bytes fed."""
 
-    def feed(self, chunk: bytes) -> list[str]:
+    def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the events that this chunk completed, in order; none: an empty list."""
         self.size += len(chunk)
         if b"\n" not in chunk and b"\r" not in chunk and not (self._rest and self._rest[-1].endswith(b"\r")):
@@ -36,28 +36,28 @@ class SSEReader:
         events = []
         for block in blocks:
             if block.startswith(b"data: ") and not self._data and b"\n" not in block:
-                events.append(block[6:].decode("utf-8", "replace"))
+                events.append(block[6:])
             else:
                 events += self._lines([*block.split(b"\n"), b""])
         *lines, rest = last.split(b"\n")
         self._rest = [rest + held] if rest or held else []
         return events + self._lines(lines) if lines else events
 
-    def close(self) -> list[str]:
+    def close(self) -> list[bytes]:
         """The data of an event that the end of the stream cut off before its empty line."""
         events = self.feed(b"\n\n") if self._rest or self._data else []
         self._rest, self._data = [], []
         return events
 
-    def _lines(self, lines: list[bytes]) -> list[str]:
+    def _lines(self, lines: list[bytes]) -> list[bytes]:
         return [event for line in lines if (event := self._line(line)) is not None]
 
-    def _line(self, line: bytes) -> str | None:
+    def _line(self, line: bytes) -> bytes | None:
         if not line:
             if not self._data:
                 return None
             data, self._data = b"\n".join(self._data), []
-            return data.decode("utf-8", "replace")
+            return data
         if line.startswith(b":"):
             self.comments += 1
         elif line.startswith(b"data:"):

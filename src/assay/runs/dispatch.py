@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost
@@ -27,6 +26,10 @@ from assay.store.engine import Store
 
 log = logging.getLogger("assay.calls")
 STORE_WAIT_S = 2.0
+NOTE_AFTER_S = 0.1
+"""Seconds that a generation id waits for others to be stored with; a call that ends sooner brings its own along."""
+HELD_LOOK_S = 0.5
+"""Seconds between two looks whether a call that waits for a paused model is still wanted."""
 RECOVERY_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -73,6 +76,10 @@ class Outcome:
 class Gate(Protocol):
     """What a call passes after its intent is durable and before it is sent: the limit of a run."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether a call that must wait long for its model is not wanted any more."""
+
     async def enter(self) -> bool:
         """Waits for a place; False: the call is not wanted any more."""
 
@@ -117,6 +124,9 @@ class Dispatcher:
         self._main = gateways.main
         self._tracer = tracer()
         self._background: set[asyncio.Task[None]] = set()
+        self._noted: dict[str, str] = {}
+        """Generation ids of calls in flight that are not stored yet, by call id."""
+        self._noting: asyncio.TimerHandle | None = None
 
     @property
     def main(self) -> Client:
@@ -134,14 +144,15 @@ class Dispatcher:
         return ledger.Intent(
             id=ledger.new_id(), created_ms=ledger.now_ms(), model=request.model,
             gateway=self._gateways.of(request.model).client.gateway.name, purpose=context.purpose,
-            owner=owner or self._owner, bound_pico=self.prices.bound(request), attempt=attempt,
+            owner=owner or self._owner, bound_pico=self.prices.bound(request),
+            prompt_chars=request.chars, attempt=attempt,
             run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
             contestant_key=context.contestant_key, tags_json=context.tags_json,
         )  # fmt: skip
 
-    def open(self, intent: ledger.Intent) -> Future[None]:
+    def open(self, intent: ledger.Intent) -> asyncio.Future[None]:
         """Makes an intent durable; the future fails with BudgetExceeded or StoreError."""
-        return self._store.writer.submit_item(ledger.open_intents, ledger.Opening(intent, self._monthly))
+        return self._store.writer.ask_item(ledger.open_intents, ledger.Opening(intent, self._monthly))
 
     async def complete(
         self,
@@ -180,7 +191,8 @@ class Dispatcher:
         while True:
             attempt += 1
             outcome = await self._attempt(request, context, attempt, hooks, stream)
-            outcome = replace(outcome, earlier_pico=earlier if known else None)
+            if attempt > 1:
+                outcome = replace(outcome, earlier_pico=earlier if known else None)
             if outcome.failure is None or passed_on:
                 return outcome
             delay = self._policy.delay_s(outcome.failure, attempt=attempt, elapsed_s=loop.time() - started)
@@ -203,61 +215,89 @@ class Dispatcher:
     ) -> Outcome:
         client, model = self._gateways.of(request.model)
         asked = request if model == request.model else replace(request, model=model)
-        await self.pacer.wait_while_held(request.model)
+        gate, sent = hooks.gate, False
+        await self._wait_while_held(request.model, gate)
         call_id = await self._open(request, context, attempt)
-        async with self._place(request.model, call_id, hooks.gate):
-            if hooks.on_call is not None:
-                hooks.on_call(call_id)
-
-            def keep(generation_id: str | None) -> None:
-                if generation_id:
-                    self._store.writer.submit_item(ledger.note_generations, (call_id, generation_id))
-
-            with self._tracer.call(asked, client.gateway) as span:
+        try:
+            if not await self.pacer.enter(request.model, owner=gate):
+                raise Withdrawn("The call was not sent.")
+            try:
+                if gate is not None and not await gate.enter():
+                    raise Withdrawn("The call was not sent.")
+                sent = True
                 try:
-                    completion = await client.attempt(
-                        asked, stream=stream, on_delta=hooks.on_delta, on_headers=keep, on_bytes=hooks.on_bytes
-                    )
-                except GatewayFailed as error:
-                    self.pacer.report(request.model, error.failure)
-                    outcome = self._failed(request, call_id, error)
-                except asyncio.CancelledError:
-                    self._cancelled(call_id, recoverable=client is self._main)
-                    span.cancelled()
-                    raise
-                else:
-                    self.pacer.report(request.model, None)
-                    cost = self.prices.cost(request, completion)
-                    outcome = Outcome(settlement_of(call_id, completion, cost, outcome="ok"), completion, None)
-                span.ended(outcome.settlement)
+                    outcome = await self._send(client, asked, request, call_id, hooks, stream)
+                finally:
+                    if gate is not None:
+                        gate.leave()
+            finally:
+                self.pacer.leave(request.model)
+        finally:
+            if not sent:
+                self._withdraw(call_id)
         log_attempt(request, context, outcome.settlement, attempt)
         return outcome
 
-    @asynccontextmanager
-    async def _place(self, model: str, call_id: str, gate: Gate | None) -> AsyncIterator[None]:
-        """A place among the model's calls and the run's; without one the intent is taken back."""
-        entered = sent = False
-        try:
-            async with self.pacer.slot(model):
-                entered = gate is not None and await gate.enter()
-                if gate is not None and not entered:
-                    raise Withdrawn("The call was not sent.")
-                sent = True
-                yield
-        finally:
-            if gate is not None and entered:
-                gate.leave()
-            if not sent:
-                self._store.writer.submit(lambda c: ledger.withdraw(c, call_id))
+    async def _wait_while_held(self, model: str, gate: Gate | None) -> None:
+        """Returns when the model is not paused, so that nothing is announced that cannot be sent soon."""
+        while (hold := self.pacer.held_s(model)) > 0:
+            if gate is not None and gate.closed:
+                raise Withdrawn("The call was not sent.")
+            await asyncio.sleep(min(hold + 0.001, HELD_LOOK_S))
+
+    async def _send(
+        self, client: Client, asked: CompletionRequest, request: CompletionRequest, call_id: str, hooks: _Hooks,
+        stream: bool,
+    ) -> Outcome:  # fmt: skip
+        """What came of one attempt that has its intent and its place. asked: the request as this client takes it."""
+        if hooks.on_call is not None:
+            hooks.on_call(call_id)
+        with self._tracer.call(asked, client.gateway) as span:
+            try:
+                completion = await client.attempt(
+                    asked, stream=stream, on_delta=hooks.on_delta, on_headers=partial(self._note, call_id),
+                    on_bytes=hooks.on_bytes,
+                )  # fmt: skip
+            except GatewayFailed as error:
+                self.pacer.report(request.model, error.failure)
+                outcome = self._failed(request, call_id, error)
+            except asyncio.CancelledError:
+                self._cancelled(call_id, recoverable=client is self._main)
+                span.cancelled()
+                raise
+            else:
+                self.pacer.report(request.model, None)
+                cost = self.prices.cost(request, completion)
+                outcome = Outcome(settlement_of(call_id, completion, cost, outcome="ok"), completion, None)
+            span.ended(outcome.settlement)
+        self._noted.pop(call_id, None)  # the settlement holds it
+        return outcome
+
+    def _note(self, call_id: str, generation_id: str | None) -> None:
+        """Keeps the generation id of a call whose headers came: what recovers its cost after a crash."""
+        if not generation_id:
+            return
+        self._noted[call_id] = generation_id
+        if self._noting is None:
+            self._noting = asyncio.get_running_loop().call_later(NOTE_AFTER_S, self._store_notes)
+
+    def _store_notes(self) -> None:
+        self._noting = None
+        notes, self._noted = list(self._noted.items()), {}
+        if notes:
+            self._store.writer.submit(lambda c: ledger.note_generations(c, notes))
+
+    def _withdraw(self, call_id: str) -> None:
+        self._store.writer.submit(lambda c: ledger.withdraw(c, call_id))
 
     async def _open(self, request: CompletionRequest, context: CallContext, attempt: int) -> str:
         intent = self.intent(request, context, attempt=attempt)
         opened = self.open(intent)
         try:
-            await asyncio.shield(asyncio.wrap_future(opened))
+            await asyncio.shield(opened)
         except asyncio.CancelledError:
             # Nothing was sent: the intent is taken back once it is stored.
-            opened.add_done_callback(lambda _: self._store.writer.submit(lambda c: ledger.withdraw(c, intent.id)))
+            opened.add_done_callback(lambda done: None if done.exception() else self._withdraw(intent.id))
             raise
         return intent.id
 
@@ -283,7 +323,7 @@ class Dispatcher:
         """A stopped call may be billed in full or in part: its cost is unknown until the gateway tells."""
         settlement = ledger.Settlement(
             call_id=call_id, settled_ms=ledger.now_ms(), outcome="cancelled", error_kind="cancelled",
-            error="Stopped before the answer was complete.",
+            error="Stopped before the answer was complete.", generation_id=self._noted.pop(call_id, None),
         )  # fmt: skip
         self._store.writer.submit(lambda c: ledger.settle(c, settlement))
         if recoverable:
@@ -293,7 +333,7 @@ class Dispatcher:
         """Stores a settlement by itself; what was paid is not forgotten because a disk is full for a while."""
         while True:
             try:
-                await asyncio.wrap_future(self._store.writer.submit(lambda c: ledger.settle(c, settlement)))
+                await self._store.writer.ask(lambda c: ledger.settle(c, settlement))
             except StoreError as error:
                 log.warning("call %s is not settled yet: %s", settlement.call_id, error)
                 await asyncio.sleep(STORE_WAIT_S)
@@ -333,10 +373,8 @@ class Dispatcher:
             return False
         cost = Cost(to_pico(usd(found["total_cost"])), "recovered")
         provider = found.get("provider_name")
-        await asyncio.wrap_future(
-            self._store.writer.submit(
-                lambda c: ledger.recover(c, call_id, cost, provider=provider if isinstance(provider, str) else None)
-            )
+        await self._store.writer.ask(
+            lambda c: ledger.recover(c, call_id, cost, provider=provider if isinstance(provider, str) else None)
         )
         return True
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from assay.errors import AssayError, StoreError
 from assay.runs.dispatch import Dispatcher
@@ -14,19 +16,31 @@ from assay.store.engine import Store
 
 log = logging.getLogger("assay.engine")
 POLL_S = 1.0
+PICKED_UP = (
+    "Picked up where a process that ended had left it: finished cells are kept, and calls that were in flight then may "
+    "have been paid."
+)
+
+
+class _Found(NamedTuple):
+    run_id: str
+    was_running: bool
+    """False for a run that nobody has begun or that was asked to go on."""
 
 
 class RunEngine:
     """Belongs to one event loop; `start` may be called from it only, `live` from anywhere."""
 
     def __init__(
-        self, *, store: Store, dispatcher: Dispatcher, owner: str, concurrency: int, batch_poll_s: float = 5.0
-    ) -> None:
+        self, *, store: Store, dispatcher: Dispatcher, owner: str, concurrency: int, batch_poll_s: float,
+        probe_waits_s: Sequence[float],
+    ) -> None:  # fmt: skip
         self._store = store
         self._dispatcher = dispatcher
         self._owner = owner
         self._concurrency = concurrency
         self._batch_poll_s = batch_poll_s
+        self._probe_waits_s = probe_waits_s
         self._workers: dict[str, RunWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -47,7 +61,7 @@ class RunEngine:
         self._workers[run_id] = RunWorker(
             store=self._store, dispatcher=self._dispatcher, run_id=run_id, owner=self._owner,
             concurrency=self._concurrency, retry_failed=retry_failed or run_id in self._retry,
-            batch_poll_s=self._batch_poll_s,
+            batch_poll_s=self._batch_poll_s, probe_waits_s=self._probe_waits_s,
         )  # fmt: skip
         self._retry.discard(run_id)
         task = asyncio.get_running_loop().create_task(self._work(run_id), name=f"run {run_id}")
@@ -68,9 +82,7 @@ class RunEngine:
 
     async def _pause(self, run_id: str, reason: str) -> None:
         try:
-            await asyncio.wrap_future(
-                self._store.writer.submit(lambda c: runs.set_state(c, run_id, "paused", reason=reason))
-            )
+            await self._store.writer.ask(lambda c: runs.set_state(c, run_id, "paused", reason=reason))
         except AssayError:
             log.warning("run %s could not be marked paused", run_id)
 
@@ -81,15 +93,18 @@ class RunEngine:
     async def _poll(self) -> None:
         while True:
             try:
-                for run_id in await asyncio.to_thread(self._waiting):
-                    self.start(run_id)
+                for found in await asyncio.to_thread(self._waiting):
+                    self.start(found.run_id)
+                    if found.was_running:
+                        self._workers[found.run_id].live.notices.append(PICKED_UP)
             except StoreError as error:
                 log.warning("looking for runs: %s", error)
             await asyncio.sleep(POLL_S)
 
-    def _waiting(self) -> list[str]:
+    def _waiting(self) -> list[_Found]:
         with self._store.read() as connection:
-            return [run_id for run_id in runs.interrupted(connection, owner=self._owner) if run_id not in self._tasks]
+            found = [run_id for run_id in runs.interrupted(connection, owner=self._owner) if run_id not in self._tasks]
+            return [_Found(run_id, runs.get_run(connection, run_id).state == "running") for run_id in found]
 
     async def aclose(self) -> None:
         """Stops working; runs stay queued and go on when an engine picks them up."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from assay.datasets.template import mapped, render_prompt
 from assay.domain.contestant import Contestant
@@ -17,6 +18,7 @@ from assay.openrouter.pricing import MESSAGE_OVERHEAD, Pricing, estimate_tokens,
 from assay.runs.modes import DISCOUNT, unbatchable
 from assay.runs.prices import PriceBook, allowed
 from assay.scoring.judge import MAX_TOKENS as JUDGE_MAX_TOKENS
+from assay.store.runs import Learnt
 
 DEFAULT_OUTPUT = 160
 REASONING_OUTPUT = 700
@@ -55,6 +57,9 @@ class ContestantEstimate:
     label: str
     calls: int
     cost: Estimate
+    """Its judges included."""
+    seconds: float
+    """How long its calls, its judges' included, keep the run's places busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +91,18 @@ class RunEstimate:
         return json.dumps(asdict(self))
 
 
+class _Judge(NamedTuple):
+    model: str
+    taught: Learnt
+
+
 @dataclass(slots=True)
 class _Lengths:
     """Lengths of the rendered prompts of one version, over all calls that send them."""
 
     tokens: float = 0.0
+    """As they are guessed for a model that has taught nothing."""
+    chars: int = 0
     bound: int = 0
     question_bytes: int = 0
     calls: int = 0
@@ -98,16 +110,21 @@ class _Lengths:
     def add(self, one: _Lengths, times: int) -> None:
         """Counts a call as often as it is sent."""
         self.tokens += times * one.tokens
+        self.chars += times * one.chars
         self.bound += times * one.bound
         self.question_bytes += times * one.question_bytes
         self.calls += times * one.calls
+
+    def tokens_of(self, taught: Learnt) -> float:
+        """The tokens to expect by what a model has taught."""
+        return self.tokens if taught.tokens_per_char is None else self.chars * taught.tokens_per_char
 
 
 def _lengths_of(texts: Sequence[str]) -> _Lengths:
     """The lengths of one call."""
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     tokens = sum(estimate_tokens(text) + 4 for text in texts)
-    return _Lengths(tokens, size + MESSAGE_OVERHEAD * (1 + len(texts)), size, 1)
+    return _Lengths(tokens, sum(map(len, texts)), size + MESSAGE_OVERHEAD * (1 + len(texts)), size, 1)
 
 
 def estimate_run(
@@ -115,15 +132,17 @@ def estimate_run(
     rows: Iterable[Mapping[str, str]],
     prices: PriceBook,
     *,
-    learnt: Callable[[str], float | None],
-    latency_s: Callable[[str], float | None] = lambda _: None,
+    learnt: Callable[[str, bool], Learnt],
+    per_minute: Callable[[str], int | None] = lambda _: None,
+    places: int = 32,
     done: bytes | bytearray | None = None,
 ) -> RunEstimate:
     """The estimate of a plan over its rows.
 
-    learnt: mean completion tokens of a model in this team's ledger; None: too few calls. latency_s: likewise, seconds.
-    done: one byte per cell, 0 for those that are to be sent; None: all are. Raises TemplateError for undefined
-    variables, PolicyError where the data policy leaves no provider.
+    learnt: what this team's ledger has taught of a model, as a contestant or (True) as a judge. per_minute: calls per
+    minute that a model takes at most. places: calls in flight where the plan sets no limit. done: one byte per cell,
+    0 for those that are to be sent; None: all are. Raises TemplateError for undefined variables, PolicyError where
+    the data policy leaves no provider.
     """
     shared = [_Lengths() for _ in plan.prompts]
     lengths = [shared if done is None else [_Lengths() for _ in plan.prompts] for _ in plan.contestants]
@@ -140,24 +159,26 @@ def estimate_run(
             for c, mine in enumerate(lengths):
                 mine[n].add(one, wanted[n * len(plan.contestants) + c])
     judges = [str(g.params["model"]) for g in plan.graders if g.kind == "judge"]
+    taught = {c.model_id: learnt(c.model_id, False) for c in plan.contestants}
+    verdicts = [_Judge(judge, learnt(judge, True)) for judge in judges]
+    places = plan.concurrency or places
     shares = tuple(
-        _share(plan, contestant, mine, judges, prices, learnt)
+        _share(plan, contestant, mine, verdicts, prices, taught[contestant.model_id], places)
         for contestant, mine in zip(plan.contestants, lengths, strict=True)
     )
     calls = sum(share.calls for share in shares)
-    seconds = BATCH_SECONDS if plan.mode == "batch" else _seconds(plan, calls, len(judges), latency_s)
     usual = None
     if plan.mode != "normal":
         normal = replace(plan, mode="normal")
         usual = total(
             [
-                _share(normal, contestant, mine, judges, prices, learnt).cost
+                _share(normal, contestant, mine, verdicts, prices, taught[contestant.model_id], places).cost
                 for contestant, mine in zip(plan.contestants, lengths, strict=True)
             ]
         ).expected
     return RunEstimate(
         rows=plan.row_count, prompts=len(plan.prompts), contestants=len(plan.contestants), samples=plan.samples,
-        calls=calls, judge_calls=calls * len(judges), seconds=seconds,
+        calls=calls, judge_calls=calls * len(judges), seconds=_seconds(plan, shares, taught, verdicts, per_minute),
         cost=total([share.cost for share in shares]), per_contestant=shares, usual=usual,
     )  # fmt: skip
 
@@ -169,20 +190,40 @@ def _missing(plan: RunPlan, done: bytes | bytearray, row: int) -> list[int]:
     return [cells[place::width].count(0) for place in range(width)]
 
 
-def _seconds(plan: RunPlan, calls: int, judges: int, latency_s: Callable[[str], float | None]) -> float:
-    slots = plan.concurrency or 32
-    per_call = [latency_s(c.model_id) or SECONDS_PER_CALL for c in plan.contestants]
-    each = sum(per_call) / len(per_call)
-    return max(each, calls * (1 + judges) * each / slots)
+def _seconds(
+    plan: RunPlan,
+    shares: Sequence[ContestantEstimate],
+    taught: Mapping[str, Learnt],
+    verdicts: Sequence[_Judge],
+    per_minute: Callable[[str], int | None],
+) -> float:
+    """Seconds of the whole run: its places are shared, no call is shorter than itself, and some models are rationed."""
+    if plan.mode == "batch":
+        return BATCH_SECONDS
+    asked: dict[str, int] = {}
+    longest = 0.0
+    for contestant, share in zip(plan.contestants, shares, strict=True):
+        if share.calls:
+            longest = max(longest, _cell_s(taught[contestant.model_id], verdicts))
+        for model in (contestant.model_id, *(judge.model for judge in verdicts)):
+            asked[model] = asked.get(model, 0) + share.calls
+    rationed = [calls / limit * 60 for model, calls in asked.items() if (limit := per_minute(model))]
+    return max(sum(share.seconds for share in shares), longest, *rationed)
+
+
+def _cell_s(taught: Learnt, verdicts: Sequence[_Judge]) -> float:
+    """Seconds of one cell: the answer, then its judges one after another."""
+    return sum(one.seconds or SECONDS_PER_CALL for one in (taught, *(judge.taught for judge in verdicts)))
 
 
 def _share(
     plan: RunPlan,
     contestant: Contestant,
     lengths: list[_Lengths],
-    judges: list[str],
+    verdicts: Sequence[_Judge],
     prices: PriceBook,
-    learnt: Callable[[str], float | None],
+    taught: Learnt,
+    places: int,
 ) -> ContestantEstimate:
     model_id = contestant.model_id
     longest = prices.max_tokens(
@@ -191,19 +232,22 @@ def _share(
     routing = narrowed(contestant.provider, plan.data_policy)
     known = prices.prices(model_id, routing)
     model = prices.model(model_id)
-    guess = learnt(model_id) or (REASONING_OUTPUT if model is not None and model.reasons else DEFAULT_OUTPUT)
+    guess = taught.answer_tokens or (REASONING_OUTPUT if model is not None and model.reasons else DEFAULT_OUTPUT)
     output = min(guess, longest)
     cheaper = _cheaper(plan, contestant, prices)
     parts = []
     for length in (length for length in lengths if length.calls):
-        cost = _cost(known, length.tokens, output, length.bound, longest, length.calls)
+        cost = _cost(known, length.tokens_of(taught), output, length.bound, longest, length.calls)
         parts.append(cost.times(cheaper))
-        for judge in judges:
+        for judge, verdict in verdicts:
             judge_prices = prices.prices(judge, plan.data_policy)
-            prompt = length.tokens + length.calls * (output + JUDGE_PROMPT)
+            prompt = length.tokens_of(verdict) + length.calls * (output + JUDGE_PROMPT)
             bound = length.question_bytes + length.calls * (longest * LONGEST_TOKEN + 1500)
-            parts.append(_cost(judge_prices, prompt, JUDGE_OUTPUT, bound, JUDGE_MAX_TOKENS, length.calls))
-    return ContestantEstimate(contestant.name, sum(length.calls for length in lengths), total(parts))
+            said = min(verdict.answer_tokens or JUDGE_OUTPUT, JUDGE_MAX_TOKENS)
+            parts.append(_cost(judge_prices, prompt, said, bound, JUDGE_MAX_TOKENS, length.calls))
+    calls = sum(length.calls for length in lengths)
+    seconds = BATCH_SECONDS if plan.mode == "batch" else calls * _cell_s(taught, verdicts) / places
+    return ContestantEstimate(contestant.name, calls, total(parts), seconds)
 
 
 def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decimal:

@@ -1,27 +1,15 @@
-"""What a run at work keeps in memory: a lane per contestant, the pace, the limit of calls in flight."""
+"""What a run at work keeps in memory: the pace, what it waits for, the limit of calls in flight."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from assay.runs.lanes import Lane
+
 RATE_WINDOW_S = 20.0
-
-
-@dataclass(slots=True)
-class Lane:
-    """One contestant of a run at work."""
-
-    index: int
-    model: str
-    cells: Iterator[int]
-    stopped: str = ""
-    """Why it gets no further cells."""
-    unwell: int = 0
-    probes: int = 0
-    resume_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -45,16 +33,25 @@ class LiveRun:
 
 
 class RunGate:
-    """The limit of calls in flight of one run; closed for good once the run halts."""
+    """The limit of calls in flight of one run.
 
-    def __init__(self, places: asyncio.Semaphore, closed: Callable[[], bool]) -> None:
+    halted: whether the run halts; nothing passes then, but for a gate that finishes: what is paid for is graded.
+    """
+
+    def __init__(self, places: asyncio.Semaphore, halted: Callable[[], bool], *, finishes: bool = False) -> None:
         self._places = places
-        self._closed = closed
+        self._halted = halted
+        self._finishes = finishes
+
+    @property
+    def closed(self) -> bool:
+        """Whether the run halts: nobody waits for a paused model any more."""
+        return self._halted()
 
     async def enter(self) -> bool:
         """Waits for a place; False once the run halts."""
         await self._places.acquire()
-        if self._closed():
+        if self._halted() and not self._finishes:
             self._places.release()
             return False
         return True

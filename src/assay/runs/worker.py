@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from assay.domain.data_policy import strictest
 from assay.domain.messages import CompletionRequest
@@ -15,12 +15,12 @@ from assay.domain.plan import Cell, RunPlan
 from assay.domain.score import Score
 from assay.errors import BudgetExceeded, PolicyError, RunError, StoreError, TemplateError
 from assay.money import from_pico
-from assay.openrouter.failures import Failure
 from assay.runs.batch_mode import BatchMode
 from assay.runs.compliance import candidates
 from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
 from assay.runs.grid import request_of, sample_seed, under_policy
-from assay.runs.live import Lane, LiveRun, RunGate
+from assay.runs.lanes import Lane, Lanes, ahead
+from assay.runs.live import LiveRun, RunGate
 from assay.runs.modes import in_mode
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
@@ -34,8 +34,6 @@ LEASE_MS = 15_000
 HEARTBEAT_S = 0.4
 ROWS_AT_ONCE = 200
 CHUNKS_KEPT = 8
-UNWELL_LIMIT = 5
-"""Cells of a contestant that fail one after another before it is paused and probed."""
 BUDGET_WAIT_S = 0.1
 """Seconds between two looks whether settled calls have made room in the budget."""
 STORE_WAIT_S = 2.0
@@ -43,7 +41,6 @@ STORE_WAIT_S = 2.0
 NOT_ASKED = "The judge has not been asked yet."
 _KEPT = ("cached", "call_id", "cost_pico", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens")
 """Columns of a result that a judge's verdict leaves as they are."""
-PROBE_WAITS_S = (5.0, 15.0, 30.0)
 
 
 @dataclass(slots=True)
@@ -52,6 +49,13 @@ class _Grade:
 
     score: Score
     call_id: str | None = None
+
+
+class _Answered(NamedTuple):
+    row: StoredRow
+    request: CompletionRequest
+    outcome: Outcome
+    cached: bool
 
 
 @dataclass(slots=True)
@@ -65,7 +69,7 @@ class RunWorker:
 
     def __init__(
         self, *, store: Store, dispatcher: Dispatcher, run_id: str, owner: str, concurrency: int, retry_failed: bool,
-        batch_poll_s: float = 5.0,
+        batch_poll_s: float, probe_waits_s: Sequence[float],
     ) -> None:  # fmt: skip
         self._store = store
         self._dispatcher = dispatcher
@@ -74,8 +78,10 @@ class RunWorker:
         self._concurrency = concurrency
         self._retry_failed = retry_failed
         self._batch_poll_s = batch_poll_s
+        self._probe_waits_s = probe_waits_s
         self._halt: _Halt | None = None
         self._flying = 0
+        self._idle: deque[asyncio.Future[None]] = deque()
         self._rows: dict[int, asyncio.Future[list[StoredRow]]] = {}
         self._answers: dict[str, asyncio.Future[Outcome]] = {}
         self.live = LiveRun()
@@ -117,12 +123,17 @@ class RunWorker:
         self._limit = self.plan.concurrency or self._concurrency
 
     async def _prepare(self) -> None:
+        places = asyncio.Semaphore(self._limit)
+        self._gate = RunGate(places, lambda: self._halt is not None)
+        # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
+        self._judge_gate = RunGate(places, lambda: self._halt is not None, finishes=True)
         judges = {str(g.spec.params["model"]) for g in self._graders if g.is_judge}
         models = {c.model_id for c in self.plan.contestants} | judges
         await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
         for index, contestant in enumerate(self.plan.contestants):
             cells = (n for n in range(index, self.plan.cell_count, len(self.plan.contestants)) if not self.done[n])
-            self.live.lanes[index] = Lane(index, contestant.model_id, cells)
+            asked = in_mode(CompletionRequest(contestant.model_id, ()), self.plan.mode, self._dispatcher.prices).model
+            self.live.lanes[index] = Lane(index, asked, cells)
 
     async def _refuse(self) -> None:
         """Halts the run before anything is sent when someone in it has no endpoint under the data policy."""
@@ -136,10 +147,6 @@ class RunWorker:
 
     async def _work_modes(self) -> None:
         heart = asyncio.create_task(self._beat())
-        places = asyncio.Semaphore(self._limit)
-        self._gate = RunGate(places, lambda: self._halt is not None)
-        # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
-        self._judge_gate = RunGate(places, lambda: False)
         try:
             if self.plan.mode == "batch":
                 await BatchMode(
@@ -151,20 +158,19 @@ class RunWorker:
             heart.cancel()
 
     async def _work_lanes(self) -> None:
-        # More cells than places are at work, because some of them are only being written.
-        width = self._limit + self._limit // 2 + 4
-        self._working = asyncio.Semaphore(width)
+        self._lanes = Lanes(self.live.lanes, self._dispatcher.pacer, limit=self._limit)
         try:
             async with asyncio.TaskGroup() as group:
-                for lane in self.live.lanes.values():
-                    for _ in range(width):
-                        group.create_task(self._follow(lane))
+                # As many as may be asked for at once, and as many again that grade and write.
+                for _ in range(min(2 * self._limit + ahead(self._limit), self.plan.cell_count)):
+                    group.create_task(self._follow())
         except* RunError as errors:
             raise errors.exceptions[0] from None
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
+            self._call_next()  # a pause of a contestant may have passed
             try:
                 command = await self.write(
                     lambda c: runs.heartbeat(c, self._run_id, self._token, ttl_ms=LEASE_MS), patient=False
@@ -172,7 +178,7 @@ class RunWorker:
             except StoreError:
                 continue
             except RunError:
-                self._halt = self._halt or _Halt("lost", "")
+                self.stop("lost", "")
                 return
             if command == "pause":
                 self.stop("paused", "Paused by you. Continue goes on with the missing cells.")
@@ -188,6 +194,9 @@ class RunWorker:
         """Halts the run: nothing further is sent."""
         if self._halt is None:
             self._halt = _Halt(state, reason)
+            self._dispatcher.pacer.let_go(self._gate)
+            self._dispatcher.pacer.let_go(self._judge_gate, held_only=True)
+            self._call_next()
 
     async def _finish(self) -> None:
         halt = self._halt
@@ -208,25 +217,49 @@ class RunWorker:
 
     # -- cells -------------------------------------------------------------------------------------------------
 
-    async def _follow(self, lane: Lane) -> None:
-        """One of a lane's workers: takes the next missing cell until there is none."""
+    async def _follow(self) -> None:
+        """One of the workers: takes the next missing cell until there is none."""
         loop = asyncio.get_running_loop()
-        while self._halt is None and not lane.stopped:
-            if (wait := lane.resume_at - loop.time()) > 0:
-                await asyncio.sleep(min(wait, 0.5))
-                continue
-            async with self._working:
-                if self._halt is not None or lane.stopped:
-                    return
-                number = next(lane.cells, None)
-                if number is None:
-                    return
-                await self._cell(lane, self.plan.cell(number))
+        while self._halt is None:
+            lane = self._lanes.next_up(loop.time())
+            if lane is not None:
+                cell = self.plan.cell(lane.take())
+                self._call_next()
+                try:
+                    answered = await self._cell(cell)
+                finally:
+                    lane.working -= 1
+                # While this one is graded and written, another takes the next cell.
+                self._call_next()
+                if answered is not None:
+                    await self.take(cell, *answered)
+            elif self._lanes.open:
+                idle: asyncio.Future[None] = loop.create_future()
+                self._idle.append(idle)
+                await idle
+            else:
+                break
+        self._call_next()
+
+    def _call_next(self) -> None:
+        """Wakes one idle worker if it has something to do; it wakes the next."""
+        if not self._idle:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._halt is None and self._lanes.open and self._lanes.next_up(now) is None:
+            return
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
 
     async def row(self, position: int) -> StoredRow:
         """A row of the dataset; those near it are read with it."""
         chunk = position // ROWS_AT_ONCE
         reading = self._rows.get(chunk)
+        if reading is not None and reading.done():
+            return reading.result()[position % ROWS_AT_ONCE]
         if reading is None:
             # One reading for all cells that wait for the chunk.
             reading = self._rows[chunk] = asyncio.ensure_future(asyncio.to_thread(self._read_rows, chunk))
@@ -258,45 +291,47 @@ class RunWorker:
             tags_json=self._tags,
         )  # fmt: skip
 
-    async def _cell(self, lane: Lane, cell: Cell) -> None:
+    async def _cell(self, cell: Cell) -> _Answered | None:
+        """Asks for a cell; None: there is nothing to grade and write."""
         row = await self.row(cell.row)
         try:
             request = self.request(cell, row)
         except (TemplateError, PolicyError) as error:
             if cell.number in self.ungraded:
-                return  # its answer is paid and stays; only its judge cannot be asked
+                return None  # its answer is paid and stays; only its judge cannot be asked
             kind = "template" if isinstance(error, TemplateError) else "policy"
             await self._save(self._record(cell, status="failed", error=str(error), error_kind=kind, cost_pico=0))
-            return
+            return None
         if cell.number in self.ungraded:
             await self._judge_kept(cell, row, request)
-            return
+            return None
         context = self.context(cell)
-        try:
-            outcome, cached = await self._affordable(lambda: self._answer(request, context, cell.sample))
-        except BudgetExceeded as error:
-            self.stop("paused", str(error))
-            return
-        except Withdrawn:
-            return
-        except StoreError as error:
-            # No intent could be written, so nothing was sent: the cell is tried again when there is room.
-            self.live.note = str(error)
-            await asyncio.sleep(STORE_WAIT_S)
-            if self._halt is None:
-                await self._cell(lane, cell)
-            return
-        await self.take(cell, row, request, outcome, cached=cached)
+        while True:
+            try:
+                outcome, cached = await self._affordable(lambda: self._answer(request, context, cell.sample))
+            except BudgetExceeded as error:
+                self.stop("paused", str(error))
+                return None
+            except Withdrawn:
+                return None
+            except StoreError as error:
+                # No intent could be written, so nothing was sent: the cell is tried again when there is room.
+                self.live.note = str(error)
+                await asyncio.sleep(STORE_WAIT_S)
+                if self._halt is not None:
+                    return None
+            else:
+                return _Answered(row, request, outcome, cached)
 
     async def take(
-        self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, *, cached: bool = False
+        self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, cached: bool = False
     ) -> None:
         """Grades and saves what came of a cell; a failure is a record, or halts what it must halt."""
         lane = self.live.lanes[cell.contestant]
         if outcome.failure is not None:
             await self._failed(lane, cell, outcome)
         else:
-            lane.unwell = lane.probes = 0
+            lane.answered()
             await self._answered(cell, row, request, outcome, cached)
         self.live.finished.append(asyncio.get_running_loop().time())
 
@@ -350,6 +385,11 @@ class RunWorker:
             self.stop("paused", str(failure))
             await self.settle(outcome.settlement)
             return
+        # The lane learns of it before anything is awaited: its next cell must not be sent meanwhile.
+        if failure.stop == "contestant":
+            lane.stopped = str(failure)
+        elif failure.retry:
+            lane.failed(str(failure), now=asyncio.get_running_loop().time(), waits_s=self._probe_waits_s)
         partial = outcome.completion
         record = self._record(
             cell, status="failed", error=str(failure), error_kind=failure.kind, call_id=outcome.settlement.call_id,
@@ -357,25 +397,6 @@ class RunWorker:
             total_ms=outcome.settlement.total_ms,
         )  # fmt: skip
         await self._save(record, outcome.settlement)
-        if failure.stop == "contestant":
-            lane.stopped = str(failure)
-        elif failure.retry:
-            self._probe(lane, failure)
-
-    def _probe(self, lane: Lane, failure: Failure) -> None:
-        """Pauses a contestant whose provider keeps failing, and gives it up after three probes."""
-        lane.unwell += 1
-        if lane.unwell < UNWELL_LIMIT:
-            return
-        lane.unwell = UNWELL_LIMIT - 1
-        now = asyncio.get_running_loop().time()
-        if lane.resume_at > now:
-            return
-        if lane.probes >= len(PROBE_WAITS_S):
-            lane.stopped = f"It kept failing. {failure}"
-            return
-        lane.resume_at = now + PROBE_WAITS_S[lane.probes]
-        lane.probes += 1
 
     async def _answered(
         self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, cached: bool
@@ -500,7 +521,7 @@ class RunWorker:
     async def _save(self, record: runs.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
         """The settlement and the result in one transaction."""
         saving = runs.Saving(record, settlement, self._token)
-        await self._patiently(lambda: self._store.writer.submit_item(runs.save_all, saving))
+        await self._patiently(lambda: self._store.writer.ask_item(runs.save_all, saving))
         self.done[record.cell] = 1
 
     async def settle(self, settlement: ledger.Settlement) -> None:
@@ -509,13 +530,13 @@ class RunWorker:
 
     async def write(self, operation: Callable[[Any], T], *, patient: bool = True) -> T:
         """Writes, as soon as something can be written."""
-        return await self._patiently(lambda: self._store.writer.submit(operation), patient=patient)
+        return await self._patiently(lambda: self._store.writer.ask(operation), patient=patient)
 
-    async def _patiently(self, submit: Callable[[], Future[T]], *, patient: bool = True) -> T:
+    async def _patiently(self, ask: Callable[[], asyncio.Future[T]], *, patient: bool = True) -> T:
         """Writes, and while nothing can be written (disk full, database locked) says so and tries again."""
         while True:
             try:
-                value = await asyncio.wrap_future(submit())
+                value = await ask()
             except StoreError as error:
                 if not patient:
                     raise

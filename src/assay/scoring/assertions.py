@@ -25,10 +25,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from rapidfuzz.distance import Levenshtein
-
 from assay.errors import GraderError
-from assay.scoring import ecmascript, loose, structured
+from assay.scoring import ecmascript, structured
 from assay.scoring.kinds import NO_FACTS, Facts, GraderKind, Verdict, shown, unscored, verdict
 from assay.scoring.text import REGEX_LIMIT, refuse_endless
 
@@ -272,6 +270,8 @@ def _regex(assertion: Assertion, output: str, facts: Facts) -> Verdict:
 
 def _schema(assertion: Assertion) -> dict[str, Any]:
     """The settings of the schema check: promptfoo's schemas may be YAML, follow draft 7, and bind formats."""
+    from assay.scoring import loose  # its YAML is slow to import, and few rows ask for it
+
     try:
         return {"schema": loose.loads(assertion.value), "draft": 7, "formats": True, "allow_fence": False}
     except ValueError as error:
@@ -285,6 +285,8 @@ def _is_json(assertion: Assertion, output: str, facts: Facts) -> Verdict:
 
 
 def _contains_json(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    from assay.scoring import loose
+
     params, best = _schema(assertion) if assertion.value else None, "The answer holds no JSON object."
     for value, text in loose.objects(output):
         if params is None:
@@ -313,6 +315,8 @@ def _word_count(assertion: Assertion, output: str, facts: Facts) -> Verdict:
 
 
 def _levenshtein(assertion: Assertion, output: str, facts: Facts) -> Verdict:
+    from rapidfuzz.distance import Levenshtein  # slow to import, and few rows ask for it
+
     limit = DEFAULT_THRESHOLD if assertion.threshold is None else assertion.threshold
     distance = Levenshtein.distance(_units(output[:LEVENSHTEIN_LIMIT]), _units(assertion.value))
     return verdict(distance <= limit, f"The answer is {distance} edits from {shown(assertion.value)}; allowed {limit}.")

@@ -30,7 +30,7 @@ RESULT_FIELDS = (
 TEXT_FIELDS = ("output", "reasoning", "error")
 SCORE_FIELDS = ("grader", "value", "passed", "reason", "call_id")
 CALL_FIELDS = tuple(
-    c.name for c in CALL.c if c.name not in ("run_id", "cell", "comparison_id", "owner", "tags_json")
+    c.name for c in CALL.c if c.name not in ("run_id", "cell", "comparison_id", "owner", "prompt_chars", "tags_json")
 )  # fmt: skip
 BATCH_FIELDS = tuple(c.name for c in GATEWAY_BATCH.c if c.name != "run_id")
 

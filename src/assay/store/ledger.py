@@ -24,6 +24,8 @@ from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.errors import AssayError, BudgetExceeded, NotFound
 from assay.money import format_usd
 from assay.store.owner import BATCH_OWNER, is_surely_dead
+from assay.store.prepared import Prepared
+from assay.store.spend_slots import SlotChanges, put_in, put_in_run, take_out
 from assay.store.tables import CALL, MONTH_SPEND, RUN
 
 
@@ -62,6 +64,8 @@ class Intent:
     owner: str
     bound_pico: int | None
     """The most it can cost; None: unknown."""
+    prompt_chars: int | None = None
+    """Characters of its messages; None where they hold more than text."""
     run_id: str | None = None
     cell: int | None = None
     comparison_id: str | None = None
@@ -94,7 +98,6 @@ class Settlement:
     http_status: int | None = None
 
 
-_INSERT = insert(CALL)
 _ADD_RUN = (
     update(RUN)
     .where(RUN.c.id == bindparam("run"))
@@ -114,19 +117,27 @@ _ADD_MONTH = (
 _RUN_MONEY = select(RUN.c.budget_pico, RUN.c.settled_pico, RUN.c.reserved_pico).where(RUN.c.id == bindparam("run"))
 _MONTH_MONEY = select(MONTH_SPEND).where(MONTH_SPEND.c.month == bindparam("of"))
 _ADD_MONTH_ROW = insert(MONTH_SPEND)
-_NOTE = (
+_NOTE = Prepared(
     update(CALL)
     .where(CALL.c.id == bindparam("call"), CALL.c.generation_id.is_(None))
     .values(generation_id=bindparam("generation"))
 )
 _SETTLED_COLUMNS = tuple(name for name in Settlement.__slots__ if name not in ("call_id", "cost"))
-_SETTLE = (
+_SETTLE = Prepared(
     update(CALL)
     .where(CALL.c.id == bindparam("call"))
     .values({name: bindparam(name) for name in (*_SETTLED_COLUMNS, "state", "cost_pico", "provenance")})
 )
 _CALLS_MONEY = select(
-    CALL.c.id, CALL.c.state, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico, CALL.c.generation_id
+    CALL.c.id,
+    CALL.c.state,
+    CALL.c.run_id,
+    CALL.c.created_ms,
+    CALL.c.bound_pico,
+    CALL.c.generation_id,
+    CALL.c.gateway,
+    CALL.c.purpose,
+    CALL.c.model,
 ).where(CALL.c.id.in_(bindparam("calls", expanding=True)))
 _CALL_MONEY = select(
     CALL.c.state, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico, CALL.c.cost_pico, CALL.c.generation_id
@@ -177,8 +188,8 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
         accepted.append(intent)
         outcomes.append(None)
     if accepted:
-        connection.execute(
-            _INSERT, [{name: getattr(intent, name) for name in _INTENT_COLUMNS} | _OPEN for intent in accepted]
+        _INSERT.many(
+            connection, ({name: getattr(intent, name) for name in _INTENT_COLUMNS} | _OPEN for intent in accepted)
         )
         books = _Books()
         for intent in accepted:
@@ -205,6 +216,7 @@ def open_intent(connection: Connection, intent: Intent, *, monthly_budget_pico: 
 
 _INTENT_COLUMNS = tuple(name for name in Intent.__slots__)
 _OPEN = {"state": "sent", "provenance": "unknown"}
+_INSERT = Prepared(insert(CALL), (*_INTENT_COLUMNS, *_OPEN))
 
 
 def _check(intent: Intent, budget: int | None, committed: int, whose: str) -> None:
@@ -262,11 +274,12 @@ def book_restored(connection: Connection, run_id: str, spent: Mapping[str, int])
         _month_committed(connection, month)
         books.add(run_id, month, settled=pico)
     books.write(connection)
+    put_in_run(connection, run_id)
 
 
 def note_generations(connection: Connection, notes: Sequence[tuple[str, str]]) -> list[None]:
     """Keeps the generation ids of calls in flight, (call id, generation id): what recovers costs after a crash."""
-    connection.execute(_NOTE, [{"call": call_id, "generation": generation} for call_id, generation in notes])
+    _NOTE.many(connection, ({"call": call_id, "generation": generation} for call_id, generation in notes))
     return [None] * len(notes)
 
 
@@ -279,7 +292,7 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> li
     """Settles calls and releases their reservations; False, having done nothing, for one that was settled before."""
     ids = [settlement.call_id for settlement in settlements]
     found = {row.id: row for row in connection.execute(_CALLS_MONEY, {"calls": ids})}
-    books, changes, outcomes = _Books(), [], []
+    books, slots, changes, outcomes, orphans = _Books(), SlotChanges(), [], [], []
     for settlement in settlements:
         call = found.pop(settlement.call_id, None)
         outcomes.append(call is not None and call.state != "settled")
@@ -289,15 +302,21 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> li
         values["generation_id"] = settlement.generation_id or call.generation_id
         values |= {"state": "settled", "cost_pico": settlement.cost.pico, "provenance": settlement.cost.provenance}
         changes.append(values | {"call": settlement.call_id})
+        slots.add(call, values)
         bound, was_orphan = call.bound_pico or 0, call.state == "orphan"
+        if was_orphan:
+            orphans.append(settlement.call_id)
         counts = bound if settlement.cost.pico is None else settlement.cost.pico
         books.add(
             call.run_id, month_of(call.created_ms),
             settled=counts - (bound if was_orphan else 0), reserved=0 if was_orphan else -bound,
         )  # fmt: skip
     if changes:
-        connection.execute(_SETTLE, changes)
+        if orphans:
+            take_out(connection, orphans)
+        _SETTLE.many(connection, changes)
         books.write(connection)
+        slots.write(connection)
     return outcomes
 
 
@@ -320,7 +339,9 @@ def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str |
         values["provider"] = provider
     if call.state != "settled":
         values |= {"outcome": "failed", "settled_ms": now_ms(), "error": "The process died before the answer came."}
+    take_out(connection, [call_id])
     connection.execute(update(CALL).where(CALL.c.id == call_id).values(values))
+    put_in(connection, [call_id])
     reserved = -(call.bound_pico or 0) if call.state == "sent" else 0
     settled = cost.pico - (0 if call.state == "sent" else (call.bound_pico or 0))
     _book(connection, call.run_id, month_of(call.created_ms), settled=settled, reserved=reserved)
@@ -354,6 +375,7 @@ def mark_orphans(
         connection.execute(update(CALL).where(CALL.c.id == call.id).values(state="orphan"))
         bound = call.bound_pico or 0
         _book(connection, call.run_id, month_of(call.created_ms), settled=bound, reserved=-bound)
+    put_in(connection, [call.id for call in gone])
     return len(gone)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Row, bindparam, case, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, case, cast, delete, func, insert, select, update
 
 from assay.domain.plan import RunPlan
 from assay.domain.score import Score
 from assay.errors import AssayError, NotFound, RunError
 from assay.store.ledger import Settlement, new_id, now_ms, settle_many
 from assay.store.owner import is_surely_dead
+from assay.store.prepared import Prepared
 from assay.store.prompts import link_prompts
 from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, SCORE
 
@@ -256,7 +257,9 @@ _COUNT = (
     .where(RUN.c.id == bindparam("run"))
     .values(done=RUN.c.done + bindparam("more_done"), failed=RUN.c.failed + bindparam("more_failed"))
 )
-_INSERT_RESULT, _INSERT_TEXT, _INSERT_SCORE = insert(RESULT), insert(RESULT_TEXT), insert(SCORE)
+_INSERT_RESULT = Prepared(insert(RESULT), (*_RESULT_COLUMNS, "value", "passed", "preview", "finished_ms"))
+_INSERT_TEXT = Prepared(insert(RESULT_TEXT), ("run_id", "cell", "output", "reasoning", "error"))
+_INSERT_SCORE = Prepared(insert(SCORE), ("run_id", "cell", "grader", "value", "passed", "reason", "call_id"))
 
 
 def _save(connection: Connection, run_id: str, records: Sequence[ResultRecord], token: int | None) -> None:
@@ -291,10 +294,9 @@ def _insert(connection: Connection, records: Iterable[ResultRecord]) -> None:
             key | {"grader": n, "value": s.value, "passed": s.passed, "reason": s.reason, "call_id": judge}
             for n, (s, judge) in enumerate(zip(record.scores, judges, strict=True))
         ]
-    connection.execute(_INSERT_RESULT, results)
-    connection.execute(_INSERT_TEXT, texts)
-    if scores:
-        connection.execute(_INSERT_SCORE, scores)
+    _INSERT_RESULT.many(connection, results)
+    _INSERT_TEXT.many(connection, texts)
+    _INSERT_SCORE.many(connection, scores)
 
 
 def preview_of(text: str) -> str:
@@ -389,24 +391,43 @@ def first_failures(connection: Connection, run_id: str, *, limit: int = 5) -> li
     )  # fmt: skip
 
 
-def learnt_tokens(connection: Connection, model: str) -> float | None:
-    """Mean completion tokens of the latest successful calls to a model; None when there are fewer than 5."""
-    return _learnt(connection, model, CALL.c.completion_tokens)
+LEARNT_FROM = 5
+"""Calls to a model below which nothing is taken as learnt."""
+LATEST = 200
 
 
-def learnt_seconds(connection: Connection, model: str) -> float | None:
-    """Mean seconds of the latest successful calls to a model; None when there are fewer than 5."""
-    mean_ms = _learnt(connection, model, CALL.c.total_ms)
-    return None if mean_ms is None else mean_ms / 1000
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What the ledger has taught of a model, by its latest successful calls; None: too few calls that say so."""
+
+    answer_tokens: float | None = None
+    """Mean completion tokens, reasoning included."""
+    seconds: float | None = None
+    """Mean seconds of a call."""
+    tokens_per_char: float | None = None
+    """Prompt tokens by the model's own count for each character sent."""
 
 
-def _learnt(connection: Connection, model: str, column: Column[Any], *, limit: int = 200) -> float | None:
+def learnt_of(connection: Connection, model: str, judging: bool = False) -> Learnt:
+    """What the latest successful calls to a model have taught; judging: those that asked it for a verdict, else the
+    others, whose answers have another length."""
     latest = (
-        select(column.label("found"))
-        .where(CALL.c.model == model, CALL.c.outcome == "ok", column.is_not(None))
+        select(CALL.c.completion_tokens, CALL.c.total_ms, CALL.c.prompt_tokens, CALL.c.prompt_chars)
+        .where(CALL.c.model == model, CALL.c.outcome == "ok", (CALL.c.purpose == "judge") == judging)
         .order_by(CALL.c.created_ms.desc())
-        .limit(limit)
+        .limit(LATEST)
         .subquery()
     )
-    row = connection.execute(select(func.count(), func.avg(latest.c.found))).one()
-    return float(row[1]) if row[0] >= 5 else None
+    told = case((latest.c.prompt_chars > 0, latest.c.prompt_tokens))
+    row = connection.execute(
+        select(
+            func.count(latest.c.completion_tokens), func.avg(latest.c.completion_tokens),
+            func.count(latest.c.total_ms), func.avg(latest.c.total_ms),
+            func.count(told), func.sum(told), func.sum(case((told.is_not(None), latest.c.prompt_chars))),
+        )
+    ).one()  # fmt: skip
+    return Learnt(
+        float(row[1]) if row[0] >= LEARNT_FROM else None,
+        float(row[3]) / 1000 if row[2] >= LEARNT_FROM else None,
+        float(row[5]) / float(row[6]) if row[4] >= LEARNT_FROM else None,
+    )

@@ -1,17 +1,24 @@
-"""Sums over the ledger. Known money and unknown money never mix."""
+"""Sums over the ledger. Known money and unknown money never mix.
+
+They are read from the sums of ended calls (store/spend_slots.py) and the few calls in flight; a filter whose times are
+not on a quarter of an hour, which the sums cannot tell apart, is read from the ledger itself.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Integer, Row, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, Subquery, case, func, literal, select, union_all
 
-from assay.store.tables import CALL, RUN
+from assay.store.spend_slots import SLOT_MS, SUMS, TOKENS
+from assay.store.tables import CALL, RUN, SPEND_SLOT
 
 Dimension = Literal["day", "model", "provider", "purpose", "run", "gateway"]
 _DAY_MS = 86_400_000
 _UNKNOWN = CALL.c.cost_pico.is_(None)
+_TEXTS = ("gateway", "purpose", "model", "provider", "run_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +66,67 @@ class SpendSum:
     cached_tokens: int
 
 
-def _sums() -> list[ColumnElement[Any]]:
-    return [
-        func.count(),
-        func.coalesce(func.sum(CALL.c.cost_pico), 0),
-        func.coalesce(func.sum(case((_UNKNOWN, 1), else_=0)), 0),
-        func.coalesce(func.sum(case((_UNKNOWN, CALL.c.bound_pico), else_=0)), 0),
-        *(
-            func.coalesce(func.sum(CALL.c[f"{kind}_tokens"]), 0)
-            for kind in ("prompt", "completion", "reasoning", "cached")
-        ),
-    ]
+_OF_A_CALL: list[ColumnElement[Any]] = [
+    literal(1),
+    func.coalesce(CALL.c.cost_pico, 0),
+    case((_UNKNOWN, 1), else_=0),
+    case((_UNKNOWN, func.coalesce(CALL.c.bound_pico, 0)), else_=0),
+    *(func.coalesce(CALL.c[name], 0) for name in TOKENS),
+]
+"""What one call adds to each of SUMS."""
 
 
-def spend_sum(connection: Connection, chosen: SpendFilter) -> SpendSum:
-    """The sum over all chosen calls; no calls: zeros."""
-    row = connection.execute(select(*_sums()).where(*chosen.conditions())).one()
+def _lines(chosen: SpendFilter, *, in_flight: bool = True) -> Subquery:
+    """Lines of sums that add up to the chosen calls: at_ms, the texts (never null), and SUMS."""
+    texts = [func.coalesce(CALL.c[name], "").label(name) for name in _TEXTS]
+    sums = [value.label(name) for name, value in zip(SUMS, _OF_A_CALL, strict=True)]
+    calls = select(CALL.c.created_ms.label("at_ms"), *texts, *sums).where(*chosen.conditions())
+    if (chosen.start_ms or 0) % SLOT_MS or (chosen.end_ms or 0) % SLOT_MS:
+        return (calls if in_flight else calls.where(CALL.c.state != "sent")).subquery()
+    ended = select(
+        (SPEND_SLOT.c.slot * SLOT_MS).label("at_ms"), *(SPEND_SLOT.c[name] for name in (*_TEXTS, *SUMS))
+    ).where(*_of_slots(chosen))
+    return (union_all(ended, calls.where(CALL.c.state == "sent")) if in_flight else ended).subquery()
+
+
+def _of_slots(chosen: SpendFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if chosen.start_ms is not None:
+        found.append(SPEND_SLOT.c.slot >= chosen.start_ms // SLOT_MS)
+    if chosen.end_ms is not None:
+        found.append(SPEND_SLOT.c.slot < chosen.end_ms // SLOT_MS)
+    for name in _TEXTS:
+        value = getattr(chosen, name)
+        if value is not None:
+            found.append(SPEND_SLOT.c[name] == value)
+    return found
+
+
+def _summed(lines: Subquery) -> list[ColumnElement[Any]]:
+    return [func.coalesce(func.sum(lines.c[name]), 0) for name in SUMS]
+
+
+def values_of(total: SpendSum) -> tuple[int, ...]:
+    """A sum as plain values, in the order of SUMS."""
+    return tuple(getattr(total, name) for name in SUMS)
+
+
+def spend_sum(connection: Connection, chosen: SpendFilter, *, in_flight: bool = True) -> SpendSum:
+    """The sum over all chosen calls, those in flight (of unknown cost until they end) where wanted; none: zeros."""
+    row = connection.execute(select(*_summed(_lines(chosen, in_flight=in_flight)))).one()
     return SpendSum("", *(int(value) for value in row))
+
+
+def spend_since(connection: Connection, starts_ms: Sequence[int]) -> list[SpendSum]:
+    """The sums of all calls from each of some moments on, in one reading; moments are on quarters of an hour."""
+    lines = _lines(SpendFilter())
+    columns = [
+        func.coalesce(func.sum(case((lines.c.at_ms >= start, lines.c[name]), else_=0)), 0)
+        for start in starts_ms
+        for name in SUMS
+    ]
+    row = [int(value) for value in connection.execute(select(*columns)).one()]
+    return [SpendSum("", *row[place : place + len(SUMS)]) for place in range(0, len(row), len(SUMS))]
 
 
 def spend_by(
@@ -85,26 +136,51 @@ def spend_by(
 
     offset_ms: local time minus UTC, for days; a day's key is its number since 1970 as text.
     """
-    key = _key(dimension, offset_ms)
-    query = select(key.label("key"), *_sums()).where(*chosen.conditions()).group_by("key")
-    rows = connection.execute(query).all()
-    sums = [SpendSum("" if row[0] is None else str(row[0]), *(int(value) for value in row[1:])) for row in rows]
+    lines = _lines(chosen)
+    key = _day(lines, offset_ms) if dimension == "day" else lines.c["run_id" if dimension == "run" else dimension]
+    query = select(key.label("key"), *_summed(lines)).group_by(key).having(func.sum(lines.c.calls) > 0)
+    sums = [SpendSum(str(row[0]), *(int(value) for value in row[1:])) for row in connection.execute(query)]
     if dimension == "day":
         return sorted(sums, key=lambda s: int(s.key))
     return sorted(sums, key=lambda s: (-s.known_pico, s.key))
 
 
-def _key(dimension: Dimension, offset_ms: int) -> ColumnElement[Any]:
-    if dimension == "day":
-        return cast((CALL.c.created_ms + literal(offset_ms)) / literal(_DAY_MS), Integer)
-    return CALL.c["run_id" if dimension == "run" else dimension]
+def _day(lines: Subquery, offset_ms: int) -> ColumnElement[Any]:
+    return (lines.c.at_ms + offset_ms) // _DAY_MS
 
 
 def spend_by_day_and_model(connection: Connection, chosen: SpendFilter, *, offset_ms: int = 0) -> list[Row[Any]]:
     """(day number since 1970, model, pico-dollars known), days in order."""
-    day = cast((CALL.c.created_ms + literal(offset_ms)) / literal(_DAY_MS), Integer).label("day")
-    query = select(day, CALL.c.model, func.coalesce(func.sum(CALL.c.cost_pico), 0).label("pico"))
-    return list(connection.execute(query.where(*chosen.conditions()).group_by("day", CALL.c.model).order_by("day")))
+    lines = _lines(chosen)
+    day = _day(lines, offset_ms)
+    query = select(day.label("day"), lines.c.model, func.coalesce(func.sum(lines.c.known_pico), 0).label("pico"))
+    return list(connection.execute(query.group_by(day, lines.c.model).order_by("day")))
+
+
+class SpendPiece(NamedTuple):
+    """The sums of chosen calls of one local day, model, provider, purpose and run."""
+
+    day: int
+    """Number of the day since 1970."""
+    model: str
+    provider: str
+    purpose: str
+    run: str
+    sums: tuple[int, ...]
+    """In the order of SUMS."""
+
+
+def spend_pieces(connection: Connection, chosen: SpendFilter, *, offset_ms: int = 0) -> list[SpendPiece]:
+    """The chosen calls in the smallest pieces that a page adds up, in one reading, days in order."""
+    lines = _lines(chosen)
+    day = _day(lines, offset_ms)
+    keys = (day, lines.c.model, lines.c.provider, lines.c.purpose, lines.c.run_id)
+    query = select(day.label("day"), *keys[1:], *_summed(lines)).group_by(*keys).having(func.sum(lines.c.calls) > 0)
+    found = [
+        SpendPiece(int(row[0]), row[1], row[2], row[3], row[4], tuple(map(int, row[5:])))
+        for row in connection.execute(query)
+    ]
+    return sorted(found, key=lambda piece: piece.day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +196,32 @@ class ContestantSpend:
 def spend_by_contestant(connection: Connection, run_id: str) -> list[ContestantSpend]:
     """Sums of a run per contestant, purpose and provenance, judges under the contestant they judged."""
     keys = [CALL.c.contestant_key, CALL.c.purpose, CALL.c.provenance]
-    query = select(*keys, *_sums()).where(CALL.c.run_id == run_id).group_by(*keys).order_by(*keys)
+    sums = [func.sum(value) for value in _OF_A_CALL]
+    query = select(*keys, *sums).where(CALL.c.run_id == run_id).group_by(*keys).order_by(*keys)
     return [
         ContestantSpend(row[0], row[1], row[2], SpendSum(row[0], *(int(value) for value in row[3:])))
         for row in connection.execute(query)
     ]
+
+
+class Orphans(NamedTuple):
+    """Calls of a run whose process ended before their answer came: possibly paid."""
+
+    calls: int = 0
+    bound_pico: int = 0
+    """The most that they cost, where a bound is known."""
+    askable: int = 0
+    """Those with a generation id, by which the gateway may still tell the cost."""
+
+
+def orphans_of(connection: Connection, run_id: str) -> Orphans:
+    """The orphans of a run, through the index on the calls' state; none: zeros."""
+    row = connection.execute(
+        select(func.count(), func.coalesce(func.sum(CALL.c.bound_pico), 0), func.count(CALL.c.generation_id)).where(
+            CALL.c.state == "orphan", CALL.c.run_id == run_id
+        )
+    ).one()
+    return Orphans(*map(int, row))
 
 
 def run_names(connection: Connection, run_ids: list[str]) -> dict[str, str]:
@@ -134,16 +231,10 @@ def run_names(connection: Connection, run_ids: list[str]) -> dict[str, str]:
 
 def count_calls(connection: Connection, chosen: SpendFilter) -> int:
     """How many calls are chosen."""
-    return int(connection.execute(select(func.count()).select_from(CALL).where(*chosen.conditions())).scalar_one())
+    return spend_sum(connection, chosen).calls
 
 
 def ledger_page(connection: Connection, chosen: SpendFilter, *, page: int = 1, size: int = 100) -> list[Row[Any]]:
     """Rows of the ledger, newest first; pages count from 1."""
     query = select(CALL).where(*chosen.conditions()).order_by(CALL.c.created_ms.desc(), CALL.c.id.desc())
     return list(connection.execute(query.limit(size).offset((max(page, 1) - 1) * size)))
-
-
-def first_call_ms(connection: Connection, chosen: SpendFilter) -> int | None:
-    """When the first chosen call was made; None without calls."""
-    value = connection.execute(select(func.min(CALL.c.created_ms)).where(*chosen.conditions())).scalar()
-    return None if value is None else int(value)

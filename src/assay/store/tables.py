@@ -149,6 +149,31 @@ class MonthSpend(SQLModel, table=True):
     reserved_pico: int = Field(default=0, sa_column=_big(nullable=False))
 
 
+class SpendSlot(SQLModel, table=True):
+    """Sums of ended calls that began in one quarter of an hour, kept in the transactions that end them."""
+
+    __tablename__ = "spend_slot"
+    __table_args__ = (Index("ix_spend_slot_run", "run_id", "slot"),)
+
+    slot: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    """Quarter hours since 1970, UTC."""
+    gateway: str = Field(primary_key=True)
+    purpose: str = Field(primary_key=True)
+    model: str = Field(primary_key=True)
+    provider: str = Field(primary_key=True)
+    """Empty where it was not told."""
+    run_id: str = Field(primary_key=True)
+    """Empty outside runs."""
+    calls: int = Field(sa_column=_big(nullable=False))
+    known_pico: int = Field(sa_column=_big(nullable=False))
+    unknown_calls: int = Field(sa_column=_big(nullable=False))
+    unknown_bound_pico: int = Field(sa_column=_big(nullable=False))
+    prompt_tokens: int = Field(sa_column=_big(nullable=False))
+    completion_tokens: int = Field(sa_column=_big(nullable=False))
+    reasoning_tokens: int = Field(sa_column=_big(nullable=False))
+    cached_tokens: int = Field(sa_column=_big(nullable=False))
+
+
 class ComparisonAnswer(SQLModel, table=True):
     """The pane of one contestant of a comparison."""
 
@@ -223,9 +248,8 @@ class Call(SQLModel, table=True):
         Index("ix_call_run_cell", "run_id", "cell"),
         Index("ix_call_run_money", "run_id", "contestant_key", "cost_pico", "bound_pico", "state"),
         Index("ix_call_model", "model", "created_ms"),
-        Index(
-            "ix_call_spend", "created_ms", "purpose", "model", "provider", "run_id", "cost_pico", "bound_pico", "state"
-        ),
+        Index("ix_call_created", "created_ms", "id"),
+        Index("ix_call_run_created", "run_id", "created_ms", "id"),
         Index("ix_call_generation", "generation_id"),
         Index("ix_call_state", "state"),
     )
@@ -262,6 +286,8 @@ class Call(SQLModel, table=True):
     cost_pico: int | None = Field(default=None, sa_column=_big())
     provenance: str = "unknown"
     """billed, recovered, estimated, unknown or cached."""
+    prompt_chars: int | None = None
+    """Characters of its messages as sent; none where they hold more than text."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
@@ -385,6 +411,7 @@ SAVED_PROMPT, PROMPT_LABEL, PROMPT_EVENT = _table("saved_prompt"), _table("promp
 RUN_PROMPT = _table("run_prompt")
 COMPARISON, COMPARISON_ANSWER = _table("comparison"), _table("comparison_answer")
 RUN, CALL, MONTH_SPEND = _table("run"), _table("call"), _table("month_spend")
+SPEND_SLOT = _table("spend_slot")
 GATEWAY_BATCH = _table("gateway_batch")
 RUN_CHANGE = _table("run_change")
 RESULT, RESULT_TEXT, SCORE = _table("result"), _table("result_text"), _table("score")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -42,22 +44,26 @@ class Writer:
 
     def submit(self, operation: Callable[[Connection], T]) -> Future[T]:
         """Queues an operation; its future is done when its transaction is durable."""
-        if self._closed:
-            raise StoreError("The database is closed.")
         future: Future[T] = Future()
-        self._queue.put(_Item(operation, None, None, future))
+        self._enqueue(_Item(operation, None, None, future))
         return future
 
-    def submit_item(self, bulk: Bulk, item: object) -> Future[None]:
-        """Queues an item for a bulk operation, which gets all items of a transaction that follow one another.
+    def ask(self, operation: Callable[[Connection], T]) -> asyncio.Future[T]:
+        """As `submit`, for callers on an event loop, who are told of a whole transaction in one step."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Item(operation, None, None, future))
+        return future
 
-        The future is done when its transaction is durable; it fails with the item's own error.
-        """
+    def ask_item(self, bulk: Bulk, item: object) -> asyncio.Future[None]:
+        """As `ask`, for an item of a bulk operation, which gets all items of one transaction at once."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Item(None, bulk, item, future))
+        return future
+
+    def _enqueue(self, item: _Item) -> None:
         if self._closed:
             raise StoreError("The database is closed.")
-        future: Future[None] = Future()
-        self._queue.put(_Item(None, bulk, item, future))
-        return future
+        self._queue.put(item)
 
     def call(self, operation: Callable[[Connection], T]) -> T:
         """Does an operation and waits until it is durable."""
@@ -95,8 +101,9 @@ class Writer:
 
     def _commit(self, batch: list[_Item]) -> None:
         for item in batch:
-            if not item.future.running() and not item.future.cancelled():
-                item.future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
+            future = item.future
+            if isinstance(future, Future) and not future.running() and not future.cancelled():
+                future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
         try:
             outcomes = self._patiently(batch)
         except Exception as error:  # noqa: BLE001 - the writer must outlive every operation; the error goes to its caller
@@ -104,17 +111,10 @@ class Writer:
                 for item in batch:
                     self._commit([item])
                 return
-            outcomes = [(None, as_store_error(error))]
-        for item, (value, failure) in zip(batch, outcomes, strict=True):
-            future = item.future
-            if future.cancelled():
-                continue  # nobody waits any more; what was asked is written all the same
-            if failure is not None:
-                future.set_exception(failure)
-            else:
-                future.set_result(value)
+            outcomes = [_Outcome(None, as_store_error(error))]
+        _tell(batch, outcomes)
 
-    def _patiently(self, batch: list[_Item]) -> list[tuple[Any, Exception | None]]:
+    def _patiently(self, batch: list[_Item]) -> list[_Outcome]:
         """One transaction; a locked database is tried again for two minutes while the callers wait."""
         until = time.monotonic() + LOCKED_PATIENCE_S
         while True:
@@ -131,12 +131,44 @@ class _Item(NamedTuple):
     operation: Operation | None
     bulk: Bulk | None
     item: Any
-    future: Future[Any]
+    future: Future[Any] | asyncio.Future[Any]
 
 
-def _outcomes(batch: list[_Item], connection: Connection) -> list[tuple[Any, Exception | None]]:
+class _Outcome(NamedTuple):
+    value: Any
+    failure: Exception | None
+
+
+def _tell(batch: Iterable[_Item], outcomes: Iterable[_Outcome]) -> None:
+    """Hands the outcomes to those who wait: threads one by one, each event loop all of its own in one step."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], _Outcome]]] = {}
+    for item, outcome in zip(batch, outcomes, strict=True):
+        if isinstance(item.future, Future):
+            _settle(item.future, outcome)
+        else:
+            loops.setdefault(item.future.get_loop(), []).append((item.future, outcome))
+    for loop, told in loops.items():
+        with suppress(RuntimeError):  # a loop that was closed meanwhile: nobody waits any more
+            loop.call_soon_threadsafe(_settle_all, told)
+
+
+def _settle_all(told: Iterable[tuple[asyncio.Future[Any], _Outcome]]) -> None:
+    for future, outcome in told:
+        _settle(future, outcome)
+
+
+def _settle(future: Future[Any] | asyncio.Future[Any], outcome: _Outcome) -> None:
+    if future.cancelled():
+        return  # nobody waits any more; what was asked is written all the same
+    if outcome.failure is not None:
+        future.set_exception(outcome.failure)
+    else:
+        future.set_result(outcome.value)
+
+
+def _outcomes(batch: list[_Item], connection: Connection) -> list[_Outcome]:
     """The outcome of every item in order; neighbours with one bulk operation are done together."""
-    found: list[tuple[Any, Exception | None]] = []
+    found: list[_Outcome] = []
     start = 0
     while start < len(batch):
         head = batch[start]
@@ -148,7 +180,7 @@ def _outcomes(batch: list[_Item], connection: Connection) -> list[tuple[Any, Exc
         while end < len(batch) and batch[end].bulk is head.bulk:
             end += 1
         assert head.bulk is not None  # noqa: S101 - an item has an operation or a bulk
-        found += [(None, error) for error in head.bulk(connection, [item.item for item in batch[start:end]])]
+        found += [_Outcome(None, error) for error in head.bulk(connection, [item.item for item in batch[start:end]])]
         start = end
     return found
 
@@ -165,11 +197,11 @@ def _by_bulk(batch: list[_Item]) -> list[_Item]:
     return sorted(batch, key=lambda item: -1 if item.bulk is None else firsts[item.bulk])
 
 
-def _outcome(operation: Operation, connection: Connection) -> tuple[Any, Exception | None]:
+def _outcome(operation: Operation, connection: Connection) -> _Outcome:
     try:
-        return operation(connection), None
+        return _Outcome(operation(connection), None)
     except AssayError as error:
-        return None, error
+        return _Outcome(None, error)
 
 
 def as_store_error(error: Exception) -> Exception:

@@ -13,6 +13,8 @@ from assay.money import from_pico
 from assay.workbench.spend import SpendLine
 
 LAYOUT = {"height": 300, "margin": {"l": 10, "r": 10, "t": 10, "b": 10}}
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+DAY_MS = 86_400_000
 
 
 def stacked_days(days: Sequence[tuple[str, str, int]], *, most: int = 8) -> Any:
@@ -34,8 +36,8 @@ def stacked_days(days: Sequence[tuple[str, str, int]], *, most: int = 8) -> Any:
         values = [float(from_pico(sums.get((day, model), 0))) for day in axis]
         if any(values):
             figure.add_trace(go.Bar(x=axis, y=values, name=model, marker={"color": colours.get(model, "#8b90a0")}))
-    figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.2}, **LAYOUT)
-    figure.update_xaxes(type="category")
+    figure.update_layout(barmode="stack", legend=LEGEND, **LAYOUT)
+    _days(figure, axis)
     figure.update_yaxes(tickprefix="$")
     return figure
 
@@ -44,25 +46,12 @@ def cumulative(lines: Sequence[SpendLine]) -> Any:
     """Known spend added up over the days."""
     import plotly.graph_objects as go
 
+    axis = [line.label for line in lines]
     values = [float(from_pico(value)) for value in accumulate(line.sum.known_pico for line in lines)]
-    figure = go.Figure(go.Scatter(x=[line.label for line in lines], y=values, mode="lines+markers", fill="tozeroy"))
+    figure = go.Figure(go.Scatter(x=axis, y=values, mode="lines+markers", fill="tozeroy"))
     figure.update_layout(**LAYOUT)
-    figure.update_xaxes(type="category")
+    _days(figure, axis)
     figure.update_yaxes(tickprefix="$", rangemode="tozero")
-    return figure
-
-
-def ranked(lines: Sequence[SpendLine], *, most: int = 12) -> Any:
-    """A horizontal bar per value, dearest on top."""
-    import plotly.graph_objects as go
-
-    shown = list(lines[:most])[::-1]
-    figure = go.Figure(
-        go.Bar(x=[float(from_pico(s.sum.known_pico)) for s in shown], y=[s.label for s in shown], orientation="h",
-               marker={"color": "#6366f1"})
-    )  # fmt: skip
-    figure.update_layout(**{**LAYOUT, "height": 90 + 34 * max(1, len(shown))})
-    figure.update_xaxes(tickprefix="$")
     return figure
 
 
@@ -78,6 +67,14 @@ def tokens(lines: Sequence[SpendLine]) -> Any:
         "reasoning": [s.sum.reasoning_tokens for s in lines],
     }
     figure = go.Figure([go.Bar(x=axis, y=values, name=kind) for kind, values in kinds.items() if any(values)])
-    figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.2}, **LAYOUT)
-    figure.update_xaxes(type="category")
+    figure.update_layout(barmode="stack", legend=LEGEND, **LAYOUT)
+    _days(figure, axis)
     return figure
+
+
+def _days(figure: Any, axis: Sequence[str]) -> None:
+    """A time axis: days without calls are gaps; with few days a mark on each, never on hours."""
+    few = {"dtick": DAY_MS} if len(axis) <= 10 else {}
+    figure.update_xaxes(type="date", tickformat="%d %b", hoverformat="%Y-%m-%d", **few)
+    if len(axis) == 1:
+        figure.update_xaxes(tickvals=axis)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from assay.domain.colours import colours_of
 from assay.money import format_usd, from_pico
-from assay.views import growth, run_history, run_progress, words
+from assay.views import components, growth, run_history, run_progress, words
 from assay.views.cell_view import cell_panel
 from assay.views.charts_results import quality_against_cost
 from assay.views.export_menu import export_menu
@@ -22,6 +22,9 @@ from assay.workbench.runtime import Runtime
 from assay.workbench.standing import ContestantScore, standing
 
 PAGE = 50
+FEW = 11
+"""Rows that are shown whole, without a box that scrolls."""
+BOARD_EVERY_S = 6.0
 SHOW = {"all": "All rows", "failed": "Failed", "errors": "Errors", "disagree": "Disagreements"}
 
 
@@ -53,37 +56,58 @@ def run_list(rt: Runtime) -> None:
 def run_page(rt: Runtime, run_id: str) -> None:
     """One run."""
     run = results.get_run(rt, run_id)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(words.label(run.name, 120), anchor=False)
-        st.space("stretch")
+    name, actions = st.columns([3, 2], vertical_alignment="center")
+    name.subheader(words.label(run.name, 120), anchor=False)
+    with actions.container(horizontal=True, horizontal_alignment="right"):
         st.button("All runs", key="results.back", icon=":material/arrow_back:", on_click=_close)
         failed_rows_menu(rt, run)
         export_menu(rt, run)
-    board, verdict = standing(rt, run.id)
-    if run.done:
-        st.markdown(f"#### {words.label(verdict, 600)}")
+    live = run.state in runs.LIVE
+    if run.done and not live:
+        st.markdown(f"#### {words.label(standing(rt, run.id).verdict, 600)}")
     run_progress.panel(rt, run.id)
     run_history.estimate_caption(rt, run)
-    if run.state not in runs.LIVE:
+    if not live:
         growth.actions(rt, run)
     run_history.gates(rt, run)
+    _standing(rt, run, live=live)
+    _tabs(rt, run)
+
+
+def _standing(rt: Runtime, run: RunRecord, *, live: bool) -> None:
+    """Scoreboard and chart, and the verdict so far while the run is worked: then they renew themselves."""
     colours = colours_of(run.plan.contestants)
-    scoreboard(board)
-    if any(line.score for line in board):
-        st.plotly_chart(
-            quality_against_cost(board, colours), key="results.chart", config={"displaylogo": False},
-            alt="Score with its interval against the cost of the run, one point per contestant",
-        )  # fmt: skip
+
+    @st.fragment(run_every=BOARD_EVERY_S if live else None)
+    def stands() -> None:
+        with components.errors_in_words():
+            board, verdict = standing(rt, run.id)
+            if live and any(line.scored for line in board):
+                st.markdown(f"#### {words.label(verdict, 600)}")
+            scoreboard(board)
+            if any(line.score for line in board):
+                st.plotly_chart(
+                    quality_against_cost(board, colours), key="results.chart", config={"displaylogo": False},
+                    alt="Score with its interval against the cost of the run, one point per contestant",
+                )  # fmt: skip
+
+    stands()
+
+
+@st.fragment
+def _tabs(rt: Runtime, run: RunRecord) -> None:
+    """What is looked through: a filter or a page turned renews this part alone."""
     rows, calls, plan = st.tabs(["Rows", "Calls", "Plan"], key="results.tab", on_change="rerun")
-    if rows.open:
-        with rows:
-            _rows(rt, run)
-    if calls.open:
-        with calls:
-            ledger_table(rt, spend.SpendFilter(run_id=run.id), key="results.calls")
-    if plan.open:
-        with plan:
-            _plan(rt, run)
+    with components.errors_in_words():
+        if rows.open:
+            with rows:
+                _rows(rt, run)
+        if calls.open:
+            with calls:
+                ledger_table(rt, spend.SpendFilter(run_id=run.id), key="results.calls")
+        if plan.open:
+            with plan:
+                _plan(rt, run)
 
 
 def _close() -> None:
@@ -119,7 +143,7 @@ def scoreboard(board: Sequence[ContestantScore]) -> None:
         "Tokens in": st.column_config.NumberColumn(format="localized"),
         "Tokens out": st.column_config.NumberColumn(format="localized"),
     }  # fmt: skip
-    st.dataframe(frame, hide_index=True, column_config=config, key="results.board", height="auto")
+    st.dataframe(frame, hide_index=True, column_config=config, key="results.board", height="auto", placeholder="–")
 
 
 def _cost(line: ContestantScore) -> str:
@@ -139,15 +163,23 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         show: Any = st.segmented_control(
-            "Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show", bind="query-params"
+            "Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show", bind="query-params",
+            on_change=_first_page,
         )  # fmt: skip
         search = (
-            st.text_input("Search", key="results.search", placeholder="Text in rows and answers", type="search") or ""
+            st.text_input(
+                "Search",
+                key="results.search",
+                placeholder="Text in rows and answers",
+                type="search",
+                on_change=_first_page,
+            )
+            or ""
         )
     number = max(1, int(st.session_state.get("results.page") or 1))
     page = results.rows_page(rt, run.id, show=show or "all", search=search, page=number, size=PAGE)
     if not page.total:
-        st.caption("No row fits.")
+        st.caption("No row fits." if run.done else "No answer yet. Rows stand here as soon as there are answers.")
         return
     if page.total > PAGE:
         st.pagination(-(-page.total // PAGE), key="results.page")
@@ -169,11 +201,15 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
     tinted: Any = frame.style
     event: Any = st.dataframe(
         tinted.map(_tint, subset=answers), hide_index=True, key="results.rows", on_select="rerun",
-        selection_mode="single-row", height=460,
+        selection_mode="single-row", height=460 if len(lines) > FEW else "auto",
     )  # fmt: skip
     st.caption(f"{page.total:,} rows. Select one to read it in full." if not several else f"{page.total:,} rows.")
     if event.selection.rows and event.selection.rows[0] < len(page.rows):
         cell_panel(rt, run, page.rows[event.selection.rows[0]])
+
+
+def _first_page() -> None:
+    st.session_state.pop("results.page", None)
 
 
 def _tint(text: str) -> str:

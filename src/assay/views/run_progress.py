@@ -25,10 +25,11 @@ def panel(rt: Runtime, run_id: str) -> None:
 
     @st.fragment(run_every=(EVERY_S if now.cells <= LARGE else EVERY_LARGE_S) if live else None)
     def watched() -> None:
-        state = runs.progress(rt, run_id)
-        _show(rt, state)
-        if live and not state.is_live:
-            st.rerun()
+        with components.errors_in_words():
+            state = runs.progress(rt, run_id)
+            _show(rt, state)
+            if live and not state.is_live:
+                st.rerun()
 
     watched()
 
@@ -44,16 +45,22 @@ def _show(rt: Runtime, state: RunProgress) -> None:
         st.progress(
             min(1.0, share), text=f"{state.done:,} of {state.cells:,} cells · {state.rate_per_s:.1f} a second{left}"
         )
-    unknown = f" · {state.unknown_calls} calls of unknown cost" if state.unknown_calls else ""
+    others = state.unknown_calls - state.orphans.calls
+    unknown = f" · {others:,} calls of unknown cost" if others > 0 else ""
     reserved = f" · {_money(state.reserved_pico)} reserved" if state.reserved_pico else ""
     budget = f" of {_money(state.budget_pico)}" if state.budget_pico is not None else ""
+    waiting = f" · {state.waiting:,} waiting" if state.waiting else ""
     st.caption(
         f"{state.state.capitalize()} · spent {_money(state.spent_pico)}{budget}{reserved}{unknown} · "
-        f"{state.failed:,} failed · {words.duration(state.seconds)}"
+        f"{state.failed:,} failed{waiting} · {words.duration(state.seconds)}"
     )
+    for notice in state.notices:
+        st.info(words.label(notice, 400), icon=":material/info:")
     if state.reason:
         box = st.warning if state.state in ("paused", "stopped") else st.info
         box(words.label(state.reason, 600), icon=":material/pause_circle:" if state.state == "paused" else None)
+    if state.orphans.calls:
+        _possibly_paid(rt, state)
     if state.batch is not None:
         due = f"; due by {words.moment(state.batch.expires_ms)}" if state.batch.expires_ms else ""
         st.caption(
@@ -65,6 +72,25 @@ def _show(rt: Runtime, state: RunProgress) -> None:
     for failure in state.first_failures if state.is_live or state.state == "paused" else ():
         st.caption(f":material/error: {words.label(failure, 300)}")
     _controls(rt, state)
+
+
+def _possibly_paid(rt: Runtime, state: RunProgress) -> None:
+    calls, bound, askable = state.orphans
+    said = f"{calls:,} calls were" if calls != 1 else "1 call was"
+    none = "" if askable else " The gateway had told no id by which it can be asked; compare with its bill."
+    st.warning(
+        f"{said} in flight when the process ended: possibly paid, at most {_money(bound)}. That much is counted in the "
+        f"budget until the cost is known.{none}", icon=":material/help:",
+    )  # fmt: skip
+    if askable:
+        st.button(f"Ask for the cost of {askable:,}", key="results.recover", icon=":material/receipt_long:",
+                  on_click=_recover, args=(rt,))  # fmt: skip
+
+
+def _recover(rt: Runtime) -> None:
+    with components.errors_in_words():
+        found = runs.recover_costs(rt)
+        st.toast(f"{found:,} costs are known now." if found else "The gateway does not tell them.")
 
 
 def _contestants(state: RunProgress) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from assay.errors import AssayError
 from assay.money import format_usd, to_pico, usd
-from assay.views import words
+from assay.views import components, words
 from assay.views.components import show_error
 from assay.views.resources import get_runtime
 from assay.workbench import runs, spend
@@ -17,27 +17,44 @@ from assay.workbench.runtime import Runtime
 PAGES = Path(__file__).resolve().parents[3] / "pages"
 
 
+GATEWAYS = {"openrouter": "OpenRouter", "sandbox": "Sandbox"}
+EVERY_S = 3.0
+
+
 def frame(rt: Runtime) -> None:
-    """Below the navigation: the gateway, this month's spend, runs in progress."""
+    """Below the navigation: the gateway, this month's spend, runs in progress; renewed while there are some."""
+    live = bool(runs.list_runs(rt, limit=1, live_only=True))
+
+    @st.fragment(run_every=EVERY_S if live else None)
+    def below() -> None:
+        with components.errors_in_words():
+            _spend_line(rt)
+            for run in runs.list_runs(rt, limit=5, live_only=True):
+                share = run.done / run.cells if run.cells else 0.0
+                st.page_link(
+                    st.session_state["shell.pages"]["results"], label=f"{share:.0%} · {words.label(run.name, 24)}",
+                    icon=":material/progress_activity:", query_params={"run": run.id},
+                    help=words.label(run.name, 200),
+                )  # fmt: skip
+
     with st.sidebar:
         if rt.is_sandbox:
             st.warning("Sandbox: simulated answers, invented prices", icon=":material/science:")
         else:
-            st.badge(words.label(rt.gateway.name.capitalize()), icon=":material/cloud_done:", color="green")
-        month = spend.overview(rt, spend.SpendFilter(), offset_ms=spend.local_offset_ms()).month
-        budget = rt.settings.monthly_budget_usd
-        limit = to_pico(usd(budget)) if budget else None
-        text = f"This month {spend.in_words(month).replace('$', chr(92) + '$')}"
-        if limit:
-            st.progress(min(1.0, month.known_pico / limit), text=f"{text} of \\{format_usd(limit)}")
-        else:
-            st.caption(text)
-        for run in runs.list_runs(rt, limit=5, live_only=True):
-            share = run.done / run.cells if run.cells else 0.0
-            st.page_link(
-                st.session_state["shell.pages"]["results"], label=f"{words.label(run.name, 40)} · {share:.0%}",
-                icon=":material/progress_activity:", query_params={"run": run.id},
-            )  # fmt: skip
+            name = GATEWAYS.get(rt.gateway.name, rt.gateway.name)
+            st.badge(words.label(name), icon=":material/cloud_done:", color="green")
+        below()
+
+
+def _spend_line(rt: Runtime) -> None:
+    month = spend.this_month(rt, offset_ms=spend.local_offset_ms())
+    budget = rt.settings.monthly_budget_usd
+    limit = to_pico(usd(budget)) if budget else None
+    text = f"This month {spend.in_words(month)}".replace("$", "\\$")
+    if limit:
+        st.progress(min(1.0, month.known_pico / limit), text=f"{text} of \\{format_usd(limit)}")
+    else:
+        st.caption(text)
 
 
 def main() -> None:

@@ -4,40 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import streamlit as st
 
+from assay.domain.colours import colours_of
+from assay.domain.contestant import Contestant
 from assay.money import format_usd, from_pico
-from assay.views import charts_spend, words
+from assay.views import bars, charts_spend, words
 from assay.views.results_view import ledger_table
 from assay.views.state import go_to
 from assay.workbench import spend
 from assay.workbench.runtime import Runtime
-from assay.workbench.spend import Dimension, SpendFilter, SpendLine
+from assay.workbench.spend import Dimension, SpendFilter, SpendLine, SpendReport
 
-LEFT: tuple[Dimension, ...] = ("model", "run")
-RIGHT: tuple[Dimension, ...] = ("purpose", "provider")
+RANKED: tuple[Dimension, ...] = ("model", "purpose", "run", "provider")
 PERIODS = {"Today": 1, "7 days": 7, "30 days": 30, "All": None}
+DAILY = {"cost": "Cost", "added": "Added up", "tokens": "Tokens"}
 
 
 def page(rt: Runtime) -> None:
-    """The whole page."""
+    """The whole page: one reading of the ledger's sums, and one more where filters are set."""
     offset = spend.local_offset_ms()
-    top = spend.overview(rt, SpendFilter(), offset_ms=offset)
-    if not top.total.calls:
+    whole = spend.report(rt, SpendFilter(), offset_ms=offset)
+    if not whole.sum.calls:
         st.info("Nothing is spent yet.", icon=":material/payments:")
         if st.button("Open the playground", type="primary", key="spend.first"):
             go_to("playground")
         return
-    _tiles(rt, top)
-    chosen = _filters(rt, offset)
-    picked = spend.overview(rt, chosen, offset_ms=offset).chosen
-    st.caption(f"Chosen: {picked.calls:,} calls, {spend.in_words(picked)}.".replace("$", "\\$"))
+    _tiles(rt, whole, offset)
+    chosen = _filters(whole, offset)
+    picked = whole if chosen == SpendFilter() else spend.report(rt, chosen, offset_ms=offset)
+    said = f"Chosen: {_calls(picked.sum.calls)}, {spend.in_words(picked.sum)}."
+    st.caption(said.replace("$", "\\$"))
     charts, ledger = st.tabs(["Charts", "Ledger"], key="spend.tab", on_change="rerun")
     if charts.open:
         with charts:
-            _charts(rt, chosen, offset)
+            _charts(picked)
     if ledger.open:
         with ledger:
             ledger_table(rt, chosen, key="spend.ledger")
@@ -45,72 +47,82 @@ def page(rt: Runtime) -> None:
                                mime="text/csv", key="spend.ledger.csv", on_click="ignore")  # fmt: skip
 
 
-def _tiles(rt: Runtime, top: spend.SpendOverview) -> None:
-    first, second, third, fourth = st.columns(4)
-    first.metric("Total", format_usd(top.total.known_pico), border=True)
-    second.metric("Today", format_usd(top.today.known_pico), border=True)
+def _tiles(rt: Runtime, whole: SpendReport, offset: int) -> None:
+    today = whole.since(spend.today_start_ms(offset), offset_ms=offset)
+    month = whole.since(spend.month_start_ms(offset), offset_ms=offset)
+    forecast = spend.forecast_pico(month.known_pico, offset_ms=offset)
+    tiles = st.grid(4, min_column_width=150)
+    tiles.metric("Total", format_usd(whole.sum.known_pico), border=True)
+    tiles.metric("Today", format_usd(today.known_pico), border=True)
     budget = f"of {rt.settings.monthly_budget_usd} USD" if rt.settings.monthly_budget_usd else None
-    third.metric("This month", format_usd(top.month.known_pico), delta=budget, delta_color="off", border=True)
-    forecast = "too early" if top.forecast_pico is None else format_usd(top.forecast_pico)
-    fourth.metric("Month's end, forecast", forecast, border=True,
+    tiles.metric("This month", format_usd(month.known_pico), delta=budget, delta_color="off", border=True)
+    tiles.metric("Month's end, forecast", "too early" if forecast is None else format_usd(forecast), border=True,
                   help="This month's spend so far, at the same pace to its last day.")  # fmt: skip
-    if top.total.unknown_calls:
+    if whole.sum.unknown_calls:
         st.warning(
-            f"{top.total.unknown_calls:,} calls are of unknown cost, together at most "
-            f"\\{format_usd(top.total.unknown_bound_pico)}; they are not in the sums.", icon=":material/help:",
+            f"{_calls(whole.sum.unknown_calls)} of unknown cost, at most "
+            f"\\{format_usd(whole.sum.unknown_bound_pico)} together, stand outside the sums.", icon=":material/help:",
         )  # fmt: skip
 
 
-def _filters(rt: Runtime, offset: int) -> SpendFilter:
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count:,} calls"
+
+
+def _filters(whole: SpendReport, offset: int) -> SpendFilter:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = st.segmented_control("Period", list(PERIODS), default="All", key="spend.period", bind="query-params")
         chosen = spend.since_days(PERIODS[period or "All"], offset_ms=offset)
         named: dict[str, str] = {}
         dimensions: tuple[Dimension, ...] = ("model", "provider", "purpose")
         for name in dimensions:
-            title = name.capitalize()
-            values = [v for v in spend.choices(rt, name) if v]
-            value = st.selectbox(title, values, index=None, key=f"spend.{name}", placeholder="all", width=220)
+            values = [line.sum.key for line in whole.by[name] if line.sum.key]
+            value = st.selectbox(name.capitalize(), values, index=None, key=f"spend.{name}", placeholder="all",
+                                 width=220, bind="query-params")  # fmt: skip
             if value:
                 named[name] = value
     return replace(chosen, **named)  # type: ignore[arg-type]
 
 
-def _charts(rt: Runtime, chosen: SpendFilter, offset: int) -> None:
-    days = spend.spend_by(rt, "day", chosen, offset_ms=offset)
+def _charts(picked: SpendReport) -> None:
+    days = picked.by["day"]
     if not days:
         st.caption("No calls fit. Choose another period.")
         return
-    left, right = st.columns(2)
-    with left:
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("##### By day")
-        _chart(charts_spend.stacked_days(spend.days_by_model(rt, chosen, offset_ms=offset)), days, "day")
-        for dimension in LEFT:
-            lines = spend.spend_by(rt, dimension, chosen)
-            st.markdown(f"##### By {dimension}")
-            _chart(charts_spend.ranked(lines), lines, dimension)
-    with right:
-        st.markdown("##### Added up")
-        _chart(charts_spend.cumulative(days), days, "day", name="cumulative")
-        for dimension in RIGHT:
-            lines = spend.spend_by(rt, dimension, chosen)
-            st.markdown(f"##### By {dimension}")
-            _chart(charts_spend.ranked(lines), lines, dimension)
-        st.markdown("##### Tokens by kind")
-        _chart(charts_spend.tokens(days), days, "day", name="tokens")
+        st.space("stretch")
+        show = st.segmented_control("By day", list(DAILY), default="cost", format_func=DAILY.__getitem__,
+                                    key="spend.daily", label_visibility="collapsed")  # fmt: skip
+    figure = {
+        "added": lambda: charts_spend.cumulative(days), "tokens": lambda: charts_spend.tokens(days),
+    }.get(show or "cost", lambda: charts_spend.stacked_days(picked.days_by_model))()  # fmt: skip
+    st.plotly_chart(figure, key="spend.chart.day", config={"displaylogo": False}, alt="Spend by day")
+    _table_below(days, "day")
+    places = st.columns(2) * 2
+    for place, dimension in zip(places, RANKED, strict=True):
+        with place:
+            _ranked(picked.by[dimension], dimension)
 
 
-def _chart(figure: Any, lines: Sequence[SpendLine], key: str, *, name: str = "") -> None:
-    """A chart with the table behind it."""
-    name = name or key
-    st.plotly_chart(figure, key=f"spend.chart.{name}", config={"displaylogo": False}, alt=f"Spend by {key}")
-    table = st.expander("Table", key=f"spend.open.{name}", on_change="rerun")
+def _ranked(lines: Sequence[SpendLine], dimension: Dimension) -> None:
+    st.markdown(f"##### By {dimension}")
+    shown = [bars.Bar(line.label, float(from_pico(line.sum.known_pico)), spend.in_short(line.sum)) for line in lines]
+    models = [Contestant(line.sum.key) for line in lines[: bars.MOST]] if dimension == "model" else []
+    colours = {c.model: colour for c, colour in zip(models, colours_of(models).values(), strict=True)}
+    bars.ranked(shown, colours=colours, label=f"Spend by {dimension}")
+    _table_below(lines, dimension)
+
+
+def _table_below(lines: Sequence[SpendLine], key: str) -> None:
+    """The table behind a chart, made when it is opened."""
+    table = st.expander("Table", key=f"spend.open.{key}", on_change="rerun")
     if table.open:
         with table:
-            _table(lines, key, name)
+            _table(lines, key)
 
 
-def _table(lines: Sequence[SpendLine], key: str, name: str) -> None:
+def _table(lines: Sequence[SpendLine], key: str) -> None:
     import pandas as pd
 
     frame = pd.DataFrame({
@@ -121,7 +133,7 @@ def _table(lines: Sequence[SpendLine], key: str, name: str) -> None:
         "Tokens in": [s.sum.prompt_tokens for s in lines], "Tokens out": [s.sum.completion_tokens for s in lines],
     })  # fmt: skip
     money = st.column_config.NumberColumn(format="$%.9f")
-    st.dataframe(frame, hide_index=True, key=f"spend.table.{name}",
+    st.dataframe(frame, hide_index=True, key=f"spend.table.{key}",
                  column_config={"Known, USD": money, "Unknown, at most USD": money})  # fmt: skip
-    st.download_button("CSV", data=spend.spend_csv(list(lines), key=key), file_name=f"assay-spend-{name}.csv",
-                       mime="text/csv", key=f"spend.csv.{name}", on_click="ignore")  # fmt: skip
+    st.download_button("CSV", data=spend.spend_csv(lines, key=key), file_name=f"assay-spend-{key}.csv",
+                       mime="text/csv", key=f"spend.csv.{key}", on_click="ignore")  # fmt: skip

@@ -98,9 +98,7 @@ class Catalogue:
             rows = await client.models()
             if not gateway.speaks_openrouter:
                 rows = [plain_row(row, gateway) for row in rows if row.get("id")]
-            await asyncio.wrap_future(
-                self._store.writer.submit(lambda c: stored.save_snapshot(c, gateway.name, rows, now_ms=now_ms()))
-            )
+            await self._store.writer.ask(lambda c: stored.save_snapshot(c, gateway.name, rows, now_ms=now_ms()))
         except AssayError as error:
             return str(error)
         self._rows[gateway.name] = rows

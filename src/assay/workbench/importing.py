@@ -10,26 +10,27 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from assay.datasets.export import safe_cell
 from assay.datasets.identity import ContentHash, RowKeys
+from assay.datasets.reader import TableFile, open_table
 from assay.datasets.roles import answer_columns, guess_roles
-from assay.datasets.streaming import StreamedFile, open_streamed
+from assay.datasets.source import OnPart
 from assay.datasets.table import BadRow, Dialect, Finding, ReadOptions
 from assay.errors import ImportRefused
 from assay.store import datasets as stored
 from assay.store.datasets import StoredDataset
-from assay.workbench.datasets import get_dataset, read_upload, save_table
+from assay.workbench.datasets import get_dataset
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
-SLICE = 4_000
-"""Rows of one transaction: short enough that a run at work does not wait for an import."""
+SLICE = 4
+"""Batches of up to 1,000 rows of one transaction: short enough that a run at work does not wait for an import."""
 AHEAD = 4
 """Slices that wait to be written."""
 OnShare = Callable[[float], None]
@@ -57,19 +58,18 @@ def import_file(
     roles: Mapping[str, str] | None = None,
     on_share: OnShare | None = None,
 ) -> Imported:
-    """Keeps a file as a dataset; the same content is the same dataset. Delimited files may be of any size.
+    """Keeps a file as a dataset; the same content is the same dataset. Files may be of any size, but for workbooks.
 
     Raises ImportRefused, having kept nothing.
     """
-    options = options or ReadOptions()
+    options = replace(options or ReadOptions(), max_bytes=rt.settings.upload_limit_mb * 1024 * 1024)
     name, source = name or path.stem, source or path.name
-    streamed = open_streamed(path, options)
-    if streamed is None:
-        table = read_upload(rt, path, filename=source, options=options)
-        dataset = save_table(rt, table, name=name, source=source, roles=roles)
-        return Imported(dataset, table.dialect, table.findings, table.bad_rows)
-    given = dict(roles) if roles is not None else guess_roles(streamed.columns)
-    return _stream(rt, streamed, name, source, given, on_share)
+    shares = _Shares(on_share)
+    with open_table(path, filename=source, options=options, on_part=shares.part(0.0, 0.2)) as file:
+        given = dict(roles) if roles is not None else guess_roles(file.columns)
+        found = _keep(rt, file, name, source, given, shares)
+    shares.done()
+    return found
 
 
 def import_upload(
@@ -90,48 +90,56 @@ def import_upload(
         return import_file(rt, path, name=name, source=filename, options=options, on_share=on_share)
 
 
-def _stream(
-    rt: Runtime, streamed: StreamedFile, name: str, source: str, roles: Mapping[str, str], on_share: OnShare | None
-) -> Imported:
-    content, count = ContentHash(streamed.columns), 0
-    with streamed.rows(_half(on_share, 0.0)) as rows:
+def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[str, str], shares: _Shares) -> Imported:
+    content, count = ContentHash(file.columns), 0
+    with file.rows(shares.part(0.2, 0.5)) as rows:
         for batch in rows:
             content.add(batch)
             count += len(batch)
-        findings, bad = streamed.findings(rows), tuple(rows.notes.bad)
+        findings, bad = rows.findings(), tuple(rows.notes.bad)
     if not count:
-        raise ImportRefused("The file has a header but no rows.", cure="Add at least one row.")
+        raise ImportRefused(
+            "The file has a header but no rows.", cure="Add a row, or choose that the file has no header."
+        )
     dataset_id = rt.store.writer.call(
         lambda c: stored.begin_dataset(
-            c, content_hash=content.hex, name=name, columns=streamed.columns, roles=roles, source=source
+            c, content_hash=content.hex, name=name, columns=file.columns, roles=roles, source=source
         )
     )
     if dataset_id is not None:
         with _taken_back_on_error(rt, dataset_id):
-            _write(rt, streamed, dataset_id, roles, on_share)
+            _write(rt, file, dataset_id, roles, shares)
             told = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False)
             rt.store.writer.call(
                 lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
             )  # fmt: skip
-    if on_share is not None:
-        on_share(1.0)
-    return Imported(get_dataset(rt, content.hex[:16]), streamed.dialect, findings, bad)
+    return Imported(get_dataset(rt, content.hex[:16]), file.dialect, findings, bad)
 
 
-def _half(on_share: OnShare | None, start: float) -> Callable[[int, int], None] | None:
-    """Turns bytes of one of the two readings into the share of the whole."""
-    if on_share is None:
-        return None
-    return lambda done, size: on_share(start + done / max(1, size) / 2)
+class _Shares:
+    """Turns parts of one of the readings of a file into the share of the whole."""
+
+    def __init__(self, on_share: OnShare | None) -> None:
+        self._on_share = on_share
+
+    def part(self, start: float, end: float) -> OnPart | None:
+        """What a reading tells that takes the share from start to end."""
+        on_share = self._on_share
+        if on_share is None:
+            return None
+        return lambda done, size: on_share(start + (end - start) * min(1.0, done / max(1, size)))
+
+    def done(self) -> None:
+        """The end."""
+        if self._on_share is not None:
+            self._on_share(1.0)
 
 
-def _write(
-    rt: Runtime, streamed: StreamedFile, dataset_id: str, roles: Mapping[str, str], on_share: OnShare | None
-) -> None:
-    keys = RowKeys(streamed.columns, id_column=roles.get("id"), answers=answer_columns(roles))
+def _write(rt: Runtime, file: TableFile, dataset_id: str, roles: Mapping[str, str], shares: _Shares) -> None:
+    keys = RowKeys(file.columns, id_column=roles.get("id"), answers=answer_columns(roles))
     waiting: list[Future[None]] = []
     position = 0
-    with streamed.rows(_half(on_share, 0.5)) as rows:
+    with file.rows(shares.part(0.5, 1.0)) as rows:
         for batch in _slices(rows):
             keyed = [(keys.of(row), row) for row in batch]
             write = partial(stored.add_rows, dataset_id=dataset_id, start=position, rows=keyed)
@@ -145,9 +153,9 @@ def _write(
 
 def _slices(rows: Iterable[list[list[str]]]) -> Iterator[list[list[str]]]:
     pending: list[list[str]] = []
-    for batch in rows:
+    for number, batch in enumerate(rows, 1):
         pending += batch
-        if len(pending) >= SLICE:
+        if number % SLICE == 0:
             yield pending
             pending = []
     if pending:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assay.domain.completion import Cost
@@ -82,7 +83,10 @@ def expected_cost(
     plan = RunPlan("", 1, (prompt,), tuple(contestants))
     with rt.store.read() as connection:
         estimate = estimate_run(
-            plan, [variables], rt.dispatcher.prices, learnt=lambda model: runs.learnt_tokens(connection, model)
+            plan,
+            [variables],
+            rt.dispatcher.prices,
+            learnt=partial(runs.learnt_of, connection),
         )
     return estimate.cost
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assay.datasets.template import is_known, mapped, prompt_variables, render_prompt
@@ -16,8 +17,10 @@ from assay.domain.plan import RunMode, RunPlan
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, PolicyError, RunError
 from assay.money import to_pico
+from assay.openrouter.pacing import PaceState
 from assay.openrouter.parameters import check_parameter
 from assay.runs.estimate import RunEstimate, estimate_run
+from assay.runs.lanes import Lane
 from assay.runs.modes import mode_notes
 from assay.runs.prices import base_model
 from assay.scoring.assertions import ROW_ASSERTIONS
@@ -26,6 +29,7 @@ from assay.store import runs as stored
 from assay.store.batches import Waiting, waiting
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 from assay.store.ledger import now_ms
+from assay.store.spend import Orphans, orphans_of
 from assay.workbench import policies
 
 if TYPE_CHECKING:
@@ -181,9 +185,8 @@ def estimate_rows(
     """The estimate of a plan over rows, from what this team's ledger has taught; done: as for `estimate_run`."""
     with rt.store.read() as connection:
         return estimate_run(
-            plan, rows, rt.dispatcher.prices, done=done,
-            learnt=lambda model: stored.learnt_tokens(connection, model),
-            latency_s=lambda model: stored.learnt_seconds(connection, model),
+            plan, rows, rt.dispatcher.prices, done=done, learnt=partial(stored.learnt_of, connection),
+            per_minute=rt.dispatcher.pacer.rate, places=rt.settings.concurrency,
         )  # fmt: skip
 
 
@@ -263,6 +266,15 @@ def refuse_under_policy(rt: Runtime, plan: RunPlan) -> None:
         raise PolicyError(" ".join(refused), cure="Start a run without them, or change the data policy.")
 
 
+ASK_SINCE_MS = 30 * 86_400_000
+"""How far back the gateway is asked for costs."""
+
+
+def recover_costs(rt: Runtime) -> int:
+    """Asks the gateway for every cost that it may still tell; returns how many are now known."""
+    return rt.wait(rt.dispatcher.recover_all(since_ms=now_ms() - ASK_SINCE_MS))
+
+
 def retry_failed(rt: Runtime, run_id: str) -> None:
     """Asks again for the failed cells; each old record stays until its new one is there."""
     continue_run(rt, run_id, retry_failed=True)
@@ -306,6 +318,10 @@ class RunProgress:
     seconds: float
     contestants: tuple[ContestantProgress, ...]
     first_failures: tuple[str, ...]
+    orphans: Orphans
+    """Possibly paid: in flight when their process ended; counted among the unknown."""
+    notices: tuple[str, ...] = ()
+    """What went otherwise than asked for, while it is worked; at the end it stands in the reason."""
     batch: Waiting | None = None
     """What waits at the gateway's batch endpoint; None: nothing does."""
 
@@ -330,6 +346,7 @@ class ProgressSums:
     counts: Mapping[int, stored.ContestantCount]
     money: Mapping[str, stored.RunMoney]
     failures: Sequence[Any]
+    orphans: Orphans
 
 
 SHARED_S = 0.5
@@ -351,6 +368,7 @@ def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
         {c.contestant: c for c in stored.contestant_counts(connection, run.id)},
         stored.money_by_contestant(connection, run.id),
         stored.first_failures(connection, run.id) if run.failed else [],
+        orphans_of(connection, run.id),
     )  # fmt: skip
     if ended:
         rt.progress_sums.pop(run.id, None)
@@ -373,9 +391,9 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
     shown = []
     for index, contestant in enumerate(plan.contestants):
         count, spent = counts.get(index), money.get(contestant.key)
-        pace = rt.dispatcher.pacer.state(contestant.model_id)
         lane = live.lanes.get(index) if live else None
-        note = (lane.stopped if lane else "") or (pace.reason if pace.paused_s > 0 and live else "")
+        pace = rt.dispatcher.pacer.state(lane.model if lane else contestant.model_id)
+        note = _note(lane, pace) if live else ""
         shown.append(
             ContestantProgress(
                 contestant.name, count.done if count else 0, count.failed if count else 0, share,
@@ -394,10 +412,22 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         seconds=_worked_s(run),
         contestants=tuple(shown),
         batch=batch,
+        orphans=sums.orphans,
+        notices=tuple(live.notices) if live else (),
         first_failures=tuple(
             f"{plan.contestants[f.contestant].name}: {f.error} ({f.count} cells)" for f in failures
         ),
     )  # fmt: skip
+
+
+def _note(lane: Lane | None, pace: PaceState) -> str:
+    """Why a contestant of a live run is stopped or paused, in words; empty: it is not."""
+    if lane is not None and lane.stopped:
+        return lane.stopped
+    rest = lane.resume_at - time.monotonic() if lane is not None else 0.0
+    if lane is not None and rest > 0:
+        return f"Paused, tried again in {rest:.0f} s. {lane.resting}"
+    return pace.reason if pace.paused_s > 0 else ""
 
 
 def _worked_s(run: Any) -> float:

@@ -96,6 +96,7 @@ class Runtime:
                 owner=self.owner,
                 concurrency=settings.concurrency,
                 batch_poll_s=settings.batch_poll_s,
+                probe_waits_s=settings.probe_waits_s,
             )
 
         from assay.workbench.panes import Playground

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import calendar
 import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from assay.datasets.export import write_csv
 from assay.money import format_usd, from_pico
 from assay.store import spend as stored
 from assay.store.spend import Dimension, SpendFilter, SpendSum
+from assay.store.spend_slots import SUMS
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -54,16 +57,21 @@ def today_start_ms(offset_ms: int) -> int:
 
 def overview(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendOverview:
     """Sums for the chosen calls, and for all, today and this month whatever is chosen."""
-    everything = SpendFilter()
+    starts = [0, today_start_ms(offset_ms), month_start_ms(offset_ms)]
     with rt.store.read() as connection:
-        picked = stored.spend_sum(connection, chosen)
-        total = stored.spend_sum(connection, everything)
-        today = stored.spend_sum(connection, SpendFilter(start_ms=today_start_ms(offset_ms)))
-        month = stored.spend_sum(connection, SpendFilter(start_ms=month_start_ms(offset_ms)))
-    return SpendOverview(picked, total, today, month, _forecast(month.known_pico, offset_ms))
+        total, today, month = stored.spend_since(connection, starts)
+        picked = total if chosen == SpendFilter() else stored.spend_sum(connection, chosen)
+    return SpendOverview(picked, total, today, month, forecast_pico(month.known_pico, offset_ms=offset_ms))
 
 
-def _forecast(month_pico: int, offset_ms: int) -> int | None:
+def this_month(rt: Runtime, *, offset_ms: int = 0) -> SpendSum:
+    """The sum of this month's calls that have ended."""
+    with rt.store.read() as connection:
+        return stored.spend_sum(connection, SpendFilter(start_ms=month_start_ms(offset_ms)), in_flight=False)
+
+
+def forecast_pico(month_pico: int, *, offset_ms: int) -> int | None:
+    """Spend of the whole month at the pace of its part so far; None: too early in the month."""
     local = datetime.fromtimestamp(time.time() + offset_ms / 1000, UTC)
     days = calendar.monthrange(local.year, local.month)[1]
     passed = local.day - 1 + (local.hour * 60 + local.minute) / 1440
@@ -88,6 +96,52 @@ def spend_by(rt: Runtime, dimension: Dimension, chosen: SpendFilter, *, offset_m
     return [SpendLine(_label(dimension, s.key, names), s) for s in sums]
 
 
+@dataclass(frozen=True, slots=True)
+class SpendReport:
+    """The chosen calls from every side, of one reading of the ledger's sums."""
+
+    sum: SpendSum
+    by: Mapping[Dimension, Sequence[SpendLine]]
+    """Days in order; models, providers, purposes and runs dearest first."""
+    days_by_model: Sequence[tuple[str, str, int]]
+    """(date, model, pico-dollars known), days in order."""
+
+    def since(self, start_ms: int, *, offset_ms: int) -> SpendSum:
+        """The sum from a local day on."""
+        first = (start_ms + offset_ms) // DAY_MS
+        return _added("", [stored.values_of(d.sum) for d in self.by["day"] if int(d.sum.key) >= first])
+
+
+def report(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendReport:
+    """The chosen calls from every side; no calls: zeros and nothing."""
+    with rt.store.read() as connection:
+        pieces = stored.spend_pieces(connection, chosen, offset_ms=offset_ms)
+        names = stored.run_names(connection, sorted({piece.run for piece in pieces} - {""}))
+    by: dict[Dimension, Sequence[SpendLine]] = {}
+    sides: tuple[Literal["day", "model", "provider", "purpose", "run"], ...] = (
+        "day", "model", "provider", "purpose", "run",
+    )  # fmt: skip
+    for side in sides:
+        groups: dict[str, list[tuple[int, ...]]] = {}
+        for piece in pieces:
+            groups.setdefault(str(getattr(piece, side)), []).append(piece.sums)
+        sums = [_added(key, values) for key, values in groups.items()]
+        if side != "day":
+            sums.sort(key=lambda s: (-s.known_pico, s.key))
+        by[side] = [SpendLine(_label(side, s.key, names), s) for s in sums]
+    daily: Counter[tuple[int, str]] = Counter()
+    for piece in pieces:
+        daily[piece.day, piece.model] += piece.sums[1]
+    return SpendReport(
+        _added("", [piece.sums for piece in pieces]), by, [(day_text(d), m, pico) for (d, m), pico in daily.items()]
+    )
+
+
+def _added(key: str, values: Iterable[tuple[int, ...]]) -> SpendSum:
+    found = [sum(column) for column in zip(*values, strict=True)]
+    return SpendSum(key, *(found or [0] * len(SUMS)))
+
+
 def _label(dimension: Dimension, key: str, names: dict[str, str]) -> str:
     if dimension == "day":
         return day_text(int(key))
@@ -99,13 +153,6 @@ def _label(dimension: Dimension, key: str, names: dict[str, str]) -> str:
 def day_text(day: int) -> str:
     """The date of a day number since 1970, YYYY-MM-DD."""
     return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")
-
-
-def days_by_model(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> list[tuple[str, str, int]]:
-    """(date, model, pico-dollars known), days in order."""
-    with rt.store.read() as connection:
-        rows = stored.spend_by_day_and_model(connection, chosen, offset_ms=offset_ms)
-    return [(day_text(row.day), row.model, int(row.pico)) for row in rows]
 
 
 def ledger_page(rt: Runtime, chosen: SpendFilter, *, page: int = 1, size: int = 100) -> list[Any]:
@@ -120,13 +167,7 @@ def count_calls(rt: Runtime, chosen: SpendFilter) -> int:
         return stored.count_calls(connection, chosen)
 
 
-def choices(rt: Runtime, dimension: Dimension) -> list[str]:
-    """The values that a filter can take."""
-    with rt.store.read() as connection:
-        return [s.key for s in stored.spend_by(connection, dimension, SpendFilter())]
-
-
-def spend_csv(lines: list[SpendLine], *, key: str) -> bytes:
+def spend_csv(lines: Sequence[SpendLine], *, key: str) -> bytes:
     """The table behind a chart."""
     columns = [key, "calls", "known_usd", "unknown_calls", "unknown_at_most_usd", "prompt_tokens", "completion_tokens",
                "reasoning_tokens", "cached_tokens"]  # fmt: skip
@@ -164,7 +205,12 @@ def in_words(total: SpendSum) -> str:
     if not total.unknown_calls:
         return known
     at_most = f", at most {format_usd(total.unknown_bound_pico)} more" if total.unknown_bound_pico else ""
-    return f"{known} and {total.unknown_calls} call{'s' if total.unknown_calls > 1 else ''} of unknown cost{at_most}"
+    return f"{known} and {total.unknown_calls:,} call{'s' if total.unknown_calls > 1 else ''} of unknown cost{at_most}"
+
+
+def in_short(total: SpendSum) -> str:
+    """What is known of a sum, and of how many calls the cost is unknown."""
+    return format_usd(total.known_pico) + (f" + {total.unknown_calls:,} unknown" if total.unknown_calls else "")
 
 
 def since_days(days: int | None, *, offset_ms: int = 0) -> SpendFilter:

@@ -182,8 +182,10 @@ def _against(cells: Sequence[CellRow], best: ContestantScore, other: ContestantS
     found = compare(cells, (other.prompt, other.contestant), (best.prompt, best.contestant))
     if found is None:
         return f"It shares no scored row with {other.label}, so the two cannot be compared."
+    if found.delta == 0:
+        return f"{other.label} scores the same{_price(best, other)}, on {found.n} rows."
     gap = round(abs(found.delta) * 100)
-    points = "less than a point" if gap == 0 and found.delta else f"{gap} point{'s' if gap != 1 else ''}"
+    points = "less than a point" if gap == 0 else f"{gap} point{'s' if gap != 1 else ''}"
     price = _price(best, other)
     if found.p >= SIGNIFICANT:
         return (

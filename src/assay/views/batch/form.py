@@ -12,6 +12,7 @@ from assay.datasets.template import convert, detect_foreign, is_known, prompt_va
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
 from assay.money import format_usd
+from assay.runs.estimate import RunEstimate
 from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
@@ -190,7 +191,9 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
             _leave_out(rt, draft)
         if not problems:
             try:
-                st.markdown(_summary(rt, draft))
+                found = runs.estimate(rt, draft)
+                st.markdown(_summary(draft, found))
+                _by_contestant(found)
                 _untold(rt, draft)
                 for note in runs.notes(rt, draft):
                     st.caption(f":material/info: {words.label(note, 300)}")
@@ -231,8 +234,32 @@ def _choose_models(models: list[str]) -> None:
     st.session_state["batch.models"] = models
 
 
-def _summary(rt: Runtime, draft: RunDraft) -> str:
-    found = runs.estimate(rt, draft)
+def _by_contestant(found: RunEstimate) -> None:
+    """What each contestant is expected to cost, its judges included."""
+    if len(found.per_contestant) < 2:
+        return
+    table = st.expander("By contestant", icon=":material/list:", key="batch.by_contestant", on_change="rerun")
+    if not table.open:
+        return
+    import pandas as pd
+
+    costs = [line.cost for line in found.per_contestant]
+    frame = pd.DataFrame({
+        "Contestant": [words.plain(line.label) for line in found.per_contestant],
+        "Calls": [line.calls for line in found.per_contestant],
+        **{
+            name: ["unknown" if pico is None else format_usd(pico) for pico in amounts]
+            for name, amounts in (
+                ("Low", [c.low for c in costs]), ("Expected", [c.expected for c in costs]),
+                ("High", [c.high for c in costs]), ("Never above", [c.worst for c in costs]),
+            )
+        },
+        "Time": [words.duration(line.seconds) for line in found.per_contestant],
+    })  # fmt: skip
+    table.dataframe(frame, hide_index=True, key="batch.estimate")
+
+
+def _summary(draft: RunDraft, found: RunEstimate) -> str:
     cost = found.cost
     judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
     money = "price unknown"

@@ -1,0 +1,69 @@
+"""Rows as they are taken, whatever the format: what is wrong with them is noted, and cured as the options say."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+
+from assay.datasets.table import Notes, ReadOptions
+
+TOGETHER = 1_000
+"""Rows that are examined at once, at most."""
+CELLS_TOGETHER = 100_000
+CHARS_TOGETHER = 1_000_000
+"""Cells and characters past which fewer rows are examined at once, so that memory stays flat."""
+LARGE_SHOWN = 200
+"""Characters of a cell that was too large, where it is listed."""
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_SUSPICIOUS = re.compile(f"{_CONTROL.pattern}|{_INVISIBLE.pattern}")
+
+Numbered = tuple[int, list[str]]
+"""A row and the line of the file in which it begins."""
+
+
+class Doctor:
+    """Examines the rows of one file. columns: how many there are."""
+
+    def __init__(self, columns: int, options: ReadOptions, notes: Notes) -> None:
+        self.together = max(1, min(TOGETHER, CELLS_TOGETHER // columns))
+        self._width, self._options, self._notes = columns, options, notes
+
+    def examined(self, pending: list[Numbered]) -> list[list[str]]:
+        """The rows that are kept, each of the header's width."""
+        width, options, notes = self._width, self._options, self._notes
+        whole = "".join(chain.from_iterable(row for _, row in pending))
+        # One look at all cells together: nearly no file has what each cell would be searched for.
+        if _SUSPICIOUS.search(whole):
+            pending = [(line, self._inspected(row, line)) for line, row in pending]
+        if len(whole) > options.max_cell:
+            pending = [(line, fit) for line, row in pending if (fit := self._within(row, line)) is not None]
+        rows = []
+        for line, row in pending:
+            if len(row) == width and (width == 1 or any(row)):
+                rows.append(row)
+            elif len(row) == width:
+                notes.note("empty", line)
+                if options.bad_rows == "pad":
+                    rows.append(row)
+            elif not row or (len(row) == 1 and not row[0].strip()):
+                notes.note("blank", line)
+            else:
+                notes.note("short" if len(row) < width else "long", line, row)
+                if options.bad_rows == "pad":
+                    rows.append((row + [""] * width)[:width])
+        return rows
+
+    def _inspected(self, row: list[str], line: int) -> list[str]:
+        if any(_CONTROL.search(cell) for cell in row):
+            self._notes.note("control", line)
+        if any(_INVISIBLE.search(cell) for cell in row):
+            self._notes.note("invisible", line)
+        return [_SUSPICIOUS.sub("", cell) for cell in row] if self._options.control == "strip" else row
+
+    def _within(self, row: list[str], line: int) -> list[str] | None:
+        limit = self._options.max_cell
+        if not any(len(cell) > limit for cell in row):
+            return row
+        self._notes.note("large", line, [cell[:LARGE_SHOWN] for cell in row])
+        return [cell[:limit] for cell in row] if self._options.bad_rows == "pad" else None

@@ -1,0 +1,121 @@
+"""Whose cell comes next: rows outer, contestants inner, and none that waits for its model stands in another's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+UNWELL_LIMIT = 5
+"""Cells of a contestant that fail one after another before it is paused and probed."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One contestant of a run at work."""
+
+    index: int
+    model: str
+    """Its model id as it is asked for."""
+    cells: Iterator[int]
+    """Numbers of its missing cells, ascending; read no further than the one that is up next."""
+    stopped: str = ""
+    """Why it gets no further cells."""
+    unwell: int = 0
+    """Cells that failed one after another, for reasons that another try can cure."""
+    probes: int = 0
+    """How often it was paused since it last answered."""
+    resume_at: float = 0.0
+    """Until when it is paused, by the loop's clock."""
+    resting: str = ""
+    """Why it is, or was last, paused."""
+    working: int = 0
+    """Cells of it that are asked for, or soon will be."""
+    _peeked: bool = False
+    _upcoming: int | None = None
+
+    @property
+    def upcoming(self) -> int | None:
+        """Its next missing cell; None: there is none left."""
+        if not self._peeked:
+            self._upcoming, self._peeked = next(self.cells, None), True
+        return self._upcoming
+
+    def take(self) -> int:
+        """Its next missing cell, which is asked for now."""
+        number = self.upcoming
+        assert number is not None  # noqa: S101 - whoever takes has looked
+        self._peeked = False
+        self.working += 1
+        return number
+
+    def answered(self) -> None:
+        """Notes an answer: whatever was wrong is over."""
+        self.unwell = self.probes = 0
+
+    def failed(self, why: str, *, now: float, waits_s: Sequence[float]) -> None:
+        """Notes a cell that failed for reasons that another try can cure.
+
+        After UNWELL_LIMIT of them in a row the contestant is paused, then tried with a single cell, and given up when
+        that fails after the last of the waits.
+        """
+        self.unwell += 1
+        if self.unwell < UNWELL_LIMIT or self.resume_at > now:
+            return
+        if self.probes >= len(waits_s):
+            self.stopped = f"It kept failing. {why}"
+            return
+        self.resume_at = now + waits_s[self.probes]
+        self.resting = why
+        self.probes += 1
+
+
+class Pace(Protocol):
+    """How fast models may be asked."""
+
+    def limit(self, model: str) -> int:
+        """Calls that a model takes at once."""
+
+    def held_s(self, model: str) -> float:
+        """Seconds until it may be asked again."""
+
+
+class Lanes:
+    """The lanes of a run. limit: calls of the run in flight at most."""
+
+    def __init__(self, lanes: Mapping[int, Lane], pace: Pace, *, limit: int) -> None:
+        self._lanes = tuple(lanes.values())
+        self._pace = pace
+        self._limit = limit
+
+    @property
+    def open(self) -> bool:
+        """Whether any cell is left to be taken, now or later."""
+        return any(not lane.stopped and lane.upcoming is not None for lane in self._lanes)
+
+    def next_up(self, now: float) -> Lane | None:
+        """The lane with the earliest missing cell among those that may take one now; None: none of them may.
+
+        A lane has as many cells at work as its model takes at once, and some ahead; one that was paused because it
+        kept failing has one, until that is answered. now: seconds of the loop's clock.
+        """
+        found: Lane | None = None
+        for lane in self._lanes:
+            number = lane.upcoming
+            if number is None or lane.stopped or lane.resume_at > now:
+                continue
+            if found is not None and found.upcoming is not None and found.upcoming < number:
+                continue
+            places = min(self._pace.limit(lane.model), self._limit)
+            most = 1 if lane.probes else places + ahead(places)
+            if lane.working < most and self._pace.held_s(lane.model) <= 0:
+                found = lane
+        return found
+
+
+def ahead(places: int) -> int:
+    """Cells asked for beyond the calls in flight, whose intents are being written: answers come in bursts.
+
+    Their intents are durable before there is a place for them, so a crash leaves that many more that may be paid.
+    """
+    return max(places // 2, places - 64) + 4

@@ -1,0 +1,122 @@
+"""The results page of runs that are paused, interrupted or new: what it says, and what its buttons do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from assay.config import Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.score import GraderSpec
+from assay.store import ledger
+from assay.store import runs as stored
+from assay.views import resources
+from assay.workbench import datasets, runs
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime, open_runtime
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ("sandbox/swift", "sandbox/scribe")
+
+
+@pytest.fixture
+def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    """A workbench with a fast sandbox, which the pages get."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+        opened.ready()
+        monkeypatch.setattr(resources, "get_runtime", lambda: opened)
+        yield opened
+
+
+def draft(rt: Runtime, folder: Path, *, budget_usd: Decimal | None = None, rows: int = 6) -> RunDraft:
+    """Questions to two models, graded."""
+    table = folder / "rows.csv"
+    table.write_text("question,answer\n" + "".join(f"What is capital {n}?,Paris\n" for n in range(rows)))
+    dataset = datasets.open_dataset(rt, str(table))
+    return RunDraft(
+        dataset.id, (Prompt("{{question}}"),), tuple(map(Contestant, MODELS)), (GraderSpec("contains"),),
+        expected_column="answer", budget_usd=budget_usd,
+    )  # fmt: skip
+
+
+def opened_page(run_id: str) -> AppTest:
+    """The results page of a run inside the frame, without an exception."""
+    at = AppTest.from_file(str(ROOT / "src" / "assay" / "views" / "shell.py"), default_timeout=30).run()
+    at.switch_page(str(ROOT / "pages" / "results.py"))
+    at.query_params["run"] = run_id
+    return ran(at)
+
+
+def ran(at: AppTest) -> AppTest:
+    """The page run again, without an exception."""
+    at.run()
+    assert not at.exception
+    return at
+
+
+def said(at: AppTest) -> str:
+    """Captions, messages and headings of the page."""
+    return "\n".join(part.value for part in (*at.caption, *at.warning, *at.info, *at.error, *at.markdown))
+
+
+def test_run_without_answers_says_that_rows_will_come(rt: Runtime, tmp_path: Path) -> None:
+    """A queued run: no verdict yet, its waiting cells, and words instead of an empty grid."""
+    plan = runs.plan_of(rt, draft(rt, tmp_path))
+    at = opened_page(rt.store.writer.call(lambda c: stored.create_run(c, plan, name="new")))
+
+    assert "No answer yet" in said(at)
+    assert "12 waiting" in said(at)
+    assert "scores best" not in said(at)
+
+
+def test_spent_budget_says_the_cure_and_goes_on_when_raised(rt: Runtime, tmp_path: Path) -> None:
+    """A budget that does not cover the run pauses it in words; a higher one and Continue finish it."""
+    run_id = runs.start_run(rt, draft(rt, tmp_path, budget_usd=Decimal("0.0000001")))
+    assert runs.wait_for_run(rt, run_id, timeout_s=20).state == "paused"
+    at = opened_page(run_id)
+    assert "budget of $0.0000001 is reached" in said(at).replace("\\", "")
+    assert "Raise the budget" in said(at)
+
+    at.number_input(key="results.budget").set_value(5.0)
+    at.button(key="results.continue").click()
+    ran(at)
+
+    found = runs.wait_for_run(rt, run_id, timeout_s=20)
+    assert (found.state, found.waiting) == ("done", 0)
+
+
+def test_calls_of_a_dead_process_are_possibly_paid(rt: Runtime, tmp_path: Path) -> None:
+    """Orphans are told with their bound, and those with a generation id can be asked for."""
+    plan = runs.plan_of(rt, draft(rt, tmp_path))
+    run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="interrupted"))
+    intent = ledger.Intent(
+        id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="sandbox", purpose="run", model=MODELS[0],
+        owner="gone", bound_pico=10**10, run_id=run_id, cell=0, contestant_key=plan.contestants[0].key,
+    )  # fmt: skip
+    rt.store.writer.call(lambda c: ledger.open_intent(c, intent))
+    rt.store.writer.call(lambda c: ledger.note_generations(c, [(intent.id, "gen-none")]))
+    rt.store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset(), run_id=run_id))
+    at = opened_page(run_id)
+    assert any("1 call was in flight" in w.value and "possibly paid" in w.value for w in at.warning)
+
+    at.button(key="results.recover").click()
+    ran(at)
+    assert "possibly paid" in said(at)
+
+
+def test_filter_begins_at_the_first_page(rt: Runtime, tmp_path: Path) -> None:
+    """A filter chosen on a later page shows its first rows, not an empty page."""
+    run_id = runs.start_run(rt, draft(rt, tmp_path, rows=120))
+    runs.wait_for_run(rt, run_id, timeout_s=30)
+    at = opened_page(run_id)
+    at.session_state["results.page"] = 3
+    ran(at)
+
+    at.text_input(key="results.search").set_value("capital 11")
+    ran(at)
+    assert "11 rows" in said(at)
+    assert len(at.dataframe[-1].value) == 11

@@ -1,0 +1,122 @@
+"""The spend page through its widgets: nothing spent, sums as in the ledger, filters, and the charts' own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from assay.config import Settings
+from assay.domain.completion import Cost
+from assay.money import format_usd
+from assay.store import ledger
+from assay.store.spend import SpendFilter
+from assay.views import bars, charts_spend, resources
+from assay.workbench import spend
+from assay.workbench.runtime import Runtime, open_runtime
+
+ROOT = Path(__file__).resolve().parents[2]
+CENT = 10**10
+DAY = 86_400_000
+
+
+@pytest.fixture
+def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    """A workbench with a fast sandbox, which the pages get."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+        opened.ready()
+        monkeypatch.setattr(resources, "get_runtime", lambda: opened)
+        yield opened
+
+
+def pay(rt: Runtime, model: str, pico: int | None, *, days_ago: int = 0, purpose: str = "playground") -> None:
+    """A settled call."""
+    now = ledger.now_ms()
+    intent = ledger.Intent(
+        id=ledger.new_id(), created_ms=now - days_ago * DAY, gateway="sandbox", purpose=purpose, model=model,
+        owner="me", bound_pico=5 * CENT,
+    )  # fmt: skip
+    cost = Cost(pico, "billed" if pico is not None else "unknown")
+    ended = ledger.Settlement(call_id=intent.id, settled_ms=now, outcome="ok", cost=cost, prompt_tokens=10)
+    rt.store.writer.call(lambda c: (ledger.open_intent(c, intent), ledger.settle(c, ended)))
+
+
+def opened_page(**query: str) -> AppTest:
+    """The spend page inside the frame, without an exception."""
+    at = AppTest.from_file(str(ROOT / "src" / "assay" / "views" / "shell.py"), default_timeout=30).run()
+    at.switch_page(str(ROOT / "pages" / "spend.py"))
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception
+    return at
+
+
+def test_nothing_spent_says_so_and_leads_to_the_playground(rt: Runtime) -> None:
+    """An empty ledger: words and a button."""
+    at = opened_page()
+
+    assert "Nothing is spent yet" in at.info[0].value
+    assert at.button(key="spend.first").label == "Open the playground"
+
+
+def test_tiles_and_bars_say_what_the_ledger_holds(rt: Runtime) -> None:
+    """Known money is summed, unknown money is named beside it and never drawn."""
+    pay(rt, "a/dear", 30 * CENT)
+    pay(rt, "a/cheap", 2 * CENT, days_ago=40, purpose="run")
+    pay(rt, "a/cheap", None)
+    at = opened_page()
+
+    assert [m.value for m in at.metric][:2] == [format_usd(32 * CENT), format_usd(30 * CENT)]
+    assert any(w.value.startswith("1 call of unknown cost, at most \\$0.05") for w in at.warning)
+    drawn = "".join(element.proto.body for element in at.get("html"))
+    assert drawn.index("a/dear") < drawn.index("a/cheap")
+    assert "$0.02 + 1 unknown" in drawn
+
+
+def test_filters_choose_and_stand_in_the_address(rt: Runtime) -> None:
+    """A model and a period from the address narrow the sums."""
+    pay(rt, "a/dear", 30 * CENT)
+    pay(rt, "a/cheap", 2 * CENT)
+    pay(rt, "a/cheap", 7 * CENT, days_ago=40)
+    at = opened_page(**{"spend.model": "a/cheap", "spend.period": "7 days"})
+
+    assert any("Chosen: 1 call," in c.value for c in at.caption)
+    at.selectbox(key="spend.model").set_value(None)
+    at.run()
+    assert any("Chosen: 2 calls" in c.value for c in at.caption)
+
+
+def test_report_adds_up_to_the_ledger_on_every_side(rt: Runtime) -> None:
+    """Each side of a report has the same total, and the days since a moment are those of the ledger."""
+    for number in range(6):
+        pay(rt, f"a/{number % 3}", None if number == 4 else number * CENT, days_ago=number)
+    offset = spend.local_offset_ms()
+    found = spend.report(rt, SpendFilter(), offset_ms=offset)
+    chosen = spend.since_days(3, offset_ms=offset)
+
+    assert found.sum == spend.overview(rt, SpendFilter()).total
+    for lines in found.by.values():
+        assert sum(line.sum.known_pico for line in lines) == found.sum.known_pico
+        assert sum(line.sum.calls for line in lines) == 6
+    assert chosen.start_ms is not None
+    assert found.since(chosen.start_ms, offset_ms=offset) == spend.overview(rt, chosen, offset_ms=offset).chosen
+
+
+def test_days_are_drawn_on_a_time_axis_dearest_model_first() -> None:
+    """A bar per day and model, in dollars, on dates."""
+    figure = charts_spend.stacked_days([("2026-11-01", "a/b", 10**12), ("2026-11-03", "a/c", 3 * 10**12)])
+
+    assert [(bar.name, list(bar.y)) for bar in figure.data] == [("a/c", [0.0, 3.0]), ("a/b", [1.0, 0.0])]
+    assert figure.layout.xaxis.type == "date"
+
+
+def test_bars_are_escaped_and_counted_past_the_tenth() -> None:
+    """A name cannot become markup; what is not drawn is said."""
+    drawn = bars.as_html([bars.Bar("<img src=x>", 2.0, "$2"), *[bars.Bar("b", 1.0, "$1")] * 11], colours={}, label="x")
+
+    assert "<img" not in drawn
+    assert "width:50.0%" in drawn
+    assert "and 2 more in the table" in drawn

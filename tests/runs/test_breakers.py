@@ -1,0 +1,122 @@
+"""What one contestant's trouble does to a run: nothing to the others, and as little as can be to the bill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from assay.config import Gateway, Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.runs.lanes import UNWELL_LIMIT, Lane, Lanes, ahead
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.workbench import datasets, runs
+from assay.workbench.runs import RunProgress
+from assay.workbench.runtime import Runtime, open_runtime
+
+SICK, WELL = "sandbox/swift", "sandbox/scribe"
+ROWS = 60
+
+
+class Unlimited:
+    """Models that take anything."""
+
+    def limit(self, model: str) -> int:
+        return 64
+
+    def held_s(self, model: str) -> float:
+        return 0.0
+
+
+@contextmanager
+def workbench(folder: Path, *faults: Fault, waits_s: tuple[float, ...]) -> Iterator[Runtime]:
+    """A workbench whose gateway has faults, without waiting between attempts."""
+    with SandboxServer(SandboxConfig(speed=0, faults=faults)) as sandbox:
+        settings = Settings(
+            database_url=f"sqlite:///{folder}/a.db", concurrency=8, max_attempts=1, probe_waits_s=waits_s
+        )
+        with open_runtime(settings, gateway=Gateway("sandbox", sandbox.base_url, SecretStr("k"))) as rt:
+            rt.ready()
+            yield rt
+
+
+def start(rt: Runtime) -> str:
+    """A run of two contestants."""
+    content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(ROWS))
+    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
+    dataset = datasets.save_table(rt, table, name="q", source="q")
+    return runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), (Contestant(SICK), Contestant(WELL))))
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Waits for something; fails when it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.02)
+
+
+def counted(rt: Runtime, run_id: str) -> bool:
+    """Whether the counts by contestant, which watchers share for a while, are up to date."""
+    state = runs.progress(rt, run_id)
+    return sum(contestant.done for contestant in state.contestants) == state.done
+
+
+def ended(rt: Runtime, run_id: str) -> RunProgress:
+    """The run once it has ended."""
+    return runs.wait_for_run(rt, run_id, timeout_s=30)
+
+
+def test_contestant_that_keeps_failing_is_paused_probed_and_given_up(tmp_path: Path) -> None:
+    """It gets a few cells, then one for each probe; the other's cells are all answered, and the reason is told."""
+    with workbench(tmp_path, Fault("500", model=SICK), waits_s=(0.1, 0.1, 0.1)) as rt:
+        state = ended(rt, start(rt))
+
+    sick, well = state.contestants
+    assert (well.done, well.failed) == (ROWS, 0)
+    at_work = 8 + ahead(8)
+    assert UNWELL_LIMIT + 3 <= sick.failed <= UNWELL_LIMIT + at_work + 3
+    assert sick.done == sick.failed
+    assert state.state == "done"
+    assert "It kept failing" in state.reason
+
+
+def test_contestant_that_recovers_goes_on_after_its_probe(tmp_path: Path) -> None:
+    """While it rests the page says why and until when; the missing cells come after the pause."""
+    with workbench(tmp_path, Fault("500", model=SICK), waits_s=(3.0,)) as rt:
+        run_id = start(rt)
+        until(lambda: "tried again in" in runs.progress(rt, run_id).contestants[0].note)
+        until(lambda: counted(rt, run_id) and runs.progress(rt, run_id).contestants[1].done == ROWS)
+        sick = runs.progress(rt, run_id).contestants[0]
+
+        assert sick.failed == sick.done < ROWS / 2
+        assert ended(rt, run_id).contestants[0].failed == sick.failed + 1
+
+
+def test_model_that_is_gone_stops_its_contestant_only(tmp_path: Path) -> None:
+    """A 404 for a model sends no further cell to it; the others are asked to the end."""
+    with workbench(tmp_path, Fault("404", model=SICK, after=3), waits_s=()) as rt:
+        state = ended(rt, start(rt))
+
+    sick, well = state.contestants
+    assert (well.done, well.failed) == (ROWS, 0)
+    assert sick.done < ROWS / 2
+    assert "was stopped" in state.reason
+
+
+def test_lane_under_probe_has_one_cell_at_work_until_it_answers() -> None:
+    """A provider that may still be down meets a single call."""
+    lane = Lane(0, "a", iter(range(100)))
+    lanes = Lanes({0: lane}, Unlimited(), limit=32)
+    for _ in range(UNWELL_LIMIT):
+        lane.failed("down", now=0.0, waits_s=(5.0,))
+
+    assert lanes.next_up(4.0) is None
+    assert lanes.next_up(6.0) is lane
+    lane.take()
+    assert lanes.next_up(6.0) is None
+    lane.answered()
+    assert lanes.next_up(6.0) is lane

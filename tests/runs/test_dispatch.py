@@ -1,0 +1,73 @@
+"""What the ledger knows of a call while it is under way: enough to ask for its cost after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from assay.config import Gateway, Settings
+from assay.domain.messages import CompletionRequest, Message
+from assay.runs.dispatch import NOTE_AFTER_S, CallContext
+from assay.sandbox import SandboxConfig, SandboxServer
+from assay.workbench.runtime import Runtime, open_runtime
+
+REQUEST = CompletionRequest("sandbox/atlas-large", (Message("user", "Tell me a long story"),), {"max_tokens": 400})
+
+
+@pytest.fixture
+def rt(tmp_path: Path) -> Iterator[Runtime]:
+    """A workbench whose gateway takes its time over an answer."""
+    with SandboxServer(SandboxConfig(speed=0.5)) as sandbox:
+        gateway = Gateway("sandbox", sandbox.base_url, SecretStr("k"))
+        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as opened:
+            opened.ready()
+            yield opened
+
+
+def calls(rt: Runtime) -> list[Any]:
+    """State, outcome and generation id of every call."""
+    with rt.store.read() as connection:
+        return list(connection.execute(text("SELECT state, outcome, generation_id FROM call")))
+
+
+async def sent(rt: Runtime, until: Callable[[asyncio.Event], Any]) -> None:
+    """Sends the request, waits for what `until` waits for, then stops it."""
+    first = asyncio.Event()
+    task = asyncio.create_task(
+        rt.dispatcher.complete(REQUEST, CallContext(purpose="run"), on_delta=lambda *_: first.set())
+    )
+    await until(first)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_generation_id_is_stored_while_the_answer_comes(rt: Runtime) -> None:
+    """A process that dies now leaves behind what the gateway can be asked by."""
+    seen: list[Any] = []
+
+    async def later(first: asyncio.Event) -> None:
+        await first.wait()
+        await asyncio.sleep(NOTE_AFTER_S * 3)
+        seen.extend(await asyncio.to_thread(calls, rt))
+
+    rt.wait(sent(rt, later))
+
+    assert [(state, outcome) for state, outcome, _ in seen] == [("sent", None)]
+    assert seen[0].generation_id
+
+
+def test_call_that_is_stopped_early_keeps_its_generation_id(rt: Runtime) -> None:
+    """Stopped before the id was stored with others, the settlement brings it along: its cost can be asked for."""
+    rt.wait(sent(rt, asyncio.Event.wait))
+    rt.store.writer.call(lambda c: None)
+
+    (call,) = calls(rt)
+
+    assert (call.state, call.outcome) == ("settled", "cancelled")
+    assert call.generation_id

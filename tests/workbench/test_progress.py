@@ -1,0 +1,74 @@
+"""What the progress of a run says about calls possibly paid, a crash behind it, and money in flight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assay.config import Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.plan import RunPlan
+from assay.store import ledger
+from assay.store import runs as stored
+from assay.workbench import datasets, runs, spend
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime, open_runtime
+
+MODEL = "sandbox/swift"
+DEAD = "gone-host:1:0"
+
+
+def small_run(rt: Runtime, folder: Path) -> tuple[RunPlan, str]:
+    """A queued run of four cells, and its plan."""
+    table = folder / "rows.csv"
+    table.write_text("question\n" + "".join(f"What is {n}?\n" for n in range(4)))
+    draft = RunDraft(datasets.open_dataset(rt, str(table)).id, (Prompt("{{question}}"),), (Contestant(MODEL),))
+    plan = runs.plan_of(rt, draft)
+    return plan, rt.store.writer.call(lambda c: stored.create_run(c, plan, name="small"))
+
+
+def send(rt: Runtime, run_id: str, plan: RunPlan, *, generation: str | None = None) -> None:
+    """A call that a process now gone has sent."""
+    intent = ledger.Intent(
+        id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="sandbox", purpose="run", model=MODEL, owner=DEAD,
+        bound_pico=70, run_id=run_id, cell=0, contestant_key=plan.contestants[0].key,
+    )  # fmt: skip
+    rt.store.writer.call(lambda c: ledger.open_intent(c, intent))
+    if generation:
+        rt.store.writer.call(lambda c: ledger.note_generations(c, [(intent.id, generation)]))
+
+
+def test_orphans_stand_apart_with_their_bound(rt: Runtime, tmp_path: Path) -> None:
+    """Calls of a dead process are told as possibly paid: how many, at most how much, how many can be asked for."""
+    plan, run_id = small_run(rt, tmp_path)
+    send(rt, run_id, plan)
+    send(rt, run_id, plan, generation="gen-1")
+    rt.store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset(), run_id=run_id))
+
+    found = runs.progress(rt, run_id)
+
+    assert found.orphans == (2, 140, 1)
+    assert (found.unknown_calls, found.unknown_bound_pico) == (2, 140)
+
+
+def test_money_in_flight_is_no_spend_of_the_month(rt: Runtime, tmp_path: Path) -> None:
+    """The month's line counts calls that have ended; one in flight is not yet of unknown cost."""
+    plan, run_id = small_run(rt, tmp_path)
+    send(rt, run_id, plan)
+    assert spend.this_month(rt).unknown_calls == 0
+
+    rt.store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset(), run_id=run_id))
+    assert spend.this_month(rt).unknown_calls == 1
+
+
+def test_run_of_a_dead_process_is_picked_up_with_a_notice(tmp_path: Path) -> None:
+    """An engine that finds a running run whose process is gone works it to the end, and the run says so."""
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db")
+    with open_runtime(settings, sandbox_speed=0) as rt:
+        rt.ready()
+        _, run_id = small_run(rt, tmp_path)
+        rt.store.writer.call(lambda c: stored.take_lease(c, run_id, DEAD, ttl_ms=0))
+    with open_runtime(settings, sandbox_speed=0, watch=True) as rt:
+        found = runs.wait_for_run(rt, run_id, timeout_s=20)
+
+    assert (found.state, found.waiting) == ("done", 0)
+    assert "Picked up" in found.reason
