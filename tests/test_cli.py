@@ -111,6 +111,21 @@ def test_suite_with_a_budget_and_no_gateway_says_that_it_cannot_be_reached(tmp_p
     assert "no runs yet" in assay(tmp_path, "runs", **dead).stdout
 
 
+def test_run_without_one_answer_exits_1_and_says_why(tmp_path: Path) -> None:
+    """A gateway that is gone is an error, not a gate that was missed."""
+    suite(tmp_path, "- score: {min: 0.5}\n")
+    file = tmp_path / "suite.yaml"
+    file.write_text(file.read_text().replace("budget_usd: 1\n", ""))
+    dead = {"OPENROUTER_API_KEY": "sk-test", "OPENROUTER_BASE_URL": "http://127.0.0.1:9/api/v1"}
+
+    done = assay(tmp_path, "run", "suite.yaml", **dead)
+
+    assert done.returncode == 1
+    assert "Nothing was answered. The first error: " in done.stderr
+    assert "prices could not be fetched" in done.stderr
+    assert "FAIL" not in done.stdout
+
+
 SUITE = """
 name: Tickets
 dataset: tickets.csv

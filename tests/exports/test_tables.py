@@ -13,7 +13,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from export_records import MODELS, ROWS, call_fact, cell_fact, record_of, written
+from export_records import MODELS, call_fact, cell_fact, record_of, written
 from pydantic import SecretStr
 
 from assay.config import Gateway, Settings
@@ -21,6 +21,7 @@ from assay.datasets.export import safe_cell
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec, Score
 from assay.exports.record import CellFact
+from assay.exports.redact import redacted
 from assay.money import from_pico
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import spend as sums
@@ -37,6 +38,8 @@ PAYLOADS = (
     "@import", "-@x", "=\t1", "= 1", "==1", "#N/A",
     "\ufeff=1", "\u200b=1", "\u202e=1", "\x1b=1", "\ufe66=1", "\u22121+A1", "_x003D_1+1",
 )  # fmt: skip
+MANY = 60
+"""Rows of a run that stops before it has asked them all."""
 FORMULA = re.compile(r"^\s*[=+@\uff1d\uff0b\uff20|%\t\r\x00]")
 
 
@@ -174,8 +177,9 @@ def test_cached_and_unknown_costs_are_told_apart() -> None:
     assert "Gone." in plain[2]
 
 
-def test_calls_without_an_answer_are_in_the_tidy_table(tmp_path: Path) -> None:
-    """Of a run that ended for lack of credits every call has its line: the sum is the ledger's, to the pico-dollar."""
+def test_run_that_stopped_has_all_its_calls_and_rows_in_the_tables(tmp_path: Path) -> None:
+    """Of a run that ended for lack of credits every call has its line in the tidy table, so that the sum is the
+    ledger's to the pico-dollar, and every row its line in the wide one."""
     faults = (Fault("402_credits", rate=0.2), Fault("no_usage", rate=0.3))
     with (
         SandboxServer(SandboxConfig(speed=0, faults=faults, seed=3)) as server,
@@ -187,12 +191,18 @@ def test_calls_without_an_answer_are_in_the_tidy_table(tmp_path: Path) -> None:
         rt.ready()
         dataset = datasets.open_dataset(rt, "support_tickets")
         models = tuple(Contestant(name) for name in MODELS)
-        draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), models, (GraderSpec("json"),), limit=ROWS)
+        draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), models, (GraderSpec("json"),), limit=MANY)
         state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
         record = exports.run_record(rt, state.id)
         head, *lines = rows_of(written(record, "tidy"))
+        wide = rows_of(written(record, "wide"))
+        hidden = rows_of(written(redacted(record, ["ticket", "row_key"]), "wide"))
         ledger = spend.overview(rt, sums.SpendFilter(run_id=state.id)).chosen
 
+    asked = [row[: len(record.columns) + 1] for row in wide[1:]]
+    assert (len(asked), len({row[0] for row in asked})) == (MANY, MANY), "rows without an answer are there too"
+    assert [row[: len(record.columns) - 1] for row in hidden[1:]] == [[*row[1:4], row[5]] for row in asked]
+    assert not any(cell for row in wide[-1:] for cell in row[len(record.columns) + 1 :]), "the last row was not reached"
     found = [dict(zip(head, line, strict=True)) for line in lines]
     calls = [line for line in found if line["call"]]
     assert state.state == "paused"

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,22 @@ from assay.errors import AssayError, DataError, ImportRefused, RunError
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import ledger
 from assay.store import spend as sums
-from assay.workbench import archives, compare, datasets, exports, policies, results, runs, spend, standing
+from assay.workbench import (
+    archives,
+    compare,
+    datasets,
+    exports,
+    gates,
+    growth,
+    policies,
+    results,
+    runs,
+    spend,
+    standing,
+)
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.suites import Gate
 
 HOSTILE = "=1+1</script><img src=http://evil.example/x>\x00\x1b[31m\u202e {{ticket}}\n| a | b |"
 FAULTS = (
@@ -142,6 +157,38 @@ def test_imported_spend_counts_once_and_in_its_month(archive: Path, tmp_path: Pa
         archives.import_run(empty, archive)
     with empty.store.read() as connection:
         assert {row.month for row in connection.execute(ledger.MONTH_SPEND.select())} == {"2023-11"}
+
+
+def test_gates_and_growth_come_with_the_run(tmp_path: Path, empty: Runtime) -> None:
+    """What was added later is told, every bound is checked as before, and a baseline that stayed behind is named."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/g.db"), sandbox_speed=0) as rt:
+        rt.ready()
+        draft = RunDraft(
+            datasets.open_dataset(rt, "support_tickets").id, (Prompt("{{ticket}}"),), (Contestant("sandbox/swift"),),
+            (GraderSpec("contains"),), expected_column="category", limit=4, name="main", budget_usd=Decimal(1),
+        )  # fmt: skip
+        runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
+        kept = [Gate.model_validate(gate) for gate in ({"not_worse_than": {"run": "main"}}, {"failed": {"max": 0}})]
+        draft = replace(draft, name="change", gates=gates.frozen(kept, gates.find_baselines(rt, kept)))
+        run_id = runs.start_run(rt, draft)
+        runs.wait_for_run(rt, run_id, timeout_s=60)
+        growth.grow_run(rt, run_id, growth.Growth(contestants=(Contestant("sandbox/scribe"),), samples=2, rows=6))
+        assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "done"
+        for kind in LINES:
+            (tmp_path / kind).write_bytes(written(rt, run_id, kind))
+        here, history = gates.check_run(rt, run_id), growth.history(rt, run_id)
+
+    found = archives.import_run(empty, tmp_path / "archive")
+
+    there = gates.check_run(empty, found.id)
+    assert here is not None
+    assert there is not None
+    assert there[0].words == "the baseline run 'main' is not in this workbench, so nothing is compared"
+    assert (there[0].passed, there[1:]) == (False, here[1:])
+    assert growth.history(empty, found.id) == history
+    for kind in LINES:
+        assert written(empty, found.id, kind) == (tmp_path / kind).read_bytes(), kind
+    assert b"is not in this workbench" in written(empty, found.id, "evidence")
 
 
 def test_imported_run_is_compared_with_one_made_here(archive: Path, empty: Runtime, tmp_path: Path) -> None:

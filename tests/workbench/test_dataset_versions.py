@@ -165,8 +165,18 @@ def test_failed_rows_become_a_dataset_that_joins(rt: Runtime) -> None:
 
     assert made.dataset.name == "tickets, failed rows"
     assert set(keys(rt, made.dataset)) == passed == {"1"}
-    with pytest.raises(DataError, match="Every row"):
+    with pytest.raises(DataError, match="No row of the run is of that kind"):
         versions.failed_rows(rt, run_id, kind="errors")
+
+
+def test_run_without_graders_has_no_failed_rows(rt: Runtime) -> None:
+    """Unscored is not passed: the words say that nothing was graded."""
+    dataset = keep(rt, "text", ["a"])
+    run_id = runs.start_run(rt, RunDraft(dataset.id, (Prompt("{{text}}"),), (Contestant("sandbox/swift"),)))
+    runs.wait_for_run(rt, run_id, timeout_s=60)
+
+    with pytest.raises(DataError, match="has no graders"):
+        versions.failed_rows(rt, run_id)
 
 
 def test_version_in_use_is_not_deleted(rt: Runtime) -> None:

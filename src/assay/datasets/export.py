@@ -19,6 +19,8 @@ def safe_cell(value: object) -> str:
     Plain numbers such as -5 stay as they are; None is an empty cell.
     """
     text = "" if value is None else str(value).replace("\x00", "\ufffd")
+    if not text or text[0].isalnum():
+        return text
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 

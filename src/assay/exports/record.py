@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.domain.contestant import Contestant
 from assay.domain.plan import RunPlan
@@ -87,6 +87,15 @@ class CellFact:
         if self.status != "ok":
             return "error"
         return {True: "pass", False: "fail", None: ""}[self.passed]
+
+
+class RowFact(NamedTuple):
+    """One row of the dataset."""
+
+    row: int
+    key: str
+    values: tuple[str, ...]
+    """In the order of the record's columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +203,8 @@ class RunRecord:
     """What was added to the run after its start, oldest first, in words."""
     gates: tuple[GateFact, ...] = ()
     """Verdicts of the gates that the run keeps; empty also while the run is not complete."""
+    rows: Callable[[], Iterator[RowFact]] = lambda: iter(())
+    """Starts a pass over the rows that the run asks, in order, answered or not."""
     other_calls: Callable[[], Iterator[tuple[int | None, CallFact]]] = lambda: iter(())
     """Starts a pass over the calls that left no result, each with its cell where it had one."""
     kept: Callable[[], Iterator[dict[str, Any]]] = lambda: iter(())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from assay.domain.contestant import Prompt
 from assay.domain.score import Score
 from assay.errors import DataError
-from assay.exports.record import CellFact, RunRecord
+from assay.exports.record import CellFact, RowFact, RunRecord
 
 TEXTS = ("output", "reasoning", "error", "reason", "template", "row_key")
 """What can be left out besides the dataset's columns; template: the prompts' texts."""
@@ -51,9 +51,15 @@ def redacted(record: RunRecord, names: Collection[str]) -> RunRecord:
         for cell in record.cells():
             yield _cell(cell, kept, gone, texts)
 
+    def rows() -> Iterator[RowFact]:
+        for row in record.rows():
+            secret = [row.values[n] for n in gone if row.values[n].strip()]
+            yield RowFact(row.row, _row_key(row.row, row.key, secret, texts), tuple(row.values[n] for n in kept))
+
     return replace(
-        record, columns=tuple(record.columns[n] for n in kept), plan=plan, cells=cells, hidden=record.hidden | texts
-    )
+        record, columns=tuple(record.columns[n] for n in kept), plan=plan, cells=cells, rows=rows,
+        hidden=record.hidden | texts,
+    )  # fmt: skip
 
 
 def _cell(cell: CellFact, kept: Sequence[int], gone: Sequence[int], texts: Collection[str]) -> CellFact:
@@ -63,14 +69,19 @@ def _cell(cell: CellFact, kept: Sequence[int], gone: Sequence[int], texts: Colle
     scores = tuple(
         Score(s.grader, s.value, s.passed, "" if no_reason else _masked(s.reason, secret)) for s in cell.scores
     )
-    key = cell.row_key
-    if "row_key" in texts or any(_is_key_of(value, key) for value in secret):
-        key = f"row {cell.row + 1}"
     return replace(
-        cell, row_key=key, values=tuple(cell.values[n] for n in kept), scores=scores,
+        cell, row_key=_row_key(cell.row, cell.row_key, secret, texts),
+        values=tuple(cell.values[n] for n in kept), scores=scores,
         output="" if "output" in texts else output, reasoning="" if "reasoning" in texts else reasoning,
         error="" if "error" in texts else error,
     )  # fmt: skip
+
+
+def _row_key(row: int, key: str, secret: Sequence[str], texts: Collection[str]) -> str:
+    """The row's key; its number where the key is left out or repeats what is."""
+    if "row_key" in texts or any(_is_key_of(value, key) for value in secret):
+        return f"row {row + 1}"
+    return key
 
 
 def _is_key_of(value: str, key: str) -> bool:

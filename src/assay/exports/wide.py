@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import BinaryIO
 
-from assay.exports.record import CellFact, RunRecord, unique, usd_cell
+from assay.exports.record import CellFact, RowFact, RunRecord, unique, usd_cell
 from assay.exports.streams import write_table
 
 
@@ -27,14 +27,24 @@ def _whats(record: RunRecord) -> list[str]:
 
 
 def lines(record: RunRecord) -> Iterator[list[object]]:
-    """A line per row; a cell without a result is empty."""
+    """A line per row, answered or not; a cell without a result is empty."""
     places = [(x.prompt, x.contestant, n) for x in record.grid_lines for n in range(record.plan.samples)]
     empty: list[object] = [None] * len(_whats(record))
-    for _, found in groupby(record.cells(), key=lambda cell: cell.row):
-        cells = list(found)
+    rows = record.rows()
+
+    def line(row: RowFact, cells: Sequence[CellFact]) -> list[object]:
         by_place = {(c.prompt, c.contestant, c.sample): _values(record, c) for c in cells}
-        key = [] if "row_key" in record.hidden else [cells[0].row_key]
-        yield [*key, *cells[0].values, *(value for place in places for value in by_place.get(place, empty))]
+        key = [] if "row_key" in record.hidden else [row.key]
+        return [*key, *row.values, *(value for place in places for value in by_place.get(place, empty))]
+
+    for number, found in groupby(record.cells(), key=lambda cell: cell.row):
+        cells = list(found)
+        for row in rows:
+            if row.row == number:
+                break
+            yield line(row, ())
+        yield line(RowFact(number, cells[0].row_key, cells[0].values), cells)
+    yield from (line(row, ()) for row in rows)
 
 
 def _values(record: RunRecord, cell: CellFact) -> list[object]:

@@ -48,6 +48,12 @@ def cell_rows(connection: Connection, run_id: str) -> list[CellRow]:
     return list(map(CellRow._make, found))
 
 
+def first_failed_cell(connection: Connection, run_id: str) -> int | None:
+    """The first cell without an answer; None when there is none."""
+    query = select(func.min(RESULT.c.cell)).where(RESULT.c.run_id == run_id, RESULT.c.status == "failed")
+    return connection.execute(query).scalar()
+
+
 @dataclass(frozen=True, slots=True)
 class CellPreview:
     """One cell in the grid of rows x contestants."""
@@ -217,21 +223,21 @@ def export_rows(connection: Connection, run_id: str, dataset_id: str) -> Iterato
             t.cell: t
             for t in connection.execute(
                 select(RESULT_TEXT).where(RESULT_TEXT.c.run_id == run_id, RESULT_TEXT.c.cell.in_(cells))
-            )
+            ).all()
         }
         values = {
             r.position: r
             for r in connection.execute(
                 select(DATASET_ROW).where(DATASET_ROW.c.dataset_id == dataset_id, DATASET_ROW.c.position.in_(rows))
-            )
+            ).all()
         }
         scores: dict[int, dict[int, Row[Any]]] = {}
-        for score in connection.execute(select(SCORE).where(SCORE.c.run_id == run_id, SCORE.c.cell.in_(cells))):
+        for score in connection.execute(select(SCORE).where(SCORE.c.run_id == run_id, SCORE.c.cell.in_(cells))).all():
             scores.setdefault(score.cell, {})[score.grader] = score
         calls: dict[int, list[Row[Any]]] = {}
         for call in connection.execute(
             select(CALL).where(CALL.c.run_id == run_id, CALL.c.cell.in_(cells)).order_by(CALL.c.created_ms, CALL.c.id)
-        ):
+        ).all():
             calls.setdefault(call.cell, []).append(call)
         for result in results:
             row = values[result.row]

@@ -350,8 +350,10 @@ def failed_rows(
     name = _checked_name(name or f"{run.dataset.name[:70]}, failed rows")
     with rt.store.read() as connection:
         positions = rows.unsuccessful_rows(connection, run.id, kind, contestant=contestant)
+    if not positions and not run.plan.graders:
+        raise DataError("The run has no graders, so no row of it failed.", cure="Look at a run that was graded.")
     if not positions:
-        raise DataError("Every row of the run passed, so there is no failed one.", cure="Look at another run.")
+        raise DataError("No row of the run is of that kind: there is no failed one.", cure="Look at another run.")
 
     def produce(connection: Any) -> Iterator[KeyedRow]:
         return ((row.key, list(row.values.values())) for row in rows.rows_at(connection, run.dataset, positions))

@@ -7,6 +7,7 @@ import platform
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -21,6 +22,7 @@ from assay.exports.record import (
     CellFact,
     ComparisonLine,
     GateFact,
+    RowFact,
     RunRecord,
     SpendLine,
     unique,
@@ -28,7 +30,7 @@ from assay.exports.record import (
 )  # fmt: skip
 from assay.exports.redact import TEXTS, redacted, without_keys
 from assay.stats.paired import compare_paired
-from assay.store import archives, runs
+from assay.store import archives, datasets, runs
 from assay.store import results as stored
 from assay.store import spend as sums
 from assay.store.results import CellRow
@@ -130,25 +132,33 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
 def run_record(rt: Runtime, run_id: str) -> RunRecord:
     """A run as the formats see it; its cells are read from the store when they are asked for."""
     run = results.get_run(rt, run_id)
+    # The verdict reads every cell too: it comes first, so that they are not held twice.
+    verdict = standing.verdict(rt, run.id)
     with rt.store.read() as connection:
         row = runs.get_run(connection, run.id)
-        cells = stored.cell_rows(connection, run.id)
         spent = sums.spend_by_contestant(connection, run.id)
     keys = [key.get_secret_value() for key in (rt.gateway.api_key, rt.gateway.management_key) if key is not None]
-    board = _board(run, cells)
+    board, comparisons = _scores(rt, run)
     estimate = outcome.estimate_outcome(rt, run.id)
     return RunRecord(
         id=run.id, name=run.name, state=run.state, reason=without_keys(run.reason, keys), created_ms=run.created_ms,
         started_ms=row.started_ms, finished_ms=row.finished_ms, gateway=run.gateway, tags=run.tags,
         dataset=run.dataset.name, dataset_version=run.dataset.version, dataset_hash=run.dataset.id,
         columns=tuple(run.dataset.columns), plan=run.plan, done=run.done, board=board,
-        verdict=standing.verdict(rt, run.id), comparisons=_comparisons(board, cells), spend=_spend(run, spent),
-        cells=lambda: _cells(rt, run, keys), other_calls=lambda: _other_calls(rt, run.id),
+        verdict=verdict, comparisons=comparisons, spend=_spend(run, spent),
+        cells=lambda: _cells(rt, run, keys), rows=lambda: _rows(rt, run), other_calls=lambda: _other_calls(rt, run.id),
         kept=lambda: _kept(rt, run.id, keys),
         versions={"Assay": assay.__version__, "Python": platform.python_version()},
         estimate="" if estimate is None else estimate.words, gates=_gates(rt, run),
         changes=tuple(f"{utc_text(change.at_ms)}: {change.words}" for change in growth.history(rt, run.id)),
     )  # fmt: skip
+
+
+def _scores(rt: Runtime, run: results.RunRecord) -> tuple[tuple[BoardLine, ...], tuple[ComparisonLine, ...]]:
+    with rt.store.read() as connection:
+        cells = stored.cell_rows(connection, run.id)
+    board = _board(run, cells)
+    return board, _comparisons(board, cells)
 
 
 def _gates(rt: Runtime, run: results.RunRecord) -> tuple[GateFact, ...]:
@@ -221,6 +231,14 @@ def _cells(rt: Runtime, run: results.RunRecord, keys: Collection[str]) -> Iterat
             yield _cell(row, graders, keys)
 
 
+def _rows(rt: Runtime, run: results.RunRecord) -> Iterator[RowFact]:
+    with rt.store.read() as connection:
+        for start in range(0, run.plan.row_count, ROWS_AT_ONCE):
+            count = min(ROWS_AT_ONCE, run.plan.row_count - start)
+            for row in datasets.rows_of(connection, run.dataset, start=start, count=count):
+                yield RowFact(row.position, row.key, tuple(row.values.values()))
+
+
 def _other_calls(rt: Runtime, run_id: str) -> Iterator[tuple[int | None, CallFact]]:
     with rt.store.read() as connection:
         for call in stored.calls_without_result(connection, run_id):
@@ -232,15 +250,17 @@ def _kept(rt: Runtime, run_id: str, keys: Collection[str]) -> Iterator[dict[str,
         yield from archives.archived(connection, run_id, clean=lambda text: without_keys(text, keys))
 
 
+ROWS_AT_ONCE = 1_000
 _OF_RESULT = (
     "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "cached", "value", "passed", "cost_pico",
     "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "finished_ms", "call_id",
 )  # fmt: skip
-_OF_CALL = tuple(field.name for field in fields(CallFact))
+_RESULT_VALUES = attrgetter(*_OF_RESULT)
+_CALL_VALUES = attrgetter(*(field.name for field in fields(CallFact)))
 
 
 def _cell(row: stored.ExportRow, graders: Sequence[str], keys: Collection[str]) -> CellFact:
-    found: dict[str, Any] = {name: getattr(row.result, name) for name in _OF_RESULT}
+    found: dict[str, Any] = dict(zip(_OF_RESULT, _RESULT_VALUES(row.result), strict=True))
     return CellFact(
         **found, row_key=row.row_key, values=row.values, output=without_keys(row.output, keys),
         reasoning=without_keys(row.reasoning, keys), error=without_keys(row.error, keys),
@@ -253,4 +273,4 @@ def _cell(row: stored.ExportRow, graders: Sequence[str], keys: Collection[str]) 
 
 
 def _call(call: Any) -> CallFact:
-    return CallFact(**{name: getattr(call, name) for name in _OF_CALL})
+    return CallFact(*_CALL_VALUES(call))

@@ -8,7 +8,7 @@ check_gates      the verdicts by gates that are given
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,20 +78,34 @@ def frozen(gates: Sequence[Gate], baselines: Mapping[str, RunRecord | None]) -> 
 
 
 def check_run(rt: Runtime, run_id: str) -> tuple[GateResult, ...] | None:
-    """Every gate that a run keeps, against the baselines found at its start; None: it keeps none."""
+    """Every gate that a run keeps, against the baselines found at its start; None: it keeps none.
+
+    A baseline that is not here any more (the run came with an archive) leaves its gate unmet, and the words say so.
+    """
     kept = get_run(rt, run_id).plan.gates
     if not kept:
         return None
-    baselines = {name: None if found is None else get_run(rt, found) for name, found in kept["baselines"].items()}
-    return check_gates(rt, run_id, [Gate.model_validate(gate) for gate in kept["conditions"]], baselines)
+    baselines: dict[str, RunRecord | None] = {}
+    gone = set()
+    for name, found in kept["baselines"].items():
+        try:
+            baselines[name] = None if found is None else get_run(rt, found)
+        except NotFound:
+            gone.add(name)
+    return check_gates(rt, run_id, [Gate.model_validate(gate) for gate in kept["conditions"]], baselines, gone=gone)
 
 
 def check_gates(
-    rt: Runtime, run_id: str, gates: Sequence[Gate], baselines: Mapping[str, RunRecord | None]
+    rt: Runtime,
+    run_id: str,
+    gates: Sequence[Gate],
+    baselines: Mapping[str, RunRecord | None],
+    *,
+    gone: Collection[str] = (),
 ) -> tuple[GateResult, ...]:
     """Every gate on a run, in the order of the suite; a bound on each contestant gives a result for each.
 
-    baselines: as `find_baselines` found them.
+    baselines: as `find_baselines` found them. gone: names of those that were found then and are not here now.
     """
     run = get_run(rt, run_id)
     board = scoreboard(rt, run.id)
@@ -100,6 +114,9 @@ def check_gates(
         condition = gate.condition
         lines = [line for line in board if _is_meant(run, line, condition.contestant)]
         match condition:
+            case NotWorseThan() if condition.run in gone:
+                words = f"the baseline run {condition.run!r} is not in this workbench, so nothing is compared"
+                results.append(GateResult(gate.kind, None, False, None, condition.alpha, words))
             case NotWorseThan():
                 baseline = baselines.get(condition.run)
                 found = compare_runs(rt, baseline.id, run.id) if baseline else None

@@ -81,6 +81,14 @@ class CellDetail:
     graders: tuple[str, ...]
 
 
+def first_error(rt: Runtime, run_id: str) -> str:
+    """What the first cell without an answer said; every cell was answered: empty."""
+    run = get_run(rt, run_id)
+    with rt.store.read() as connection:
+        failed = stored.first_failed_cell(connection, run.id)
+        return "" if failed is None else stored.cell_record(connection, run.id, run.dataset.id, failed).error
+
+
 def cell_detail(rt: Runtime, run_id: str, cell: int) -> CellDetail:
     """A cell with prompt, answer, scores and calls. Raises NotFound."""
     run = get_run(rt, run_id)
