@@ -44,3 +44,24 @@ def test_budget_raised_and_continued_in_one_go(app: App, page: Page) -> None:
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("Done ·")).to_be_visible(timeout=60_000)
     assert rows(app, "SELECT state, done, budget_pico FROM run") == [("done", 195, 5 * 10**12)]
+
+
+def test_double_click_starts_one_run_that_another_tab_stops(app: App, page: Page) -> None:
+    """Two clicks on Start are one run; Stop in a second tab is seen in the first, and after a reload."""
+    filled(app, page)
+    page.get_by_role("spinbutton", name="Samples per cell").fill("20")
+    page.get_by_role("spinbutton", name="Samples per cell").press("Enter")
+    expect(page.get_by_text(re.compile("3,900 calls"))).to_be_visible()
+    settle(page)
+    page.get_by_role("button", name="Start").dblclick()
+    page.wait_for_url(re.compile("run="))
+    expect(page.get_by_test_id("stSidebar").get_by_text(re.compile("% ·")).first).to_be_visible()
+
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.get_by_role("button", name="Stop").click()
+    expect(other.get_by_text("Stopped by you")).to_be_visible()
+    expect(page.get_by_text("Stopped by you")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Stopped by you")).to_be_visible()
+    assert rows(app, "SELECT count(*), max(state) FROM run") == [(1, "stopped")]
