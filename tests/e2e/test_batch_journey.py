@@ -92,6 +92,7 @@ def test_server_killed_during_a_run_picks_it_up_again(app: App, page: Page) -> N
 
     page.goto(f"{app.url}/results?run={rows(app, 'SELECT id FROM run')[0][0]}")
     expect(page.get_by_text("Done ·")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Picked up where a process that ended had left it")).to_be_visible()
     assert before
     assert rows(app, "SELECT count(*) FROM result") == [(195,)]
     repeated = rows(app, "SELECT cell FROM call WHERE outcome = 'ok' GROUP BY cell HAVING count(*) > 1")

@@ -101,9 +101,16 @@ def rows_page(
     show: failed = a verdict of fail, errors = a call that failed, disagree = contestants differ in verdict or value.
     search: text in the row's values or in an answer, any case.
     """
-    rows = _matching(run_id, dataset_id, show, search)
-    total = connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
-    wanted = [r[0] for r in connection.execute(rows.order_by("row").limit(size).offset((max(page, 1) - 1) * size))]
+    rows = _matching(run_id, dataset_id, show, search).order_by("row")
+    first = (max(page, 1) - 1) * size
+    if search or show != "all":  # one pass over the run: to count and to page apart would be two
+        matching = connection.execute(rows).scalars().all()
+        total, wanted = len(matching), matching[first : first + size]
+    else:
+        total = connection.execute(
+            select(func.count(distinct(RESULT.c.row))).where(RESULT.c.run_id == run_id)
+        ).scalar_one()
+        wanted = connection.execute(rows.limit(size).offset(first)).scalars().all()
     if not wanted:
         return RowsPage(total, ())
     keys = {
@@ -128,10 +135,11 @@ def rows_page(
 def _matching(run_id: str, dataset_id: str, show: Show, search: str) -> Select[Any]:
     conditions: list[ColumnElement[bool]] = [RESULT.c.run_id == run_id]
     if search:
-        in_row = exists().where(
-            DATASET_ROW.c.dataset_id == dataset_id,
-            DATASET_ROW.c.position == RESULT.c.row,
-            DATASET_ROW.c.values_json.icontains(search, autoescape=True),
+        in_row = RESULT.c.row.in_(
+            select(DATASET_ROW.c.position).where(
+                DATASET_ROW.c.dataset_id == dataset_id,
+                DATASET_ROW.c.values_json.icontains(search, autoescape=True),
+            )
         )
         in_text = exists().where(
             RESULT_TEXT.c.run_id == RESULT.c.run_id,

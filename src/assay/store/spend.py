@@ -218,7 +218,8 @@ def orphans_of(connection: Connection, run_id: str) -> Orphans:
     """The orphans of a run, through the index on the calls' state; none: zeros."""
     row = connection.execute(
         select(func.count(), func.coalesce(func.sum(CALL.c.bound_pico), 0), func.count(CALL.c.generation_id)).where(
-            CALL.c.state == "orphan", CALL.c.run_id == run_id
+            CALL.c.state == "orphan",
+            func.coalesce(CALL.c.run_id, "") == run_id,  # not the index on runs: it would walk all calls of the run
         )
     ).one()
     return Orphans(*map(int, row))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,8 +34,21 @@ def quality_against_cost(board: Sequence[ContestantScore], colours: Mapping[str,
         )  # fmt: skip
     costs = [float(from_pico(b.cost_pico)) for b in board if b.cost_pico]
     log = len(costs) > 1 and max(costs) / min(costs) > 8
-    figure.update_xaxes(title="Cost of the run, USD", type="log" if log else "linear", tickprefix="$",
-                        rangemode="tozero" if not log else "normal")  # fmt: skip
+    if log:
+        marks = _marks(min(costs), max(costs))
+        figure.update_xaxes(
+            type="log", tickvals=marks, ticktext=[f"${mark:.12f}".rstrip("0").rstrip(".") for mark in marks]
+        )
+    else:
+        figure.update_xaxes(type="linear", tickprefix="$", rangemode="tozero")
+    figure.update_xaxes(title="Cost of the run, USD")
     figure.update_yaxes(title="Score", range=[-0.03, 1.12])
     figure.update_layout(height=360, margin={"l": 10, "r": 10, "t": 20, "b": 10})
     return figure
+
+
+def _marks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 of every power of ten from one below `low` to one above `high`; of long ranges the powers alone."""
+    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
+    steps = (1, 2, 5) if len(powers) <= 5 else (1,)
+    return [step * 10.0**power for power in powers for step in steps]

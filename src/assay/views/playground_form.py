@@ -46,8 +46,10 @@ def form(rt: Runtime) -> PlaygroundDraft:
         draft = PlaygroundDraft(prompt, variables, contestants, blind)
         st.space("stretch")
         ready = _cost(rt, draft)
-        st.button("Run", key="playground.run", type="primary", icon=":material/play_arrow:", shortcut="Ctrl+Enter",
-                  disabled=not ready, on_click=_send, args=(rt, draft))  # fmt: skip
+        # No callback: it would get the draft of the run before, without what was typed just before the click.
+        if st.button("Run", key="playground.run", type="primary", icon=":material/play_arrow:", shortcut="Ctrl+Enter",
+                     disabled=not ready) and ready:  # fmt: skip
+            _send(rt, draft)
     if problem := st.session_state.pop("playground.problem", None):
         components.show_error(problem)
     return draft

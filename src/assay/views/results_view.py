@@ -24,7 +24,9 @@ from assay.workbench.standing import ContestantScore, standing
 PAGE = 50
 FEW = 11
 """Rows that are shown whole, without a box that scrolls."""
-BOARD_EVERY_S = 6.0
+BOARD_EVERY_S = 5.0
+BOARD_EVERY_LARGE_S = 20.0
+"""Of a large run, whose scores move slowly: the chart is drawn anew in every tab that shows it."""
 SHOW = {"all": "All rows", "failed": "Failed", "errors": "Errors", "disagree": "Disagreements"}
 
 
@@ -66,8 +68,8 @@ def run_page(rt: Runtime, run_id: str) -> None:
     if run.done and not live:
         st.markdown(f"#### {words.label(standing(rt, run.id).verdict, 600)}")
     run_progress.panel(rt, run.id)
-    run_history.estimate_caption(rt, run)
     if not live:
+        run_history.estimate_caption(rt, run)
         growth.actions(rt, run)
     run_history.gates(rt, run)
     _standing(rt, run, live=live)
@@ -78,7 +80,9 @@ def _standing(rt: Runtime, run: RunRecord, *, live: bool) -> None:
     """Scoreboard and chart, and the verdict so far while the run is worked: then they renew themselves."""
     colours = colours_of(run.plan.contestants)
 
-    @st.fragment(run_every=BOARD_EVERY_S if live else None)
+    seconds = BOARD_EVERY_S if run.plan.cell_count <= run_progress.LARGE else BOARD_EVERY_LARGE_S
+
+    @st.fragment(run_every=seconds if live else None)
     def stands() -> None:
         with components.errors_in_words():
             board, verdict = standing(rt, run.id)

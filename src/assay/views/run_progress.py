@@ -19,7 +19,7 @@ LARGE = 2_000
 
 
 def panel(rt: Runtime, run_id: str) -> None:
-    """Progress of a run; while it is live it renews itself every second or two, and the whole page when it ends."""
+    """Progress of a run; live, it renews itself every second or two, and the whole page when it ends or goes on."""
     now = runs.progress(rt, run_id)
     live = now.is_live
 
@@ -28,7 +28,7 @@ def panel(rt: Runtime, run_id: str) -> None:
         with components.errors_in_words():
             state = runs.progress(rt, run_id)
             _show(rt, state)
-            if live and not state.is_live:
+            if state.is_live != live:
                 st.rerun()
 
     watched()
@@ -113,20 +113,21 @@ def _controls(rt: Runtime, state: RunProgress) -> None:
             )
             st.button("Stop", key="results.stop", icon=":material/stop:", on_click=runs.stop_run, args=(rt, state.id))
             return
-        budget = None
         if state.state == "paused":
             current = float(from_pico(state.budget_pico)) if state.budget_pico is not None else None
-            budget = st.number_input("Budget, USD", min_value=0.0, value=current, key="results.budget", width=200,
-                                     format="%.6f")  # fmt: skip
+            st.number_input("Budget, USD", min_value=0.0, value=current, key="results.budget", width=200,
+                            format="%.6f")  # fmt: skip
         if state.waiting or state.state == "paused":
             st.button("Continue", key="results.continue", icon=":material/play_arrow:", type="primary",
-                      on_click=_go_on, args=(rt, state.id, budget, False))  # fmt: skip
+                      on_click=_go_on, args=(rt, state.id, False))  # fmt: skip
         if state.failed:
             st.button(f"Retry {state.failed} failed", key="results.retry", icon=":material/refresh:",
-                      on_click=_go_on, args=(rt, state.id, budget, True))  # fmt: skip
+                      on_click=_go_on, args=(rt, state.id, True))  # fmt: skip
 
 
-def _go_on(rt: Runtime, run_id: str, budget: float | None, retry: bool) -> None:
+def _go_on(rt: Runtime, run_id: str, retry: bool) -> None:
+    """Goes on with the budget that stands in the box now, typed just before the click included."""
+    budget = st.session_state.get("results.budget")
     with components.errors_in_words():
         amount = Decimal(str(budget)) if budget is not None else None
         runs.continue_run(rt, run_id, budget_usd=amount, retry_failed=retry)

@@ -18,7 +18,7 @@ PAGES = Path(__file__).resolve().parents[3] / "pages"
 
 
 GATEWAYS = {"openrouter": "OpenRouter", "sandbox": "Sandbox"}
-EVERY_S = 3.0
+EVERY_S = 4.0
 
 
 def frame(rt: Runtime) -> None:

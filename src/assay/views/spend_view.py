@@ -10,7 +10,7 @@ import streamlit as st
 from assay.domain.colours import colours_of
 from assay.domain.contestant import Contestant
 from assay.money import format_usd, from_pico
-from assay.views import bars, charts_spend, words
+from assay.views import bars, charts_spend, components, words
 from assay.views.results_view import ledger_table
 from assay.views.state import go_to
 from assay.workbench import spend
@@ -36,15 +36,22 @@ def page(rt: Runtime) -> None:
     picked = whole if chosen == SpendFilter() else spend.report(rt, chosen, offset_ms=offset)
     said = f"Chosen: {_calls(picked.sum.calls)}, {spend.in_words(picked.sum)}."
     st.caption(said.replace("$", "\\$"))
+    _tabs(rt, chosen, picked)
+
+
+@st.fragment
+def _tabs(rt: Runtime, chosen: SpendFilter, picked: SpendReport) -> None:
+    """What is looked through: another chart, a table or a page of the ledger renews this part alone."""
     charts, ledger = st.tabs(["Charts", "Ledger"], key="spend.tab", on_change="rerun")
-    if charts.open:
-        with charts:
-            _charts(picked)
-    if ledger.open:
-        with ledger:
-            ledger_table(rt, chosen, key="spend.ledger")
-            st.download_button("Ledger as CSV", data=lambda: spend.ledger_csv(rt, chosen), file_name="assay-ledger.csv",
-                               mime="text/csv", key="spend.ledger.csv", on_click="ignore")  # fmt: skip
+    with components.errors_in_words():
+        if charts.open:
+            with charts:
+                _charts(picked)
+        if ledger.open:
+            with ledger:
+                ledger_table(rt, chosen, key="spend.ledger")
+                st.download_button("Ledger as CSV", data=lambda: spend.ledger_csv(rt, chosen), mime="text/csv",
+                                   file_name="assay-ledger.csv", key="spend.ledger.csv", on_click="ignore")  # fmt: skip
 
 
 def _tiles(rt: Runtime, whole: SpendReport, offset: int) -> None:

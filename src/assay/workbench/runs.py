@@ -338,8 +338,10 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class ProgressSums:
-    """What counting a run's cells and calls gave; all who watch a live run share it for a while."""
+    """What counting a run's cells and calls gave; all who watch a run share it for a while."""
 
+    state: tuple[object, ...]
+    """What it was counted from: another state is counted at once."""
     until: float
     """When it is counted anew, by the monotonic clock."""
     plan: RunPlan
@@ -350,31 +352,32 @@ class ProgressSums:
 
 
 SHARED_S = 0.5
+KEPT = 32
+"""Runs whose sums are kept."""
 COUNTING_SHARE = 20
 """Counting takes one part in so many of the time, however large the run is."""
 
 
 def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
+    live = run.state in stored.LIVE
+    state = (run.cells, live) if live else (run.cells, live, run.done, run.failed, run.settled_pico, run.lease_token)
     known = rt.progress_sums.get(run.id)
-    ended = run.state not in stored.LIVE
-    if (
-        known is not None and known.plan.cell_count == run.cells and not ended and time.monotonic() < known.until
-    ):  # fmt: skip
+    if known is not None and known.state == state and time.monotonic() < known.until:
         return known
     started = time.monotonic()
     sums = ProgressSums(
         # Another process may have let the run grow meanwhile.
-        0.0, known.plan if known and known.plan.cell_count == run.cells else stored.plan_of(run),
+        state, 0.0, known.plan if known and known.plan.cell_count == run.cells else stored.plan_of(run),
         {c.contestant: c for c in stored.contestant_counts(connection, run.id)},
         stored.money_by_contestant(connection, run.id),
         stored.first_failures(connection, run.id) if run.failed else [],
         orphans_of(connection, run.id),
     )  # fmt: skip
-    if ended:
-        rt.progress_sums.pop(run.id, None)
-    else:
-        now = time.monotonic()
-        rt.progress_sums[run.id] = replace(sums, until=now + max(SHARED_S, COUNTING_SHARE * (now - started)))
+    now = time.monotonic()
+    rt.progress_sums.pop(run.id, None)
+    rt.progress_sums[run.id] = replace(sums, until=now + max(SHARED_S, COUNTING_SHARE * (now - started)))
+    while len(rt.progress_sums) > KEPT:
+        rt.progress_sums.pop(next(iter(rt.progress_sums)), None)
     return sums
 
 

@@ -128,34 +128,41 @@ def scores_of(run: RunRecord, cells: Sequence[CellRow]) -> Iterator[ContestantSc
             mine = groups[prompt, contestant]
             times = [c.total_ms for c in mine if c.ok and not c.cached and c.total_ms is not None]
             known = [c.cost_pico for c in mine if c.cost_pico is not None]
+            answered = sum([c.ok for c in mine])
             yield ContestantScore(
                 prompt, contestant, label_of(plan, prompt, contestant), chosen.key,
                 score=mean_interval(list(by_row(mine).values())),
                 passes=mean_interval(list(_passes_by_row(mine).values())),
-                cells=plan.row_count * plan.samples, answered=sum(c.ok for c in mine),
-                scored=sum(c.value is not None for c in mine), failed=sum(not c.ok for c in mine),
+                cells=plan.row_count * plan.samples, answered=answered,
+                scored=sum([c.value is not None for c in mine]), failed=len(mine) - answered,
                 cost_pico=sum(known) if len(known) == len(mine) else None, known_pico=sum(known),
-                unknown_cells=len(mine) - len(known), correct=sum(c.passed is True for c in mine),
+                unknown_cells=len(mine) - len(known), correct=sum([c.passed is True for c in mine]),
                 p50_ms=quantile(times, 0.5), p95_ms=quantile(times, 0.95),
-                prompt_tokens=sum(c.prompt_tokens or 0 for c in mine),
-                completion_tokens=sum(c.completion_tokens or 0 for c in mine),
+                prompt_tokens=sum([c.prompt_tokens or 0 for c in mine]),
+                completion_tokens=sum([c.completion_tokens or 0 for c in mine]),
             )  # fmt: skip
 
 
 def by_row(cells: Sequence[CellRow]) -> dict[int, float]:
     """Mean value per row over its samples: rows are the independent units."""
-    return _row_means((cell.row, cell.value) for cell in cells if cell.value is not None)
+    return _row_means([(cell.row, cell.value) for cell in cells if cell.value is not None])
 
 
 def _passes_by_row(cells: Sequence[CellRow]) -> dict[int, float]:
-    return _row_means((cell.row, float(cell.passed)) for cell in cells if cell.passed is not None)
+    return _row_means([(cell.row, float(cell.passed)) for cell in cells if cell.passed is not None])
 
 
 def _row_means(pairs: Iterable[tuple[int, float]]) -> dict[int, float]:
-    values: dict[int, list[float]] = defaultdict(list)
+    means: dict[int, float] = {}
+    several: dict[int, list[float]] = {}
     for row, value in pairs:
-        values[row].append(value)
-    return {row: found[0] if len(found) == 1 else fmean(found) for row, found in values.items()}
+        if row in means:
+            several.setdefault(row, [means[row]]).append(value)
+        else:
+            means[row] = value
+    for row, values in several.items():
+        means[row] = fmean(values)
+    return means
 
 
 def compare(cells: Sequence[CellRow], first: tuple[int, int], second: tuple[int, int]) -> PairedComparison | None:

@@ -200,8 +200,11 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
             except AssayError as error:
                 components.show_error(error)
                 problems = [str(error)]
-        st.button("Start", key="batch.start", type="primary", icon=":material/play_arrow:", disabled=bool(problems),
-                  on_click=_start, args=(rt, draft))  # fmt: skip
+        # No callback: it would get the draft of the run before, without what was typed just before the click.
+        clicked = st.button("Start", key="batch.start", type="primary", icon=":material/play_arrow:",
+                            disabled=bool(problems))  # fmt: skip
+    if clicked and not problems:
+        _start(rt, draft)
     if started := st.session_state.pop("batch.started", None):
         state.go_to("results", run=started)
     if problem := st.session_state.pop("batch.problem", None):

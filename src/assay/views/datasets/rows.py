@@ -103,8 +103,10 @@ def _new_filter(rt: Runtime, dataset: StoredDataset) -> None:
             format_func=lambda v: f"{words.plain(v)[:60] or 'empty'} ({counts.get(v, 0):,})",
             placeholder="Choose or type",
         )  # fmt: skip
-    st.button("Add filter", key="datasets.filter_go", disabled=value is None or (kind == "contains" and not value),
-              on_click=_add, args=(column, kind, value))  # fmt: skip
+    missing = value is None or (kind == "contains" and not value)
+    if st.button("Add filter", key="datasets.filter_go", disabled=missing) and value is not None and not missing:
+        _add(column, kind, value)
+        st.rerun()
 
 
 def _add(column: str, kind: str, value: str) -> None:
