@@ -248,8 +248,8 @@ class Call(SQLModel, table=True):
         Index("ix_call_run_cell", "run_id", "cell"),
         Index("ix_call_run_money", "run_id", "contestant_key", "cost_pico", "bound_pico", "state"),
         Index("ix_call_model", "model", "created_ms"),
-        Index("ix_call_created", "created_ms", "id"),
-        Index("ix_call_run_created", "run_id", "created_ms", "id"),
+        Index("ix_call_created", "created_ms"),
+        Index("ix_call_run_created", "run_id", "created_ms"),
         Index("ix_call_generation", "generation_id"),
         Index("ix_call_state", "state"),
     )

@@ -44,8 +44,8 @@ def upgrade() -> None:
         """
     )
     op.drop_index("ix_call_spend", table_name="call")
-    op.create_index("ix_call_created", "call", ["created_ms", "id"], unique=False)
-    op.create_index("ix_call_run_created", "call", ["run_id", "created_ms", "id"], unique=False)
+    op.create_index("ix_call_created", "call", ["created_ms"], unique=False)
+    op.create_index("ix_call_run_created", "call", ["run_id", "created_ms"], unique=False)
 
 
 def downgrade() -> None:
