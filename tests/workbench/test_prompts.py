@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic import command
 
 from assay.datasets.template import convert, guess_foreign, pieces
 from assay.domain.contestant import Contestant, Prompt
@@ -12,6 +13,7 @@ from assay.domain.messages import Message
 from assay.domain.score import GraderSpec
 from assay.errors import DataError, NotFound
 from assay.store.engine import open_store
+from assay.store.migrations.upgrade import config
 from assay.workbench import datasets, growth, prompts, runs
 from assay.workbench.differences import line_diff, prompt_diff
 from assay.workbench.runs import RunDraft
@@ -187,12 +189,7 @@ def test_duel_pairs_two_versions_of_the_same_run(rt: Runtime) -> None:
 def test_old_database_learns_which_runs_used_what(rt: Runtime, tmp_path: Path) -> None:
     """A database from before the library gets its runs' prompts from their plans."""
     run_id = finished_run(rt, FIRST, SECOND, rows=1)
-    for statement in (
-        "DROP TABLE run_prompt", "DROP TABLE prompt_label", "DROP TABLE prompt_event",
-        "DROP INDEX ix_saved_prompt_version", "ALTER TABLE saved_prompt DROP COLUMN note",
-        "ALTER TABLE saved_prompt DROP COLUMN archived", "UPDATE alembic_version SET version_num = '0004'",
-    ):  # fmt: skip
-        rt.store.writer.call(lambda c, statement=statement: c.exec_driver_sql(statement) and None)
+    rt.store.writer.call(lambda c: command.downgrade(config(c), "0004"))
     open_store(rt.store.url).close()
 
     prompts.save_prompt(rt, "triage", SECOND)
