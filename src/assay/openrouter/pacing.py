@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from assay.openrouter.failures import Failure
 
-START = 16
+START = 20
 CEILING = 512
 CUT = 0.8
 DEBOUNCE_S = 15.0

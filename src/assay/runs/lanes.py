@@ -118,4 +118,4 @@ def ahead(places: int) -> int:
 
     Their intents are durable before there is a place for them, so a crash leaves that many more that may be paid.
     """
-    return max(places // 2, places - 64) + 4
+    return places // 3 + 4
