@@ -91,7 +91,7 @@ def follow(rt: Runtime, run_id: str) -> RunProgress:
             else:
                 say(_bar(state))
             return state
-        time.sleep(0.02 if state.cells < 200 else 0.2)
+        time.sleep(0.02 if state.cells < 200 else 0.2 if state.cells < 2000 else 0.5)
 
 
 def _bar(state: RunProgress) -> str:

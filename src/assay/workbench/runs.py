@@ -354,7 +354,7 @@ class ProgressSums:
 SHARED_S = 0.5
 KEPT = 32
 """Runs whose sums are kept."""
-COUNTING_SHARE = 20
+COUNTING_SHARE = 40
 """Counting takes one part in so many of the time, however large the run is."""
 
 
