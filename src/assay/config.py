@@ -104,6 +104,8 @@ class Settings(BaseSettings):
     """Seconds before the gateway's batch is first looked after; each further wait is longer, up to a minute."""
     probe_waits_s: tuple[float, ...] = (5.0, 15.0, 30.0)
     """Seconds that a contestant is paused for after it kept failing, each time before one cell tries it again."""
+    unreachable_patience_s: float = Field(60.0, ge=0)
+    """Seconds that a run waits for a gateway that cannot be reached before it pauses."""
     catalogue_ttl_s: float = Field(3600.0, ge=0)
     upload_limit_mb: int = Field(50, ge=1)
     monthly_budget_usd: str | None = None

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
 from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
-from assay.runs.lanes import UNWELL_LIMIT, Lane, Lanes, ahead
+from assay.runs.lanes import UNWELL_LIMIT, UNWELL_S, Lane, Lanes, ahead
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.workbench import datasets, runs
 from assay.workbench.runs import RunProgress
@@ -41,6 +42,17 @@ def workbench(folder: Path, *faults: Fault, waits_s: tuple[float, ...]) -> Itera
         with open_runtime(settings, gateway=Gateway("sandbox", sandbox.base_url, SecretStr("k"))) as rt:
             rt.ready()
             yield rt
+
+
+@contextmanager
+def client_of(folder: Path, sandbox: SandboxServer, *, patience_s: float) -> Iterator[Runtime]:
+    """A workbench at a sandbox that comes and goes."""
+    settings = Settings(
+        database_url=f"sqlite:///{folder}/a.db", concurrency=4, max_attempts=2, unreachable_patience_s=patience_s
+    )
+    with open_runtime(settings, gateway=Gateway("sandbox", sandbox.base_url, SecretStr("k"))) as rt:
+        rt.ready()
+        yield rt
 
 
 def start(rt: Runtime) -> str:
@@ -118,5 +130,61 @@ def test_lane_under_probe_has_one_cell_at_work_until_it_answers() -> None:
     assert lanes.next_up(6.0) is lane
     lane.take()
     assert lanes.next_up(6.0) is None
-    lane.answered()
+    lane.answered(6.0)
     assert lanes.next_up(6.0) is lane
+
+
+@pytest.mark.parametrize(("cells", "paused"), [("..x.x" * 4, False), ("xx.x." * 4, True)])
+def test_lane_is_paused_by_its_share_of_failures(cells: str, paused: bool) -> None:
+    """Answers between the failures do not hide that most cells fail; a few failures among many pause nobody."""
+    lane = Lane(0, "a", iter(range(100)))
+    for n, cell in enumerate(cells):
+        if cell == "x":
+            lane.failed("down", now=n / 10, waits_s=(5.0,))
+        else:
+            lane.answered(n / 10)
+
+    assert (lane.resting != "") is paused
+
+
+def test_old_failures_are_forgotten() -> None:
+    """Five failures over a quarter of an hour are no outage."""
+    lane = Lane(0, "a", iter(range(100)))
+    for n in range(UNWELL_LIMIT * 3):
+        lane.failed("down", now=n * UNWELL_S / 3, waits_s=(5.0,))
+
+    assert lane.resume_at == 0
+
+
+def test_run_waits_for_a_gateway_that_cannot_be_reached(tmp_path: Path) -> None:
+    """A short outage costs no cell: what did not reach the gateway is tried again when it is back."""
+    first = SandboxServer(SandboxConfig(fixed_latency_ms=50))
+    first.start()
+    with client_of(tmp_path, first, patience_s=30) as rt:
+        run_id = start(rt)
+        until(lambda: runs.progress(rt, run_id).done > 8)
+        first.stop()
+        until(lambda: "cannot be reached" in runs.progress(rt, run_id).reason)
+        with SandboxServer(SandboxConfig(speed=0), port=first.port):
+            state = ended(rt, run_id)
+
+    assert (state.state, state.done, state.failed) == ("done", 2 * ROWS, 0)
+
+
+def test_run_pauses_when_the_gateway_stays_away(tmp_path: Path) -> None:
+    """No cell fails one by one; the reason says what to do, and Continue asks for what is missing."""
+    first = SandboxServer(SandboxConfig(fixed_latency_ms=50))
+    first.start()
+    with client_of(tmp_path, first, patience_s=0.2) as rt:
+        run_id = start(rt)
+        until(lambda: runs.progress(rt, run_id).done > 8)
+        first.stop()
+        paused = ended(rt, run_id)
+        with SandboxServer(SandboxConfig(speed=0), port=first.port):
+            runs.continue_run(rt, run_id)
+            state = ended(rt, run_id)
+
+    assert (paused.state, paused.failed) == ("paused", 0)
+    assert "cannot be reached" in paused.reason
+    assert paused.reserved_pico == 0
+    assert (state.state, state.done, state.failed) == ("done", 2 * ROWS, 0)

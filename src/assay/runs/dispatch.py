@@ -137,13 +137,17 @@ class Dispatcher:
         """Whether the gateway itself answers for a model, and speaks OpenRouter."""
         return self._gateways.of(model).client is self._main and self._main.gateway.speaks_openrouter
 
+    def gateway_of(self, model: str) -> str:
+        """The name of the gateway that answers for a model."""
+        return self._gateways.of(model).client.gateway.name
+
     def intent(
         self, request: CompletionRequest, context: CallContext, *, attempt: int = 1, owner: str | None = None
     ) -> ledger.Intent:
         """The intent of a call; owner: other than this process."""
         return ledger.Intent(
             id=ledger.new_id(), created_ms=ledger.now_ms(), model=request.model,
-            gateway=self._gateways.of(request.model).client.gateway.name, purpose=context.purpose,
+            gateway=self.gateway_of(request.model), purpose=context.purpose,
             owner=owner or self._owner, bound_pico=self.prices.bound(request),
             prompt_chars=request.chars, attempt=attempt,
             run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,

@@ -33,7 +33,7 @@ class RunEngine:
 
     def __init__(
         self, *, store: Store, dispatcher: Dispatcher, owner: str, concurrency: int, batch_poll_s: float,
-        probe_waits_s: Sequence[float],
+        probe_waits_s: Sequence[float], patience_s: float,
     ) -> None:  # fmt: skip
         self._store = store
         self._dispatcher = dispatcher
@@ -41,6 +41,7 @@ class RunEngine:
         self._concurrency = concurrency
         self._batch_poll_s = batch_poll_s
         self._probe_waits_s = probe_waits_s
+        self._patience_s = patience_s
         self._workers: dict[str, RunWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -61,7 +62,7 @@ class RunEngine:
         self._workers[run_id] = RunWorker(
             store=self._store, dispatcher=self._dispatcher, run_id=run_id, owner=self._owner,
             concurrency=self._concurrency, retry_failed=retry_failed or run_id in self._retry,
-            batch_poll_s=self._batch_poll_s, probe_waits_s=self._probe_waits_s,
+            batch_poll_s=self._batch_poll_s, probe_waits_s=self._probe_waits_s, patience_s=self._patience_s,
         )  # fmt: skip
         self._retry.discard(run_id)
         task = asyncio.get_running_loop().create_task(self._work(run_id), name=f"run {run_id}")

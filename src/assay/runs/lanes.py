@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 UNWELL_LIMIT = 5
-"""Cells of a contestant that fail one after another before it is paused and probed."""
+"""Cells of a contestant that fail, being more than half of its latest, before it is paused and probed."""
+UNWELL_S = 30.0
+UNWELL_CELLS = 200
+"""How far back its latest cells reach."""
 
 
 @dataclass(slots=True)
@@ -21,8 +25,8 @@ class Lane:
     """Numbers of its missing cells, ascending; read no further than the one that is up next."""
     stopped: str = ""
     """Why it gets no further cells."""
-    unwell: int = 0
-    """Cells that failed one after another, for reasons that another try can cure."""
+    recent: deque[tuple[float, bool]] = field(default_factory=deque)
+    """(when, whether it was answered) of its latest cells, those that failed for good reasons left out."""
     probes: int = 0
     """How often it was paused since it last answered."""
     resume_at: float = 0.0
@@ -49,18 +53,23 @@ class Lane:
         self.working += 1
         return number
 
-    def answered(self) -> None:
-        """Notes an answer: whatever was wrong is over."""
-        self.unwell = self.probes = 0
+    def answered(self, now: float) -> None:
+        """Notes an answer: whatever it was paused for is over."""
+        if self.probes:
+            self.probes = 0
+            self.recent.clear()
+        self._note(now, True)
 
     def failed(self, why: str, *, now: float, waits_s: Sequence[float]) -> None:
         """Notes a cell that failed for reasons that another try can cure.
 
-        After UNWELL_LIMIT of them in a row the contestant is paused, then tried with a single cell, and given up when
-        that fails after the last of the waits.
+        Once UNWELL_LIMIT of them, and more than half of its cells, failed within UNWELL_S, the contestant is paused,
+        then tried with a single cell, and given up when that fails after the last of the waits.
         """
-        self.unwell += 1
-        if self.unwell < UNWELL_LIMIT or self.resume_at > now:
+        self._note(now, False)
+        failures = sum(not answered for _, answered in self.recent)
+        unwell = self.probes > 0 or (failures >= UNWELL_LIMIT and 2 * failures > len(self.recent))
+        if not unwell or self.resume_at > now:
             return
         if self.probes >= len(waits_s):
             self.stopped = f"It kept failing. {why}"
@@ -68,6 +77,11 @@ class Lane:
         self.resume_at = now + waits_s[self.probes]
         self.resting = why
         self.probes += 1
+
+    def _note(self, now: float, answered: bool) -> None:
+        self.recent.append((now, answered))
+        while len(self.recent) > UNWELL_CELLS or self.recent[0][0] < now - UNWELL_S:
+            self.recent.popleft()
 
 
 class Pace(Protocol):

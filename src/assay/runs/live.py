@@ -19,7 +19,9 @@ class LiveRun:
     lanes: dict[int, Lane] = field(default_factory=dict)
     finished: deque[float] = field(default_factory=lambda: deque(maxlen=4000))
     note: str = ""
-    """What it waits for, in words; empty while it works."""
+    """What it waits for to write, in words; empty while it works."""
+    silence: str = ""
+    """Why the gateway cannot be reached, in words; empty while it can."""
     notices: list[str] = field(default_factory=list)
     """What went otherwise than asked for, in words; told at the end."""
 

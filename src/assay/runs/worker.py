@@ -36,6 +36,8 @@ ROWS_AT_ONCE = 200
 CHUNKS_KEPT = 8
 BUDGET_WAIT_S = 0.1
 """Seconds between two looks whether settled calls have made room in the budget."""
+SILENCE_WAIT_S = 2.0
+"""Seconds before a cell is tried again that did not reach the gateway."""
 STORE_WAIT_S = 2.0
 """Seconds between two tries to write into a store that refuses."""
 NOT_ASKED = "The judge has not been asked yet."
@@ -69,7 +71,7 @@ class RunWorker:
 
     def __init__(
         self, *, store: Store, dispatcher: Dispatcher, run_id: str, owner: str, concurrency: int, retry_failed: bool,
-        batch_poll_s: float, probe_waits_s: Sequence[float],
+        batch_poll_s: float, probe_waits_s: Sequence[float], patience_s: float,
     ) -> None:  # fmt: skip
         self._store = store
         self._dispatcher = dispatcher
@@ -79,6 +81,8 @@ class RunWorker:
         self._retry_failed = retry_failed
         self._batch_poll_s = batch_poll_s
         self._probe_waits_s = probe_waits_s
+        self._patience_s = patience_s
+        self._silent_since: float | None = None
         self._halt: _Halt | None = None
         self._flying = 0
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -134,6 +138,8 @@ class RunWorker:
             cells = (n for n in range(index, self.plan.cell_count, len(self.plan.contestants)) if not self.done[n])
             asked = in_mode(CompletionRequest(contestant.model_id, ()), self.plan.mode, self._dispatcher.prices).model
             self.live.lanes[index] = Lane(index, asked, cells)
+        gateways = {self._dispatcher.gateway_of(lane.model) for lane in self.live.lanes.values()}
+        self._one_gateway = len(gateways) == 1
 
     async def _refuse(self) -> None:
         """Halts the run before anything is sent when someone in it has no endpoint under the data policy."""
@@ -321,7 +327,30 @@ class RunWorker:
                 if self._halt is not None:
                     return None
             else:
-                return _Answered(row, request, outcome, cached)
+                if not await self._unreached(outcome):
+                    return _Answered(row, request, outcome, cached)
+                if self._halt is not None:
+                    return None
+
+    async def _unreached(self, outcome: Outcome) -> bool:
+        """Whether nobody answers at the one gateway that all contestants are asked at.
+
+        The cell then stays open: it is tried again after a moment, and the run pauses once that has lasted.
+        """
+        failure = outcome.failure
+        if failure is None or failure.kind != "connection" or not self._one_gateway:
+            self._silent_since, self.live.silence = None, ""
+            return False
+        await self.settle(outcome.settlement)
+        now = asyncio.get_running_loop().time()
+        if self._silent_since is None:
+            self._silent_since = now
+        if now - self._silent_since >= self._patience_s:
+            self.stop("paused", f"{failure} Continue goes on with the missing cells.")
+        else:
+            self.live.silence = f"{failure} The run waits for it."
+            await asyncio.sleep(min(SILENCE_WAIT_S, self._patience_s))
+        return True
 
     async def take(
         self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, cached: bool = False
@@ -331,7 +360,7 @@ class RunWorker:
         if outcome.failure is not None:
             await self._failed(lane, cell, outcome)
         else:
-            lane.answered()
+            lane.answered(asyncio.get_running_loop().time())
             await self._answered(cell, row, request, outcome, cached)
         self.live.finished.append(asyncio.get_running_loop().time())
 

@@ -405,7 +405,7 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
             )
         )  # fmt: skip
     return RunProgress(
-        id=run.id, name=run.name, state=run.state, reason=(live.note if live and live.note else run.reason),
+        id=run.id, name=run.name, state=run.state, reason=(live and (live.note or live.silence)) or run.reason,
         cells=run.cells, done=run.done, failed=run.failed, rate_per_s=rate,
         eta_s=(run.cells - run.done) / rate if rate > 0 and run.state == "running" else None,
         spent_pico=sum(m.known_pico for m in money.values()),

@@ -97,6 +97,7 @@ class Runtime:
                 concurrency=settings.concurrency,
                 batch_poll_s=settings.batch_poll_s,
                 probe_waits_s=settings.probe_waits_s,
+                patience_s=settings.unreachable_patience_s,
             )
 
         from assay.workbench.panes import Playground
