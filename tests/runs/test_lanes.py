@@ -45,7 +45,7 @@ def taken(lanes: Lanes, count: int) -> list[int]:
         lane = lanes.next_up(0.0)
         if lane is None:
             break
-        found.append(lane.take())
+        found.append(lanes.take(lane))
     return found
 
 
@@ -65,6 +65,26 @@ def test_lane_at_its_limit_leaves_the_room_to_the_other() -> None:
     assert len(numbers) == 60
     assert found[0].working == 2 + ahead(2)
     assert [n for n in numbers if n % 2] == list(range(1, 2 * found[1].working, 2))
+
+
+def test_run_has_a_bounded_number_of_cells_ahead_that_grows_while_places_stay_empty() -> None:
+    """A quick disk needs few intents ahead of their calls, a slow one more; never more than twice the places."""
+    _, lanes = lanes_of(FixedPace({"a": 512, "b": 512}), limit=16)
+    first = len(taken(lanes, 999))
+
+    for _ in range(5):
+        lanes.place_left(waiting=0)
+    more = len(taken(lanes, 999))
+    for _ in range(1000):
+        lanes.place_left(waiting=0)
+    most = len(taken(lanes, 999))
+    for _ in range(1000):
+        lanes.place_left(waiting=40)
+
+    assert first == 16 + ahead(16)
+    assert more == 5
+    assert first + more + most == 16 + 32
+    assert taken(lanes, 1) == []
 
 
 def test_lane_that_is_held_rests_or_is_stopped_takes_no_cell() -> None:

@@ -101,6 +101,28 @@ class Lanes:
         self._lanes = tuple(lanes.values())
         self._pace = pace
         self._limit = limit
+        self._ahead = float(ahead(limit))
+        self._working = 0
+
+    def take(self, lane: Lane) -> int:
+        """The lane's next missing cell, which is asked for now."""
+        self._working += 1
+        return lane.take()
+
+    def ended(self, lane: Lane) -> None:
+        """Notes that a cell is asked for no more: it is answered, failed or left open."""
+        self._working -= 1
+        lane.working -= 1
+
+    def place_left(self, *, waiting: int) -> None:
+        """Learns how many cells ahead it takes that no place stays empty, as the disk is quick or slow.
+
+        waiting: cells whose intents stood ready when a call ended.
+        """
+        if waiting == 0:
+            self._ahead = min(2.0 * self._limit, self._ahead + 1)
+        elif waiting > self._ahead / 2:
+            self._ahead = max(float(ahead(self._limit)), self._ahead - 0.1)
 
     @property
     def open(self) -> bool:
@@ -110,10 +132,13 @@ class Lanes:
     def next_up(self, now: float) -> Lane | None:
         """The lane with the earliest missing cell among those that may take one now; None: none of them may.
 
-        A lane has as many cells at work as its model takes at once, and some ahead; one that was paused because it
-        kept failing has one, until that is answered. now: seconds of the loop's clock.
+        The run has as many cells at work as it may have calls in flight, and some ahead; a lane as many as its model
+        takes at once, and some ahead; one that was paused because it kept failing has one, until that is answered.
+        now: seconds of the loop's clock.
         """
         found: Lane | None = None
+        if self._working >= self._limit + self._ahead:
+            return None
         for lane in self._lanes:
             number = lane.upcoming
             if number is None or lane.stopped or lane.resume_at > now:
@@ -128,7 +153,7 @@ class Lanes:
 
 
 def ahead(places: int) -> int:
-    """Cells asked for beyond the calls in flight, whose intents are being written: answers come in bursts.
+    """Cells asked for beyond the calls in flight, at first: their intents are being written.
 
     Their intents are durable before there is a place for them, so a crash leaves that many more that may be paid.
     """

@@ -34,16 +34,59 @@ class LiveRun:
         return len(recent) / max(now - recent[0], 0.2)
 
 
+class Places:
+    """The calls that a run may have in flight; a place that is given back goes to whoever waits longest."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return len(self._waiting)
+
+    async def take(self) -> None:
+        """Waits for a place."""
+        if self._free > 0 and not self._waiting:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+
+    def give(self) -> None:
+        """Gives a place back."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
 class RunGate:
     """The limit of calls in flight of one run.
 
     halted: whether the run halts; nothing passes then, but for a gate that finishes: what is paid for is graded.
+    on_leave: told how many waited when a call ended.
     """
 
-    def __init__(self, places: asyncio.Semaphore, halted: Callable[[], bool], *, finishes: bool = False) -> None:
+    def __init__(
+        self, places: Places, halted: Callable[[], bool], *, finishes: bool = False,
+        on_leave: Callable[[int], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self._places = places
         self._halted = halted
         self._finishes = finishes
+        self._on_leave = on_leave
 
     @property
     def closed(self) -> bool:
@@ -52,12 +95,13 @@ class RunGate:
 
     async def enter(self) -> bool:
         """Waits for a place; False once the run halts."""
-        await self._places.acquire()
+        await self._places.take()
         if self._halted() and not self._finishes:
-            self._places.release()
+            self._places.give()
             return False
         return True
 
     def leave(self) -> None:
         """Gives the place back."""
-        self._places.release()
+        self._on_leave(self._places.waiting)
+        self._places.give()

@@ -20,7 +20,7 @@ from assay.runs.compliance import candidates
 from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
 from assay.runs.grid import request_of, sample_seed, under_policy
 from assay.runs.lanes import Lane, Lanes, ahead
-from assay.runs.live import LiveRun, RunGate
+from assay.runs.live import LiveRun, Places, RunGate
 from assay.runs.modes import in_mode
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
@@ -127,8 +127,8 @@ class RunWorker:
         self._limit = self.plan.concurrency or self._concurrency
 
     async def _prepare(self) -> None:
-        places = asyncio.Semaphore(self._limit)
-        self._gate = RunGate(places, lambda: self._halt is not None)
+        places = Places(self._limit)
+        self._gate = RunGate(places, lambda: self._halt is not None, on_leave=self._place_left)
         # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
         self._judge_gate = RunGate(places, lambda: self._halt is not None, finishes=True)
         judges = {str(g.spec.params["model"]) for g in self._graders if g.is_judge}
@@ -167,8 +167,8 @@ class RunWorker:
         self._lanes = Lanes(self.live.lanes, self._dispatcher.pacer, limit=self._limit)
         try:
             async with asyncio.TaskGroup() as group:
-                # As many as may be asked for at once, and as many again that grade and write.
-                for _ in range(min(2 * self._limit + ahead(self._limit), self.plan.cell_count)):
+                # As many as may be asked for at once, with those ahead, and as many again that grade and write.
+                for _ in range(min(4 * self._limit + ahead(self._limit), self.plan.cell_count)):
                     group.create_task(self._follow())
         except* RunError as errors:
             raise errors.exceptions[0] from None
@@ -229,12 +229,12 @@ class RunWorker:
         while self._halt is None:
             lane = self._lanes.next_up(loop.time())
             if lane is not None:
-                cell = self.plan.cell(lane.take())
+                cell = self.plan.cell(self._lanes.take(lane))
                 self._call_next()
                 try:
                     answered = await self._cell(cell)
                 finally:
-                    lane.working -= 1
+                    self._lanes.ended(lane)
                 # While this one is graded and written, another takes the next cell.
                 self._call_next()
                 if answered is not None:
@@ -247,12 +247,15 @@ class RunWorker:
                 break
         self._call_next()
 
+    def _place_left(self, waiting: int) -> None:
+        self._lanes.place_left(waiting=waiting)
+
     def _call_next(self) -> None:
         """Wakes one idle worker if it has something to do; it wakes the next."""
         if not self._idle:
             return
         now = asyncio.get_running_loop().time()
-        if self._halt is None and self._lanes.open and self._lanes.next_up(now) is None:
+        if self._halt is None and self._lanes.next_up(now) is None and self._lanes.open:
             return
         while self._idle:
             idle = self._idle.popleft()
