@@ -6,7 +6,7 @@ from assay.views.resources import get_runtime
 from assay.workbench.health import check_gateway, health
 
 rt = get_runtime()
-title("Settings", "Where the key comes from, whether the gateway answers, and where your data lies.")
+title("Settings", "Where the key comes from, whether the gateway answers, and where your data is.")
 with errors_in_words():
     found = health(rt)
     limits_token = rt.settings.api_token is not None
@@ -22,7 +22,7 @@ with errors_in_words():
                 answer = check_gateway(rt)
             (st.success if answer.ok else st.error)(words.label(answer.message, 600))
             if answer.facts:
-                st.json(dict(answer.facts))
+                st.table({name: words.label(said) for name, said in answer.facts.items()})
         if found.endpoints:
             st.markdown("Further endpoints")
             st.table({words.label(name): words.label(url, 120) for name, url in found.endpoints})

@@ -75,6 +75,7 @@ def test_run_moves_to_another_workbench_by_hand(tmp_path: Path) -> None:
         (("run", "none.yaml", "--grader", "contains"), 2, "--grader cannot be combined with a suite"),
         (("run", "none.yaml", "--model", "x"), 2, "--model cannot be combined with a suite"),
         (("run", "none.yaml", "--prompt", "x"), 2, "--prompt cannot be combined with a suite"),
+        (("estimate", "none.yaml"), 2, "none.yaml cannot be read"),
         (("compare", "nothing", "nothing"), 1, "no run"),
         (("compare", "a", "b", "--md", "--json"), 2, "exclude each other"),
         (("import", "."), 1, "cannot be read"),
@@ -167,6 +168,17 @@ def test_suite_whose_gates_are_met_exits_0_and_is_compared(tmp_path: Path) -> No
     assert markdown.startswith("### Tickets against main")
     assert "| swift | 1 | 0 | 1 | 0 |" in markdown
     assert "swift" in assay(tmp_path, "compare", "main", "Tickets").stdout
+
+
+def test_estimate_of_a_suite_sends_nothing(tmp_path: Path) -> None:
+    """A suite file is estimated as it would be run; options win over it as in a run, and no run is kept."""
+    suite(tmp_path)
+
+    done = assay(tmp_path, "estimate", "suite.yaml", "--samples", "3")
+
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert done.stdout.startswith("2 rows x 1 prompt x 1 model x 3 samples = 6 calls")
+    assert "no runs yet" in assay(tmp_path, "runs").stdout
 
 
 def test_gate_that_is_not_met_exits_100(tmp_path: Path) -> None:

@@ -84,3 +84,12 @@ def test_wrong_use_is_answered_in_words(tmp_path: Path, words: tuple[str, ...], 
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_difference_of_a_version_with_itself_is_said(tmp_path: Path) -> None:
+    """A label and a number that are the same version give a sentence, not an empty difference."""
+    saved(tmp_path, "Category? {{ticket}}", "--label", "production")
+
+    done = assay(tmp_path, "prompts", "diff", "triage:1", "triage@production")
+
+    assert (done.returncode, done.stdout) == (0, "Both are triage version 1.\n")

@@ -40,7 +40,9 @@ def test_usd_of_no_number_is_refused(text: str) -> None:
         ("0", "$0"),
         ("0.00000015", "$0.00000015"),
         ("0.0041", "$0.0041"),
+        ("0.01", "$0.010"),
         ("0.012", "$0.012"),
+        ("0.3319", "$0.33"),
         ("0.31", "$0.31"),
         ("1.234", "$1.23"),
         ("-0.5", "-$0.50"),
@@ -48,7 +50,7 @@ def test_usd_of_no_number_is_refused(text: str) -> None:
     ],
 )
 def test_format_usd_keeps_sensible_digits(amount: str, shown: str) -> None:
-    """Two significant digits below a cent, cents above."""
+    """Two significant digits below a dollar, cents above."""
     assert format_usd(to_pico(usd(amount))) == shown
 
 

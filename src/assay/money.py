@@ -45,7 +45,7 @@ def from_pico(pico: int) -> Decimal:
 
 
 def format_usd(pico: int | None, *, places: int | None = None) -> str:
-    """An amount for a person: two significant digits below a cent, cents above; None is "unknown".
+    """An amount for a person: two significant digits below a dollar, cents above; None is "unknown".
 
     places: fixed number of decimals instead.
     """
@@ -59,7 +59,7 @@ def format_usd(pico: int | None, *, places: int | None = None) -> str:
         return "$0"
     if size >= 100:
         return f"{sign}${size:,.0f}" if size >= 10_000 else f"{sign}${size:,.2f}"
-    if size >= Decimal("0.01"):
-        return f"{sign}${size:,.2f}" if size >= 1 else f"{sign}${size:.3f}".rstrip("0").ljust(len(sign) + 5, "0")
+    if size >= 1:
+        return f"{sign}${size:,.2f}"
     digits = -size.adjusted() + 1
     return f"{sign}${size:.{digits}f}"

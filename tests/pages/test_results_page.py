@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -133,6 +134,20 @@ def test_calls_of_a_dead_process_are_possibly_paid(rt: Runtime, tmp_path: Path) 
     at.button(key="results.recover").click()
     ran(at)
     assert "possibly paid" in said(at)
+
+
+def test_rows_show_what_was_asked_and_expected_before_the_answers(rt: Runtime, tmp_path: Path) -> None:
+    """The key stands first and once; columns that no prompt uses follow the answers."""
+    table = tmp_path / "wide.csv"
+    table.write_text("id,channel,question,answer\nR1,chat,Capital?,Paris\n")
+    chosen = replace(draft(rt, tmp_path), dataset_id=datasets.open_dataset(rt, str(table)).id)
+    run_id = runs.start_run(rt, chosen)
+    runs.wait_for_run(rt, run_id, timeout_s=30)
+
+    shown = opened_page(run_id).dataframe[-1].value
+
+    assert list(shown.columns) == ["Row", "question", "answer", "swift", "scribe", "channel"]
+    assert list(shown["Row"]) == ["R1"]
 
 
 def test_filter_begins_at_the_first_page(rt: Runtime, tmp_path: Path) -> None:

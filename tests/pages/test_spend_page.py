@@ -73,7 +73,7 @@ def test_tiles_and_bars_say_what_the_ledger_holds(rt: Runtime) -> None:
     assert any(w.value.startswith("1 call of unknown cost, at most \\$0.05") for w in at.warning)
     drawn = "".join(element.proto.body for element in at.get("html"))
     assert drawn.index("a/dear") < drawn.index("a/cheap")
-    assert "$0.02 + 1 unknown" in drawn
+    assert "$0.020 + 1 unknown" in drawn
 
 
 def test_filters_choose_and_stand_in_the_address(rt: Runtime) -> None:

@@ -30,6 +30,10 @@ def models(search: Annotated[str, typer.Argument(help="Part of an id or name.")]
              "completion_usd_per_million": m.completion_usd_per_million, "context": m.context_length} for m in found
         ])  # fmt: skip
         return
+    if not found:
+        print(f"No model fits {search!r}. Without a search word all are listed.")
+        return
+    print(f"{'model':44} {'USD per M in / out':>20}  {'context':>9}")
     for m in found:
         prices = [m.prompt_usd_per_million, m.completion_usd_per_million]
         shown = " / ".join("unknown" if p is None else f"${p.normalize():f}" for p in prices)

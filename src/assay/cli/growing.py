@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,7 @@ from assay.cli.options import (
     text_or_file,
 )
 from assay.cli.progress import attend
-from assay.cli.running import money_words, took_words
+from assay.cli.running import grid_words, money_words, took_words
 from assay.cli.scoreboard import conclude
 from assay.cli.terminal import UsageError, app, opened, say
 from assay.errors import SettingsError
@@ -133,10 +134,7 @@ def in_words(found: GrowthEstimate, budget_pico: int | None) -> list[str]:
     asked = found.missing
     judges = f" and {asked.judge_calls:,} judge calls" if asked.judge_calls else ""
     lines = list(found.notes)
-    lines.append(
-        f"{asked.rows:,} rows x {asked.prompts} prompts x {asked.contestants} models x {asked.samples} samples = "
-        f"{found.cells:,} cells, {found.cells - asked.calls:,} of them asked already"
-    )
+    lines.append(f"{grid_words(asked)} = {found.cells:,} cells, {found.cells - asked.calls:,} of them asked already")
     lines.append(f"To send: {asked.calls:,} calls{judges} · {money_words(asked.cost)} · {took_words(asked.seconds)}")
     budget = found.budget_pico if budget_pico is None else budget_pico
     if budget is None:
@@ -144,6 +142,12 @@ def in_words(found: GrowthEstimate, budget_pico: int | None) -> list[str]:
     lines.append(f"Spent so far: {format_usd(found.committed_pico)} of the budget of {format_usd(budget)}")
     needed = found.proposed_budget_pico
     if needed is None or needed > budget:
-        cure = "" if needed is None else f" --budget {from_pico(needed):f} surely suffices."
+        cure = "" if needed is None else f" --budget {_rounded_up(needed)} surely suffices."
         lines.append(f"The run pauses when the budget is reached.{cure}")
     return lines
+
+
+def _rounded_up(pico: int) -> Decimal:
+    """An amount in USD that can be typed: in cents, a small one in millionths, never below the exact one."""
+    amount = from_pico(pico)
+    return amount.quantize(Decimal("0.01") if amount >= 1 else Decimal("0.000001"), ROUND_CEILING)

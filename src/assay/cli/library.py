@@ -127,6 +127,9 @@ def diff(before: Reference, after: Reference) -> None:
 
     with opened() as rt:
         old, new = workbench.find_version(rt, before), workbench.find_version(rt, after)
+    if old.version == new.version and old.name == new.name:
+        print(f"Both are {old.name} version {old.version}.")
+        return
     print(f"--- {old.name}:{old.version}\n+++ {new.name}:{new.version}")
     for section in workbench.difference(old, new):
         if section.changed:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 DatasetOrSuite = Annotated[
     str, typer.Argument(metavar="DATASET|SUITE.yaml", help="A file, a stored dataset, an example; or a suite file.")
 ]
-Dataset = Annotated[str, typer.Argument(help="A file, a stored dataset (id or name), or an example.")]
 PromptOption = Annotated[list[str], typer.Option("--prompt", help="Prompt text with {{variables}}, or @FILE; several.")]
 PromptNameOption = Annotated[
     list[str],
@@ -32,7 +31,6 @@ SystemOption = Annotated[str, typer.Option("--system", help="System text, or @FI
 ModelOption = Annotated[list[str], typer.Option("--model", help="A model id; several.")]
 GraderOption = Annotated[list[str], typer.Option("--grader", help="KIND[:name=value,...]; several.")]
 ParamOption = Annotated[list[str], typer.Option("--param", help="NAME=VALUE, for every model; several.")]
-Samples = Annotated[int, typer.Option(min=1, max=100, help="Answers per cell.")]
 Concurrency = Annotated[int | None, typer.Option(min=1, max=512, help="Calls in flight at most.")]
 Budget = Annotated[str | None, typer.Option(help="USD that the run never passes.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="First rows only.")]

@@ -13,7 +13,6 @@ from assay.cli.options import (
     AsJson,
     Budget,
     Concurrency,
-    Dataset,
     DatasetOrSuite,
     GraderOption,
     Limit,
@@ -22,14 +21,13 @@ from assay.cli.options import (
     ParamOption,
     PromptNameOption,
     PromptOption,
-    Samples,
     SystemOption,
     make_draft,
     parse_budget,
 )
 from assay.cli.progress import attend, work
 from assay.cli.scoreboard import conclude
-from assay.cli.suite import is_suite, run_suite
+from assay.cli.suite import is_suite, load, overridden, run_suite
 from assay.cli.terminal import UsageError, app, opened, say
 from assay.errors import DataError
 from assay.money import format_usd
@@ -110,30 +108,36 @@ def continue_(
 
 @app.command()
 def estimate(
-    dataset: Dataset,
+    dataset: DatasetOrSuite,
     prompt: PromptOption = [],  # noqa: B006
     prompt_name: PromptNameOption = [],  # noqa: B006
     model: ModelOption = [],  # noqa: B006
     system: SystemOption = "",
     grader: GraderOption = [],  # noqa: B006
     param: ParamOption = [],  # noqa: B006
-    samples: Samples = 1,
+    samples: Annotated[int | None, typer.Option(min=1, max=100, help="Answers per cell.")] = None,
     concurrency: Concurrency = None,
     limit: Limit = None,
     mode: Mode = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run would send and cost; sends nothing."""
-    from assay.workbench import runs
+    """Say what a run, or the run of a suite file, would send and cost; sends nothing."""
+    from assay.workbench import runs, suites
 
     options = {
         "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
         "param": param, "samples": samples, "concurrency": concurrency, "budget": None, "limit": limit, "mode": mode,
+        "name": "", "tag": [],
     }  # fmt: skip
-    _require(options, cure="Give it.")
+    file = load(Path(dataset), options) if is_suite(dataset) and not ((prompt or prompt_name) and model) else None
+    if file is None:
+        _require(options, cure="Give it, or a suite file: assay estimate suite.yaml.")
     with opened() as rt:
         rt.ready()
-        draft = make_draft(rt, dataset, options)
+        if file is None:
+            draft = make_draft(rt, dataset, options | {"samples": samples or 1})
+        else:
+            draft = overridden(suites.draft_of(rt, file)[0], options)
         found = runs.estimate(rt, draft)
         for note in runs.notes(rt, draft):
             say(f"Note: {note}")
@@ -147,10 +151,14 @@ def in_words(found: RunEstimate) -> str:
     """An estimate in one line."""
     judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
     saved = f", saves about {format_usd(found.saving)}" if found.saving is not None else ""
-    return (
-        f"{found.rows:,} rows x {found.prompts} prompts x {found.contestants} models x {found.samples} samples = "
-        f"{found.calls:,} calls{judges} · {money_words(found.cost)}{saved} · {took_words(found.seconds)}"
-    )
+    money = f"{money_words(found.cost)}{saved}"
+    return f"{grid_words(found)} = {found.calls:,} calls{judges} · {money} · {took_words(found.seconds)}"
+
+
+def grid_words(found: RunEstimate) -> str:
+    """Rows, prompts, models and samples that are multiplied."""
+    sizes = {"row": found.rows, "prompt": found.prompts, "model": found.contestants, "sample": found.samples}
+    return " x ".join(f"{size:,} {noun}{'' if size == 1 else 's'}" for noun, size in sizes.items())
 
 
 def by_contestant(found: RunEstimate) -> list[str]:

@@ -15,6 +15,7 @@ from assay.cli.terminal import UsageError, app, opened, say
 
 if TYPE_CHECKING:
     from assay.workbench.runs import RunDraft
+    from assay.workbench.suites import SuiteFile
 
 OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "mode", "tag")
 """Options that win over the suite; every other one belongs in the file."""
@@ -29,12 +30,7 @@ def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: 
     """Runs a suite and checks its gates; exit 100 when one is not met."""
     from assay.workbench import gates, suites
 
-    for option, given in options.items():
-        if given and option not in OVERRIDES:
-            raise UsageError(
-                f"--{option.replace('_', '-')} cannot be combined with a suite.", cure=f"Write it into {path.name}."
-            )
-    file = suites.load_suite(path)
+    file = load(path, options)
     with opened() as rt:
         rt.ready()
         draft, notes = suites.draft_of(rt, file)
@@ -45,6 +41,18 @@ def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: 
         run_id, state = work(rt, overridden(draft, options))
         write_outs(rt, run_id, out)
         conclude(rt, run_id, state, as_json)
+
+
+def load(path: Path, options: Mapping[str, Any]) -> SuiteFile:
+    """The suite of a file. Raises UsageError for an option that belongs in it."""
+    from assay.workbench.suites import load_suite
+
+    for option, given in options.items():
+        if given and option not in OVERRIDES:
+            raise UsageError(
+                f"--{option.replace('_', '-')} cannot be combined with a suite.", cure=f"Write it into {path.name}."
+            )
+    return load_suite(path)
 
 
 def overridden(draft: RunDraft, options: Mapping[str, Any]) -> RunDraft:

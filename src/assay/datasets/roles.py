@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 ROLES: dict[str, tuple[str, ...]] = {
     "checks": ("__expected", "__expected1"),
@@ -54,6 +54,12 @@ def guess_roles(columns: Iterable[str]) -> dict[str, str]:
         if found is not None:
             roles[role] = found
     return roles
+
+
+def wordiest(rows: Sequence[Mapping[str, str]], *, besides: str | None = None) -> str:
+    """The column with the longest texts, the first of equals; besides: one that is not meant. rows: at least one."""
+    columns = [column for column in rows[0] if column != besides] or list(rows[0])
+    return max(columns, key=lambda column: sum(len(row.get(column, "")) for row in rows))
 
 
 def answer_columns(roles: Mapping[str, str]) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from assay.exports.record import CellFact, RunRecord, known_from, prompt_name, unique, usd_cell
+from assay.exports.record import CellFact, RunRecord, known_from, ms_cell, prompt_name, unique, usd_cell
 from assay.exports.streams import write_table
 
 
@@ -36,8 +36,8 @@ def line(record: RunRecord, cell: CellFact) -> list[object]:
     return [
         record.id, *key, *cell.values, prompt_name(plan, cell.prompt), plan.contestants[cell.contestant].model_id,
         contestant.label, cell.sample + 1, cell.status, *texts, cell.value, cell.passed, *graders,
-        usd_cell(cell.cost_pico), known_from(cell), cell.first_token_ms, cell.total_ms, cell.prompt_tokens,
-        cell.completion_tokens, cell.cached,
+        usd_cell(cell.cost_pico), known_from(cell), ms_cell(cell.first_token_ms), ms_cell(cell.total_ms),
+        cell.prompt_tokens, cell.completion_tokens, cell.cached,
     ]  # fmt: skip
 
 

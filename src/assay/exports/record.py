@@ -289,6 +289,11 @@ def usd_cell(pico: int | None) -> str:
     return "" if pico is None else exact_usd(pico)
 
 
+def ms_cell(ms: float | None) -> float | None:
+    """A time to the tenth of a millisecond: the rest is noise of the clock."""
+    return None if ms is None else round(ms, 1)
+
+
 def known_from(cell: CellFact) -> str:
     """Where the cost of a cell is known from; several sources of its calls are all named."""
     if cell.cached:

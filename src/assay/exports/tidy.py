@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from assay.exports.record import CallFact, CellFact, RunRecord, prompt_name, settings_text, usd_cell, utc_text
+from assay.exports.record import CallFact, CellFact, RunRecord, ms_cell, prompt_name, settings_text, usd_cell, utc_text
 from assay.exports.streams import write_table
 
 ANSWER = ("output", "reasoning", "error")
@@ -87,7 +87,7 @@ def _call(call: CallFact) -> dict[str, object]:
     found: dict[str, object] = {name: getattr(call, name, None) for name in CALL}
     return {
         **found, "call": call.id, "sent_at": utc_text(call.created_ms), "cost_usd": usd_cell(call.cost_pico),
-        "model": call.model,
+        "model": call.model, "first_token_ms": ms_cell(call.first_token_ms), "total_ms": ms_cell(call.total_ms),
     }  # fmt: skip
 
 

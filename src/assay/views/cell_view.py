@@ -61,7 +61,11 @@ def _cell(detail: CellDetail, number: int) -> None:
                 f"{words.label(call.answered_by or call.model)} · "
                 f"{words.label(call.provider or 'provider not told')} · {call.outcome or call.state} · "
                 f"{words.seconds(call.total_ms)} · first token {words.seconds(call.first_token_ms)} · "
-                f"{call.prompt_tokens} + {call.completion_tokens} tok · "
+                f"{_tokens(call.prompt_tokens, call.completion_tokens)} · "
                 f"{words.cost_words(Cost(call.cost_pico, call.provenance))} · {call.finish_reason or ''} · "
                 f"{words.label(call.generation_id or '')}".replace("$", "\\$")
             )
+
+
+def _tokens(given: int | None, taken: int | None) -> str:
+    return "tokens unknown" if given is None or taken is None else f"{given:,} tokens in, {taken:,} out"

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.money import from_pico
+from assay.stats.intervals import Interval
+from assay.views.axes import dollars, log_axis
+from assay.views.point_labels import Point, sides
 from assay.workbench.standing import ContestantScore
+
+LOG_FROM = 8
+"""Costs that lie further apart than so many times are drawn on a logarithmic axis."""
+SCORES = (-0.08, 1.08)
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross")
+"""By prompt version: the colour is the contestant's."""
+
+
+class _Placed(NamedTuple):
+    line: ContestantScore
+    score: Interval
+    cost: float
+    """USD."""
 
 
 def quality_against_cost(board: Sequence[ContestantScore], colours: Mapping[str, str]) -> Any:
@@ -17,38 +33,48 @@ def quality_against_cost(board: Sequence[ContestantScore], colours: Mapping[str,
     """
     import plotly.graph_objects as go
 
+    placed = [
+        _Placed(line, line.score, float(from_pico(line.cost_pico)))
+        for line in board
+        if line.score is not None and line.cost_pico is not None
+    ]
+    axis = _cost_axis([each.cost for each in placed])
     figure = go.Figure()
-    for line in board:
-        if line.score is None or line.cost_pico is None:
-            continue
-        score = line.score
+    for (line, score, cost), side in zip(placed, sides(_points(placed, axis)), strict=True):
         figure.add_trace(
             go.Scatter(
-                x=[float(from_pico(line.cost_pico))], y=[score.mean], mode="markers+text", text=[line.label],
-                textposition="top center", name=line.label, showlegend=False,
-                marker={"size": 13, "color": colours[line.key]},
+                x=[cost], y=[score.mean], mode="markers+text", text=[line.label if side else ""], name=line.label,
+                textposition=side or "middle right", showlegend=False, cliponaxis=False,
+                marker={"size": 12, "color": colours[line.key], "symbol": SYMBOLS[line.prompt % len(SYMBOLS)]},
                 error_y={"type": "data", "array": [score.high - score.mean], "arrayminus": [score.mean - score.low],
                          "thickness": 1.4, "width": 5},
-                hovertemplate="%{text}<br>score %{y:.3f}<br>$%{x}<extra></extra>",
+                hovertemplate="%{fullData.name}<br>score %{y:.3f}<br>$%{x}<extra></extra>",
             )
         )  # fmt: skip
-    costs = [float(from_pico(b.cost_pico)) for b in board if b.cost_pico]
-    log = len(costs) > 1 and max(costs) / min(costs) > 8
-    if log:
-        marks = _marks(min(costs), max(costs))
-        figure.update_xaxes(
-            type="log", tickvals=marks, ticktext=[f"${mark:.12f}".rstrip("0").rstrip(".") for mark in marks]
-        )
-    else:
-        figure.update_xaxes(type="linear", tickprefix="$", rangemode="tozero")
-    figure.update_xaxes(title="Cost of the run, USD")
-    figure.update_yaxes(title="Score", range=[-0.03, 1.12])
+    figure.update_xaxes(title="Cost of the run, USD", **axis)
+    figure.update_yaxes(title="Score", range=list(SCORES), zeroline=False)
     figure.update_layout(height=360, margin={"l": 10, "r": 10, "t": 20, "b": 10})
     return figure
 
 
-def _marks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 of every power of ten from one below `low` to one above `high`; of long ranges the powers alone."""
-    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
-    steps = (1, 2, 5) if len(powers) <= 5 else (1,)
-    return [step * 10.0**power for power in powers for step in steps]
+def _cost_axis(costs: Sequence[float]) -> dict[str, Any]:
+    known = [cost for cost in costs if cost > 0]
+    if len(known) > 1 and max(known) / min(known) > LOG_FROM:
+        return log_axis(min(known), max(known), dollars)
+    return {"type": "linear", "tickprefix": "$", "range": [0, 1.15 * max(known, default=1.0)]}
+
+
+def _points(placed: Sequence[_Placed], axis: Mapping[str, Any]) -> list[Point]:
+    """The points as shares of the plot; on a logarithmic axis a cost of 0 is not drawn and stands at its left end."""
+    (start, end), (bottom, top) = axis["range"], SCORES
+
+    def across(cost: float) -> float:
+        place = cost if axis["type"] == "linear" else math.log10(cost) if cost else start
+        return float((place - start) / (end - start))
+
+    def up(score: float) -> float:
+        return (score - bottom) / (top - bottom)
+
+    return [
+        Point(across(cost), up(score.mean), up(score.low), up(score.high), line.label) for line, score, cost in placed
+    ]

@@ -94,6 +94,7 @@ def model_picker(rt: Runtime, *, key: str, default: Sequence[str], most: int = 1
         format_func=lambda name: model_line(models[name]),
         max_selections=most,
         placeholder="Search models by name or author",
+        help="USD per million tokens, in and out, and the context in tokens.",
         persist_state="session",
     )
 

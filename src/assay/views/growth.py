@@ -18,7 +18,8 @@ from assay.workbench.results import RunRecord
 from assay.workbench.runtime import Runtime
 
 TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet"]
-BUDGET_STEP = Decimal("0.000001")
+CENT, SMALL_STEP = Decimal("0.01"), Decimal("0.000001")
+"""Budgets from a dollar up are proposed in cents, smaller ones in millionths."""
 
 
 def actions(rt: Runtime, run: RunRecord) -> None:
@@ -154,10 +155,11 @@ def _budget(found: GrowthEstimate) -> Decimal | None:
     if found.budget_pico is None:
         return None
     proposed = found.budget_pico if found.fits else found.proposed_budget_pico
-    shown = from_pico(found.budget_pico if proposed is None else proposed).quantize(BUDGET_STEP, ROUND_UP)
+    exact = from_pico(found.budget_pico if proposed is None else proposed)
+    shown = exact.quantize(CENT if exact >= 1 else SMALL_STEP, ROUND_UP)
     spent, now = format_usd(found.committed_pico), format_usd(found.budget_pico)
     given = st.number_input(
-        "Budget of the run, USD", min_value=0.0, value=float(shown), format="%.6f", width=240,
+        "Budget of the run, USD", min_value=0.0, value=float(shown), format="%.2f" if exact >= 1 else "%.6f", width=240,
         key=f"grow.in.budget.{shown}", help="Never passed; what is spent already counts.",
     )  # fmt: skip
     more = "" if found.fits else " Raised so that the missing cells surely fit."

@@ -20,16 +20,18 @@ CONFIG = {"displaylogo": False}
 def toolbar(rt: Runtime) -> tuple[str, list[str]]:
     """Search and filters, with how fresh the catalogue is and Refresh."""
     state = catalogue.catalogue_state(rt)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True):
         search = st.text_input("Search", key="models.search", placeholder="Name, author or description", type="search")
         only = st.pills("Only", ["Free", "Reasoning", "Images", "Tools", "JSON schema"], selection_mode="multi",
                         key="models.only")  # fmt: skip
-        if st.button("Refresh", key="models.refresh", icon=":material/refresh:"):
-            with st.spinner("Fetching the catalogue"):
-                catalogue.refresh_models(rt)
-            st.rerun()
     as_of = f"As of {words.moment(state.fetched_ms)}." if state.fetched_ms else "Never fetched."
-    st.caption(f"{as_of} Prices in USD per million tokens.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"{as_of} Prices in USD per million tokens.", width="content")
+        refresh = st.button("Refresh", key="models.refresh", icon=":material/refresh:", type="tertiary")
+    if refresh:
+        with st.spinner("Fetching the catalogue"):
+            catalogue.refresh_models(rt)
+        st.rerun()
     if state.error:
         components.show_error(f"The catalogue could not be refreshed: {state.error}")
     return search or "", list(only or [])
@@ -105,15 +107,23 @@ def providers(rt: Runtime, model_id: str) -> None:
     zdr = catalogue.zdr_endpoints(rt)
     frame = pd.DataFrame([
         {
-            "Provider": r.get("provider_name"), "Input": _per_million(r, "prompt"),
+            "Provider": r.get("provider_name"), "Endpoint": r.get("tag"), "Input": _per_million(r, "prompt"),
             "Output": _per_million(r, "completion"), "Quantization": r.get("quantization"),
-            "Uptime, 30 min": r.get("uptime_last_30m"), "First token p50, ms": _p50(r, "latency_last_30m"),
-            "Tokens/s p50": _p50(r, "throughput_last_30m"), "Context": r.get("context_length"),
+            "Uptime, 30 min": r.get("uptime_last_30m"), "First token p50": _p50(r, "latency_last_30m"),
+            "Speed p50": _p50(r, "throughput_last_30m"), "Context": r.get("context_length"),
             "Zero retention": (r.get("model_id"), r.get("tag")) in zdr,
         }
         for r in rows
     ])  # fmt: skip
-    st.dataframe(frame, hide_index=True, key="models.providers")
+    config = {
+        "Input": st.column_config.NumberColumn(format="$%.4g"),
+        "Output": st.column_config.NumberColumn(format="$%.4g"),
+        "Uptime, 30 min": st.column_config.NumberColumn(format="%.1f %%"),
+        "First token p50": st.column_config.NumberColumn(format="%.0f ms"),
+        "Speed p50": st.column_config.NumberColumn(format="%.0f tok/s"),
+        "Context": st.column_config.NumberColumn(format="localized"),
+    }
+    st.dataframe(frame, hide_index=True, key="models.providers", column_config=config, placeholder="–")
     price_changes(rt, model_id)
 
 
@@ -136,7 +146,7 @@ def price_changes(rt: Runtime, model_id: str) -> None:
         for seen, price in reversed(found)
     ])  # fmt: skip
     st.dataframe(
-        frame, hide_index=True, key="models.history", width="content",
+        frame, hide_index=True, key="models.history", width="content", placeholder="–",
         column_config={
             "Since": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Input": st.column_config.NumberColumn(format="$%.4g"),

@@ -130,7 +130,11 @@ def _finished(place: DeltaGenerator, pane: Pane, comparison_id: str, *, source: 
 def facts(pane: Pane, *, hidden: bool) -> str:
     """First token, total, speed, tokens, cost and provider in one line; a blind pane keeps cost and provider back."""
     speed = f"{pane.tokens_per_s:.0f} tok/s" if pane.tokens_per_s else ""
-    tokens = f"{pane.prompt_tokens:,} + {pane.completion_tokens:,} tok" if pane.completion_tokens is not None else ""
+    tokens = (
+        f"{pane.prompt_tokens:,} tokens in, {pane.completion_tokens:,} out"
+        if pane.completion_tokens is not None
+        else ""
+    )
     parts = [
         f"first token {words.seconds(pane.first_token_ms)}", f"total {words.seconds(pane.total_ms)}", speed, tokens,
         "" if hidden else words.cost_words(pane.cost).replace("$", "\\$"),

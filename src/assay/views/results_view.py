@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from assay.datasets.roles import guess_roles
+from assay.datasets.template import prompt_variables
 from assay.domain.colours import colours_of
 from assay.money import format_usd, from_pico
 from assay.views import components, growth, run_history, run_progress, words
@@ -27,7 +29,7 @@ FEW = 11
 BOARD_EVERY_S = 5.0
 BOARD_EVERY_LARGE_S = 20.0
 """Of a large run, whose scores move slowly: the chart is drawn anew in every tab that shows it."""
-SHOW = {"all": "All rows", "failed": "Failed", "errors": "Errors", "disagree": "Disagreements"}
+SHOW = {"all": "All rows", "failed": "Not passed", "errors": "No answer", "disagree": "Disagreements"}
 
 
 def run_list(rt: Runtime) -> None:
@@ -143,7 +145,8 @@ def scoreboard(board: Sequence[ContestantScore]) -> None:
         "Score": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f"),
         "Coverage": st.column_config.TextColumn(help="Share of the cells that have a score; errors are missing data."),
         "Per correct": st.column_config.TextColumn(help="Cost for each cell that passed."),
-        "p50": st.column_config.NumberColumn(format="%.2f s"), "p95": st.column_config.NumberColumn(format="%.2f s"),
+        "p50": st.column_config.NumberColumn(format="%.2f s", help="Half of the answers took at most this long."),
+        "p95": st.column_config.NumberColumn(format="%.2f s", help="19 of 20 answers took at most this long."),
         "Tokens in": st.column_config.NumberColumn(format="localized"),
         "Tokens out": st.column_config.NumberColumn(format="localized"),
     }  # fmt: skip
@@ -165,7 +168,7 @@ def _per_correct(line: ContestantScore) -> str:
 def _rows(rt: Runtime, run: RunRecord) -> None:
     import pandas as pd
 
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True):
         show: Any = st.segmented_control(
             "Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show", bind="query-params",
             on_change=_first_page,
@@ -176,6 +179,7 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
                 key="results.search",
                 placeholder="Text in rows and answers",
                 type="search",
+                bind="query-params",
                 on_change=_first_page,
             )
             or ""
@@ -187,29 +191,39 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
         return
     if page.total > PAGE:
         st.pagination(-(-page.total // PAGE), key="results.page")
-    several = len(run.plan.prompts) > 1 or run.plan.samples > 1
+    before, after = columns_around(run)
     lines = []
     for row in page.rows:
-        line = {
-            "Row": row.key,
-            **dict(zip(run.dataset.columns, (words.plain(v)[:80] for v in row.values), strict=False)),
-        }
+        values = dict(zip(run.dataset.columns, (words.plain(v)[:80] for v in row.values), strict=False))
+        line = {"Row": row.key} | {column: values.get(column, "") for column in before}
         for cell in row.cells:
             name = results.label_of(run.plan, cell.prompt, cell.contestant)
             name += f" #{cell.sample + 1}" if run.plan.samples > 1 else ""
             mark = "error" if cell.status == "failed" else {True: "pass", False: "fail", None: ""}[cell.passed]
             line[name] = f"{mark}: {words.plain(cell.preview)}" if mark else words.plain(cell.preview)
-        lines.append(line)
+        lines.append(line | {column: values.get(column, "") for column in after})
     frame = pd.DataFrame(lines, dtype=str).fillna("")
-    answers = [c for c in frame.columns if c not in ("Row", *run.dataset.columns)]
+    answers = [c for c in frame.columns if c not in ("Row", *before, *after)]
     tinted: Any = frame.style
     event: Any = st.dataframe(
         tinted.map(_tint, subset=answers), hide_index=True, key="results.rows", on_select="rerun",
         selection_mode="single-row", height=460 if len(lines) > FEW else "auto",
     )  # fmt: skip
-    st.caption(f"{page.total:,} rows. Select one to read it in full." if not several else f"{page.total:,} rows.")
+    st.caption(f"{words.counted(page.total, 'row')}. Select one to read it in full.")
     if event.selection.rows and event.selection.rows[0] < len(page.rows):
         cell_panel(rt, run, page.rows[event.selection.rows[0]])
+
+
+def columns_around(run: RunRecord) -> tuple[list[str], list[str]]:
+    """The dataset's columns before and after the answers: what was asked and expected stands before them.
+
+    A column that the row's key was taken from is left out, for the key itself stands first.
+    """
+    asked = {run.plan.mapping.get(name, name) for prompt in run.plan.prompts for name in prompt_variables(prompt)}
+    asked |= {run.plan.expected_column or ""}
+    key = guess_roles(run.dataset.columns).get("id")
+    shown = [column for column in run.dataset.columns if column != key or column in asked]
+    return [column for column in shown if column in asked], [column for column in shown if column not in asked]
 
 
 def _first_page() -> None:
@@ -229,9 +243,9 @@ def _plan(rt: Runtime, run: RunRecord) -> None:
     for prompt in plan.prompts:
         st.caption(words.label(prompt.name) or "Prompt")
         show_prompt(prompt, source=True)
-    st.json({"contestants": [c.as_json() for c in plan.contestants], "graders": [g.as_json() for g in plan.graders],
-             "samples": plan.samples, "cache": plan.cache, "data policy": dict(plan.data_policy)},
-            expanded=False)  # fmt: skip
+    with st.expander("Contestants, graders and settings, as JSON", icon=":material/data_object:"):
+        st.json({"contestants": [c.as_json() for c in plan.contestants], "graders": [g.as_json() for g in plan.graders],
+                 "samples": plan.samples, "cache": plan.cache, "data policy": dict(plan.data_policy)})  # fmt: skip
 
 
 def ledger_table(rt: Runtime, chosen: spend.SpendFilter, *, key: str) -> None:
@@ -254,7 +268,7 @@ def ledger_table(rt: Runtime, chosen: spend.SpendFilter, *, key: str) -> None:
         "Total, s": [None if r.total_ms is None else r.total_ms / 1000 for r in rows],
         "Generation": [r.generation_id or "" for r in rows],
     })  # fmt: skip
-    st.dataframe(frame, hide_index=True, key=key,
+    st.dataframe(frame, hide_index=True, key=key, placeholder="–",
                  column_config={"Cost, USD": st.column_config.NumberColumn(format="$%.9f"),
                                 "Total, s": st.column_config.NumberColumn(format="%.2f")})  # fmt: skip
     total = spend.count_calls(rt, chosen)

@@ -116,7 +116,7 @@ def _controls(rt: Runtime, state: RunProgress) -> None:
         if state.state == "paused":
             current = float(from_pico(state.budget_pico)) if state.budget_pico is not None else None
             st.number_input("Budget, USD", min_value=0.0, value=current, key="results.budget", width=200,
-                            format="%.6f")  # fmt: skip
+                            format="%.2f" if current is not None and current >= 1 else "%.6f")  # fmt: skip
         if state.waiting or state.state == "paused":
             st.button("Continue", key="results.continue", icon=":material/play_arrow:", type="primary",
                       on_click=_go_on, args=(rt, state.id, False))  # fmt: skip

@@ -77,7 +77,7 @@ def _calls(count: int) -> str:
 
 
 def _filters(whole: SpendReport, offset: int) -> SpendFilter:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True):
         period = st.segmented_control("Period", list(PERIODS), default="All", key="spend.period", bind="query-params")
         chosen = spend.since_days(PERIODS[period or "All"], offset_ms=offset)
         named: dict[str, str] = {}

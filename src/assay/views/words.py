@@ -41,6 +41,11 @@ def cost_words(cost: Cost) -> str:
     return f"{mark}{format_usd(cost.pico)} {cost.provenance}"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, which is in the plural unless the number is 1."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def seconds(ms: float | None) -> str:
     """Milliseconds in human units; None is a dash."""
     if ms is None:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from assay import __version__
 from assay.errors import GatewayError
+from assay.money import format_usd, to_pico, usd
 from assay.store.engine import StoreHealth
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
+KEY_FACTS = {
+    "limit": "Limit of the key", "limit_remaining": "Left of it", "limit_reset": "It starts anew",
+    "usage": "Used", "usage_daily": "Used today", "usage_monthly": "Used this month", "is_free_tier": "Free tier",
+}  # fmt: skip
 PACKAGES = ("streamlit", "httpx", "aiohttp", "pandas", "sqlmodel", "sqlalchemy", "plotly")
 
 
@@ -53,7 +59,8 @@ class GatewayCheck:
 
     ok: bool
     message: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What the gateway tells about the key, by name, in words; amounts in USD."""
 
 
 def check_gateway(rt: Runtime) -> GatewayCheck:
@@ -62,9 +69,12 @@ def check_gateway(rt: Runtime) -> GatewayCheck:
         facts = rt.wait(rt.client.key())
     except GatewayError as error:
         return GatewayCheck(False, str(error))
-    shown = {
-        name: facts[name]
-        for name in ("limit", "limit_remaining", "limit_reset", "usage", "usage_daily", "usage_monthly", "is_free_tier")
-        if facts.get(name) is not None
-    }
-    return GatewayCheck(True, "The gateway answers and accepts the key.", shown)
+    shown = {said: _in_words(facts[name]) for name, said in KEY_FACTS.items() if facts.get(name) is not None}
+    answers = "The sandbox answers." if rt.is_sandbox else "The gateway answers and accepts the key."
+    return GatewayCheck(True, answers, shown)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return format_usd(to_pico(usd(value))) if isinstance(value, int | float | Decimal) else str(value)

@@ -70,7 +70,10 @@ def set_policy(rt: Runtime, dataset: str, policy: Mapping[str, Any], *, loosen: 
     def write(connection: Any) -> int:
         old = names.policy_of_name(connection, name)
         if is_looser(policy, old) and not loosen:
-            raise PolicyError(f"{LOOSER} It was: {in_words(old)}.", cure="Confirm it, or keep the old policy.")
+            raise PolicyError(
+                f"{LOOSER} It was: {in_words(old)}.",
+                cure="Confirm it (`--loosen` on the command line), or keep the old policy.",
+            )
         if dict(policy) == old:
             return 0
         live = names.set_policy(connection, name, policy)

@@ -143,7 +143,7 @@ def model_problems(rt: Runtime, contestants: Sequence[Contestant], judges: Seque
     for model_id in [*(c.model for c in contestants), *judges]:
         if rt.catalogue.models() and rt.catalogue.find(base_model(model_id)) is None:
             near = [m.id for m in rt.catalogue.models() if model_id.split("/")[-1][:4] in m.id][:3]
-            hint = f" Did you mean {' or '.join(near)}?" if near else " See the Models page."
+            hint = f" Did you mean {' or '.join(near)}?" if near else " The Models page, or `assay models`, lists them."
             problems.append(f"There is no model {model_id!r} on this gateway.{hint}")
     for contestant in contestants:
         for name, value in contestant.params.items():

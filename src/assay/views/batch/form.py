@@ -17,7 +17,7 @@ from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
 from assay.views.prompts import pickers
-from assay.workbench import policies, runs
+from assay.workbench import datasets, policies, runs
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
@@ -32,6 +32,7 @@ def page(rt: Runtime) -> None:
     st.subheader("1 · Data", anchor=False)
     source = block(rt)
     if source is None:
+        _waiting()
         return
     st.subheader("2 · Prompts", anchor=False)
     prompts, mapping = _prompts(rt, source)
@@ -65,6 +66,14 @@ def _plant(seed: state.BatchSeed) -> None:
     st.session_state["batch.seeded"] = not seed.library
 
 
+def _waiting() -> None:
+    """Before there is data: shows the prompt that another page has sent."""
+    sent = st.session_state.get("batch.prompt.0") if st.session_state.get("batch.seeded") else None
+    if sent:
+        st.info("Your prompt is here. Choose the rows for its variables.", icon=":material/table_rows:")
+        st.code(words.plain(sent), language=None, wrap_lines=True)
+
+
 def _live(rt: Runtime) -> None:
     for run in runs.list_runs(rt, limit=5, live_only=True):
         share = run.done / run.cells if run.cells else 0.0
@@ -77,7 +86,7 @@ def _live(rt: Runtime) -> None:
 def _prompts(rt: Runtime, source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
     example = source.example
     names = source.dataset.columns
-    wanted = example.user if example else _first_template(names)
+    wanted = example.user if example else _first_template(rt, source)
     if not st.session_state.get("batch.seeded") and st.session_state.get("batch.for") != source.dataset.id:
         st.session_state["batch.prompt.0"] = wanted
         st.session_state["batch.system"] = example.system if example else ""
@@ -121,11 +130,12 @@ def _picked(suggested: str) -> None:
         st.session_state["batch.versions"] = 0
 
 
-def _first_template(columns: tuple[str, ...]) -> str:
-    from assay.datasets.roles import guess_roles
+def _first_template(rt: Runtime, source: Source) -> str:
+    """The column that is most likely the question: by its name, or else the one with the longest texts."""
+    from assay.datasets.roles import guess_roles, wordiest
 
-    roles = guess_roles(columns)
-    return f"{{{{{roles.get('prompt', columns[0])}}}}}"
+    named = guess_roles(source.dataset.columns).get("prompt")
+    return f"{{{{{named or wordiest(datasets.dataset_rows(rt, source.dataset.id), besides=source.expected)}}}}}"
 
 
 def _convert(place: int, columns: tuple[str, ...]) -> None:
@@ -276,8 +286,9 @@ def _summary(draft: RunDraft, found: RunEstimate) -> str:
         saved = f" · saves about **\\{format_usd(found.saving)}** ({share:.0%})"
     took = "within a day" if draft.mode == "batch" else f"about {words.duration(found.seconds)}"
     return (
-        f"{found.rows:,} rows × {found.prompts} prompts × {found.contestants} models × {found.samples} samples = "
-        f"**{found.calls:,} calls**{judges} · {money}{saved} · {took}"
+        f"{words.counted(found.rows, 'row')} × {words.counted(found.prompts, 'prompt')} × "
+        f"{words.counted(found.contestants, 'model')} × {words.counted(found.samples, 'sample')} = "
+        f"**{words.counted(found.calls, 'call')}**{judges} · {money}{saved} · {took}"
     )
 
 

@@ -1,0 +1,76 @@
+"""Where the labels of a chart's points stand, so that none lies on another, on a point or on an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+WIDTH, HEIGHT = 640.0, 270.0
+"""The plot that labels are laid out for, in pixels: a wider one leaves them more room."""
+LETTER, LINE = 6.2, 14.0
+RADIUS = 8.0
+SIDES = (
+    "middle right",
+    "middle left",
+    "top right",
+    "bottom right",
+    "top left",
+    "bottom left",
+    "bottom center",
+    "top center",
+)
+
+
+class Point(NamedTuple):
+    """A labelled point: shares of the plot's width and height, and the height of its interval's ends."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    label: str
+
+
+class _Box(NamedTuple):
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def meets(self, other: _Box) -> bool:
+        return (
+            self.left < other.right and other.left < self.right and self.bottom < other.top and other.bottom < self.top
+        )
+
+
+def sides(points: Sequence[Point]) -> list[str | None]:
+    """Plotly's textposition of each point; None where no side is free: hovering names that point."""
+    taken = [box for point in points for box in _drawn(point)]
+    found: list[str | None] = []
+    for point in points:
+        free = next((side for side in SIDES if _is_free(_box(point, side), taken)), None)
+        if free is not None:
+            taken.append(_box(point, free))
+        found.append(free)
+    return found
+
+
+def _is_free(box: _Box, taken: Sequence[_Box]) -> bool:
+    return box.left >= 0 and box.right <= WIDTH and not any(box.meets(other) for other in taken)
+
+
+def _drawn(point: Point) -> tuple[_Box, _Box]:
+    """What is drawn of a point: the mark and its interval."""
+    x, y = point.x * WIDTH, point.y * HEIGHT
+    return (
+        _Box(x - RADIUS + 1, y - RADIUS + 1, x + RADIUS - 1, y + RADIUS - 1),
+        _Box(x - RADIUS + 2, point.low * HEIGHT, x + RADIUS - 2, point.high * HEIGHT),
+    )
+
+
+def _box(point: Point, side: str) -> _Box:
+    vertical, horizontal = side.split()
+    x, y, width = point.x * WIDTH, point.y * HEIGHT, LETTER * len(point.label)
+    left = {"right": x + RADIUS, "left": x - RADIUS - width, "center": x - width / 2}[horizontal]
+    bottom = {"top": y + RADIUS, "middle": y - LINE / 2, "bottom": y - RADIUS - LINE}[vertical]
+    return _Box(left, bottom, left + width, bottom + LINE)

@@ -1,0 +1,63 @@
+"""The batch page through AppTest: what another page has sent, and the prompt that a file suggests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from assay.config import Settings
+from assay.domain.contestant import Prompt
+from assay.views import resources
+from assay.views.state import BatchSeed
+from assay.workbench import datasets
+from assay.workbench.runtime import Runtime, open_runtime
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    """A workbench that the page gets instead of the process's own."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+        opened.ready()
+        monkeypatch.setattr(resources, "get_runtime", lambda: opened)
+        yield opened
+
+
+def opened_page(*, seed: BatchSeed | None = None, dataset: str = "") -> AppTest:
+    """The page, with what another page has sent and the dataset of its URL."""
+    page = AppTest.from_file(str(ROOT / "src/assay/views/shell.py"), default_timeout=30).run()
+    page.switch_page(str(ROOT / "pages/batch.py"))
+    if seed is not None:
+        page.session_state["batch.seed"] = seed
+    if dataset:
+        page.query_params["dataset"] = dataset
+    page.run()
+    assert not page.exception
+    return page
+
+
+def test_prompt_sent_from_the_playground_is_shown_before_there_is_data(rt: Runtime) -> None:
+    """Send to batch leads to a page that shows the prompt and says what is missing."""
+    page = opened_page(seed=BatchSeed(Prompt("Summarise {{ticket}}"), ("sandbox/swift",)))
+
+    assert any("Your prompt is here" in box.value for box in page.info)
+    assert [block.value for block in page.code] == ["Summarise {{ticket}}"]
+
+
+def test_page_without_a_sent_prompt_asks_for_data_alone(rt: Runtime) -> None:
+    """A first visit sees the data block and nothing of a prompt."""
+    assert not any("Your prompt" in box.value for box in opened_page().info)
+
+
+def test_file_with_odd_headers_suggests_its_longest_text(rt: Runtime, tmp_path: Path) -> None:
+    """Names that give nothing away: the prompt holds the column of texts, not the number in front."""
+    table = tmp_path / "odd.csv"
+    table.write_text("Ticket Nr.;Kunden-Text (de);Typ\n1;Rechnung doppelt, bitte prüfen;billing\n2;App stürzt ab;bug\n")
+
+    page = opened_page(dataset=datasets.open_dataset(rt, str(table)).id)
+
+    assert page.text_area(key="batch.prompt.0").value == "{{Kunden-Text (de)}}"

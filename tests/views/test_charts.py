@@ -1,0 +1,66 @@
+"""Charts through the figure's data: labels that can be read, marks that say their whole amount."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from assay.stats.intervals import Interval
+from assay.views.axes import dollars, log_axis, tokens
+from assay.views.charts_results import quality_against_cost
+from assay.views.point_labels import Point, sides
+from assay.workbench.standing import ContestantScore
+
+
+def line(label: str, score: float, cost_pico: int, *, prompt: int = 0) -> ContestantScore:
+    """A line of the scoreboard."""
+    return ContestantScore(
+        prompt, 0, label, "key", Interval(score, max(0.0, score - 0.06), min(1.0, score + 0.06), 65), None, 65, 65, 65,
+        0, cost_pico, cost_pico, 0, 0, None, None, 0, 0,
+    )  # fmt: skip
+
+
+def test_labels_of_near_points_stand_on_different_sides() -> None:
+    """Two points beside each other are both named, away from each other."""
+    near = [Point(0.70, 0.1, 0.1, 0.15, "scribe · prompt 2"), Point(0.76, 0.1, 0.1, 0.15, "atlas-large · prompt 2")]
+
+    assert sides(near) == ["middle left", "middle right"]
+
+
+def test_label_without_room_is_left_out() -> None:
+    """Of points that lie on one another not all are named: hovering does."""
+    found = sides([Point(0.5, 0.5, 0.45, 0.55, f"contestant number {n}") for n in range(12)])
+
+    assert found[0] is not None
+    assert None in found
+    assert all(a != b for a, b in combinations(filter(None, found), 2))
+
+
+def test_label_at_an_edge_stays_inside() -> None:
+    """A point at the right edge is named on its left, one at the left edge on its right."""
+    assert sides([Point(0.98, 0.5, 0.4, 0.6, "atlas-large")]) == ["middle left"]
+    assert sides([Point(0.02, 0.5, 0.4, 0.6, "atlas-large")]) == ["middle right"]
+
+
+def test_frontier_names_points_beside_their_intervals() -> None:
+    """No label stands above its point, where the interval is drawn; a prompt version has its own symbol."""
+    board = [line("swift", 0.81, 1_900_000_000), line("atlas", 0.92, 34_000_000_000), line("atlas v2", 0.0, 10**11,
+             prompt=1)]  # fmt: skip
+    figure = quality_against_cost(board, {"key": "#123456"})
+
+    assert "top center" not in [trace.textposition for trace in figure.data]
+    assert [trace.marker.symbol for trace in figure.data] == ["circle", "circle", "diamond"]
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_frontier_of_nothing_is_an_empty_chart() -> None:
+    """Without a score there is no point, and no error."""
+    assert len(quality_against_cost([], {}).data) == 0
+
+
+def test_log_axis_marks_say_whole_amounts() -> None:
+    """No lone digits: every mark is an amount, and of long ranges the powers of ten alone are marked."""
+    short, long = log_axis(0.002, 0.12, dollars), log_axis(0.0001, 100.0, dollars)
+
+    assert {"$0.005", "$0.01", "$0.1"} <= set(short["ticktext"])
+    assert long["ticktext"] == ["$0.0001", "$0.001", "$0.01", "$0.1", "$1", "$10", "$100"]
+    assert [tokens(n) for n in (500, 8000, 1_000_000)] == ["500", "8k", "1M"]
