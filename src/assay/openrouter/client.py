@@ -21,6 +21,7 @@ from assay.openrouter.failures import FailureKind, GatewayFailed, classify_error
 from assay.openrouter.posting import Answer, poster_over
 from assay.openrouter.sse import SSEReader
 from assay.openrouter.transport import checked_base_url, kind_of_transport_error, pooled_transport
+from assay.openrouter.wire_values import amount_of, id_of, text_of
 
 ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of one answer at most."""
@@ -135,7 +136,7 @@ class Client:
     ) -> Completion:
         answer = await self._completions.post(_encoded(self._body(request, stream)))
         try:
-            state.generation_id = answer.header("x-generation-id")
+            state.generation_id = id_of(answer.header("x-generation-id"))
             if on_headers is not None:
                 on_headers(state.generation_id)
             if answer.status != 200:
@@ -241,14 +242,19 @@ class Client:
         return _rows(await self._get("/endpoints/zdr"))
 
     async def generation(self, generation_id: str) -> Mapping[str, Any] | None:
-        """The record of a generation: what was billed. None while it is not written yet (about 30 s)."""
+        """The record of a generation: what was billed. None while it is not written yet (about 30 s).
+
+        A total cost that is no cost is None.
+        """
         try:
             body = await self._get("/generation", params={"id": generation_id})
         except GatewayFailed as error:
             if error.failure.http_status == 404:
                 return None
             raise
-        return _object(body.get("data"))
+        found = _object(body.get("data"))
+        told = {"total_cost": amount_of(found.get("total_cost")), "provider_name": text_of(found.get("provider_name"))}
+        return {**found, **told}
 
     async def key(self) -> Mapping[str, Any]:
         """The facts of the inference key: limit, usage, free requests of the day. Costs nothing."""
