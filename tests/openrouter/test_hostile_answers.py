@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
+import tracemalloc
+import zlib
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from assay.config import Gateway, Settings
 from assay.domain.completion import Completion, Usage
 from assay.domain.messages import CompletionRequest, Message
 from assay.openrouter.assembly import StreamAssembly, parse_json, read_body
 from assay.openrouter.catalogue import parse_model
-from assay.openrouter.failures import classify_error, classify_http
+from assay.openrouter.client import Client
+from assay.openrouter.failures import GatewayFailed, classify_error, classify_http
 from assay.openrouter.hints import retry_after_s
 from assay.openrouter.pricing import bound_pico, estimate_cost, parse_pricing
 
@@ -174,3 +181,91 @@ def test_huge_cost_at_rest_never_outgrows_its_column() -> None:
 
     assert largest.cost.pico == Decimal(9999) * 10**12 < INT64 / 900
     assert plain(json.dumps(beyond)).cost.pico is None
+
+
+MB = 1024 * 1024
+DONE = b"[DONE]"
+TEXT = b'{"choices":[{"delta":{"content":"four"}}]}'
+END = b'{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"cost":1e-6}}'
+STREAM = b"".join(b"data: %b\n\n" % event for event in (TEXT, END, DONE))
+
+
+async def ask(body: bytes, encoding: str, *, kind: str = "text/event-stream", listing: bool = False) -> Any:
+    """What the client makes of a body with that Content-Encoding: the failure's kind, or what it read."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Encoding: {encoding}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v1"
+    client = Client(Gateway("openrouter", url, SecretStr("k")), Settings())
+    try:
+        return await (client.models() if listing else client.attempt(REQUEST))
+    except GatewayFailed as error:
+        return error.failure.kind
+    finally:
+        await client.aclose()
+        server.close()
+
+
+def packed(size: int) -> bytes:
+    """That many zeros, as gzip."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join(packer.compress(bytes(MB)) for _ in range(size // MB)) + packer.flush()
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (packed(256 * MB), "gzip"), (packed(256 * MB), "x-gzip"), (gzip.compress(packed(1024 * MB)), "gzip, gzip"),
+        (b"x", "br"), (b"damaged", "gzip"), (gzip.compress(STREAM)[:-12], "gzip"),
+    ],
+    ids=["bomb", "other-name", "bomb-in-a-bomb", "not-asked-for", "damaged", "cut"],
+)  # fmt: skip
+def test_packed_answer_that_is_none_fails_in_little_memory(body: bytes, encoding: str, kind: str) -> None:
+    """A compression bomb, and a body that cannot be unpacked whole, are failures; nothing is unpacked at once."""
+    tracemalloc.start()
+    failed = asyncio.run(ask(body, encoding, kind=kind))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert failed in ("too_large", "truncated", "reset")
+    assert peak < 40 * MB
+
+
+@pytest.mark.parametrize(("pack", "encoding"), [(gzip.compress, "gzip"), (zlib.compress, "deflate")])
+def test_packed_answer_is_read(pack: Any, encoding: str) -> None:
+    """What was asked for is unpacked: a stream, and a list of models."""
+    listing = asyncio.run(ask(pack(b'{"data":[{"id":"a/b"}]}'), encoding, kind="application/json", listing=True))
+
+    assert asyncio.run(ask(pack(STREAM), encoding)).text == "four"
+    assert listing == [{"id": "a/b"}]
+
+
+@pytest.mark.parametrize(
+    "late", [b'{"error":{"code":500,"message":"late"}}', b'{"choices":[{"delta":{"content":"x"}}]}']
+)
+def test_what_comes_after_the_end_counts_for_nothing(late: bytes) -> None:
+    """An event after [DONE] neither fails nor lengthens an answer, in one piece with it or not."""
+    events = [TEXT, END, DONE, late]
+    together, apart = StreamAssembly(), StreamAssembly()
+    together.add(events)
+    for event in events:
+        apart.add([event])
+
+    assert together.completion().text == apart.completion().text == "four"
+    assert together.verdict() is apart.verdict() is None
+
+
+def test_error_after_text_may_be_billed() -> None:
+    """A stream that breaks off after it said something is of unknown cost; before that it costs nothing."""
+    error = b'{"error":{"code":502,"message":"Provider disconnected"},"choices":[{"finish_reason":"error"}]}'
+    before, after = StreamAssembly(), StreamAssembly()
+    before.add([error])
+    after.add([TEXT, error])
+
+    assert [end.billed for end in (before.verdict(), after.verdict()) if end] == ["no", "unknown"]

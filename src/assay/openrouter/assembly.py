@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -145,9 +147,14 @@ class StreamAssembly:
         self._last: Mapping[str, Any] = {}
 
     def add(self, events: Sequence[bytes]) -> list[tuple[str, str]]:
-        """The pieces of text and of reasoning that these events add, in order; one of a pair may be empty."""
-        told = [event for event in events if event.strip() != DONE]
-        self.done = self.done or len(told) != len(events)
+        """The pieces of text and of reasoning that these events add, in order; one of a pair may be empty.
+
+        What comes after [DONE] counts for nothing, however the bytes were split.
+        """
+        if self.done:
+            return []
+        told = list(takewhile(lambda event: event.strip() != DONE, events))
+        self.done = len(told) != len(events)
         pieces = []
         for chunk in parse_events(told) if told else ():
             if not isinstance(chunk, dict):
@@ -235,15 +242,16 @@ class StreamAssembly:
 
         Complete means a finish reason, [DONE], and no error or unreadable chunk on the way.
         """
+        said = any(self._text) or self._tools or any(self._reasoning) or any(self._refusal)
         if self.failure is not None:
-            return self.failure
+            # What was generated before the error may be billed: only the usage, or the gateway's record, can tell.
+            return replace(self.failure, billed="unknown") if said else self.failure
         if "error" in (self._finish, self._native):
             return failure_of("provider_unavailable", detail="the provider broke off", billed="unknown")
         if self.malformed:
             return failure_of("malformed", detail="a chunk of the stream is not JSON")
         if not self.done or self._finish is None:
             return failure_of("truncated")
-        said = any(self._text) or self._tools or any(self._reasoning) or any(self._refusal)
         if not said and not self._usage:
             return failure_of("empty", detail="no text and no usage")
         return None
