@@ -18,8 +18,11 @@ from openai import OpenAI
 from openrouter import OpenRouter
 from pydantic import SecretStr
 
+from assay.api.payloads import chat_completion, dumped
 from assay.api.service import create_server
 from assay.config import Gateway, Settings
+from assay.domain.completion import UNKNOWN_COST, Completion, Usage
+from assay.domain.messages import CompletionRequest, Message
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.workbench import spend
 from assay.workbench.runtime import Runtime, open_runtime
@@ -208,3 +211,49 @@ def test_openrouter_sdk_works(tmp_path: Path) -> None:
 
         assert text == plain.choices[0].message.content != ""
         assert "sandbox/scribe" in [model.id for model in sdk.models.list().result.data]
+
+
+def test_body_without_a_declared_length_is_limited_too(served: tuple[httpx.Client, Runtime]) -> None:
+    """A request that comes in chunks is refused once it is too large."""
+    client, _ = served
+    answer = client.post("/completions", content=(b" " * 1024 * 1024 for _ in range(40)))
+
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == 413
+
+
+def test_stranger_is_refused_before_the_body_is_read(served: tuple[httpx.Client, Runtime]) -> None:
+    """Without the token not even a broken body is looked at."""
+    client, _ = served
+    answer = client.post("/v1/chat/completions", content=b"[", headers={"Authorization": "Bearer wrong"})
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, json.dumps({**ASK, "provider": 7}).encode()])
+def test_absurd_body_is_refused_in_the_gateways_shape(served: tuple[httpx.Client, Runtime], body: bytes) -> None:
+    """A nesting bomb, and routing that is no object, are the caller's error."""
+    client, _ = served
+    answer = client.post("/v1/chat/completions", content=body)
+
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"]["message"]
+
+
+def test_stream_that_was_not_asked_for_is_answered_whole() -> None:
+    """An answer that came as a stream all the same is put together, not lost."""
+    completion = Completion("four", "stop", Usage(raw={"cost": 1}), UNKNOWN_COST, model="a/b", generation_id="gen-1")
+
+    found = json.loads(dumped(chat_completion(completion)))
+    assert found["choices"][0]["message"]["content"] == "four"
+    assert (found["id"], found["usage"]) == ("gen-1", {"cost": 1})
+
+
+def test_larger_of_two_limits_bounds_the_call(served: tuple[httpx.Client, Runtime]) -> None:
+    """A small max_tokens beside a large max_completion_tokens does not lower what a budget reserves."""
+    _, rt = served
+    asked = CompletionRequest(
+        "sandbox/scribe", (Message("user", "x"),), {"max_tokens": 1, "max_completion_tokens": 900}
+    )
+
+    assert rt.dispatcher.prices.max_tokens(asked) == 900

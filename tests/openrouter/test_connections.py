@@ -94,6 +94,21 @@ def test_connection_is_used_again() -> None:
     assert exchange(closed, kept, use=twice) == ([(200, "ok")] * 2, 2)
 
 
+@pytest.mark.parametrize("piece", ["", "|"], ids=["at-once", "split"])
+def test_answer_that_nobody_asked_for_is_not_the_next_ones(piece: str) -> None:
+    """A second answer to one request, whole or in part, is not handed to the next request on the connection."""
+
+    async def twice(client: httpx.AsyncClient, url: str) -> list[tuple[int, str]]:
+        first = await get(client, url)
+        await asyncio.sleep(0.05)
+        return [first, await get(client, url)]
+
+    sound = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    surplus = b"HTTP/1.1 200 OK\r\nX-Evil: 1\r\nContent-Length: 4\r\n\r\nev"
+
+    assert exchange(sound + piece.encode() + surplus, sound, use=twice) == ([(200, "ok")] * 2, 2)
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -102,8 +117,9 @@ def test_connection_is_used_again() -> None:
         (b"close", httpx.RemoteProtocolError),
         (b"", httpx.ReadError),
         (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 300_000, httpx.RemoteProtocolError),
+        (b"HTTP/1.1 101 Up\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhello", httpx.RemoteProtocolError),
     ],
-    ids=["short", "unfinished-chunks", "not-http", "nothing", "endless-header"],
+    ids=["short", "unfinished-chunks", "not-http", "nothing", "endless-header", "upgrade"],
 )
 def test_broken_answer_is_an_error_of_httpx(answer: bytes, error: type[Exception]) -> None:
     """A body that stops early is never taken for a whole one."""

@@ -334,5 +334,5 @@ def test_forged_archive_is_refused_whole(
 def test_file_that_is_not_there_is_said(tmp_path: Path, empty: Runtime) -> None:
     """A path without a file, and a folder."""
     for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(ImportRefused, match="cannot be read"):
+        with pytest.raises(ImportRefused, match=r"cannot be read|not a file"):
             archives.import_run(empty, path)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from assay.domain.completion import Completion
 from assay.domain.messages import CompletionRequest, Message
 from assay.errors import SettingsError
 from assay.money import from_pico
@@ -78,6 +80,8 @@ class ChatIn(BaseModel):
     @model_validator(mode="after")
     def _in_range(self) -> ChatIn:
         checked(self.model_extra or {})
+        if not isinstance((self.model_extra or {}).get("provider") or {}, dict):
+            raise ValueError("provider: it is an object of routing settings")
         if (self.model_extra or {}).get("n") not in (None, 1):
             raise ValueError("n: every call gives one answer")
         return self
@@ -121,6 +125,23 @@ def completion_out(outcome: Outcome) -> dict[str, Any]:
         "cost_provenance": outcome.cost.provenance,
         "total_ms": settled.total_ms,
     }
+
+
+def chat_completion(completion: Completion) -> dict[str, Any]:
+    """A completion as OpenAI's programs read it, put together from a stream."""
+    message: dict[str, Any] = {"role": "assistant", "content": completion.text}
+    if completion.reasoning:
+        message["reasoning"] = completion.reasoning
+    if completion.refusal:
+        message["refusal"] = completion.refusal
+    if completion.tool_calls:
+        message["tool_calls"] = list(completion.tool_calls)
+    choice = {"index": 0, "message": message, "finish_reason": completion.finish_reason}
+    return {
+        "id": completion.generation_id or "", "object": "chat.completion", "created": int(time.time()),
+        "model": completion.model or "", "provider": completion.provider, "choices": [choice],
+        "usage": dict(completion.usage.raw) if completion.usage else None,
+    }  # fmt: skip
 
 
 def model_out(model: Model) -> dict[str, Any]:

@@ -21,10 +21,22 @@ from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay import __version__
-from assay.api.payloads import ChatIn, CompletionIn, completion_out, dumped, failure_out, model_out, openai_model
+from assay.api.payloads import (
+    ChatIn,
+    CompletionIn,
+    chat_completion,
+    completion_out,
+    dumped,
+    failure_out,
+    model_out,
+    openai_model,
+)
 from assay.api.relay import Relay
 from assay.domain.messages import CompletionRequest
 from assay.errors import AssayError, BudgetExceeded, StoreError
@@ -116,17 +128,58 @@ def create_service(get_runtime: Callable[[], Runtime]) -> FastAPI:
         outcome = await _plain(rt, asked.as_request(), tags)
         return _failed(outcome) if outcome.failure is not None else _answered(outcome)
 
+    app.add_middleware(BodyLimit)
+
     @app.middleware("http")
-    async def limit_body(request: Request, call_next: Any) -> Response:
-        size = request.headers.get("content-length", "0")
-        if not size.isdigit() or int(size) > BODY_LIMIT:
-            return _error(413, f"A request may hold {BODY_LIMIT // 1024 // 1024} MB.")
+    async def let_in(request: Request, call_next: Any) -> Response:
+        # Before the body is read: a stranger must not fill the memory.
+        if not request.url.path.endswith("/health"):
+            try:
+                allowed(request, request.headers.get("authorization", ""))
+            except Refused as error:
+                return _error(error.status, str(error))
         response: Response = await call_next(request)
         response.headers["Cache-Control"] = "no-store"
         return response
 
     _handle_errors(app)
     return app
+
+
+class BodyLimit:
+    """Reads a request's body before anything else does, and refuses one that is too large, declared or not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        size = int(declared) if declared.isdecimal() and len(declared) < 20 else BODY_LIMIT + 1
+        parts: list[bytes] = []
+        more = size <= BODY_LIMIT
+        size = 0 if more else size
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the caller went away
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            more = message.get("more_body", False) and size <= BODY_LIMIT
+        if size > BODY_LIMIT:
+            await _error(413, f"A request may hold {BODY_LIMIT // 1024 // 1024} MB.")(scope, receive, send)
+            return
+        whole: Message | None = {"type": "http.request", "body": b"".join(parts), "more_body": False}
+
+        async def again() -> Message:
+            nonlocal whole
+            message, whole = whole, None
+            return message if message is not None else await receive()
+
+        await self._app(scope, again, send)
 
 
 def _models(rt: Runtime) -> tuple[Any, ...]:
@@ -149,7 +202,9 @@ async def _streamed(rt: Runtime, request: CompletionRequest, tags: list[str]) ->
 
 def _answered(outcome: Outcome) -> Response:
     assert outcome.completion is not None  # noqa: S101 - no failure, so an answer
-    return Response(outcome.completion.body, headers=_ids(outcome), media_type="application/json")
+    # A gateway that streams although nobody asked it to leaves no body to pass on.
+    body = outcome.completion.body or dumped(chat_completion(outcome.completion))
+    return Response(body, headers=_ids(outcome), media_type="application/json")
 
 
 def _failed(outcome: Outcome) -> Response:
@@ -189,6 +244,10 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> Response:
         return _error(error.status, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def unheard_of(_: Request, error: HTTPException) -> Response:
+        return _error(error.status_code, str(error.detail))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:

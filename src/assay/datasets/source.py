@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO
 
 from assay.errors import ImportRefused
@@ -33,22 +34,18 @@ class Source:
         """Bytes. Raises ImportRefused."""
         if isinstance(self.content, bytes):
             return len(self.content)
-        try:
-            return self.content.stat().st_size
-        except OSError as error:
-            raise self._unreadable(error) from error
+        return size_of(self.content)
 
     @contextmanager
     def opened(self, on_part: OnPart | None = None) -> Iterator[BinaryIO]:
         """The bytes from their start. Raises ImportRefused."""
         if isinstance(self.content, bytes):
             raw: io.RawIOBase = _Memory(self.content)
+            size = len(self.content)
         else:
-            try:
-                raw = self.content.open("rb", buffering=0)
-            except OSError as error:
-                raise self._unreadable(error) from error
-        with _Told(raw, self.size, on_part) as file:
+            size = size_of(self.content)
+            raw = _Disk.opened(self.content)
+        with _Told(raw, size, on_part) as file:
             yield file
 
     def head(self, size: int = BUFFER) -> bytes:
@@ -56,8 +53,38 @@ class Source:
         with self.opened() as file:
             return file.read(size)
 
-    def _unreadable(self, error: OSError) -> ImportRefused:
-        return ImportRefused(f"{self.content!s} cannot be read: {error.strerror}.", cure="Check the path.")
+
+def size_of(path: Path) -> int:
+    """Bytes of an ordinary file. Raises ImportRefused for any other: a pipe may wait for ever, a device never end."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not S_ISREG(found.st_mode):
+        raise ImportRefused(f"{path} is not a file, but a folder, a pipe or a device.", cure="Save the data as a file.")
+    return found.st_size
+
+
+def unreadable(path: object, error: OSError) -> ImportRefused:
+    """What is said of a file that the system does not let us read."""
+    return ImportRefused(f"{path!s} cannot be read: {error.strerror}.", cure="Check the path.")
+
+
+class _Disk(io.FileIO):
+    """A file on the disk whose errors are said in words."""
+
+    @classmethod
+    def opened(cls, path: Path) -> _Disk:
+        try:
+            return cls(path, "rb")
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+    def readinto(self, target: bytearray | memoryview) -> int | None:  # type: ignore[override]
+        try:
+            return super().readinto(target)
+        except OSError as error:
+            raise unreadable(self.name, error) from error
 
 
 class _Memory(io.RawIOBase):

@@ -7,28 +7,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any
 
 import orjson
 
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost, Usage
-from assay.money import to_pico, usd
+from assay.money import to_pico
 from assay.openrouter.failures import Failure, classify_body, classify_error, failure_of
+from assay.openrouter.wire_values import amount_of, clean, count_of, id_of, text_of
 
 DONE = b"[DONE]"
 
 
-def clean(text: str) -> str:
-    """The text without lone surrogates and NUL, which neither SQLite nor a browser takes."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+def _exact(number: str) -> Decimal | None:
+    try:
+        return Decimal(number)
+    except ArithmeticError:  # an exponent of twenty digits
+        return None
 
 
-_EXACT = json.JSONDecoder(parse_float=Decimal)
+_EXACT = json.JSONDecoder(parse_float=_exact, parse_constant=lambda _: None)
 
 
 def parse_json(data: str | bytes) -> Any:
-    """JSON with numbers as exact Decimals. Raises ValueError; RecursionError of a nesting bomb is one too."""
+    """JSON with numbers as exact Decimals; NaN and Infinity, which are no JSON, and what no Decimal holds are None.
+
+    Raises ValueError; RecursionError of a nesting bomb is one too.
+    """
     try:
         return _EXACT.decode(data.decode("utf-8-sig", "replace") if isinstance(data, bytes) else data)
     except RecursionError as error:
@@ -73,12 +81,12 @@ def parse_usage(raw: object) -> Usage | None:
     completion = _object(raw.get("completion_tokens_details"))
     byok = raw.get("is_byok")
     return Usage(
-        prompt_tokens=_count(raw.get("prompt_tokens")),
-        completion_tokens=_count(raw.get("completion_tokens")),
-        reasoning_tokens=_count(completion.get("reasoning_tokens")),
-        cached_tokens=_count(prompt.get("cached_tokens")),
-        cache_write_tokens=_count(prompt.get("cache_write_tokens")),
-        cost_usd=_money(raw.get("cost")),
+        prompt_tokens=count_of(raw.get("prompt_tokens")),
+        completion_tokens=count_of(raw.get("completion_tokens")),
+        reasoning_tokens=count_of(completion.get("reasoning_tokens")),
+        cached_tokens=count_of(prompt.get("cached_tokens")),
+        cache_write_tokens=count_of(prompt.get("cache_write_tokens")),
+        cost_usd=amount_of(raw.get("cost")),
         is_byok=byok if isinstance(byok, bool) else None,
         raw=raw,
     )
@@ -102,15 +110,15 @@ def read_body(body: Mapping[str, Any], *, generation_id: str | None = None) -> t
     return (
         Completion(
             text=clean(_content(message.get("content"))),
-            finish_reason=_text(choice.get("finish_reason")),
-            native_finish_reason=_text(choice.get("native_finish_reason")),
+            finish_reason=text_of(choice.get("finish_reason")),
+            native_finish_reason=text_of(choice.get("native_finish_reason")),
             usage=usage,
             cost=cost_of(usage),
-            model=_text(body.get("model")),
-            provider=_text(body.get("provider")),
-            generation_id=_text(body.get("id")) or generation_id,
+            model=text_of(body.get("model")),
+            provider=text_of(body.get("provider")),
+            generation_id=id_of(body.get("id")) or generation_id,
             reasoning=clean(_text(message.get("reasoning")) or ""),
-            refusal=_text(message.get("refusal")),
+            refusal=text_of(message.get("refusal")),
             tool_calls=tuple(call for call in calls if isinstance(call, dict)) if isinstance(calls, list) else (),
             raw=body,
         ),
@@ -139,9 +147,14 @@ class StreamAssembly:
         self._last: Mapping[str, Any] = {}
 
     def add(self, events: Sequence[bytes]) -> list[tuple[str, str]]:
-        """The pieces of text and of reasoning that these events add, in order; one of a pair may be empty."""
-        told = [event for event in events if event.strip() != DONE]
-        self.done = self.done or len(told) != len(events)
+        """The pieces of text and of reasoning that these events add, in order; one of a pair may be empty.
+
+        What comes after [DONE] counts for nothing, however the bytes were split.
+        """
+        if self.done:
+            return []
+        told = list(takewhile(lambda event: event.strip() != DONE, events))
+        self.done = len(told) != len(events)
         pieces = []
         for chunk in parse_events(told) if told else ():
             if not isinstance(chunk, dict):
@@ -157,9 +170,9 @@ class StreamAssembly:
         choices = chunk.get("choices")
         choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
         if finish := choice.get("finish_reason"):
-            self._finish = _text(finish) or self._finish
+            self._finish = text_of(finish) or self._finish
         if native := choice.get("native_finish_reason"):
-            self._native = _text(native) or self._native
+            self._native = text_of(native) or self._native
         error = chunk.get("error") or choice.get("error")
         if error and self.failure is None:
             self.failure = classify_error(error)
@@ -169,11 +182,11 @@ class StreamAssembly:
         """Keeps what stands beside the text. A stream has hundreds of chunks that say the same: only news is read."""
         self._last = chunk
         if self.generation_id is None:
-            self.generation_id = _text(chunk.get("id"))
+            self.generation_id = id_of(chunk.get("id"))
         if (model := chunk.get("model")) != self._model:
-            self._model = _text(model) or self._model
+            self._model = text_of(model) or self._model
         if (provider := chunk.get("provider")) != self._provider:
-            self._provider = _text(provider) or self._provider
+            self._provider = text_of(provider) or self._provider
         if usage := chunk.get("usage"):
             self._usage = usage
 
@@ -217,7 +230,7 @@ class StreamAssembly:
             provider=self._provider,
             generation_id=self.generation_id,
             reasoning=clean("".join(self._reasoning)),
-            refusal="".join(self._refusal) or None,
+            refusal=clean("".join(self._refusal)) or None,
             tool_calls=tuple(call for _, call in sorted(self._tools.items())),
             first_token_ms=first_token_ms,
             total_ms=total_ms,
@@ -229,15 +242,16 @@ class StreamAssembly:
 
         Complete means a finish reason, [DONE], and no error or unreadable chunk on the way.
         """
+        said = any(self._text) or self._tools or any(self._reasoning) or any(self._refusal)
         if self.failure is not None:
-            return self.failure
+            # What was generated before the error may be billed: only the usage, or the gateway's record, can tell.
+            return replace(self.failure, billed="unknown") if said else self.failure
         if "error" in (self._finish, self._native):
             return failure_of("provider_unavailable", detail="the provider broke off", billed="unknown")
         if self.malformed:
             return failure_of("malformed", detail="a chunk of the stream is not JSON")
         if not self.done or self._finish is None:
             return failure_of("truncated")
-        said = any(self._text) or self._tools or any(self._reasoning) or any(self._refusal)
         if not said and not self._usage:
             return failure_of("empty", detail="no text and no usage")
         return None
@@ -258,19 +272,3 @@ def _content(value: object) -> str:
     if isinstance(value, list):
         return "".join(_text(_object(part).get("text")) or "" for part in value)
     return ""
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value < 0:
-        return None
-    return int(value)
-
-
-def _money(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        return None
-    try:
-        amount = usd(value)
-    except ValueError:
-        return None
-    return amount if amount >= 0 else None

@@ -10,6 +10,10 @@ from typing import Any
 from assay.config import Gateway
 from assay.money import usd
 from assay.openrouter.pricing import Pricing, parse_pricing
+from assay.openrouter.wire_values import count_of
+
+LATEST = 253_402_300_799
+"""The last second of the year 9999, as a moment can say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,9 @@ def parse_model(raw: Mapping[str, Any]) -> Model | None:
         name=_text(raw.get("name")) or model_id,
         pricing=parse_pricing(_object(raw.get("pricing"))),
         description=_text(raw.get("description")) or "",
-        created=_int(raw.get("created")),
-        context_length=_int(raw.get("context_length")) or _int(top.get("context_length")),
-        max_completion_tokens=_int(top.get("max_completion_tokens")),
+        created=count_of(raw.get("created"), LATEST),
+        context_length=count_of(raw.get("context_length")) or count_of(top.get("context_length")),
+        max_completion_tokens=count_of(top.get("max_completion_tokens")),
         input_modalities=_texts(architecture.get("input_modalities")) or ("text",),
         output_modalities=_texts(architecture.get("output_modalities")) or ("text",),
         supported_parameters=frozenset(_texts(raw.get("supported_parameters"))),
@@ -121,7 +125,3 @@ def _text(value: object) -> str | None:
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
-
-
-def _int(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None

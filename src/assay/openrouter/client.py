@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -17,13 +17,17 @@ from assay.config import Gateway, Settings
 from assay.domain.completion import Completion
 from assay.domain.messages import CompletionRequest
 from assay.openrouter.assembly import StreamAssembly, parse_json, read_body
+from assay.openrouter.decoding import ACCEPTED
 from assay.openrouter.failures import FailureKind, GatewayFailed, classify_error, classify_http, failure_of
-from assay.openrouter.posting import Answer, poster_over
+from assay.openrouter.posting import Answer, HttpxAnswer, poster_over
 from assay.openrouter.sse import SSEReader
 from assay.openrouter.transport import checked_base_url, kind_of_transport_error, pooled_transport
+from assay.openrouter.wire_values import amount_of, id_of, text_of
 
 ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of one answer at most."""
+REPLY_LIMIT = 256 * 1024 * 1024
+"""Bytes of a catalogue or of a batch's results at most."""
 PAGE = 1000
 _OPENROUTER_ONLY = frozenset({"provider", "models", "plugins", "session_id"})
 OnDelta = Callable[[str, str], None]
@@ -46,7 +50,7 @@ class Client:
         self._settings = settings
         self._base = checked_base_url(gateway.base_url, has_key=gateway.api_key is not None)
         self._transport = transport or pooled_transport()
-        headers = {"User-Agent": f"assay/{__version__}"}
+        headers = {"User-Agent": f"assay/{__version__}", "Accept-Encoding": ACCEPTED}
         if gateway.speaks_openrouter:
             headers |= {
                 "HTTP-Referer": settings.app_url,
@@ -68,7 +72,6 @@ class Client:
         asking = [
             ("Host", url.netloc.decode("ascii")),
             ("Accept", "*/*"),
-            ("Accept-Encoding", self._http.headers["accept-encoding"]),
             ("Content-Type", "application/json"),
             *headers.items(),
             *self._headers().items(),
@@ -135,7 +138,7 @@ class Client:
     ) -> Completion:
         answer = await self._completions.post(_encoded(self._body(request, stream)))
         try:
-            state.generation_id = answer.header("x-generation-id")
+            state.generation_id = id_of(answer.header("x-generation-id"))
             if on_headers is not None:
                 on_headers(state.generation_id)
             if answer.status != 200:
@@ -241,14 +244,19 @@ class Client:
         return _rows(await self._get("/endpoints/zdr"))
 
     async def generation(self, generation_id: str) -> Mapping[str, Any] | None:
-        """The record of a generation: what was billed. None while it is not written yet (about 30 s)."""
+        """The record of a generation: what was billed. None while it is not written yet (about 30 s).
+
+        A total cost that is no cost is None.
+        """
         try:
             body = await self._get("/generation", params={"id": generation_id})
         except GatewayFailed as error:
             if error.failure.http_status == 404:
                 return None
             raise
-        return _object(body.get("data"))
+        found = _object(body.get("data"))
+        told = {"total_cost": amount_of(found.get("total_cost")), "provider_name": text_of(found.get("provider_name"))}
+        return {**found, **told}
 
     async def key(self) -> Mapping[str, Any]:
         """The facts of the inference key: limit, usage, free requests of the day. Costs nothing."""
@@ -302,23 +310,25 @@ class Client:
             headers["Content-Type"] = "application/json"
         try:
             async with asyncio.timeout_at(state.total_at):
-                response = await self._http.request(
-                    method,
-                    (base or self._base) + path,
-                    params=params,
-                    json=json_body,
-                    content=content,
-                    headers=headers,
+                request = self._http.build_request(
+                    method, (base or self._base) + path, params=params, json=json_body, content=content, headers=headers
                 )
+                response = await self._http.send(request, stream=True)
+                try:
+                    said = await _joined(HttpxAnswer(response).chunks(), REPLY_LIMIT)
+                finally:
+                    await response.aclose()
         except TimeoutError:
             raise self._failed("timeout", state) from None
         except _BROKEN as error:
             raise self._failed(kind_of_transport_error(error), state, detail=_reason(error)) from None
+        if said is None:
+            raise GatewayFailed(failure_of("too_large", detail=f"{path} answered with too much"))
         if response.status_code not in (200, 202):
-            failure = classify_http(response.status_code, response.headers, response.content)
-            raise GatewayFailed(failure, status=response.status_code, body=response.content)
+            failure = classify_http(response.status_code, response.headers, said)
+            raise GatewayFailed(failure, status=response.status_code, body=said)
         try:
-            body = parse_json(response.content)
+            body = parse_json(said)
         except ValueError:
             body = None
         if not isinstance(body, Mapping):
@@ -373,11 +383,19 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
 
 async def _read(answer: Answer, state: _Attempt) -> bytes:
     """The body. Raises GatewayFailed past the limit of an answer."""
+    body = await _joined(answer.chunks(), ANSWER_LIMIT)
+    if body is None:
+        raise GatewayFailed(failure_of("too_large"), generation_id=state.generation_id)
+    return body
+
+
+async def _joined(chunks: AsyncIterator[bytes], most: int) -> bytes | None:
+    """A body as a whole; None: it has more bytes than that."""
     parts, size = [], 0
-    async for chunk in answer.chunks():
+    async for chunk in chunks:
         size += len(chunk)
-        if size > ANSWER_LIMIT:
-            raise GatewayFailed(failure_of("too_large"), generation_id=state.generation_id)
+        if size > most:
+            return None
         parts.append(chunk)
     return b"".join(parts)
 

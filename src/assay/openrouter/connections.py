@@ -119,12 +119,15 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Bytes came; those that nobody asked for would be taken for the next request's answer."""
+        if self._head is None or self.complete:
+            self.drop()
+            return
         if not self._has_head:
             self._head_size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(httpx.RemoteProtocolError(f"The answer is not HTTP: {error}"))
             self.drop()
             return
@@ -158,13 +161,21 @@ class Connection(asyncio.Protocol):
 
     # -- httptools ---------------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """An answer begins; a second one to the same request was not asked for."""
+        if self.complete:
+            self.closed = True
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header came."""
-        self.headers.append((name, value))
+        if not self.complete:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """All headers are there; those of an interim answer (1xx) are dropped."""
         status = self._parser.get_status_code()
+        if self.complete:
+            return
         if status < 200:
             self.headers = []
             return
@@ -175,6 +186,8 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body came."""
+        if self.complete:
+            return
         self._chunks.append(body)
         self._unread += len(body)
         if self._unread > HIGH_WATER and not self._paused and self.transport is not None:
@@ -184,8 +197,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The answer is complete."""
-        if not self._has_head:
-            return  # an interim answer
+        if not self._has_head or self.complete:
+            return  # an interim answer, or one too many
         self.keep_alive = not self.closed and self._parser.should_keep_alive()
         self.complete = True
         self._wake()

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from assay.domain.completion import Completion
 from assay.errors import GatewayError
 from assay.openrouter.hints import retry_after_s
+from assay.openrouter.wire_values import clean, text_of
 
 FailureKind = Literal[
     "authentication", "credits", "key_limit", "in_flight_budget", "budget", "guardrail", "moderation", "refusal",
@@ -172,7 +173,7 @@ def failure_of(
 ) -> Failure:
     """The failure of a kind as the table treats it; detail is what the gateway said, cut at 300 characters."""
     retry, table_billed, stop, message, cure = TREATMENT[kind]
-    said = " ".join(detail.split())[:_SHOWN]
+    said = clean(" ".join(detail.split())[:_SHOWN])
     if said and kind not in _QUIET:
         said = said.rstrip(".")
         message = f"{message[:-1]}: {said}."
@@ -185,7 +186,7 @@ def classify_http(status: int, headers: Mapping[str, str], body: bytes, *, now: 
     """The failure of an answer whose status is not 200."""
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, Mapping):
         # No JSON: the edge answered, not the gateway. 4xx keeps its meaning, the rest may have been generated.
@@ -209,16 +210,15 @@ def classify_error(
     detail = fields.get("message")
     detail = detail if isinstance(detail, str) else ""
     kind = _kind_of(fields, metadata, code, detail)
-    provider = metadata.get("provider_name")
     failure = failure_of(
         kind,
         detail=detail,
         retry_after=retry_after_s(headers or {}, metadata, now=now),
         http_status=code,
-        provider=provider if isinstance(provider, str) else None,
+        provider=text_of(metadata.get("provider_name")),
     )
     if resets := metadata.get("resets_at"):
-        failure = replace(failure, cure=f"{failure.cure} It resets at {str(resets)[:40]}.")
+        failure = replace(failure, cure=f"{failure.cure} It resets at {clean(str(resets)[:40])}.")
     return failure
 
 
@@ -227,7 +227,7 @@ def _status_of(fields: Mapping[str, Any]) -> int | None:
         value = fields.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
             return value
-        if isinstance(value, str) and value.isdigit() and 400 <= int(value) < 600:
+        if isinstance(value, str) and len(value) == 3 and value.isdecimal() and 400 <= int(value) < 600:
             return int(value)
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 
 
 def retry_after_s(headers: Mapping[str, str], metadata: Mapping[str, Any], *, now: float | None = None) -> float | None:
-    """Seconds to wait, > 0; None where the gateway gave no usable hint.
+    """Seconds to wait, > 0 and finite; None where the gateway gave no usable hint.
 
     headers: names in any case. metadata: `error.metadata`, whose `headers` may hold what the real headers lack.
     Retry-After wins over a reset time; of two resets the later one counts. Source: wire reference 1.3, 6.6.
@@ -44,7 +45,7 @@ def _text(value: object) -> str | None:
 
 def _milliseconds(text: str | None) -> float | None:
     wait = _number(text)
-    return wait / 1000 if wait is not None and wait > 0 else None
+    return wait / 1000 if wait is not None and 0 < wait < math.inf else None
 
 
 def _number(text: str | None) -> float | None:
@@ -61,13 +62,13 @@ def _wait(text: str | None, now: float) -> float | None:
     seconds = _number(text.split(",")[0]) if text[:1].isdigit() or text[:1] in "-." else None
     if seconds is None:
         seconds = _until_date(text, now)
-    return seconds if seconds is not None and 0 < seconds < float("inf") else None
+    return seconds if seconds is not None and 0 < seconds < math.inf else None
 
 
 def _until_date(text: str, now: float) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of twenty digits
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
@@ -91,4 +92,4 @@ def _reset(text: str, now: float) -> float | None:
         wait = sum(float(count) * _UNITS[unit] for count, unit in parts)
     else:
         wait = _until_date(text, now)
-    return wait if wait is not None and wait > 0 else None
+    return wait if wait is not None and 0 < wait < math.inf else None

@@ -12,6 +12,7 @@ from typing import Protocol
 import httpx
 
 from assay.openrouter.connections import ConnectionPool, Exchange, origin_of, request_head
+from assay.openrouter.decoding import decoded
 
 
 class Answer(Protocol):
@@ -60,23 +61,29 @@ class _HttpxPoster:
 
     async def post(self, content: bytes) -> Answer:
         request = httpx.Request("POST", self._url, headers=self._headers, content=content, extensions=self._extensions)
-        return _HttpxAnswer(await self._transport.handle_async_request(request))
+        return HttpxAnswer(await self._transport.handle_async_request(request))
 
 
-class _HttpxAnswer:
+class HttpxAnswer:
+    """An answer that is a response of httpx."""
+
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self.status = response.status_code
         self.headers = response.headers
 
     def header(self, name: str) -> str | None:
+        """One header."""
         value: str | None = self.headers.get(name)
         return value
 
     def chunks(self) -> AsyncIterator[bytes]:
-        return self._response.aiter_bytes()
+        """The body's bytes, decoded."""
+        encoding: str | None = self.headers.get("content-encoding")
+        return self._response.aiter_bytes() if encoding is None else decoded(self._response.aiter_raw(), encoding)
 
     async def aclose(self) -> None:
+        """Gives the connection back, or drops it."""
         await self._response.aclose()
 
 
@@ -107,9 +114,8 @@ class _PooledAnswer:
         return None if value is None else value.decode("latin-1")
 
     def chunks(self) -> AsyncIterator[bytes]:
-        if b"content-encoding" in self._found:
-            return httpx.Response(self.status, headers=self._exchange.raw_headers, stream=self._exchange).aiter_bytes()
-        return aiter(self._exchange)
+        encoding: str | None = self.headers.get("content-encoding") if b"content-encoding" in self._found else None
+        return decoded(aiter(self._exchange), encoding)
 
     async def aclose(self) -> None:
         await self._exchange.aclose()

@@ -10,7 +10,8 @@ from typing import Any
 
 from assay.domain.completion import UNKNOWN_COST, Cost, Usage
 from assay.domain.messages import CompletionRequest
-from assay.money import to_pico, to_pico_ceiling, usd
+from assay.money import to_pico_ceiling, usd
+from assay.openrouter.wire_values import MOST_USD, amount_of, count_of, pico_of
 
 _WIRE = {
     "prompt": "prompt",
@@ -102,7 +103,7 @@ class Pricing:
 
 def parse_pricing(raw: Mapping[str, Any]) -> Pricing:
     """The prices of a catalogue row or endpoint; a negative or unreadable price is unknown (None)."""
-    prices = {name: _price(raw.get(wire)) for name, wire in _WIRE.items()}
+    prices = {name: amount_of(raw.get(wire)) for name, wire in _WIRE.items()}
     try:
         discount = usd(raw.get("discount") or 0)
     except ValueError:
@@ -116,34 +117,20 @@ def parse_pricing(raw: Mapping[str, Any]) -> Pricing:
     )
 
 
-def _price(value: object) -> Decimal | None:
-    if value is None or isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        return None
-    try:
-        price = usd(value)
-    except ValueError:
-        return None
-    return price if price >= 0 else None
-
-
 def _overrides(entries: Iterable[Any]) -> Iterable[Override]:
     known = {wire: name for name, wire in _WIRE.items()}
     for entry in entries:
         if not isinstance(entry, Mapping):
             continue
-        prices = {known[k]: price for k, v in entry.items() if k in known and (price := _price(v)) is not None}
+        prices = {known[k]: price for k, v in entry.items() if k in known and (price := amount_of(v)) is not None}
         days = entry.get("utc_days")
         yield Override(
             prices,
-            min_prompt_tokens=_int(entry.get("min_prompt_tokens")),
-            utc_start=_int(entry.get("utc_start")),
-            utc_end=_int(entry.get("utc_end")),
+            min_prompt_tokens=count_of(entry.get("min_prompt_tokens")),
+            utc_start=count_of(entry.get("utc_start")),
+            utc_end=count_of(entry.get("utc_end")),
             utc_days=tuple(str(day).lower() for day in days) if isinstance(days, list) else (),
         )
-
-
-def _int(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
 
 
 def estimate_cost(pricing: Pricing, usage: Usage | None, *, at: datetime | None = None) -> Cost:
@@ -157,8 +144,10 @@ def estimate_cost(pricing: Pricing, usage: Usage | None, *, at: datetime | None 
     price = pricing.at(usage.prompt_tokens, at or datetime.now(UTC))
     if price.prompt is None or price.completion is None:
         return UNKNOWN_COST
-    cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
-    thought = usage.reasoning_tokens or 0
+    # Parts beyond their whole would lower the bill.
+    cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
+    written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
+    thought = min(usage.reasoning_tokens or 0, usage.completion_tokens)
     reasoning = price.completion if price.reasoning is None else price.reasoning
     amount = (
         (usage.prompt_tokens - cached - written) * price.prompt
@@ -168,13 +157,14 @@ def estimate_cost(pricing: Pricing, usage: Usage | None, *, at: datetime | None 
         + thought * reasoning
         + (price.request or 0)
     )
-    return Cost(to_pico(amount * (1 - price.discount)), "estimated")
+    pico = pico_of(amount * (1 - price.discount))
+    return UNKNOWN_COST if pico is None else Cost(pico, "estimated")
 
 
 def bound_pico(
     pricing: Pricing | Sequence[Pricing], request: CompletionRequest, *, max_completion_tokens: int
 ) -> int | None:
-    """The most a request can cost in pico-dollars, rounded up; None where any price is unknown.
+    """The most a request can cost in pico-dollars, rounded up; None where any price is unknown, or the bound is absurd.
 
     A token is never shorter than one UTF-8 byte, so the bytes of the messages bound the prompt tokens; the dearest
     of the given prices and of their overrides is taken, discounts are not. pricing: of every endpoint that routing
@@ -186,7 +176,9 @@ def bound_pico(
         for price in ([pricing] if isinstance(pricing, Pricing) else pricing)
     ]
     known = [bound for bound in bounds if bound is not None]
-    return to_pico_ceiling(max(known)) if bounds and len(known) == len(bounds) else None
+    if not bounds or len(known) < len(bounds) or max(known) > MOST_USD:
+        return None
+    return to_pico_ceiling(max(known))
 
 
 def _prompt_bound(request: CompletionRequest) -> int:

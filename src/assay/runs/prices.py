@@ -80,9 +80,10 @@ class PriceBook:
 
     def max_tokens(self, request: CompletionRequest) -> int:
         """The longest answer of a request: as sent, or else what the model can emit."""
-        sent = request.params.get("max_tokens") or request.params.get("max_completion_tokens")
-        if isinstance(sent, int):
-            return sent
+        sent = [request.params.get(name) for name in ("max_tokens", "max_completion_tokens")]
+        told = [limit for limit in sent if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0]
+        if told:
+            return max(told)  # which of two a provider heeds is not known
         model = self.model(request.model)
         longest = (model.max_completion_tokens or model.context_length) if model else None
         return longest or 128_000

@@ -12,6 +12,8 @@ from assay.money import format_usd
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _MARKS = re.compile(r"([\\`*_\[\]{}()#+\-!|~$:<>&])")
+_LIVE = re.compile(r":(?=[\w+/-]*[a-z+][\w+/-]*:|//)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where an icon, an emoji or a link begins: Streamlit finds these in the text itself, escaped or not."""
 MARKDOWN_LIMIT = 50_000
 
 
@@ -27,10 +29,10 @@ def defanged(text: str) -> str:
 
 
 def label(text: str, limit: int = 80) -> str:
-    """Untrusted text as a widget's label: one line, every mark of Markdown escaped."""
+    """Untrusted text as a widget's label: one line, every mark of Markdown escaped, no icon, emoji or link."""
     flat = " ".join(plain(text).split())
     flat = flat if len(flat) <= limit else f"{flat[: limit - 1]}…"
-    return _MARKS.sub(r"\\\1", flat)
+    return _MARKS.sub(r"\\\1", _LIVE.sub("\\g<0>\u200b", flat))
 
 
 def cost_words(cost: Cost) -> str:

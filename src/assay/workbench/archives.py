@@ -9,6 +9,7 @@ from errno import EIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from assay.datasets.source import size_of
 from assay.errors import ImportRefused
 from assay.exports import archive
 from assay.store import archives
@@ -60,6 +61,7 @@ def _restore(connection: Any, found: Archive, file: BinaryIO) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
+    size_of(path)
     try:
         with path.open("rb") as file:
             yield file
