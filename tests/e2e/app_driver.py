@@ -22,6 +22,8 @@ ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+DRAWN = "[...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(one => one.querySelector('.main-svg'))"
+"""Every chart of the page is drawn."""
 SHOTS = ROOT / "docs" / "screenshots"
 expect.set_options(timeout=20_000)
 
@@ -135,6 +137,7 @@ def shoot(page: Page, name: str) -> None:
         for width in (1440, 390):
             page.set_viewport_size({"width": width, "height": 1000})
             page.wait_for_timeout(900)
+            page.wait_for_function(DRAWN, timeout=20_000)
             kind = "" if width == 1440 else "-narrow"
             page.screenshot(path=SHOTS / f"{name}-{scheme}{kind}.png")
     page.emulate_media(color_scheme="light")

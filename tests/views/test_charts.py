@@ -23,7 +23,7 @@ def test_labels_of_near_points_stand_on_different_sides() -> None:
     """Two points beside each other are both named, away from each other."""
     near = [Point(0.70, 0.1, 0.1, 0.15, "scribe · prompt 2"), Point(0.76, 0.1, 0.1, 0.15, "atlas-large · prompt 2")]
 
-    assert sides(near) == ["middle left", "middle right"]
+    assert sides(near) == ["middle left", "bottom left"]
 
 
 def test_label_without_room_is_left_out() -> None:
@@ -37,6 +37,7 @@ def test_label_without_room_is_left_out() -> None:
 
 def test_label_at_an_edge_stays_inside() -> None:
     """A point at the right edge is named on its left, one at the left edge on its right."""
+    assert sides([Point(0.86, 0.5, 0.4, 0.6, "atlas-large")]) == ["middle left"], "on a telephone"
     assert sides([Point(0.98, 0.5, 0.4, 0.6, "atlas-large")]) == ["middle left"]
     assert sides([Point(0.02, 0.5, 0.4, 0.6, "atlas-large")]) == ["middle right"]
 

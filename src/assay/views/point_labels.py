@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 640.0, 270.0
 """The plot that labels are laid out for, in pixels: a wider one leaves them more room."""
+NARROW = 270.0
+"""The plot's width on a telephone: a side on which the label stays inside there is preferred."""
 LETTER, LINE = 6.2, 14.0
 RADIUS = 8.0
 SIDES = (
@@ -48,11 +50,18 @@ def sides(points: Sequence[Point]) -> list[str | None]:
     taken = [box for point in points for box in _drawn(point)]
     found: list[str | None] = []
     for point in points:
-        free = next((side for side in SIDES if _is_free(_box(point, side), taken)), None)
+        preferred = sorted(SIDES, key=lambda side: not _is_inside(point, side))
+        free = next((side for side in preferred if _is_free(_box(point, side), taken)), None)
         if free is not None:
             taken.append(_box(point, free))
         found.append(free)
     return found
+
+
+def _is_inside(point: Point, side: str) -> bool:
+    """Whether the label stays inside a narrow plot."""
+    room, needed = point.x * NARROW, RADIUS + LETTER * len(point.label)
+    return {"right": room + needed <= NARROW, "left": room >= needed}.get(side.split()[1], False)
 
 
 def _is_free(box: _Box, taken: Sequence[_Box]) -> bool:
