@@ -78,7 +78,7 @@ def test_run_moves_to_another_workbench_by_hand(tmp_path: Path) -> None:
         (("estimate", "none.yaml"), 2, "none.yaml cannot be read"),
         (("compare", "nothing", "nothing"), 1, "no run"),
         (("compare", "a", "b", "--md", "--json"), 2, "exclude each other"),
-        (("import", "."), 1, "cannot be read"),
+        (("import", "."), 1, "is not a file"),
         (("import", "a.csv", "--delimiter", "::"), 2, "not one character"),
     ],
 )

@@ -10,7 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from assay.config import Settings
 from assay.domain.completion import Cost
+from assay.domain.messages import CompletionRequest, Message
 from assay.money import format_usd
+from assay.runs.dispatch import CallContext
 from assay.store import ledger
 from assay.store.spend import SpendFilter
 from assay.views import bars, charts_spend, resources
@@ -120,3 +122,19 @@ def test_bars_are_escaped_and_counted_past_the_tenth() -> None:
     assert "<img" not in drawn
     assert "width:50.0%" in drawn
     assert "and 2 more in the table" in drawn
+
+
+def test_calls_in_flight_are_not_told_as_lost(rt: Runtime) -> None:
+    """What is under way stands apart from what ended with an unknown cost."""
+    dispatcher = rt.dispatcher
+    request = CompletionRequest("sandbox/swift", (Message("user", "hello"),), {"max_tokens": 10})
+    intents = [dispatcher.intent(request, CallContext(purpose="playground")) for _ in range(3)]
+    for one in intents:
+        rt.store.writer.call(lambda c, one=one: ledger.open_intent(c, one))
+    settlement = ledger.Settlement(call_id=intents[0].id, settled_ms=ledger.now_ms(), outcome="cancelled")
+    rt.store.writer.call(lambda c: ledger.settle(c, settlement))
+
+    found = spend.report(rt, SpendFilter())
+
+    assert (found.in_flight.calls, found.ended.calls, found.ended.unknown_calls) == (2, 1, 1)
+    assert found.in_flight.bound_pico + found.ended.unknown_bound_pico == found.sum.unknown_bound_pico

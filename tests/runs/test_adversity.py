@@ -123,3 +123,27 @@ def test_clock_that_jumps_a_day_changes_nothing(rt: Runtime, monkeypatch: pytest
     with rt.store.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM call")).scalar_one() == ROWS * len(MODELS)
         assert connection.execute(text("SELECT lease_token FROM run")).scalar_one() == 1
+
+
+def test_identical_requests_go_on_after_the_store_had_no_room(tmp_path: Path) -> None:
+    """Sent once for all, a request that could not be announced is tried anew for all of them."""
+    with SandboxServer(SandboxConfig(speed=0)) as sandbox:
+        settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=4)
+        gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
+        with open_runtime(settings, gateway=gateway, watch=True) as rt:
+            rt.ready()
+            content = "q\n" + "Tell me about rivers\n" * 40
+            dataset = datasets.save_table(
+                rt, datasets.read_upload(rt, content.encode(), filename="q.csv"), name="q", source="q"
+            )
+            refuse = "CREATE TRIGGER no_room BEFORE INSERT ON call BEGIN SELECT RAISE(ABORT, 'no room'); END"
+            rt.store.writer.call(lambda c: c.execute(text(refuse)) and None)
+            draft = runs.RunDraft(dataset.id, (Prompt("{{q}}"),), (Contestant(MODELS[0]),), cache=True)
+            run_id = runs.start_run(rt, draft)
+            until(lambda: "refused a change" in runs.progress(rt, run_id).reason)
+            rt.store.writer.call(lambda c: c.execute(text("DROP TRIGGER no_room")) and None)
+
+            assert runs.wait_for_run(rt, run_id, timeout_s=30).state == "done"
+            assert runs.progress(rt, run_id).done == 40
+            with rt.store.read() as connection:
+                assert connection.execute(text("SELECT count(*) FROM call")).scalar() == 1

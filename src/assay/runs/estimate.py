@@ -27,6 +27,8 @@ JUDGE_PROMPT = 220
 """Tokens of a judge's instructions."""
 SPREAD = 2.0
 """Low and high of the answer's length around the expected one."""
+GUESS_SPREAD = 20.0
+"""Low end of a length that nothing has taught: many prompts ask for a single word."""
 LONGEST_TOKEN = 16
 """Bytes of a token of the judged answer, at most, for the judge's bound."""
 SECONDS_PER_CALL = 3.0
@@ -237,14 +239,15 @@ def _share(
     cheaper = _cheaper(plan, contestant, prices)
     parts = []
     for length in (length for length in lengths if length.calls):
-        cost = _cost(known, length.tokens_of(taught), output, length.bound, longest, length.calls)
+        low = output / (SPREAD if taught.answer_tokens else GUESS_SPREAD)
+        cost = _cost(known, length.tokens_of(taught), (low, output), length.bound, longest, length.calls)
         parts.append(cost.times(cheaper))
         for judge, verdict in verdicts:
             judge_prices = prices.prices(judge, plan.data_policy)
             prompt = length.tokens_of(verdict) + length.calls * (output + JUDGE_PROMPT)
             bound = length.question_bytes + length.calls * (longest * LONGEST_TOKEN + 1500)
             said = min(verdict.answer_tokens or JUDGE_OUTPUT, JUDGE_MAX_TOKENS)
-            parts.append(_cost(judge_prices, prompt, said, bound, JUDGE_MAX_TOKENS, length.calls))
+            parts.append(_cost(judge_prices, prompt, (said / SPREAD, said), bound, JUDGE_MAX_TOKENS, length.calls))
     calls = sum(length.calls for length in lengths)
     seconds = BATCH_SECONDS if plan.mode == "batch" else calls * _cell_s(taught, verdicts) / places
     return ContestantEstimate(contestant.name, calls, total(parts), seconds)
@@ -268,9 +271,18 @@ def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decima
 
 
 def _cost(
-    prices: list[Pricing], prompt_tokens: float, output: float, prompt_bound: int, longest: int, calls: int
+    prices: list[Pricing],
+    prompt_tokens: float,
+    answer: tuple[float, float],
+    prompt_bound: int,
+    longest: int,
+    calls: int,
 ) -> Estimate:
-    """The estimate of many calls to one model; prices: the catalogue's first, then its endpoints'."""
+    """The estimate of many calls to one model.
+
+    prices: the catalogue's first, then its endpoints'. answer: tokens of an answer, (low, expected).
+    """
+    low, output = answer
     if not prices or any(price.prompt is None or price.completion is None for price in prices):
         return Estimate(None, None, None, None)
     listed = prices[0]
@@ -290,7 +302,7 @@ def _cost(
         + calls * (p.request or 0)
         for p in dearest
     )
-    return Estimate(at(output / SPREAD), at(output), at(output * SPREAD), to_pico_ceiling(worst))
+    return Estimate(at(low), at(output), at(output * SPREAD), to_pico_ceiling(worst))
 
 
 def usd_of(count: float) -> Decimal:

@@ -402,6 +402,7 @@ class RunWorker:
         try:
             outcome = await self._dispatcher.complete(request, context, gate=self._gate)
         except BaseException as error:
+            del self._answers[key]  # the next try asks anew; who waits already hears of this one
             future.set_exception(error if isinstance(error, Exception) else RunError("Stopped."))
             future.exception()
             raise

@@ -117,6 +117,22 @@ def spend_sum(connection: Connection, chosen: SpendFilter, *, in_flight: bool = 
     return SpendSum("", *(int(value) for value in row))
 
 
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """Calls that are under way: what they cost is not known yet, and not lost."""
+
+    calls: int
+    bound_pico: int
+    """The most they cost together, where a bound is known."""
+
+
+def in_flight(connection: Connection, chosen: SpendFilter) -> InFlight:
+    """The chosen calls that are under way, from the index on their state."""
+    query = select(func.count(), func.coalesce(func.sum(CALL.c.bound_pico), 0))
+    row = connection.execute(query.where(CALL.c.state == "sent", *chosen.conditions())).one()
+    return InFlight(int(row[0]), int(row[1]))
+
+
 def spend_since(connection: Connection, starts_ms: Sequence[int]) -> list[SpendSum]:
     """The sums of all calls from each of some moments on, in one reading; moments are on quarters of an hour."""
     lines = _lines(SpendFilter())

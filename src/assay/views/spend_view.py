@@ -34,7 +34,7 @@ def page(rt: Runtime) -> None:
     _tiles(rt, whole, offset)
     chosen = _filters(whole, offset)
     picked = whole if chosen == SpendFilter() else spend.report(rt, chosen, offset_ms=offset)
-    said = f"Chosen: {_calls(picked.sum.calls)}, {spend.in_words(picked.sum)}."
+    said = f"Chosen: {_calls(picked.ended.calls)}, {spend.in_words(picked.ended)}."
     st.caption(said.replace("$", "\\$"))
     _tabs(rt, chosen, picked)
 
@@ -65,10 +65,15 @@ def _tiles(rt: Runtime, whole: SpendReport, offset: int) -> None:
     tiles.metric("This month", format_usd(month.known_pico), delta=budget, delta_color="off", border=True)
     tiles.metric("Month's end, forecast", "too early" if forecast is None else format_usd(forecast), border=True,
                   help="This month's spend so far, at the same pace to its last day.")  # fmt: skip
-    if whole.sum.unknown_calls:
+    if whole.in_flight.calls:
+        st.caption(
+            f"{_calls(whole.in_flight.calls)} in flight, at most \\{format_usd(whole.in_flight.bound_pico)} together."
+        )
+    if whole.ended.unknown_calls:
         st.warning(
-            f"{_calls(whole.sum.unknown_calls)} of unknown cost, at most "
-            f"\\{format_usd(whole.sum.unknown_bound_pico)} together, stand outside the sums.", icon=":material/help:",
+            f"{_calls(whole.ended.unknown_calls)} of unknown cost, at most "
+            f"\\{format_usd(whole.ended.unknown_bound_pico)} together, stand outside the sums.",
+            icon=":material/help:",
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from assay.datasets.export import write_csv
 from assay.money import format_usd, from_pico
 from assay.store import spend as stored
-from assay.store.spend import Dimension, SpendFilter, SpendSum
+from assay.store.spend import Dimension, InFlight, SpendFilter, SpendSum
 from assay.store.spend_slots import SUMS
 
 if TYPE_CHECKING:
@@ -105,6 +105,16 @@ class SpendReport:
     """Days in order; models, providers, purposes and runs dearest first."""
     days_by_model: Sequence[tuple[str, str, int]]
     """(date, model, pico-dollars known), days in order."""
+    in_flight: InFlight
+
+    @property
+    def ended(self) -> SpendSum:
+        """The sum without the calls that are under way."""
+        return replace(
+            self.sum, calls=self.sum.calls - self.in_flight.calls,
+            unknown_calls=self.sum.unknown_calls - self.in_flight.calls,
+            unknown_bound_pico=self.sum.unknown_bound_pico - self.in_flight.bound_pico,
+        )  # fmt: skip
 
     def since(self, start_ms: int, *, offset_ms: int) -> SpendSum:
         """The sum from a local day on."""
@@ -116,6 +126,7 @@ def report(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendRepo
     """The chosen calls from every side; no calls: zeros and nothing."""
     with rt.store.read() as connection:
         pieces = stored.spend_pieces(connection, chosen, offset_ms=offset_ms)
+        flying = stored.in_flight(connection, chosen)
         names = stored.run_names(connection, sorted({piece.run for piece in pieces} - {""}))
     by: dict[Dimension, Sequence[SpendLine]] = {}
     sides: tuple[Literal["day", "model", "provider", "purpose", "run"], ...] = (
@@ -133,7 +144,10 @@ def report(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendRepo
     for piece in pieces:
         daily[piece.day, piece.model] += piece.sums[1]
     return SpendReport(
-        _added("", [piece.sums for piece in pieces]), by, [(day_text(d), m, pico) for (d, m), pico in daily.items()]
+        _added("", [piece.sums for piece in pieces]),
+        by,
+        [(day_text(d), m, pico) for (d, m), pico in daily.items()],
+        flying,
     )
 
 
