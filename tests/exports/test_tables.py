@@ -235,4 +235,5 @@ def test_streaming_memory_does_not_grow_with_rows(kind: str) -> None:
         return found
 
     peak(10)
-    assert peak(10_000) < peak(1_000) * 1.5
+    # Held rows would be 10 MB; what else the process does meanwhile is counted too.
+    assert peak(10_000) < peak(1_000) * 1.5 + 1_000_000
