@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
+
 PROMPT = "Which of these: billing, bug, account, feature request, shipping, cancellation? {{ticket}}"
 
 
@@ -112,8 +114,8 @@ def test_suite_with_a_budget_and_no_gateway_says_that_it_cannot_be_reached(tmp_p
     assert "no runs yet" in assay(tmp_path, "runs", **dead).stdout
 
 
-def test_run_without_one_answer_exits_1_and_says_why(tmp_path: Path) -> None:
-    """A gateway that is gone is an error, not a gate that was missed."""
+def test_run_at_a_gateway_that_is_gone_exits_1_and_says_why(tmp_path: Path) -> None:
+    """It is an error, not a gate that was missed, and nobody waits for it."""
     suite(tmp_path, "- score: {min: 0.5}\n")
     file = tmp_path / "suite.yaml"
     file.write_text(file.read_text().replace("budget_usd: 1\n", ""))
@@ -122,8 +124,22 @@ def test_run_without_one_answer_exits_1_and_says_why(tmp_path: Path) -> None:
     done = assay(tmp_path, "run", "suite.yaml", **dead)
 
     assert done.returncode == 1
-    assert "Nothing was answered. The first error: " in done.stderr
+    assert "The gateway cannot be reached" in done.stdout
+    assert "Continue goes on with the missing cells" in done.stdout
     assert "prices could not be fetched" in done.stderr
+    assert "FAIL" not in done.stdout
+
+
+def test_run_without_one_answer_exits_1_and_says_why(tmp_path: Path) -> None:
+    """A gateway that refuses every call is an error, not a gate that was missed."""
+    suite(tmp_path, "- score: {min: 0.5}\n")
+    with SandboxServer(SandboxConfig(speed=0, faults=(Fault("400"),))) as sandbox:
+        refusing = {"OPENROUTER_API_KEY": "sk-test", "OPENROUTER_BASE_URL": sandbox.base_url}
+
+        done = assay(tmp_path, "run", "suite.yaml", **refusing)
+
+    assert done.returncode == 1
+    assert "Nothing was answered. The first error: " in done.stderr
     assert "FAIL" not in done.stdout
 
 

@@ -83,6 +83,7 @@ class RunWorker:
         self._probe_waits_s = probe_waits_s
         self._patience_s = patience_s
         self._silent_since: float | None = None
+        self._heard = False
         self._halt: _Halt | None = None
         self._flying = 0
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -343,12 +344,14 @@ class RunWorker:
         failure = outcome.failure
         if failure is None or failure.kind != "connection" or not self._one_gateway:
             self._silent_since, self.live.silence = None, ""
+            self._heard = True
             return False
         await self.settle(outcome.settlement)
         now = asyncio.get_running_loop().time()
         if self._silent_since is None:
             self._silent_since = now
-        if now - self._silent_since >= self._patience_s:
+        # A gateway that never answered is a wrong address or no network: waiting cures neither.
+        if not self._heard or now - self._silent_since >= self._patience_s:
             self.stop("paused", f"{failure} Continue goes on with the missing cells.")
         else:
             self.live.silence = f"{failure} The run waits for it."
