@@ -73,7 +73,7 @@ def interactions(page: Page) -> list[Callable[[], None]]:
         page.locator(".st-key-results-rows").wait_for()
 
     def only_failed() -> None:
-        page.get_by_role("radio", name="Failed").click()
+        page.get_by_role("radio", name="Not passed").click()
         page.get_by_text("No row fits.").wait_for()
 
     def everything() -> None:
