@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ app = typer.Typer(
     name="assay", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Compare prompts and models on OpenRouter: which model, which prompt, at what cost, and how sure.",
 )  # fmt: skip
+COLLECT_AFTER = 10_000
+"""New objects between two collections of garbage."""
 GATE_NOT_MET = 100
 """Exit code of a run that ended and whose gates are not all met."""
 
@@ -43,6 +46,9 @@ def opened() -> Iterator[Runtime]:
     from assay.workbench.runtime import open_runtime
 
     with open_runtime() as rt:
+        # What stands by now stays: collecting passes it over, and begins again (__main__.py).
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER, 20, 20)
         if rt.is_sandbox:
             say("Sandbox: simulated answers, invented prices. Set OPENROUTER_API_KEY to talk to OpenRouter.")
         yield rt

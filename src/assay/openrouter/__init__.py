@@ -14,4 +14,13 @@ parameters.py  the parameters that can be set, and old names for them
 transport.py   which transport lies under httpx; its errors as failure kinds
 proxied.py     the transport where the environment names a proxy
 connections.py the fast transport: HTTP/1.1 connections and nothing else
+posting.py     how completions are posted, over that transport or any other
 """
+
+from __future__ import annotations
+
+import sys
+
+# httpx looks for a command line of its own and takes rich, click and pygments with it, a third of its import; without
+# one it goes on as where those are not installed.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
