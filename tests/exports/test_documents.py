@@ -66,7 +66,7 @@ def test_jsonl_reads_back_to_the_same_cells(rt: Runtime, run_id: str) -> None:
     read = list(jsonl.read(written(record, "jsonl").splitlines()))
 
     assert read == list(record.cells())
-    known = spend.overview(rt, sums.SpendFilter(run_id=run_id)).chosen.known_pico
+    known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
     lines = [json.loads(line) for line in written(record, "jsonl").splitlines()]
     assert sum(Decimal(line["cost_usd"]) for line in lines) == from_pico(known)
     assert sum(Decimal(call["cost_usd"]) for line in lines for call in line["calls"]) == from_pico(known)
@@ -102,7 +102,7 @@ def test_promptfoo_layout_holds_the_run(rt: Runtime, run_id: str) -> None:
     assert {(r["testIdx"], r["promptIdx"]) for r in inner["results"]} == {(t, p) for t in range(12) for p in range(2)}
     stats = inner["stats"]
     assert stats["successes"] + stats["failures"] + stats["errors"] == 24
-    known = spend.overview(rt, sums.SpendFilter(run_id=run_id)).chosen.known_pico
+    known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
     assert sum(Decimal(str(r["cost"])) for r in inner["results"]) == from_pico(known)
 
 
@@ -151,7 +151,7 @@ def test_markdown_says_verdict_and_spend(rt: Runtime, run_id: str) -> None:
     """The verdict, a line per contestant, the comparison and the exact spend."""
     text = written(exports.run_record(rt, run_id), "markdown").decode()
 
-    known = spend.overview(rt, sums.SpendFilter(run_id=run_id)).chosen.known_pico
+    known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
     assert "scores best" in text
     assert "| atlas-large |" in text
     assert "p, corrected" in text

@@ -124,7 +124,7 @@ def test_xlsx_survives_forbidden_characters_and_long_texts() -> None:
 
 def test_costs_are_exact_in_every_table(rt: Runtime, run_id: str) -> None:
     """The calls' costs add up to the ledger's sum to the last pico-dollar; so do the cells' in the other tables."""
-    known = spend.overview(rt, sums.SpendFilter(run_id=run_id)).chosen.known_pico
+    known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
     record = exports.run_record(rt, run_id)
     tidy = rows_of(written(record, "tidy"))
     plain = rows_of(written(record, "csv"))
@@ -145,7 +145,7 @@ def test_tidy_has_a_line_per_call_and_score(rt: Runtime, run_id: str) -> None:
     table = rows_of(written(exports.run_record(rt, run_id), "tidy"))
     kinds = [row[table[0].index("kind")] for row in table[1:]]
 
-    assert kinds.count("call") == spend.overview(rt, sums.SpendFilter(run_id=run_id)).chosen.calls == 48
+    assert kinds.count("call") == spend.spent(rt, sums.SpendFilter(run_id=run_id)).calls == 48
     assert kinds.count("score") == 48
     assert len(set(table[0])) == len(table[0])
 
@@ -197,7 +197,7 @@ def test_run_that_stopped_has_all_its_calls_and_rows_in_the_tables(tmp_path: Pat
         head, *lines = rows_of(written(record, "tidy"))
         wide = rows_of(written(record, "wide"))
         hidden = rows_of(written(redacted(record, ["ticket", "row_key"]), "wide"))
-        ledger = spend.overview(rt, sums.SpendFilter(run_id=state.id)).chosen
+        ledger = spend.spent(rt, sums.SpendFilter(run_id=state.id))
 
     asked = [row[: len(record.columns) + 1] for row in wide[1:]]
     assert (len(asked), len({row[0] for row in asked})) == (MANY, MANY), "rows without an answer are there too"

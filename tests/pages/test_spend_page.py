@@ -99,12 +99,12 @@ def test_report_adds_up_to_the_ledger_on_every_side(rt: Runtime) -> None:
     found = spend.report(rt, SpendFilter(), offset_ms=offset)
     chosen = spend.since_days(3, offset_ms=offset)
 
-    assert found.sum == spend.overview(rt, SpendFilter()).total
+    assert found.sum == spend.spent(rt, SpendFilter())
     for lines in found.by.values():
         assert sum(line.sum.known_pico for line in lines) == found.sum.known_pico
         assert sum(line.sum.calls for line in lines) == 6
     assert chosen.start_ms is not None
-    assert found.since(chosen.start_ms, offset_ms=offset) == spend.overview(rt, chosen, offset_ms=offset).chosen
+    assert found.since(chosen.start_ms, offset_ms=offset) == spend.spent(rt, chosen)
 
 
 def test_days_are_drawn_on_a_time_axis_dearest_model_first() -> None:

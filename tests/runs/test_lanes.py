@@ -73,13 +73,13 @@ def test_run_has_a_bounded_number_of_cells_ahead_that_grows_while_places_stay_em
     first = len(taken(lanes, 999))
 
     for _ in range(5):
-        lanes.place_left(waiting=0)
+        lanes.place_left(0)
     more = len(taken(lanes, 999))
     for _ in range(1000):
-        lanes.place_left(waiting=0)
+        lanes.place_left(0)
     most = len(taken(lanes, 999))
     for _ in range(1000):
-        lanes.place_left(waiting=40)
+        lanes.place_left(40)
 
     assert first == 16 + ahead(16)
     assert more == 5

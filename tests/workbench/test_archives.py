@@ -99,7 +99,7 @@ def figures(rt: Runtime, run_id: str) -> tuple[object, ...]:
     return (
         run.name, run.state, run.created_ms, run.plan, run.dataset, run.done, run.failed,
         [tag for tag in run.tags if tag != "imported"], standing.standing(rt, run_id),
-        spend.overview(rt, chosen).chosen, progress.spent_pico, progress.unknown_calls, progress.unknown_bound_pico,
+        spend.spent(rt, chosen), progress.spent_pico, progress.unknown_calls, progress.unknown_bound_pico,
         [results.cell_detail(rt, run_id, cell).record.values for cell in (0, run.done - 1)],
     )  # fmt: skip
 

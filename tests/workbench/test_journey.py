@@ -83,7 +83,7 @@ def test_run_totals_equal_the_ledger(rt: Runtime) -> None:
     assert len(rows) == 60
     assert state.spent_pico == total
     assert sum(line.cost_pico or 0 for line in standing.scoreboard(rt, run_id)) == total
-    assert spend.overview(rt, sums.SpendFilter()).total.known_pico == total
+    assert spend.spent(rt, sums.SpendFilter()).known_pico == total
     for dimension in ("day", "model", "provider", "purpose", "run"):
         assert sum(x.sum.known_pico for x in spend.spend_by(rt, dimension, sums.SpendFilter())) == total  # type: ignore[arg-type]
 
@@ -119,7 +119,7 @@ def test_wrong_key_pauses_the_run_with_the_cure(tmp_path: Path) -> None:
         with open_runtime(settings, gateway=gateway) as rt:
             rt.ready()
             state = runs.wait_for_run(rt, runs.start_run(rt, tickets(rt)), timeout_s=60)
-            sent = spend.overview(rt, sums.SpendFilter()).total.calls
+            sent = spend.spent(rt, sums.SpendFilter()).calls
 
     assert state.state == "paused"
     assert "OPENROUTER_API_KEY" in state.reason
@@ -135,7 +135,7 @@ def test_spent_credits_pause_the_run_with_few_calls_more(tmp_path: Path) -> None
             rt.ready()
             draft = tickets(rt, contestants=TRIO[:1], concurrency=4)
             state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
-            sent = spend.overview(rt, sums.SpendFilter()).total.calls
+            sent = spend.spent(rt, sums.SpendFilter()).calls
 
     assert state.state == "paused"
     assert "credits" in state.reason
@@ -194,7 +194,7 @@ def test_comparison_is_kept_with_its_cost_and_vote(rt: Runtime) -> None:
     assert [pane.status for pane in view.panes] == ["ok"] * 3
     assert all(pane.text and pane.cost.provenance == "billed" for pane in view.panes)
     assert view.vote == 1
-    assert spend.overview(rt, sums.SpendFilter()).total.calls == 3
+    assert spend.spent(rt, sums.SpendFilter()).calls == 3
     assert playground.history(rt)[0].id == name
 
 
@@ -221,7 +221,7 @@ def test_stopped_comparison_is_counted_once_known(tmp_path: Path) -> None:
         while not playground.watch(rt, name).finished:
             pass
         assert playground.watch(rt, name).panes[0].status == "stopped"
-        while spend.overview(rt, sums.SpendFilter()).total.unknown_calls:
+        while spend.spent(rt, sums.SpendFilter()).unknown_calls:
             pass
         (row,) = spend.ledger_page(rt, sums.SpendFilter())
 

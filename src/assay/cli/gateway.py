@@ -47,10 +47,9 @@ def spend(
     """Show where the money went, by model."""
     from assay.workbench import spend as workbench
 
-    offset = workbench.local_offset_ms()
-    chosen = workbench.since_days(days, offset_ms=offset)
+    chosen = workbench.since_days(days, offset_ms=workbench.local_offset_ms())
     with opened() as rt:
-        total = workbench.overview(rt, chosen, offset_ms=offset).chosen
+        total = workbench.spent(rt, chosen)
         lines = workbench.spend_by(rt, "model", chosen)
     if as_json:
         print_json({

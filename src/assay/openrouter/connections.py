@@ -218,18 +218,15 @@ class Exchange(httpx.AsyncByteStream):
         self._connection: Connection | None = connection
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._connection.chunks() if self._connection is not None else _nothing()
+        if self._connection is None:
+            raise httpx.StreamClosed
+        return self._connection.chunks()
 
     async def aclose(self) -> None:
         """Gives the connection back, or drops it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.give_back(self._origin, connection)
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield
 
 
 class ConnectionPool(httpx.AsyncBaseTransport):

@@ -240,14 +240,14 @@ def _share(
     parts = []
     for length in (length for length in lengths if length.calls):
         low = output / (SPREAD if taught.answer_tokens else GUESS_SPREAD)
-        cost = _cost(known, length.tokens_of(taught), (low, output), length.bound, longest, length.calls)
+        cost = _cost(known, length.tokens_of(taught), output, length.bound, longest, length.calls, low=low)
         parts.append(cost.times(cheaper))
         for judge, verdict in verdicts:
             judge_prices = prices.prices(judge, plan.data_policy)
             prompt = length.tokens_of(verdict) + length.calls * (output + JUDGE_PROMPT)
             bound = length.question_bytes + length.calls * (longest * LONGEST_TOKEN + 1500)
             said = min(verdict.answer_tokens or JUDGE_OUTPUT, JUDGE_MAX_TOKENS)
-            parts.append(_cost(judge_prices, prompt, (said / SPREAD, said), bound, JUDGE_MAX_TOKENS, length.calls))
+            parts.append(_cost(judge_prices, prompt, said, bound, JUDGE_MAX_TOKENS, length.calls, low=said / SPREAD))
     calls = sum(length.calls for length in lengths)
     seconds = BATCH_SECONDS if plan.mode == "batch" else calls * _cell_s(taught, verdicts) / places
     return ContestantEstimate(contestant.name, calls, total(parts), seconds)
@@ -271,18 +271,13 @@ def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decima
 
 
 def _cost(
-    prices: list[Pricing],
-    prompt_tokens: float,
-    answer: tuple[float, float],
-    prompt_bound: int,
-    longest: int,
-    calls: int,
-) -> Estimate:
+    prices: list[Pricing], prompt_tokens: float, output: float, prompt_bound: int, longest: int, calls: int, *,
+    low: float,
+) -> Estimate:  # fmt: skip
     """The estimate of many calls to one model.
 
-    prices: the catalogue's first, then its endpoints'. answer: tokens of an answer, (low, expected).
+    prices: the catalogue's first, then its endpoints'. output, low: tokens of an answer, as expected and at least.
     """
-    low, output = answer
     if not prices or any(price.prompt is None or price.completion is None for price in prices):
         return Estimate(None, None, None, None)
     listed = prices[0]

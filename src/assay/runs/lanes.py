@@ -114,7 +114,7 @@ class Lanes:
         self._working -= 1
         lane.working -= 1
 
-    def place_left(self, *, waiting: int) -> None:
+    def place_left(self, waiting: int) -> None:
         """Learns how many cells ahead it takes that no place stays empty, as the disk is quick or slow.
 
         waiting: cells whose intents stood ready when a call ended.
@@ -136,19 +136,17 @@ class Lanes:
         takes at once, and some ahead; one that was paused because it kept failing has one, until that is answered.
         now: seconds of the loop's clock.
         """
-        found: Lane | None = None
+        found, first = None, None
         if self._working >= self._limit + self._ahead:
             return None
         for lane in self._lanes:
             number = lane.upcoming
-            if number is None or lane.stopped or lane.resume_at > now:
-                continue
-            if found is not None and found.upcoming is not None and found.upcoming < number:
+            if number is None or lane.stopped or lane.resume_at > now or (first is not None and first < number):
                 continue
             places = min(self._pace.limit(lane.model), self._limit)
             most = 1 if lane.probes else places + ahead(places)
             if lane.working < most and self._pace.held_s(lane.model) <= 0:
-                found = lane
+                found, first = lane, number
         return found
 
 

@@ -128,10 +128,6 @@ class RunWorker:
         self._limit = self.plan.concurrency or self._concurrency
 
     async def _prepare(self) -> None:
-        places = Places(self._limit)
-        self._gate = RunGate(places, lambda: self._halt is not None, on_leave=self._place_left)
-        # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
-        self._judge_gate = RunGate(places, lambda: self._halt is not None, finishes=True)
         judges = {str(g.spec.params["model"]) for g in self._graders if g.is_judge}
         models = {c.model_id for c in self.plan.contestants} | judges
         await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
@@ -141,6 +137,11 @@ class RunWorker:
             self.live.lanes[index] = Lane(index, asked, cells)
         gateways = {self._dispatcher.gateway_of(lane.model) for lane in self.live.lanes.values()}
         self._one_gateway = len(gateways) == 1
+        self._lanes = Lanes(self.live.lanes, self._dispatcher.pacer, limit=self._limit)
+        places = Places(self._limit)
+        self._gate = RunGate(places, lambda: self._halt is not None, on_leave=self._lanes.place_left)
+        # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
+        self._judge_gate = RunGate(places, lambda: self._halt is not None, finishes=True)
 
     async def _refuse(self) -> None:
         """Halts the run before anything is sent when someone in it has no endpoint under the data policy."""
@@ -165,7 +166,6 @@ class RunWorker:
             heart.cancel()
 
     async def _work_lanes(self) -> None:
-        self._lanes = Lanes(self.live.lanes, self._dispatcher.pacer, limit=self._limit)
         try:
             async with asyncio.TaskGroup() as group:
                 # As many as may be asked for at once, with those ahead, and as many again that grade and write.
@@ -247,9 +247,6 @@ class RunWorker:
             else:
                 break
         self._call_next()
-
-    def _place_left(self, waiting: int) -> None:
-        self._lanes.place_left(waiting=waiting)
 
     def _call_next(self) -> None:
         """Wakes one idle worker if it has something to do; it wakes the next."""

@@ -277,10 +277,9 @@ def book_restored(connection: Connection, run_id: str, spent: Mapping[str, int])
     put_in_run(connection, run_id)
 
 
-def note_generations(connection: Connection, notes: Sequence[tuple[str, str]]) -> list[None]:
+def note_generations(connection: Connection, notes: Iterable[tuple[str, str]]) -> None:
     """Keeps the generation ids of calls in flight, (call id, generation id): what recovers costs after a crash."""
     _NOTE.many(connection, ({"call": call_id, "generation": generation} for call_id, generation in notes))
-    return [None] * len(notes)
 
 
 def settle(connection: Connection, settlement: Settlement) -> bool:

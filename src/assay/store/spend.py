@@ -6,7 +6,6 @@ not on a quarter of an hour, which the sums cannot tell apart, is read from the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -133,18 +132,6 @@ def in_flight(connection: Connection, chosen: SpendFilter) -> InFlight:
     return InFlight(int(row[0]), int(row[1]))
 
 
-def spend_since(connection: Connection, starts_ms: Sequence[int]) -> list[SpendSum]:
-    """The sums of all calls from each of some moments on, in one reading; moments are on quarters of an hour."""
-    lines = _lines(SpendFilter())
-    columns = [
-        func.coalesce(func.sum(case((lines.c.at_ms >= start, lines.c[name]), else_=0)), 0)
-        for start in starts_ms
-        for name in SUMS
-    ]
-    row = [int(value) for value in connection.execute(select(*columns)).one()]
-    return [SpendSum("", *row[place : place + len(SUMS)]) for place in range(0, len(row), len(SUMS))]
-
-
 def spend_by(
     connection: Connection, dimension: Dimension, chosen: SpendFilter, *, offset_ms: int = 0
 ) -> list[SpendSum]:
@@ -163,14 +150,6 @@ def spend_by(
 
 def _day(lines: Subquery, offset_ms: int) -> ColumnElement[Any]:
     return (lines.c.at_ms + offset_ms) // _DAY_MS
-
-
-def spend_by_day_and_model(connection: Connection, chosen: SpendFilter, *, offset_ms: int = 0) -> list[Row[Any]]:
-    """(day number since 1970, model, pico-dollars known), days in order."""
-    lines = _lines(chosen)
-    day = _day(lines, offset_ms)
-    query = select(day.label("day"), lines.c.model, func.coalesce(func.sum(lines.c.known_pico), 0).label("pico"))
-    return list(connection.execute(query.group_by(day, lines.c.model).order_by("day")))
 
 
 class SpendPiece(NamedTuple):

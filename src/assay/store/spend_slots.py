@@ -6,13 +6,14 @@ cost is recovered. Calls in flight are in no line; who sums reads them from the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from assay.store.prepared import Prepared
 from assay.store.tables import CALL, SPEND_SLOT
 
 SLOT_MS = 900_000
@@ -89,23 +90,15 @@ def sums_of_calls() -> Select[Any]:
     return select(*names, *sums).where(CALL.c.state != "sent").group_by(*keys)
 
 
-def _add(connection: Connection, lines: Sequence[tuple[Any, ...]]) -> None:
-    if lines:
-        sql, names = _upsert(connection.dialect.name, connection.dialect.paramstyle)
-        rows: Any = lines if names is None else [dict(zip(_NAMES, line, strict=True)) for line in lines]
-        connection.exec_driver_sql(sql, rows)
-
-
-@lru_cache
-def _upsert(dialect: str, paramstyle: str) -> tuple[str, tuple[str, ...] | None]:
-    """The statement as the driver takes it, and the names of its parameters where they are not positions.
-
-    Sent past SQLAlchemy's own compilation, which costs more than the statement: it runs with every group commit.
-    """
-    kind = sqlite if dialect == "sqlite" else postgresql
+def _added(kind: ModuleType) -> Prepared:
+    """The statement that adds sums to their lines, making those that are missing; kind: the dialect's module."""
     added = kind.insert(SPEND_SLOT)
-    query = added.on_conflict_do_update(
-        index_elements=list(KEYS), set_={name: SPEND_SLOT.c[name] + added.excluded[name] for name in SUMS}
-    )
-    compiled = query.compile(dialect=kind.dialect(paramstyle=paramstyle))
-    return str(compiled), None if compiled.positional else _NAMES
+    sums = {name: SPEND_SLOT.c[name] + added.excluded[name] for name in SUMS}
+    return Prepared(added.on_conflict_do_update(index_elements=list(KEYS), set_=sums), _NAMES)
+
+
+_ADD = {"sqlite": _added(sqlite), "postgresql": _added(postgresql)}
+
+
+def _add(connection: Connection, lines: Iterable[tuple[Any, ...]]) -> None:
+    _ADD[connection.dialect.name].many(connection, (dict(zip(_NAMES, line, strict=True)) for line in lines))

@@ -34,7 +34,7 @@ def page(rt: Runtime) -> None:
     _tiles(rt, whole, offset)
     chosen = _filters(whole, offset)
     picked = whole if chosen == SpendFilter() else spend.report(rt, chosen, offset_ms=offset)
-    said = f"Chosen: {_calls(picked.ended.calls)}, {spend.in_words(picked.ended)}."
+    said = f"Chosen: {words.counted(picked.ended.calls, 'call')}, {spend.in_words(picked.ended)}."
     st.caption(said.replace("$", "\\$"))
     _tabs(rt, chosen, picked)
 
@@ -65,20 +65,16 @@ def _tiles(rt: Runtime, whole: SpendReport, offset: int) -> None:
     tiles.metric("This month", format_usd(month.known_pico), delta=budget, delta_color="off", border=True)
     tiles.metric("Month's end, forecast", "too early" if forecast is None else format_usd(forecast), border=True,
                   help="This month's spend so far, at the same pace to its last day.")  # fmt: skip
-    if whole.in_flight.calls:
+    flying, ended = whole.in_flight, whole.ended
+    if flying.calls:
         st.caption(
-            f"{_calls(whole.in_flight.calls)} in flight, at most \\{format_usd(whole.in_flight.bound_pico)} together."
+            f"{words.counted(flying.calls, 'call')} in flight, at most \\{format_usd(flying.bound_pico)} together."
         )
-    if whole.ended.unknown_calls:
+    if ended.unknown_calls:
         st.warning(
-            f"{_calls(whole.ended.unknown_calls)} of unknown cost, at most "
-            f"\\{format_usd(whole.ended.unknown_bound_pico)} together, stand outside the sums.",
-            icon=":material/help:",
+            f"{words.counted(ended.unknown_calls, 'call')} of unknown cost, at most "
+            f"\\{format_usd(ended.unknown_bound_pico)} together, stand outside the sums.", icon=":material/help:",
         )  # fmt: skip
-
-
-def _calls(count: int) -> str:
-    return "1 call" if count == 1 else f"{count:,} calls"
 
 
 def _filters(whole: SpendReport, offset: int) -> SpendFilter:

@@ -30,18 +30,6 @@ def local_offset_ms() -> int:
     return (datetime.now().astimezone().utcoffset() or timedelta()) // timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class SpendOverview:
-    """What stands on top of the spend page."""
-
-    chosen: SpendSum
-    total: SpendSum
-    today: SpendSum
-    month: SpendSum
-    forecast_pico: int | None
-    """Spend of the whole month at this month's pace; None: too early in the month."""
-
-
 def month_start_ms(offset_ms: int) -> int:
     """When the local month began, in ms UTC."""
     local = datetime.fromtimestamp(time.time() + offset_ms / 1000, UTC)
@@ -55,13 +43,10 @@ def today_start_ms(offset_ms: int) -> int:
     return now - now % DAY_MS - offset_ms
 
 
-def overview(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendOverview:
-    """Sums for the chosen calls, and for all, today and this month whatever is chosen."""
-    starts = [0, today_start_ms(offset_ms), month_start_ms(offset_ms)]
+def spent(rt: Runtime, chosen: SpendFilter) -> SpendSum:
+    """The sum over the chosen calls, those in flight included; none: zeros."""
     with rt.store.read() as connection:
-        total, today, month = stored.spend_since(connection, starts)
-        picked = total if chosen == SpendFilter() else stored.spend_sum(connection, chosen)
-    return SpendOverview(picked, total, today, month, forecast_pico(month.known_pico, offset_ms=offset_ms))
+        return stored.spend_sum(connection, chosen)
 
 
 def this_month(rt: Runtime, *, offset_ms: int = 0) -> SpendSum:
