@@ -30,7 +30,7 @@ from assay.store.owner import new_owner
 from assay.workbench.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from assay.workbench.runs import ProgressSums
+    from assay.workbench.progress import ProgressSums
     from assay.workbench.standing import Counted
 
 T = TypeVar("T")

@@ -1,0 +1,191 @@
+"""How a run is doing at a moment: counts and money from the store, pace and pauses from the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from assay.domain.plan import RunPlan
+from assay.errors import RunError
+from assay.openrouter.pacing import PaceState
+from assay.runs.lanes import Lane
+from assay.store import runs as stored
+from assay.store.batches import Waiting, waiting
+from assay.store.ledger import now_ms
+from assay.store.spend import Orphans, orphans_of
+
+if TYPE_CHECKING:
+    from assay.workbench.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class ContestantProgress:
+    """How one contestant is doing."""
+
+    label: str
+    done: int
+    failed: int
+    cells: int
+    spent_pico: int
+    unknown_calls: int
+    concurrency: int
+    in_flight: int
+    note: str
+    """Why it is paused or stopped; empty while it works."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """A run at a moment."""
+
+    id: str
+    name: str
+    state: str
+    reason: str
+    cells: int
+    done: int
+    failed: int
+    rate_per_s: float
+    eta_s: float | None
+    spent_pico: int
+    """Known spend; what is unknown stands apart."""
+    unknown_calls: int
+    unknown_bound_pico: int
+    reserved_pico: int
+    budget_pico: int | None
+    seconds: float
+    contestants: tuple[ContestantProgress, ...]
+    first_failures: tuple[str, ...]
+    orphans: Orphans
+    """Possibly paid: in flight when their process ended; counted among the unknown."""
+    notices: tuple[str, ...] = ()
+    """What went otherwise than asked for, while it is worked; at the end it stands in the reason."""
+    batch: Waiting | None = None
+    """What waits at the gateway's batch endpoint; None: nothing does."""
+
+    @property
+    def waiting(self) -> int:
+        """Cells without a result."""
+        return self.cells - self.done
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is being worked or waits to be."""
+        return self.state in stored.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressSums:
+    """What counting a run's cells and calls gave; all who watch a run share it for a while."""
+
+    state: tuple[object, ...]
+    """What it was counted from: another state is counted at once."""
+    until: float
+    """When it is counted anew, by the monotonic clock."""
+    plan: RunPlan
+    counts: Mapping[int, stored.ContestantCount]
+    money: Mapping[str, stored.RunMoney]
+    failures: Sequence[Any]
+    orphans: Orphans
+
+
+SHARED_S = 0.5
+KEPT = 32
+"""Runs whose sums are kept."""
+COUNTING_SHARE = 40
+"""Counting takes one part in so many of the time, however large the run is."""
+
+
+def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
+    live = run.state in stored.LIVE
+    state = (run.cells, live) if live else (run.cells, live, run.done, run.failed, run.settled_pico, run.lease_token)
+    known = rt.progress_sums.get(run.id)
+    if known is not None and known.state == state and time.monotonic() < known.until:
+        return known
+    started = time.monotonic()
+    sums = ProgressSums(
+        # Another process may have let the run grow meanwhile.
+        state, 0.0, known.plan if known and known.plan.cell_count == run.cells else stored.plan_of(run),
+        {c.contestant: c for c in stored.contestant_counts(connection, run.id)},
+        stored.money_by_contestant(connection, run.id),
+        stored.first_failures(connection, run.id) if run.failed else [],
+        orphans_of(connection, run.id),
+    )  # fmt: skip
+    now = time.monotonic()
+    rt.progress_sums.pop(run.id, None)
+    rt.progress_sums[run.id] = replace(sums, until=now + max(SHARED_S, COUNTING_SHARE * (now - started)))
+    while len(rt.progress_sums) > KEPT:
+        rt.progress_sums.pop(next(iter(rt.progress_sums)), None)
+    return sums
+
+
+def progress(rt: Runtime, run_id: str) -> RunProgress:
+    """The progress of a run. Raises NotFound."""
+    with rt.store.read() as connection:
+        run = stored.get_run(connection, run_id)
+        sums = _sums(rt, connection, run)
+        batch = waiting(connection, run.id) if sums.plan.mode == "batch" else None
+    plan, counts, money, failures = sums.plan, sums.counts, sums.money, sums.failures
+    live = rt.engine.live(run.id)
+    rate = live.rate(time.monotonic()) if live else 0.0
+    share = run.cells // max(1, len(plan.contestants))
+    shown = []
+    for index, contestant in enumerate(plan.contestants):
+        count, spent = counts.get(index), money.get(contestant.key)
+        lane = live.lanes.get(index) if live else None
+        pace = rt.dispatcher.pacer.state(lane.model if lane else contestant.model_id)
+        note = _note(lane, pace) if live else ""
+        shown.append(
+            ContestantProgress(
+                contestant.name, count.done if count else 0, count.failed if count else 0, share,
+                spent.known_pico if spent else 0, spent.unknown_calls if spent else 0,
+                pace.limit if live else 0, pace.in_flight if live else 0, note,
+            )
+        )  # fmt: skip
+    return RunProgress(
+        id=run.id, name=run.name, state=run.state, reason=(live and (live.note or live.silence)) or run.reason,
+        cells=run.cells, done=run.done, failed=run.failed, rate_per_s=rate,
+        eta_s=(run.cells - run.done) / rate if rate > 0 and run.state == "running" else None,
+        spent_pico=sum(m.known_pico for m in money.values()),
+        unknown_calls=sum(m.unknown_calls for m in money.values()),
+        unknown_bound_pico=sum(m.unknown_bound_pico for m in money.values()),
+        reserved_pico=run.reserved_pico, budget_pico=run.budget_pico,
+        seconds=_worked_s(run),
+        contestants=tuple(shown),
+        batch=batch,
+        orphans=sums.orphans,
+        notices=tuple(live.notices) if live else (),
+        first_failures=tuple(
+            f"{plan.contestants[f.contestant].name}: {f.error} ({f.count} cells)" for f in failures
+        ),
+    )  # fmt: skip
+
+
+def _note(lane: Lane | None, pace: PaceState) -> str:
+    """Why a contestant of a live run is stopped or paused, in words; empty: it is not."""
+    if lane is not None and lane.stopped:
+        return lane.stopped
+    rest = lane.resume_at - time.monotonic() if lane is not None else 0.0
+    if lane is not None and rest > 0:
+        return f"Paused, tried again in {rest:.0f} s. {lane.resting}"
+    return pace.reason if pace.paused_s > 0 else ""
+
+
+def _worked_s(run: Any) -> float:
+    """Seconds that a run was worked, pauses left out; of a running one up to now."""
+    since = now_ms() - run.beat_ms if run.state == "running" else 0
+    return float(run.worked_ms + min(max(since, 0), stored.LONGEST_BEAT_MS)) / 1000
+
+
+def wait_for_run(rt: Runtime, run_id: str, *, timeout_s: float | None = None) -> RunProgress:
+    """Waits until a run is neither queued nor running. Raises RunError after timeout_s."""
+    until = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        state = progress(rt, run_id)
+        if not state.is_live:
+            return state
+        if until is not None and time.monotonic() > until:
+            raise RunError(f"Run {run_id} is still {state.state} after {timeout_s} s.")
+        time.sleep(0.05)
