@@ -132,7 +132,7 @@ class BatchMode:
         found = []
         for number in numbers:
             cell = self._worker.plan.cell(number)
-            row = await self._worker.row(cell.row)
+            row = await self._worker.rows.row(cell.row)
             self._taken[number] = 1
             try:
                 found.append((cell, self._worker.request(cell, row)))
@@ -226,7 +226,7 @@ class BatchMode:
                 await self._worker.write(lambda c, b=stored.id: batches.end_batch(c, b))  # type: ignore[misc]
             elif stored.remote_id is None:
                 cell = self._worker.plan.cell(next(iter(calls.values())))
-                request = self._worker.request(cell, await self._worker.row(cell.row))
+                request = self._worker.request(cell, await self._worker.rows.row(cell.row))
                 await self._look_for(stored, calls, request.model)
             else:
                 self._waiting[stored.id] = _Waiting(stored, stored.remote_id, calls)
@@ -328,7 +328,7 @@ class BatchMode:
             cost = UNKNOWN_COST if charged else Cost(0, "estimated")
             await self._worker.settle(_unanswered(call_id, failure, cost))
             return
-        row = await self._worker.row(cell.row)
+        row = await self._worker.rows.row(cell.row)
         request = self._worker.request(cell, row)
         outcome = self._outcome(request, call_id, answer)
         if outcome.failure is not None and outcome.failure.retry:

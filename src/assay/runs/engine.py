@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from assay.errors import AssayError, StoreError
 from assay.runs.dispatch import Dispatcher
 from assay.runs.live import LiveRun
+from assay.runs.waits import Waits
 from assay.runs.worker import RunWorker
 from assay.store import runs
 from assay.store.engine import Store
@@ -31,17 +31,12 @@ class _Found(NamedTuple):
 class RunEngine:
     """Belongs to one event loop; `start` may be called from it only, `live` from anywhere."""
 
-    def __init__(
-        self, *, store: Store, dispatcher: Dispatcher, owner: str, concurrency: int, batch_poll_s: float,
-        probe_waits_s: Sequence[float], patience_s: float,
-    ) -> None:  # fmt: skip
+    def __init__(self, *, store: Store, dispatcher: Dispatcher, owner: str, concurrency: int, waits: Waits) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._owner = owner
         self._concurrency = concurrency
-        self._batch_poll_s = batch_poll_s
-        self._probe_waits_s = probe_waits_s
-        self._patience_s = patience_s
+        self._waits = waits
         self._workers: dict[str, RunWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -61,8 +56,7 @@ class RunEngine:
             return task
         self._workers[run_id] = RunWorker(
             store=self._store, dispatcher=self._dispatcher, run_id=run_id, owner=self._owner,
-            concurrency=self._concurrency, retry_failed=retry_failed or run_id in self._retry,
-            batch_poll_s=self._batch_poll_s, probe_waits_s=self._probe_waits_s, patience_s=self._patience_s,
+            concurrency=self._concurrency, retry_failed=retry_failed or run_id in self._retry, waits=self._waits,
         )  # fmt: skip
         self._retry.discard(run_id)
         task = asyncio.get_running_loop().create_task(self._work(run_id), name=f"run {run_id}")

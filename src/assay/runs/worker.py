@@ -22,18 +22,18 @@ from assay.runs.grid import request_of, sample_seed, under_policy
 from assay.runs.lanes import Lane, Lanes, ahead
 from assay.runs.live import LiveRun, Places, RunGate
 from assay.runs.modes import in_mode
+from assay.runs.rows import RowReader
+from assay.runs.waits import Waits
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
 from assay.scoring.kinds import Facts, unscored
 from assay.store import ledger, results, runs
-from assay.store.datasets import StoredRow, get_dataset, policy_of, rows_of
+from assay.store.datasets import StoredRow, get_dataset, policy_of
 from assay.store.engine import Store
 
 T = TypeVar("T")
 LEASE_MS = 15_000
 HEARTBEAT_S = 0.4
-ROWS_AT_ONCE = 200
-CHUNKS_KEPT = 8
 BUDGET_WAIT_S = 0.1
 """Seconds between two looks whether settled calls have made room in the budget."""
 SILENCE_WAIT_S = 2.0
@@ -71,7 +71,7 @@ class RunWorker:
 
     def __init__(
         self, *, store: Store, dispatcher: Dispatcher, run_id: str, owner: str, concurrency: int, retry_failed: bool,
-        batch_poll_s: float, probe_waits_s: Sequence[float], patience_s: float,
+        waits: Waits,
     ) -> None:  # fmt: skip
         self._store = store
         self._dispatcher = dispatcher
@@ -79,15 +79,12 @@ class RunWorker:
         self._owner = owner
         self._concurrency = concurrency
         self._retry_failed = retry_failed
-        self._batch_poll_s = batch_poll_s
-        self._probe_waits_s = probe_waits_s
-        self._patience_s = patience_s
+        self._waits = waits
         self._silent_since: float | None = None
         self._heard = False
         self._halt: _Halt | None = None
         self._flying = 0
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._rows: dict[int, asyncio.Future[list[StoredRow]]] = {}
         self._answers: dict[str, asyncio.Future[Outcome]] = {}
         self.live = LiveRun()
 
@@ -118,7 +115,8 @@ class RunWorker:
             plan, policy = runs.plan_of(row), policy_of(connection, row.dataset_id)
             self.plan: RunPlan = replace(plan, data_policy=strictest(plan.data_policy, policy))
             self._tags: str = row.tags_json
-            self._dataset = get_dataset(connection, row.dataset_id)
+            self._dataset_id: str = row.dataset_id
+            self.rows = RowReader(self._store, get_dataset(connection, row.dataset_id))
             self.done = runs.finished_cells(connection, self._run_id, retry_failed=self._retry_failed)
             self.ungraded = runs.ungraded_cells(connection, self._run_id, self.plan)
         for number in self.ungraded:
@@ -159,7 +157,7 @@ class RunWorker:
             if self.plan.mode == "batch":
                 await BatchMode(
                     self, run_id=self._run_id, store=self._store, dispatcher=self._dispatcher,
-                    poll_s=self._batch_poll_s,
+                    poll_s=self._waits.batch_poll_s,
                 ).work()  # fmt: skip
             await self._work_lanes()
         finally:
@@ -261,23 +259,6 @@ class RunWorker:
                 idle.set_result(None)
                 return
 
-    async def row(self, position: int) -> StoredRow:
-        """A row of the dataset; those near it are read with it."""
-        chunk = position // ROWS_AT_ONCE
-        reading = self._rows.get(chunk)
-        if reading is not None and reading.done():
-            return reading.result()[position % ROWS_AT_ONCE]
-        if reading is None:
-            # One reading for all cells that wait for the chunk.
-            reading = self._rows[chunk] = asyncio.ensure_future(asyncio.to_thread(self._read_rows, chunk))
-            for old in sorted(self._rows)[:-CHUNKS_KEPT]:
-                del self._rows[old]
-        return (await asyncio.shield(reading))[position % ROWS_AT_ONCE]
-
-    def _read_rows(self, chunk: int) -> list[StoredRow]:
-        with self._store.read() as connection:
-            return rows_of(connection, self._dataset, start=chunk * ROWS_AT_ONCE, count=ROWS_AT_ONCE)
-
     def request(self, cell: Cell, row: StoredRow) -> CompletionRequest:
         """The request of a cell, as the run's mode sends it. Raises TemplateError, PolicyError."""
         contestant = self.plan.contestants[cell.contestant]
@@ -300,7 +281,7 @@ class RunWorker:
 
     async def _cell(self, cell: Cell) -> _Answered | None:
         """Asks for a cell; None: there is nothing to grade and write."""
-        row = await self.row(cell.row)
+        row = await self.rows.row(cell.row)
         try:
             request = self.request(cell, row)
         except (TemplateError, PolicyError) as error:
@@ -348,11 +329,11 @@ class RunWorker:
         if self._silent_since is None:
             self._silent_since = now
         # A gateway that never answered is a wrong address or no network: waiting cures neither.
-        if not self._heard or now - self._silent_since >= self._patience_s:
+        if not self._heard or now - self._silent_since >= self._waits.unreachable_s:
             self.stop("paused", f"{failure} Continue goes on with the missing cells.")
         else:
             self.live.silence = f"{failure} The run waits for it."
-            await asyncio.sleep(min(SILENCE_WAIT_S, self._patience_s))
+            await asyncio.sleep(min(SILENCE_WAIT_S, self._waits.unreachable_s))
         return True
 
     async def take(
@@ -422,7 +403,7 @@ class RunWorker:
         if failure.stop == "contestant":
             lane.stopped = str(failure)
         elif failure.retry:
-            lane.failed(str(failure), now=asyncio.get_running_loop().time(), waits_s=self._probe_waits_s)
+            lane.failed(str(failure), now=asyncio.get_running_loop().time(), waits_s=self._waits.probe_s)
         partial = outcome.completion
         record = self._record(
             cell, status="failed", error=str(failure), error_kind=failure.kind, call_id=outcome.settlement.call_id,
@@ -483,7 +464,7 @@ class RunWorker:
 
     def _read_result(self, number: int) -> results.CellRecord:
         with self._store.read() as connection:
-            return results.cell_record(connection, self._run_id, self._dataset.id, number)
+            return results.cell_record(connection, self._run_id, self._dataset_id, number)
 
     async def _judge_record(
         self, cell: Cell, row: StoredRow, request: CompletionRequest, record: runs.ResultRecord, grades: list[_Grade]

@@ -24,6 +24,7 @@ from assay.openrouter.transport import new_event_loop
 from assay.runs.dispatch import Dispatcher
 from assay.runs.engine import RunEngine
 from assay.runs.prices import PriceBook
+from assay.runs.waits import Waits
 from assay.store import comparisons, ledger
 from assay.store.engine import Store, open_store
 from assay.store.owner import new_owner
@@ -95,9 +96,11 @@ class Runtime:
                 dispatcher=self.dispatcher,
                 owner=self.owner,
                 concurrency=settings.concurrency,
-                batch_poll_s=settings.batch_poll_s,
-                probe_waits_s=settings.probe_waits_s,
-                patience_s=settings.unreachable_patience_s,
+                waits=Waits(
+                    batch_poll_s=settings.batch_poll_s,
+                    probe_s=settings.probe_waits_s,
+                    unreachable_s=settings.unreachable_patience_s,
+                ),
             )
 
         from assay.workbench.panes import Playground
