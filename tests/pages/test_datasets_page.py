@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
-from assay.config import Settings
 from assay.datasets.table import Dialect, Table
 from assay.domain.data_policy import make_policy
-from assay.views import resources
 from assay.workbench import dataset_versions, datasets, policies
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    """A workbench that the page gets instead of the process's own."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
-        opened.ready()
-        monkeypatch.setattr(resources, "get_runtime", lambda: opened)
-        yield opened
 
 
 def shown(**query: str | list[str]) -> AppTest:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from assay.config import Settings
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
-from assay.views import resources
 from assay.workbench import datasets, playground, prompts
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST, SECOND = Prompt("Category of {{ticket}}?"), Prompt("Which category has {{ticket}}?\nOne word.", "Be brief.")
-
-
-@pytest.fixture
-def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    """A workbench with a fast sandbox, which the pages get."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
-        opened.ready()
-        monkeypatch.setattr(resources, "get_runtime", lambda: opened)
-        yield opened
 
 
 def opened_page(**query: str) -> AppTest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -24,15 +23,6 @@ from assay.workbench.runtime import Runtime, open_runtime
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("sandbox/swift", "sandbox/scribe")
-
-
-@pytest.fixture
-def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    """A workbench with a fast sandbox, which the pages get."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
-        opened.ready()
-        monkeypatch.setattr(resources, "get_runtime", lambda: opened)
-        yield opened
 
 
 def draft(rt: Runtime, folder: Path, *, budget_usd: Decimal | None = None, rows: int = 6) -> RunDraft:

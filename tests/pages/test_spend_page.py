@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
-from assay.config import Settings
 from assay.domain.completion import Cost
 from assay.domain.messages import CompletionRequest, Message
 from assay.money import format_usd
 from assay.runs.dispatch import CallContext
 from assay.store import ledger
 from assay.store.spend import SpendFilter
-from assay.views import bars, charts_spend, resources
+from assay.views import bars, charts_spend
 from assay.workbench import spend
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
 CENT = 10**10
 DAY = 86_400_000
-
-
-@pytest.fixture
-def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    """A workbench with a fast sandbox, which the pages get."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
-        opened.ready()
-        monkeypatch.setattr(resources, "get_runtime", lambda: opened)
-        yield opened
 
 
 def pay(rt: Runtime, model: str, pico: int | None, *, days_ago: int = 0, purpose: str = "playground") -> None:

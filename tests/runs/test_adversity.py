@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from run_driver import started, until
 from sqlalchemy import text
 
 from assay.config import Gateway, Settings
@@ -40,22 +40,9 @@ def rt(tmp_path: Path) -> Iterator[Runtime]:
 
 def start(rt: Runtime) -> str:
     """A run under way: some cells are done."""
-    content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(ROWS))
-    dataset = datasets.save_table(
-        rt, datasets.read_upload(rt, content.encode(), filename="q.csv"), name="q", source="q"
-    )
-    contestants = tuple(Contestant(model, {"max_tokens": 60}) for model in MODELS)
-    run_id = runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), contestants))
+    run_id = started(rt, [Contestant(model, {"max_tokens": 60}) for model in MODELS], rows=ROWS)
     until(lambda: runs.progress(rt, run_id).done > 10)
     return run_id
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Waits for something; fails when it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come in time"
-        time.sleep(0.05)
 
 
 def finish(rt: Runtime, run_id: str) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from run_driver import started, until
 
 from assay.config import Gateway, Settings
-from assay.domain.contestant import Contestant, Prompt
+from assay.domain.contestant import Contestant
 from assay.runs.lanes import UNWELL_LIMIT, UNWELL_S, Lane, Lanes, ahead
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import datasets, runs
+from assay.workbench import runs
 from assay.workbench.runs import RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
@@ -48,7 +48,7 @@ def workbench(folder: Path, *faults: Fault, waits_s: tuple[float, ...]) -> Itera
 def client_of(folder: Path, sandbox: SandboxServer, *, patience_s: float) -> Iterator[Runtime]:
     """A workbench at a sandbox that comes and goes."""
     settings = Settings(
-        database_url=f"sqlite:///{folder}/a.db", concurrency=4, max_attempts=2, unreachable_patience_s=patience_s
+        database_url=f"sqlite:///{folder}/a.db", concurrency=4, max_attempts=3, unreachable_patience_s=patience_s
     )
     with open_runtime(settings, gateway=Gateway("sandbox", sandbox.base_url, SecretStr("k"))) as rt:
         rt.ready()
@@ -57,18 +57,7 @@ def client_of(folder: Path, sandbox: SandboxServer, *, patience_s: float) -> Ite
 
 def start(rt: Runtime) -> str:
     """A run of two contestants."""
-    content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(ROWS))
-    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
-    dataset = datasets.save_table(rt, table, name="q", source="q")
-    return runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), (Contestant(SICK), Contestant(WELL))))
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Waits for something; fails when it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come in time"
-        time.sleep(0.02)
+    return started(rt, [Contestant(SICK), Contestant(WELL)], rows=ROWS)
 
 
 def counted(rt: Runtime, run_id: str) -> bool:

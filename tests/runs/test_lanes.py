@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import SecretStr
+from run_driver import started, until
 
 from assay.config import Gateway, Settings
-from assay.domain.contestant import Contestant, Prompt
+from assay.domain.contestant import Contestant
 from assay.runs.lanes import Lane, Lanes, ahead
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import datasets, runs
+from assay.workbench import runs
 from assay.workbench.runtime import Runtime, open_runtime
 
 MODELS = ("sandbox/swift", "sandbox/scribe", "sandbox/atlas-large")
@@ -107,21 +107,9 @@ def test_lane_reads_its_cells_only_when_they_are_up() -> None:
     assert lane.take() == 2
 
 
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Waits for something; fails when it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come in time"
-        time.sleep(0.02)
-
-
 def start(rt: Runtime, rows: int) -> str:
     """A run of three contestants under way."""
-    content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(rows))
-    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
-    dataset = datasets.save_table(rt, table, name="q", source="q")
-    contestants = tuple(Contestant(model, {"max_tokens": 60}) for model in MODELS)
-    return runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), contestants))
+    return started(rt, [Contestant(model, {"max_tokens": 60}) for model in MODELS], rows=rows)
 
 
 def test_run_is_fair_from_its_first_second(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""What several tests of runs do: put rows in front of contestants, and wait for what a run comes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from assay.domain.contestant import Contestant, Prompt
+from assay.workbench import datasets, runs
+from assay.workbench.runtime import Runtime
+
+
+def started(rt: Runtime, contestants: Sequence[Contestant], *, rows: int) -> str:
+    """A run of as many different prompts, under way."""
+    content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(rows))
+    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
+    dataset = datasets.save_table(rt, table, name="q", source="q")
+    return runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), tuple(contestants)))
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits for something; fails when it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.02)
