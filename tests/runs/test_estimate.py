@@ -89,3 +89,20 @@ def test_every_judge_counts_even_of_the_same_model(rt: Runtime) -> None:
     assert both.cost.expected is not None
     assert both.cost.expected - none == pytest.approx(2 * (alone.cost.expected - none), rel=0.01)
     assert both.per_contestant[0].seconds == pytest.approx(alone.per_contestant[0].seconds * 3 / 2)
+
+
+def test_estimate_kept_from_an_earlier_form_is_the_one_made_anew(rt: Runtime) -> None:
+    """Lengths are measured once for the same rows and prompts; whatever else the form changes is heeded."""
+    first = draft_of(rt, 30)
+    drafts = [
+        replace(first, samples=3), replace(first, contestants=first.contestants[:1]), replace(first, limit=7),
+        replace(first, prompts=(Prompt("Once more, please: {{q}}"),)),
+        replace(first, prompts=(Prompt("{{q}}"), Prompt("{{answer}} {{q}}"))),
+    ]  # fmt: skip
+    runs.estimate(rt, first)
+
+    kept = [runs.estimate(rt, draft) for draft in drafts]
+    rt.measured.clear()
+
+    assert kept == [runs.estimate(rt, draft) for draft in drafts]
+    assert len({one.cost.expected for one in kept}) == len(drafts)

@@ -65,7 +65,7 @@ def run(
         "param": param, "samples": samples, "concurrency": concurrency, "budget": budget, "limit": limit, "mode": mode,
         "name": name, "tag": tag,
     }  # fmt: skip
-    if is_suite(dataset) and not ((prompt or prompt_name) and model):
+    if is_suite(dataset, options):
         run_suite(Path(dataset), options, out, as_json)
         return
     _require(options, cure="Give it, or a suite file: assay run suite.yaml.")
@@ -129,7 +129,7 @@ def estimate(
         "param": param, "samples": samples, "concurrency": concurrency, "budget": None, "limit": limit, "mode": mode,
         "name": "", "tag": [],
     }  # fmt: skip
-    file = load(Path(dataset), options) if is_suite(dataset) and not ((prompt or prompt_name) and model) else None
+    file = load(Path(dataset), options) if is_suite(dataset, options) else None
     if file is None:
         _require(options, cure="Give it, or a suite file: assay estimate suite.yaml.")
     with opened() as rt:

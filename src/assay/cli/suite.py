@@ -21,9 +21,10 @@ OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "mode", "tag")
 """Options that win over the suite; every other one belongs in the file."""
 
 
-def is_suite(given: str) -> bool:
-    """Whether a word names a suite file."""
-    return given.lower().endswith((".yaml", ".yml"))
+def is_suite(given: str, options: Mapping[str, Any]) -> bool:
+    """Whether a word names a suite file: with prompts and models beside it, it names rows in YAML."""
+    complete = (options["prompt"] or options["prompt_name"]) and options["model"]
+    return given.lower().endswith((".yaml", ".yml")) and not complete
 
 
 def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """Reads a sheet of an old workbook (.xls, .ods, .xlsb) in a process of its own, whose memory is bounded.
 
-    python sheet_child.py FILE MEGABYTES [SHEET]
+    python -m assay.datasets.sheet_child FILE MEGABYTES [SHEET]
 
 The library gives every cell of the rectangle around the values at once: a file of a few bytes can make it ask for
 more memory than there is, which ends the process. Prints JSON lines: the sheet's name and all names, then a row each as
@@ -14,6 +14,8 @@ import datetime
 import json
 import sys
 from typing import Any
+
+from assay.datasets.number_formats import elapsed, short_number
 
 
 def main(path: str, megabytes: str, wanted: str = "") -> int:
@@ -68,13 +70,11 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
-        text = f"{value:.15G}"
-        return f"{float(text):.0f}" if "E+" in text and abs(value) < 1e21 else text
+        return short_number(value)
     if isinstance(value, datetime.datetime):
         return value.isoformat(" ")
     if isinstance(value, datetime.timedelta):
-        seconds = round(value.total_seconds())
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return elapsed(value / datetime.timedelta(days=1))
     return str(value)
 
 

@@ -21,6 +21,7 @@ from assay.datasets.spool import Spool, SpooledRow
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns, counted
 from assay.errors import ImportRefused
 
+CHILD = "assay.datasets.sheet_child"
 CHILD_S = 60
 CHILD_MB = 320
 """Memory of the process that reads old workbooks, beside twice the file's size."""
@@ -156,9 +157,8 @@ def _on_disk(source: Source) -> Iterator[Path]:
 
 def _read_in_child(path: Path, size: int, sheet: str | None, spool: Spool) -> xlsx.SheetRead:
     """Reads an old workbook in a process that may die of it. Raises ImportRefused."""
-    script = Path(__file__).with_name("sheet_child.py")
     megabytes = CHILD_MB + 2 * size // (1024 * 1024)
-    command = [sys.executable, "-P", str(script), str(path), str(megabytes), *([sheet] if sheet else [])]
+    command = [sys.executable, "-P", "-m", CHILD, str(path), str(megabytes), *([sheet] if sheet else [])]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - our own script
     with child:
         try:

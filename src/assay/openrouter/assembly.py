@@ -44,7 +44,7 @@ def parse_json(data: str | bytes) -> Any:
 
 
 def parse_events(events: Sequence[bytes]) -> list[Any]:
-    """The JSON of a stream's events, exact where it may hold money; UNREADABLE for one that is not JSON."""
+    """The JSON of a stream's events, exact where it may hold money; None for one that is not JSON."""
     try:
         # A stream has hundreds of events that come by the dozen: one call of the parser is a third of the work.
         chunks = orjson.loads(b"[%b]" % b",".join(events))
@@ -58,9 +58,6 @@ def parse_events(events: Sequence[bytes]) -> list[Any]:
     return list(chunks)
 
 
-UNREADABLE = object()
-
-
 def _parse_event(event: bytes) -> Any:
     if b"cost" not in event:
         try:
@@ -70,7 +67,7 @@ def _parse_event(event: bytes) -> Any:
     try:
         return parse_json(event)
     except ValueError:
-        return UNREADABLE
+        return None
 
 
 def parse_usage(raw: object) -> Usage | None:
@@ -156,7 +153,7 @@ class StreamAssembly:
         told = list(takewhile(lambda event: event.strip() != DONE, events))
         self.done = len(told) != len(events)
         pieces = []
-        for chunk in parse_events(told) if told else ():
+        for chunk in parse_events(told):
             if not isinstance(chunk, dict):
                 self.malformed = True
                 continue

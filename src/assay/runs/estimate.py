@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
@@ -99,7 +99,7 @@ class _Judge(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Lengths:
+class Lengths:
     """Lengths of the rendered prompts of one version, over all calls that send them."""
 
     tokens: float = 0.0
@@ -109,7 +109,7 @@ class _Lengths:
     question_bytes: int = 0
     calls: int = 0
 
-    def add(self, one: _Lengths, times: int) -> None:
+    def add(self, one: Lengths, times: int) -> None:
         """Counts a call as often as it is sent."""
         self.tokens += times * one.tokens
         self.chars += times * one.chars
@@ -122,44 +122,67 @@ class _Lengths:
         return self.tokens if taught.tokens_per_char is None else self.chars * taught.tokens_per_char
 
 
-def _lengths_of(texts: Sequence[str]) -> _Lengths:
-    """The lengths of one call."""
-    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    tokens = sum(estimate_tokens(text) + 4 for text in texts)
-    return _Lengths(tokens, sum(map(len, texts)), size + MESSAGE_OVERHEAD * (1 + len(texts)), size, 1)
+def lengths_of(plan: RunPlan, rows: Iterable[Mapping[str, str]]) -> list[list[Lengths]]:
+    """The lengths of a plan that asks for all of its cells: by contestant and prompt. Raises TemplateError."""
+    return for_all(plan, once(plan, rows))
+
+
+def once(plan: RunPlan, rows: Iterable[Mapping[str, str]]) -> list[Lengths]:
+    """The lengths of each prompt over all rows, each row asked once: they cost the time. Raises TemplateError."""
+    found = [Lengths() for _ in plan.prompts]
+    for values in rows:
+        for mine, one in zip(found, _of_row(plan, values), strict=True):
+            mine.add(one, 1)
+    return found
+
+
+def for_all(plan: RunPlan, each: Sequence[Lengths]) -> list[list[Lengths]]:
+    """The lengths by contestant and prompt, of those of each prompt asked once."""
+    found = [Lengths() for _ in each]
+    for mine, one in zip(found, each, strict=True):
+        mine.add(one, plan.samples)
+    return [found] * len(plan.contestants)
+
+
+def missing_lengths(plan: RunPlan, rows: Iterable[Mapping[str, str]], done: bytes | bytearray) -> list[list[Lengths]]:
+    """The lengths of the cells that are not done, by contestant and prompt; done: one byte per cell, 0 for those that
+    are to be sent. Raises TemplateError."""
+    found = [[Lengths() for _ in plan.prompts] for _ in plan.contestants]
+    for row, values in enumerate(rows):
+        wanted = _missing(plan, done, row)
+        if not any(wanted):
+            continue
+        for n, one in enumerate(_of_row(plan, values)):
+            for c, mine in enumerate(found):
+                mine[n].add(one, wanted[n * len(plan.contestants) + c])
+    return found
+
+
+def _of_row(plan: RunPlan, values: Mapping[str, str]) -> Iterator[Lengths]:
+    """The lengths of one call for each prompt of a row."""
+    given = mapped(values, plan.mapping)
+    for prompt in plan.prompts:
+        texts = [message.text for message in render_prompt(prompt, given)]
+        size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+        tokens = sum(estimate_tokens(text) + 4 for text in texts)
+        yield Lengths(tokens, sum(map(len, texts)), size + MESSAGE_OVERHEAD * (1 + len(texts)), size, 1)
 
 
 def estimate_run(
     plan: RunPlan,
-    rows: Iterable[Mapping[str, str]],
+    lengths: Sequence[Sequence[Lengths]],
     prices: PriceBook,
     *,
     learnt: Callable[[str, bool], Learnt],
     per_minute: Callable[[str], int | None] = lambda _: None,
     places: int = 32,
-    done: bytes | bytearray | None = None,
 ) -> RunEstimate:
-    """The estimate of a plan over its rows.
+    """The estimate of a plan.
 
-    learnt: what this team's ledger has taught of a model, as a contestant or (True) as a judge. per_minute: calls per
-    minute that a model takes at most. places: calls in flight where the plan sets no limit. done: one byte per cell,
-    0 for those that are to be sent; None: all are. Raises TemplateError for undefined variables, PolicyError where
-    the data policy leaves no provider.
+    lengths: by contestant and prompt, of the calls that are to be sent. learnt: what this team's ledger has taught of
+    a model, as a contestant or (True) as a judge. per_minute: calls per minute that a model takes at most. places:
+    calls in flight where the plan sets no limit. Raises PolicyError where the data policy leaves no provider.
     """
-    shared = [_Lengths() for _ in plan.prompts]
-    lengths = [shared if done is None else [_Lengths() for _ in plan.prompts] for _ in plan.contestants]
-    for row, values in enumerate(rows):
-        wanted = None if done is None else _missing(plan, done, row)
-        if wanted is not None and not any(wanted):
-            continue
-        given = mapped(values, plan.mapping)
-        for n, prompt in enumerate(plan.prompts):
-            one = _lengths_of([message.text for message in render_prompt(prompt, given)])
-            if wanted is None:
-                shared[n].add(one, plan.samples)
-                continue
-            for c, mine in enumerate(lengths):
-                mine[n].add(one, wanted[n * len(plan.contestants) + c])
     judges = [str(g.params["model"]) for g in plan.graders if g.kind == "judge"]
     taught = {c.model_id: learnt(c.model_id, False) for c in plan.contestants}
     verdicts = [_Judge(judge, learnt(judge, True)) for judge in judges]
@@ -221,7 +244,7 @@ def _cell_s(taught: Learnt, verdicts: Sequence[_Judge]) -> float:
 def _share(
     plan: RunPlan,
     contestant: Contestant,
-    lengths: list[_Lengths],
+    lengths: Sequence[Lengths],
     verdicts: Sequence[_Judge],
     prices: PriceBook,
     taught: Learnt,

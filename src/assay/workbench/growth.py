@@ -23,7 +23,7 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import RunError
 from assay.money import to_pico
-from assay.runs.estimate import RunEstimate
+from assay.runs.estimate import RunEstimate, missing_lengths
 from assay.store import dataset_names
 from assay.store import datasets as stored_datasets
 from assay.store import growth as stored
@@ -250,7 +250,8 @@ def _policy_notes(rt: Runtime, target: _Target) -> Iterator[str]:
 def _estimate_cells(rt: Runtime, target: _Target, done: bytearray) -> RunEstimate:
     names = target.dataset.columns
     values = (dict(zip(names, row, strict=True)) for _, row in _rows(rt, target))
-    return runs.estimate_rows(rt, replace(target.after, data_policy=target.policy), values, done=done)
+    plan = replace(target.after, data_policy=target.policy)
+    return runs.estimate_lengths(rt, plan, missing_lengths(plan, values, done))
 
 
 def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | None = None) -> GrowthEstimate:

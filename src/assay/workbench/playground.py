@@ -13,7 +13,7 @@ from assay.domain.completion import Cost
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import DataError
-from assay.runs.estimate import Estimate, estimate_run
+from assay.runs.estimate import Estimate, estimate_run, lengths_of
 from assay.runs.grid import request_of
 from assay.store import comparisons, ledger, runs
 from assay.store.comparisons import ComparisonSummary
@@ -84,7 +84,7 @@ def expected_cost(
     with rt.store.read() as connection:
         estimate = estimate_run(
             plan,
-            [variables],
+            lengths_of(plan, [variables]),
             rt.dispatcher.prices,
             learnt=partial(runs.learnt_of, connection),
         )

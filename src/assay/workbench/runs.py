@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -17,7 +17,7 @@ from assay.domain.score import GraderSpec
 from assay.errors import AssayError, PolicyError, RunError
 from assay.money import to_pico
 from assay.openrouter.parameters import check_parameter
-from assay.runs.estimate import RunEstimate, estimate_run
+from assay.runs.estimate import Lengths, RunEstimate, estimate_run, for_all, once
 from assay.runs.modes import mode_notes
 from assay.runs.prices import base_model
 from assay.scoring.assertions import ROW_ASSERTIONS
@@ -159,15 +159,30 @@ def estimate(rt: Runtime, draft: RunDraft) -> RunEstimate:
         raise PolicyError(" ".join(refused))
     plan = plan_of(rt, draft)
     learn_prices(rt, plan)
+    return estimate_lengths(rt, plan, for_all(plan, _once(rt, plan)))
+
+
+MEASURED = 8
+"""Drafts whose prompts' lengths are kept."""
+
+
+def _once(rt: Runtime, plan: RunPlan) -> Sequence[Lengths]:
+    """The lengths of the plan's prompts over its rows, kept: a form asks for them with every change of anything."""
+    asked = (plan.dataset_id, plan.row_count, tuple(p.key for p in plan.prompts), tuple(sorted(plan.mapping.items())))
+    found = rt.measured.get(asked)
+    if found is None:
+        found = rt.measured[asked] = once(plan, _rows(rt, plan))
+        for old in list(rt.measured)[:-MEASURED]:
+            rt.measured.pop(old, None)
+    return found
+
+
+def _rows(rt: Runtime, plan: RunPlan) -> Iterator[Mapping[str, str]]:
     dataset = _dataset(rt, plan.dataset_id)
-
-    def rows() -> Iterator[Mapping[str, str]]:
-        for start in range(0, plan.row_count, CHUNK):
-            with rt.store.read() as reading:
-                chunk = rows_of(reading, dataset, start=start, count=min(CHUNK, plan.row_count - start))
-            yield from (row.values for row in chunk)
-
-    return estimate_rows(rt, plan, rows())
+    for start in range(0, plan.row_count, CHUNK):
+        with rt.store.read() as reading:
+            chunk = rows_of(reading, dataset, start=start, count=min(CHUNK, plan.row_count - start))
+        yield from (row.values for row in chunk)
 
 
 def learn_prices(rt: Runtime, plan: RunPlan) -> None:
@@ -177,13 +192,11 @@ def learn_prices(rt: Runtime, plan: RunPlan) -> None:
         rt.wait(rt.dispatcher.prices.learn(model))
 
 
-def estimate_rows(
-    rt: Runtime, plan: RunPlan, rows: Iterable[Mapping[str, str]], *, done: bytearray | None = None
-) -> RunEstimate:
-    """The estimate of a plan over rows, from what this team's ledger has taught; done: as for `estimate_run`."""
+def estimate_lengths(rt: Runtime, plan: RunPlan, lengths: Sequence[Sequence[Lengths]]) -> RunEstimate:
+    """The estimate of calls of these lengths, by contestant and prompt, from what this team's ledger has taught."""
     with rt.store.read() as connection:
         return estimate_run(
-            plan, rows, rt.dispatcher.prices, done=done, learnt=partial(stored.learnt_of, connection),
+            plan, lengths, rt.dispatcher.prices, learnt=partial(stored.learnt_of, connection),
             per_minute=rt.dispatcher.pacer.rate, places=rt.settings.concurrency,
         )  # fmt: skip
 

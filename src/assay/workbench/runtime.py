@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from types import ModuleType
@@ -31,6 +31,7 @@ from assay.store.owner import new_owner
 from assay.workbench.catalogue import Catalogue
 
 if TYPE_CHECKING:
+    from assay.runs.estimate import Lengths
     from assay.workbench.progress import ProgressSums
     from assay.workbench.standing import Counted
 
@@ -49,6 +50,7 @@ class Runtime:
         self._sandbox: Any = None
         self.progress_sums: dict[str, ProgressSums] = {}
         self.standings: dict[str, Counted] = {}
+        self.measured: dict[tuple[object, ...], Sequence[Lengths]] = {}
         self.gateway = gateway or self._gateway(sandbox_speed)
         self.store: Store = open_store(settings.database_url)
         self._loop = new_event_loop()
