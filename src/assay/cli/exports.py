@@ -41,6 +41,8 @@ def write_outs(
     rt: Runtime, run_id: str, paths: list[Path], *, format_name: str | None = None, redact: Sequence[str] = ()
 ) -> None:
     """Writes a run to files."""
+    if not paths:
+        return
     from assay.workbench.exports import export_run
 
     for path, kind in zip(paths, check_outs(paths, format_name), strict=True):

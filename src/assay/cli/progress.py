@@ -75,23 +75,22 @@ def follow(rt: Runtime, run_id: str) -> RunProgress:
     from assay.workbench import runs
 
     terminal = sys.stderr.isatty() and not os.environ.get("CI")
-    told, shown = 0.0, -1
+    told, tenths = 0.0, -1
     while True:
-        state = runs.progress(rt, run_id)
-        now = time.monotonic()
-        if terminal and now - told >= PROGRESS_EVERY_S / 2:
-            print(f"\r{_bar(state)}", end="", file=sys.stderr, flush=True)
-            told = now
-        elif not terminal and state.is_live and shown < state.done * 10 // max(state.cells, 1) < 10:
-            shown = state.done * 10 // state.cells
-            say(_bar(state))
-        if not state.is_live:
-            if terminal:
-                print(f"\r{_bar(state)}", file=sys.stderr)
-            else:
-                say(_bar(state))
+        seen = runs.glance(rt, run_id)
+        reached = seen.done * 10 // max(seen.cells, 1)
+        if terminal and seen.is_live:
+            if (now := time.monotonic()) - told >= PROGRESS_EVERY_S / 2:
+                told = now
+                print(f"\r{_bar(runs.progress(rt, run_id))}", end="", file=sys.stderr, flush=True)
+        elif seen.is_live and tenths < reached < 10:
+            tenths = reached
+            say(_bar(runs.progress(rt, run_id)))
+        elif not seen.is_live:
+            state = runs.progress(rt, run_id)
+            print(f"\r{_bar(state)}" if terminal else _bar(state), file=sys.stderr, flush=True)
             return state
-        time.sleep(0.02 if state.cells < 200 else 0.2 if state.cells < 2000 else 0.5)
+        time.sleep(0.02 if seen.cells < 200 else 0.2 if seen.cells < 2000 else PROGRESS_EVERY_S)
 
 
 def _bar(state: RunProgress) -> str:

@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool) -> None:
     """The result of a run that was worked, and the exit code: 1 when it is not complete or nothing was answered, 100
     when a gate that it keeps is not met."""
-    from assay.workbench import gates, results
+    from assay.workbench import results
 
+    gated = bool(results.get_run(rt, run_id).plan.gates)
     if state.state != "done":
         report(rt, run_id, state, as_json)
-        if results.get_run(rt, run_id).plan.gates:
+        if gated:
             say("The run is not complete, so its gates are not checked.")
         raise typer.Exit(1)
     if state.done and state.failed == state.done:
         report(rt, run_id, state, as_json)
         say(f"Nothing was answered. The first error: {results.first_error(rt, run_id)}")
         raise typer.Exit(1)
-    found = gates.check_run(rt, run_id)
+    found = None
+    if gated:
+        from assay.workbench import gates  # with the suite's models, slow to import
+
+        found = gates.check_run(rt, run_id)
     report(rt, run_id, state, as_json, found)
     if found is not None and not all(gate.passed for gate in found):
         raise typer.Exit(GATE_NOT_MET)

@@ -17,7 +17,6 @@ from assay.datasets.shapes import ROW_LISTS, Layout, Survey, is_row
 from assay.datasets.source import OnPart, Source
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
 from assay.datasets.values import RepeatedFields, as_text, decoder, loads
-from assay.datasets.yaml_text import SIZE_LIMIT, load_yaml
 from assay.errors import ImportRefused
 
 RECORD_LIMIT = 16 * 1024 * 1024
@@ -274,6 +273,8 @@ def _whole(text: TextIO) -> Iterator[Entry]:
 
 def _yaml(text: TextIO) -> Iterator[Entry]:
     """The rows of a YAML file."""
+    from assay.datasets.yaml_text import SIZE_LIMIT, load_yaml  # slow to import
+
     yield from _entries_of(load_yaml(text.read(SIZE_LIMIT + 1).removeprefix("\ufeff")))
 
 

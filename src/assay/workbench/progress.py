@@ -77,6 +77,20 @@ class RunProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """How far a run is, from its own row: what a look costs that changes nothing on the screen."""
+
+    state: str
+    done: int
+    cells: int
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is being worked or waits to be."""
+        return self.state in stored.LIVE
+
+
+@dataclass(frozen=True, slots=True)
 class ProgressSums:
     """What counting a run's cells and calls gave; all who watch a run share it for a while."""
 
@@ -119,6 +133,13 @@ def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
     while len(rt.progress_sums) > KEPT:
         rt.progress_sums.pop(next(iter(rt.progress_sums)), None)
     return sums
+
+
+def glance(rt: Runtime, run_id: str) -> Glance:
+    """State and count of a run, without its money. Raises NotFound."""
+    with rt.store.read() as connection:
+        run = stored.get_run(connection, run_id)
+    return Glance(run.state, run.done, run.cells)
 
 
 def progress(rt: Runtime, run_id: str) -> RunProgress:

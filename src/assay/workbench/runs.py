@@ -27,6 +27,7 @@ from assay.store.datasets import StoredDataset, get_dataset, rows_of
 from assay.store.ledger import now_ms
 from assay.workbench import policies
 from assay.workbench.progress import RunProgress as RunProgress
+from assay.workbench.progress import glance as glance
 from assay.workbench.progress import progress as progress
 from assay.workbench.progress import wait_for_run as wait_for_run
 
