@@ -19,8 +19,8 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, DataError, ImportRefused, RunError
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.store import ledger
 from assay.store import spend as sums
+from assay.store.tables import MONTH_SPEND, RUN
 from assay.workbench import (
     archives,
     compare,
@@ -149,14 +149,14 @@ def test_imported_spend_counts_once_and_in_its_month(archive: Path, tmp_path: Pa
     found = archives.import_run(empty, file)
 
     with empty.store.read() as connection:
-        months = {row.month: row.settled_pico for row in connection.execute(ledger.MONTH_SPEND.select())}
-        run = connection.execute(ledger.RUN.select()).one()
+        months = {row.month: row.settled_pico for row in connection.execute(MONTH_SPEND.select())}
+        run = connection.execute(RUN.select()).one()
     assert months == {"2023-11": found.spent_pico}
     assert run.settled_pico == found.spent_pico > 0
     with pytest.raises(RunError, match="here already"):
         archives.import_run(empty, archive)
     with empty.store.read() as connection:
-        assert {row.month for row in connection.execute(ledger.MONTH_SPEND.select())} == {"2023-11"}
+        assert {row.month for row in connection.execute(MONTH_SPEND.select())} == {"2023-11"}
 
 
 def test_gates_and_growth_come_with_the_run(tmp_path: Path, empty: Runtime) -> None:
@@ -328,7 +328,7 @@ def test_forged_archive_is_refused_whole(
         archives.import_run(empty, file)
     assert (runs.list_runs(empty), datasets.list_datasets(empty)) == ([], [])
     with empty.store.read() as connection:
-        assert connection.execute(ledger.MONTH_SPEND.select()).all() == []
+        assert connection.execute(MONTH_SPEND.select()).all() == []
 
 
 def test_file_that_is_not_there_is_said(tmp_path: Path, empty: Runtime) -> None:

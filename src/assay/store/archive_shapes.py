@@ -15,7 +15,7 @@ from sqlalchemy import Boolean, Column, Float, Integer, Table
 from assay.datasets.identity import content_hash
 from assay.domain.plan import RunMode, RunPlan
 from assay.errors import ImportRefused
-from assay.store.ledger import month_of
+from assay.store.books import month_of
 from assay.store.tables import CALL, DATASET, GATEWAY_BATCH, RESULT, RESULT_TEXT, RUN, SCORE
 
 Record = dict[str, Any]

@@ -14,19 +14,18 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.errors import AssayError, BudgetExceeded, NotFound
 from assay.money import format_usd
+from assay.store.books import Books, RunMoney, book, month_committed, month_of, run_money
 from assay.store.owner import BATCH_OWNER, is_surely_dead
-from assay.store.prepared import Prepared
+from assay.store.prepared import Prepared, PreparedIn
 from assay.store.spend_slots import SlotChanges, put_in, put_in_run, take_out
-from assay.store.tables import CALL, MONTH_SPEND, RUN
+from assay.store.tables import CALL
 
 
 def now_ms() -> int:
@@ -40,16 +39,6 @@ _random = random.Random(secrets.randbits(256))  # noqa: S311 - ids are unique, n
 def new_id() -> str:
     """An id of 32 hex digits that sorts by time."""
     return f"{now_ms():012x}{_random.getrandbits(80):020x}"
-
-
-def month_of(ms: int) -> str:
-    """The UTC month, YYYY-MM."""
-    return _month_of_day(ms // 86_400_000)
-
-
-@lru_cache(maxsize=64)
-def _month_of_day(day: int) -> str:
-    return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,25 +87,6 @@ class Settlement:
     http_status: int | None = None
 
 
-_ADD_RUN = (
-    update(RUN)
-    .where(RUN.c.id == bindparam("run"))
-    .values(
-        settled_pico=RUN.c.settled_pico + bindparam("settled"),
-        reserved_pico=RUN.c.reserved_pico + bindparam("reserved"),
-    )
-)
-_ADD_MONTH = (
-    update(MONTH_SPEND)
-    .where(MONTH_SPEND.c.month == bindparam("of"))
-    .values(
-        settled_pico=MONTH_SPEND.c.settled_pico + bindparam("settled"),
-        reserved_pico=MONTH_SPEND.c.reserved_pico + bindparam("reserved"),
-    )
-)
-_RUN_MONEY = select(RUN.c.budget_pico, RUN.c.settled_pico, RUN.c.reserved_pico).where(RUN.c.id == bindparam("run"))
-_MONTH_MONEY = select(MONTH_SPEND).where(MONTH_SPEND.c.month == bindparam("of"))
-_ADD_MONTH_ROW = insert(MONTH_SPEND)
 _NOTE = Prepared(
     update(CALL)
     .where(CALL.c.id == bindparam("call"), CALL.c.generation_id.is_(None))
@@ -128,20 +98,28 @@ _SETTLE = Prepared(
     .where(CALL.c.id == bindparam("call"))
     .values({name: bindparam(name) for name in (*_SETTLED_COLUMNS, "state", "cost_pico", "provenance")})
 )
-_CALLS_MONEY = select(
-    CALL.c.id,
-    CALL.c.state,
-    CALL.c.run_id,
-    CALL.c.created_ms,
-    CALL.c.bound_pico,
-    CALL.c.generation_id,
-    CALL.c.gateway,
-    CALL.c.purpose,
-    CALL.c.model,
-).where(CALL.c.id.in_(bindparam("calls", expanding=True)))
-_CALL_MONEY = select(
-    CALL.c.state, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico, CALL.c.cost_pico, CALL.c.generation_id
-).where(CALL.c.id == bindparam("call"))
+
+
+class _CallMoney(NamedTuple):
+    """What of a call settling needs to know."""
+
+    id: str
+    state: str
+    run_id: str | None
+    created_ms: int
+    bound_pico: int | None
+    cost_pico: int | None
+    generation_id: str | None
+    gateway: str
+    purpose: str
+    model: str
+
+
+_CALLS_MONEY = PreparedIn(select(*(CALL.c[name] for name in _CallMoney._fields)), CALL.c.id)
+
+
+def _calls_money(connection: Connection, ids: Sequence[str]) -> dict[str, _CallMoney]:
+    return {row[0]: _CallMoney(*row) for row in _CALLS_MONEY.rows(connection, ids)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +137,7 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
     a budget at any concurrency. For each: None, or why it is refused (BudgetExceeded, also when a budget is set and
     the bound is unknown; NotFound for its run); nothing is written of a refused one.
     """
-    runs: dict[str, Any] = {}
+    runs: dict[str, RunMoney | None] = {}
     months: dict[str, int] = {}
     reserved: dict[str, int] = {}
     outcomes: list[AssayError | None] = []
@@ -168,9 +146,9 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
         intent = opening.intent
         month, run_id, bound = month_of(intent.created_ms), intent.run_id, intent.bound_pico or 0
         if month not in months:
-            months[month] = _month_committed(connection, month)
+            months[month] = month_committed(connection, month)
         if run_id is not None and run_id not in runs:
-            runs[run_id] = connection.execute(_RUN_MONEY, {"run": run_id}).one_or_none()
+            runs[run_id] = run_money(connection, run_id)
         try:
             if run_id is not None:
                 run = runs[run_id]
@@ -191,20 +169,11 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
         _INSERT.many(
             connection, ({name: getattr(intent, name) for name in _INTENT_COLUMNS} | _OPEN for intent in accepted)
         )
-        books = _Books()
+        books = Books()
         for intent in accepted:
             books.add(intent.run_id, month_of(intent.created_ms), reserved=intent.bound_pico or 0)
         books.write(connection)
     return outcomes
-
-
-def _month_committed(connection: Connection, month: str) -> int:
-    """Settled and reserved in a month, whose row is made where it is missing."""
-    spent = connection.execute(_MONTH_MONEY, {"of": month}).one_or_none()
-    if spent is None:
-        connection.execute(_ADD_MONTH_ROW, {"month": month, "settled_pico": 0, "reserved_pico": 0})
-        return 0
-    return int(spent.settled_pico + spent.reserved_pico)
 
 
 def open_intent(connection: Connection, intent: Intent, *, monthly_budget_pico: int | None = None) -> None:
@@ -236,42 +205,11 @@ def _check(intent: Intent, budget: int | None, committed: int, whose: str) -> No
         )
 
 
-class _Books:
-    """Changes of settled and reserved money, added up before they are written."""
-
-    def __init__(self) -> None:
-        self._runs: dict[str, list[int]] = {}
-        self._months: dict[str, list[int]] = {}
-
-    def add(self, run_id: str | None, month: str, *, settled: int = 0, reserved: int = 0) -> None:
-        """Notes a change of a run's money and of its month's."""
-        for sums in ([self._runs.setdefault(run_id, [0, 0])] if run_id is not None else []) + [
-            self._months.setdefault(month, [0, 0])
-        ]:
-            sums[0] += settled
-            sums[1] += reserved
-
-    def write(self, connection: Connection) -> None:
-        """Books the sums."""
-        for run_id, (settled, reserved) in self._runs.items():
-            if settled or reserved:
-                connection.execute(_ADD_RUN, {"run": run_id, "settled": settled, "reserved": reserved})
-        for month, (settled, reserved) in self._months.items():
-            if settled or reserved:
-                connection.execute(_ADD_MONTH, {"of": month, "settled": settled, "reserved": reserved})
-
-
-def _book(connection: Connection, run_id: str | None, month: str, *, settled: int, reserved: int) -> None:
-    books = _Books()
-    books.add(run_id, month, settled=settled, reserved=reserved)
-    books.write(connection)
-
-
 def book_restored(connection: Connection, run_id: str, spent: Mapping[str, int]) -> None:
     """Books the spend of a run that came with its calls: month -> pico-dollars, a call of unknown cost at its bound."""
-    books = _Books()
+    books = Books()
     for month, pico in spent.items():
-        _month_committed(connection, month)
+        month_committed(connection, month)
         books.add(run_id, month, settled=pico)
     books.write(connection)
     put_in_run(connection, run_id)
@@ -287,11 +225,14 @@ def settle(connection: Connection, settlement: Settlement) -> bool:
     return settle_many(connection, [settlement])[0]
 
 
-def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> list[bool]:
-    """Settles calls and releases their reservations; False, having done nothing, for one that was settled before."""
-    ids = [settlement.call_id for settlement in settlements]
-    found = {row.id: row for row in connection.execute(_CALLS_MONEY, {"calls": ids})}
-    books, slots, changes, outcomes, orphans = _Books(), SlotChanges(), [], [], []
+def settle_many(connection: Connection, settlements: Sequence[Settlement], *, books: Books | None = None) -> list[bool]:
+    """Settles calls and releases their reservations; False, having done nothing, for one that was settled before.
+
+    books: where the changes of runs and months are noted, for a caller who writes them with others of its own.
+    """
+    found = _calls_money(connection, [settlement.call_id for settlement in settlements])
+    noted = Books() if books is None else books
+    slots, changes, outcomes, orphans = SlotChanges(), [], [], []
     for settlement in settlements:
         call = found.pop(settlement.call_id, None)
         outcomes.append(call is not None and call.state != "settled")
@@ -306,7 +247,7 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> li
         if was_orphan:
             orphans.append(settlement.call_id)
         counts = bound if settlement.cost.pico is None else settlement.cost.pico
-        books.add(
+        noted.add(
             call.run_id, month_of(call.created_ms),
             settled=counts - (bound if was_orphan else 0), reserved=0 if was_orphan else -bound,
         )  # fmt: skip
@@ -314,23 +255,24 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement]) -> li
         if orphans:
             take_out(connection, orphans)
         _SETTLE.many(connection, changes)
-        books.write(connection)
         slots.write(connection)
+        if books is None:
+            noted.write(connection)
     return outcomes
 
 
 def withdraw(connection: Connection, call_id: str) -> None:
     """Takes back the intent of a call that was never sent, with its reservation; a settled call stays."""
-    call = connection.execute(_CALL_MONEY, {"call": call_id}).one_or_none()
+    call = _calls_money(connection, [call_id]).get(call_id)
     if call is None or call.state != "sent":
         return
     connection.execute(delete(CALL).where(CALL.c.id == call_id))
-    _book(connection, call.run_id, month_of(call.created_ms), settled=0, reserved=-(call.bound_pico or 0))
+    book(connection, call.run_id, month_of(call.created_ms), settled=0, reserved=-(call.bound_pico or 0))
 
 
 def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str | None = None) -> None:
     """Gives a settled or orphaned call of unknown cost the cost that the gateway told later."""
-    call = connection.execute(_CALL_MONEY, {"call": call_id}).one_or_none()
+    call = _calls_money(connection, [call_id]).get(call_id)
     if call is None or call.cost_pico is not None or cost.pico is None:
         return
     values = {"cost_pico": cost.pico, "provenance": cost.provenance, "state": "settled"}
@@ -343,7 +285,7 @@ def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str |
     put_in(connection, [call_id])
     reserved = -(call.bound_pico or 0) if call.state == "sent" else 0
     settled = cost.pico - (0 if call.state == "sent" else (call.bound_pico or 0))
-    _book(connection, call.run_id, month_of(call.created_ms), settled=settled, reserved=reserved)
+    book(connection, call.run_id, month_of(call.created_ms), settled=settled, reserved=reserved)
 
 
 def mark_orphans(
@@ -373,7 +315,7 @@ def mark_orphans(
     for call in gone:
         connection.execute(update(CALL).where(CALL.c.id == call.id).values(state="orphan"))
         bound = call.bound_pico or 0
-        _book(connection, call.run_id, month_of(call.created_ms), settled=bound, reserved=-bound)
+        book(connection, call.run_id, month_of(call.created_ms), settled=bound, reserved=-bound)
     put_in(connection, [call.id for call in gone])
     return len(gone)
 

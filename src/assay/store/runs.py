@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Integer, Row, bindparam, case, cast, delete, 
 from assay.domain.plan import RunPlan
 from assay.domain.score import Score
 from assay.errors import AssayError, NotFound, RunError
+from assay.store.books import Books
 from assay.store.ledger import Settlement, new_id, now_ms, settle_many
 from assay.store.owner import is_surely_dead
-from assay.store.prepared import Prepared
+from assay.store.prepared import Prepared, PreparedIn
 from assay.store.prompts import link_prompts
 from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, SCORE
 
@@ -224,18 +225,20 @@ def save_all(connection: Connection, savings: Sequence[Saving]) -> list[AssayErr
 
     For each: None, or RunError when its token is no longer the run's; its call is then settled all the same.
     """
+    books = Books()
     settlements = [saving.settlement for saving in savings if saving.settlement is not None]
     if settlements:
-        settle_many(connection, settlements)
+        settle_many(connection, settlements, books=books)
     groups: dict[tuple[str, int | None], list[ResultRecord]] = {}
     for saving in savings:
         groups.setdefault((saving.record.run_id, saving.token), []).append(saving.record)
     refused: dict[tuple[str, int | None], AssayError] = {}
     for (run_id, token), records in groups.items():
         try:
-            _save(connection, run_id, records, token)
+            _save(connection, run_id, records, token, books)
         except RunError as error:
             refused[run_id, token] = error
+    books.write(connection)
     return [refused.get((saving.record.run_id, saving.token)) for saving in savings]
 
 
@@ -244,38 +247,33 @@ def save_results(connection: Connection, records: Sequence[ResultRecord], *, tok
 
     token: the lease's fencing token; RunError, having written nothing, when it is no longer the run's.
     """
+    books = Books()
     for run_id in {record.run_id for record in records}:
-        _save(connection, run_id, [record for record in records if record.run_id == run_id], token)
+        _save(connection, run_id, [record for record in records if record.run_id == run_id], token, books)
+    books.write(connection)
 
 
-_TOKEN = select(RUN.c.lease_token).where(RUN.c.id == bindparam("run"))
-_BEFORE = select(RESULT.c.cell, RESULT.c.status).where(
-    RESULT.c.run_id == bindparam("run"), RESULT.c.cell.in_(bindparam("cells", expanding=True))
-)
-_COUNT = (
-    update(RUN)
-    .where(RUN.c.id == bindparam("run"))
-    .values(done=RUN.c.done + bindparam("more_done"), failed=RUN.c.failed + bindparam("more_failed"))
-)
+_TOKEN = Prepared(select(RUN.c.lease_token).where(RUN.c.id == bindparam("run")))
+_BEFORE = PreparedIn(select(RESULT.c.cell, RESULT.c.status).where(RESULT.c.run_id == bindparam("run")), RESULT.c.cell)
 _INSERT_RESULT = Prepared(insert(RESULT), (*_RESULT_COLUMNS, "value", "passed", "preview", "finished_ms"))
 _INSERT_TEXT = Prepared(insert(RESULT_TEXT), ("run_id", "cell", "output", "reasoning", "error"))
 _INSERT_SCORE = Prepared(insert(SCORE), ("run_id", "cell", "grader", "value", "passed", "reason", "call_id"))
 
 
-def _save(connection: Connection, run_id: str, records: Sequence[ResultRecord], token: int | None) -> None:
-    held = connection.execute(_TOKEN, {"run": run_id}).scalar()
-    if held is None or (token is not None and held != token):
+def _save(
+    connection: Connection, run_id: str, records: Sequence[ResultRecord], token: int | None, books: Books
+) -> None:
+    held = _TOKEN.rows(connection, {"run": run_id})
+    if not held or (token is not None and held[0][0] != token):
         raise RunError(f"Run {run_id} is worked by another process.")
-    before = connection.execute(_BEFORE, {"run": run_id, "cells": [record.cell for record in records]}).all()
+    before = _BEFORE.rows(connection, [record.cell for record in records], {"run": run_id})
     if before:
-        replaced = [row.cell for row in before]
+        replaced = [cell for cell, _ in before]
         for table in (SCORE, RESULT_TEXT, RESULT):
             connection.execute(delete(table).where(table.c.run_id == run_id, table.c.cell.in_(replaced)))
     _insert(connection, records)
-    failed = sum(r.status == "failed" for r in records) - sum(row.status == "failed" for row in before)
-    done = len(records) - len(before)
-    if done or failed:
-        connection.execute(_COUNT, {"run": run_id, "more_done": done, "more_failed": failed})
+    failed = sum(r.status == "failed" for r in records) - sum(status == "failed" for _, status in before)
+    books.count(run_id, done=len(records) - len(before), failed=failed)
 
 
 def _insert(connection: Connection, records: Iterable[ResultRecord]) -> None:

@@ -22,7 +22,7 @@ Bulk = Callable[[Connection, Sequence[Any]], Sequence[Exception | None]]
 """Does many items at once; for each item None, or the AssayError that refuses it (then nothing of it was written)."""
 BATCH = 500
 """Operations in one transaction at most."""
-GATHER_S = 0.02
+GATHER_S = 0.03
 """Seconds between two transactions under load: what comes meanwhile shares the next. A lone write does not wait."""
 LOCKED_PATIENCE_S = 120.0
 """How long a locked database is waited for."""

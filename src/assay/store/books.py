@@ -1,0 +1,124 @@
+"""What a run and a month have settled and reserved: read before a call is opened, changed with the calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from assay.store.prepared import Prepared
+from assay.store.tables import MONTH_SPEND, RUN
+
+
+def month_of(ms: int) -> str:
+    """The UTC month, YYYY-MM."""
+    return _month_of_day(ms // 86_400_000)
+
+
+@lru_cache(maxsize=64)
+def _month_of_day(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m")
+
+
+class RunMoney(NamedTuple):
+    """A run's budget, None without one, and what counts against it, in pico-dollars."""
+
+    budget_pico: int | None
+    settled_pico: int
+    reserved_pico: int
+
+
+_RUN_MONEY = Prepared(
+    select(RUN.c.budget_pico, RUN.c.settled_pico, RUN.c.reserved_pico).where(RUN.c.id == bindparam("run"))
+)
+_MONTH_MONEY = Prepared(
+    select(MONTH_SPEND.c.settled_pico + MONTH_SPEND.c.reserved_pico).where(MONTH_SPEND.c.month == bindparam("of"))
+)
+_ADD_MONTH_ROW = Prepared(insert(MONTH_SPEND), ("month", "settled_pico", "reserved_pico"))
+_CHANGE_RUN = Prepared(
+    update(RUN)
+    .where(RUN.c.id == bindparam("run"))
+    .values(
+        settled_pico=RUN.c.settled_pico + bindparam("settled"),
+        reserved_pico=RUN.c.reserved_pico + bindparam("reserved"),
+        done=RUN.c.done + bindparam("more_done"),
+        failed=RUN.c.failed + bindparam("more_failed"),
+    )
+)
+_CHANGE_MONTH = Prepared(
+    update(MONTH_SPEND)
+    .where(MONTH_SPEND.c.month == bindparam("of"))
+    .values(
+        settled_pico=MONTH_SPEND.c.settled_pico + bindparam("settled"),
+        reserved_pico=MONTH_SPEND.c.reserved_pico + bindparam("reserved"),
+    )
+)
+
+
+def run_money(connection: Connection, run_id: str) -> RunMoney | None:
+    """A run's money; None: there is no such run."""
+    found = _RUN_MONEY.rows(connection, {"run": run_id})
+    return RunMoney(*found[0]) if found else None
+
+
+def month_committed(connection: Connection, month: str) -> int:
+    """Settled and reserved in a month, whose row is made where it is missing."""
+    found = _MONTH_MONEY.rows(connection, {"of": month})
+    if not found:
+        _ADD_MONTH_ROW.one(connection, {"month": month, "settled_pico": 0, "reserved_pico": 0})
+        return 0
+    return int(found[0][0])
+
+
+@dataclass(slots=True)
+class _Sums:
+    settled: int = 0
+    reserved: int = 0
+    more_done: int = 0
+    more_failed: int = 0
+
+
+class Books:
+    """Changes of runs and months, added up in memory and written as one statement each."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Sums] = {}
+        self._months: dict[str, _Sums] = {}
+
+    def add(self, run_id: str | None, month: str, *, settled: int = 0, reserved: int = 0) -> None:
+        """Notes a change of a run's money and of its month's."""
+        touched = [self._months.setdefault(month, _Sums())]
+        if run_id is not None:
+            touched.append(self._runs.setdefault(run_id, _Sums()))
+        for sums in touched:
+            sums.settled += settled
+            sums.reserved += reserved
+
+    def count(self, run_id: str, *, done: int, failed: int) -> None:
+        """Notes cells of a run that have a result now."""
+        sums = self._runs.setdefault(run_id, _Sums())
+        sums.more_done += done
+        sums.more_failed += failed
+
+    def write(self, connection: Connection) -> None:
+        """Writes the sums."""
+        for run_id, s in self._runs.items():
+            if s != _Sums():
+                _CHANGE_RUN.one(
+                    connection,
+                    {"run": run_id, "settled": s.settled, "reserved": s.reserved, "more_done": s.more_done,
+                     "more_failed": s.more_failed},
+                )  # fmt: skip
+        for month, s in self._months.items():
+            if s != _Sums():
+                _CHANGE_MONTH.one(connection, {"of": month, "settled": s.settled, "reserved": s.reserved})
+
+
+def book(connection: Connection, run_id: str | None, month: str, *, settled: int, reserved: int) -> None:
+    """Writes one change of a run's money and of its month's."""
+    books = Books()
+    books.add(run_id, month, settled=settled, reserved=reserved)
+    books.write(connection)
