@@ -6,9 +6,10 @@ calls stay exact integers and fit a signed 64-bit column up to 9.2 million dolla
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
 PICO = Decimal(10) ** 12
+_EXACT = Context(prec=50)
 
 
 def usd(value: str | int | float | Decimal) -> Decimal:
@@ -27,16 +28,12 @@ def usd(value: str | int | float | Decimal) -> Decimal:
 
 def to_pico(amount: Decimal) -> int:
     """Pico-dollars of an amount in USD, rounded half to even below 1e-12 USD."""
-    with localcontext() as context:
-        context.prec = 50
-        return int((amount * PICO).to_integral_value(rounding=ROUND_HALF_EVEN))
+    return int(_EXACT.multiply(amount, PICO).to_integral_value(rounding=ROUND_HALF_EVEN, context=_EXACT))
 
 
 def to_pico_ceiling(amount: Decimal) -> int:
     """Pico-dollars of an amount in USD, rounded up: for bounds that must never be too low."""
-    with localcontext() as context:
-        context.prec = 50
-        return int((amount * PICO).to_integral_value(rounding=ROUND_CEILING))
+    return int(_EXACT.multiply(amount, PICO).to_integral_value(rounding=ROUND_CEILING, context=_EXACT))
 
 
 def from_pico(pico: int) -> Decimal:

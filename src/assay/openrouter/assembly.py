@@ -5,11 +5,11 @@ Source: wire reference 4, 5 and 6.4.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -38,7 +38,9 @@ def parse_json(data: str | bytes) -> Any:
     Raises ValueError; RecursionError of a nesting bomb is one too.
     """
     try:
-        return _EXACT.decode(data.decode("utf-8-sig", "replace") if isinstance(data, bytes) else data)
+        if isinstance(data, bytes):
+            data = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+        return _EXACT.decode(data)
     except RecursionError as error:
         raise ValueError("The JSON is nested too deeply.") from error
 
@@ -47,14 +49,16 @@ def parse_events(events: Sequence[bytes]) -> list[Any]:
     """The JSON of a stream's events, exact where it may hold money; None for one that is not JSON."""
     try:
         # A stream has hundreds of events that come by the dozen: one call of the parser is a third of the work.
-        chunks = orjson.loads(b"[%b]" % b",".join(events))
+        joined = b",".join(events)
+        chunks = orjson.loads(b"[%b]" % joined)
     except ValueError:
         chunks = []
     if len(chunks) != len(events):
         return [_parse_event(event) for event in events]
-    for place, event in enumerate(events):
-        if b"cost" in event:
-            chunks[place] = _parse_event(event)
+    if b"cost" in joined:
+        for place, event in enumerate(events):
+            if b"cost" in event:
+                chunks[place] = _parse_event(event)
     return list(chunks)
 
 
@@ -150,10 +154,10 @@ class StreamAssembly:
         """
         if self.done:
             return []
-        told = list(takewhile(lambda event: event.strip() != DONE, events))
-        self.done = len(told) != len(events)
+        end = next((n for n, event in enumerate(events) if len(event) < 16 and event.strip() == DONE), len(events))
+        self.done = end != len(events)
         pieces = []
-        for chunk in parse_events(told):
+        for chunk in parse_events(events[:end]):
             if not isinstance(chunk, dict):
                 self.malformed = True
                 continue

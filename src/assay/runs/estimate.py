@@ -294,7 +294,7 @@ def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decima
 
 
 def _cost(
-    prices: list[Pricing], prompt_tokens: float, output: float, prompt_bound: int, longest: int, calls: int, *,
+    prices: Sequence[Pricing], prompt_tokens: float, output: float, prompt_bound: int, longest: int, calls: int, *,
     low: float,
 ) -> Estimate:  # fmt: skip
     """The estimate of many calls to one model.

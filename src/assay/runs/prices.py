@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.domain.completion import Completion, Cost
 from assay.domain.messages import CompletionRequest
@@ -15,12 +15,22 @@ from assay.openrouter.pricing import Pricing, bound_pico, estimate_cost, parse_p
 DEFAULT_MAX_TOKENS = 1024
 REASONING_MAX_TOKENS = 4096
 VARIANTS = ("floor", "nitro", "exacto", "online")
+PRICED = 500
+"""Models with their routing whose endpoints' prices are kept read."""
 
 
 def base_model(model_id: str) -> str:
     """The catalogue's id of a model id with a dynamic variant."""
     bare, _, variant = model_id.rpartition(":")
     return bare if bare and variant in VARIANTS else model_id
+
+
+class _Priced(NamedTuple):
+    """Prices, and what they were read from: another catalogue or list of endpoints is read anew."""
+
+    model: Model
+    endpoints: Sequence[Mapping[str, Any]]
+    prices: tuple[Pricing, ...]
 
 
 class PriceBook:
@@ -30,6 +40,7 @@ class PriceBook:
         self._gateways = gateways
         self._find = find
         self._endpoints: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._priced: dict[tuple[str, str, str], _Priced] = {}
 
     def model(self, model_id: str) -> Model | None:
         """The catalogue's model; None when it does not list it."""
@@ -63,13 +74,21 @@ class PriceBook:
         """The endpoints of a model at the cheaper, slower service tier; none: it has no such tier."""
         return [row for row in self.endpoints(model_id) or () if row.get("service_tier") == "flex"]
 
-    def prices(self, model_id: str, provider: Mapping[str, Any]) -> list[Pricing]:
+    def prices(self, model_id: str, provider: Mapping[str, Any]) -> Sequence[Pricing]:
         """The catalogue's price and that of every endpoint that `only` and `ignore` leave; unknown model: none."""
         model = self.model(model_id)
         if model is None:
-            return []
-        listed = [row for row in self._endpoints.get(base_model(model_id), ()) if allowed(row, provider)]
-        return [model.pricing, *(parse_pricing(row.get("pricing") or {}) for row in listed)]
+            return ()
+        endpoints = self._endpoints.get(base_model(model_id), ())
+        asked = (model_id, str(provider.get("only")), str(provider.get("ignore")))
+        kept = self._priced.get(asked)
+        # Every call asks for them, and a model may have twenty endpoints.
+        if kept is None or kept.model is not model or kept.endpoints is not endpoints:
+            listed = [parse_pricing(row.get("pricing") or {}) for row in endpoints if allowed(row, provider)]
+            while len(self._priced) >= PRICED:
+                self._priced.pop(next(iter(self._priced)))
+            kept = self._priced[asked] = _Priced(model, endpoints, (model.pricing, *listed))
+        return kept.prices
 
     def bound(self, request: CompletionRequest) -> int | None:
         """The most a request can cost in pico-dollars; None where a price is unknown."""
