@@ -61,7 +61,7 @@ def _cost_axis(costs: Sequence[float]) -> dict[str, Any]:
     known = [cost for cost in costs if cost > 0]
     if len(known) > 1 and max(known) / min(known) > LOG_FROM:
         return log_axis(min(known), max(known), dollars)
-    return {"type": "linear", "tickprefix": "$", "range": [0, 1.15 * max(known, default=1.0)]}
+    return {"type": "linear", "tickprefix": "$", "exponentformat": "none", "range": [0, 1.15 * max(known, default=1.0)]}
 
 
 def _points(placed: Sequence[_Placed], axis: Mapping[str, Any]) -> list[Point]:

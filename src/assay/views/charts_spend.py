@@ -38,7 +38,7 @@ def stacked_days(days: Sequence[tuple[str, str, int]], *, most: int = 8) -> Any:
             figure.add_trace(go.Bar(x=axis, y=values, name=model, marker={"color": colours.get(model, "#8b90a0")}))
     figure.update_layout(barmode="stack", legend=LEGEND, **LAYOUT)
     _days(figure, axis)
-    figure.update_yaxes(tickprefix="$")
+    figure.update_yaxes(tickprefix="$", exponentformat="none")
     return figure
 
 
@@ -51,7 +51,7 @@ def cumulative(lines: Sequence[SpendLine]) -> Any:
     figure = go.Figure(go.Scatter(x=axis, y=values, mode="lines+markers", fill="tozeroy"))
     figure.update_layout(**LAYOUT)
     _days(figure, axis)
-    figure.update_yaxes(tickprefix="$", rangemode="tozero")
+    figure.update_yaxes(tickprefix="$", exponentformat="none", rangemode="tozero")
     return figure
 
 

@@ -6,6 +6,7 @@ so long that counting takes a small part of the time, however many pages look at
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
 SIGNIFICANT = 0.05
+WORTH_NAMING = 1.15
+"""How many times dearer the best must be for a cheaper one to be named."""
 FRESH_S = 2.0
 COUNTING_SHARE = 20
 """While a run is worked, counting takes at most one part in so many of the time."""
@@ -97,7 +100,7 @@ def standing(rt: Runtime, run_id: str) -> Standing:
     run = get_run(rt, row.id)
     with rt.store.read() as connection:
         cells = stored.cell_rows(connection, run.id)
-    board = tuple(sorted(scores_of(run, cells), key=lambda s: (-(s.score.mean if s.score else -1), s.label)))
+    board = tuple(sorted(scores_of(run, cells), key=_rank))
     found = Standing(board, _verdict(run, board, cells))
     now = time.monotonic()
     rt.standings.pop(run.id, None)
@@ -105,6 +108,11 @@ def standing(rt: Runtime, run_id: str) -> Standing:
     while len(rt.standings) > KEPT:
         rt.standings.pop(next(iter(rt.standings)), None)
     return found
+
+
+def _rank(line: ContestantScore) -> tuple[float, float, str]:
+    """Best score first; of equals the cheapest."""
+    return -(line.score.mean if line.score else -1), math.inf if line.cost_pico is None else line.cost_pico, line.label
 
 
 def scoreboard(rt: Runtime, run_id: str) -> tuple[ContestantScore, ...]:
@@ -182,19 +190,48 @@ def _verdict(run: RunRecord, scores: Sequence[ContestantScore], cells: Sequence[
     said = f"{best.label} scores best: {score.mean:.2f} ({score.low:.2f} to {score.high:.2f} with 95 % confidence)"
     if len(board) == 1:
         return f"{said}, on {score.n:,} rows."
-    return f"{said}. {_against(cells, best, board[1])}"
+    found = _beside(cells, best, board[1])
+    within = [line for line in board[:2] if line is best or (found is not None and _is_noise(found))]
+    return f"{said}. {_against(found, best, board[1])}{_cheapest(cells, within, board[2:])}"
 
 
-def _against(cells: Sequence[CellRow], best: ContestantScore, other: ContestantScore) -> str:
-    found = compare(cells, (other.prompt, other.contestant), (best.prompt, best.contestant))
+def _beside(cells: Sequence[CellRow], best: ContestantScore, other: ContestantScore) -> PairedComparison | None:
+    return compare(cells, (other.prompt, other.contestant), (best.prompt, best.contestant))
+
+
+def _is_noise(found: PairedComparison) -> bool:
+    return found.delta == 0 or found.p >= SIGNIFICANT
+
+
+def _cheapest(cells: Sequence[CellRow], within: Sequence[ContestantScore], rest: Sequence[ContestantScore]) -> str:
+    """The cheapest of the rest that no more than noise lies behind; empty where it saves little over those `within`."""
+    costs = [line.cost_pico for line in within]
+    most = min([cost for cost in costs if cost is not None], default=None)
+    if most is None or None in costs:
+        return ""
+    cheaper = [line for line in rest if line.cost_pico is not None and line.cost_pico * WORTH_NAMING <= most]
+    for line in sorted(cheaper, key=lambda line: line.cost_pico or 0):
+        found = _beside(cells, within[0], line)
+        if found is not None and _is_noise(found):
+            gap, sure = (
+                ("the same score", "") if found.delta == 0 else (f"{_points(found)} behind", f" (p = {found.p:.2f})")
+            )
+            return f" The cheapest within noise is {line.label}: {gap}{_price(within[0], line)}{sure}."
+    return ""
+
+
+def _points(found: PairedComparison) -> str:
+    gap = round(abs(found.delta) * 100)
+    return "less than a point" if gap == 0 else f"{gap} point{'s' if gap != 1 else ''}"
+
+
+def _against(found: PairedComparison | None, best: ContestantScore, other: ContestantScore) -> str:
     if found is None:
         return f"It shares no scored row with {other.label}, so the two cannot be compared."
     if found.delta == 0:
         return f"{other.label} scores the same{_price(best, other)}, on {found.n} rows."
-    gap = round(abs(found.delta) * 100)
-    points = "less than a point" if gap == 0 else f"{gap} point{'s' if gap != 1 else ''}"
-    price = _price(best, other)
-    if found.p >= SIGNIFICANT:
+    points, price = _points(found), _price(best, other)
+    if _is_noise(found):
         return (
             f"{other.label} is {points} behind{price}; on {found.n:,} rows that is not more than noise "
             f"(p = {found.p:.2f})."
