@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from assay.domain.data_policy import strictest
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import Cell, RunPlan
-from assay.domain.score import Score
 from assay.errors import BudgetExceeded, PolicyError, RunError, StoreError, TemplateError
 from assay.money import from_pico
 from assay.runs.batch_mode import BatchMode
 from assay.runs.compliance import candidates
 from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
-from assay.runs.grid import request_of, sample_seed, under_policy
+from assay.runs.grading import STORE_WAIT_S, Grading, fields_of
+from assay.runs.grid import request_of, sample_seed
 from assay.runs.lanes import Lane, Lanes, ahead
 from assay.runs.live import LiveRun, Places, RunGate
 from assay.runs.modes import in_mode
 from assay.runs.rows import RowReader
 from assay.runs.waits import Waits
-from assay.scoring.graders import Grader, build
-from assay.scoring.judge import judge_messages, judge_params, parse_verdict
-from assay.scoring.kinds import Facts, unscored
+from assay.scoring.kinds import Facts
 from assay.store import ledger, results, runs
 from assay.store.datasets import StoredRow, get_dataset, policy_of
 from assay.store.engine import Store
@@ -38,19 +35,6 @@ BUDGET_WAIT_S = 0.1
 """Seconds between two looks whether settled calls have made room in the budget."""
 SILENCE_WAIT_S = 2.0
 """Seconds before a cell is tried again that did not reach the gateway."""
-STORE_WAIT_S = 2.0
-"""Seconds between two tries to write into a store that refuses."""
-NOT_ASKED = "The judge has not been asked yet."
-_KEPT = ("cached", "call_id", "cost_pico", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens")
-"""Columns of a result that a judge's verdict leaves as they are."""
-
-
-@dataclass(slots=True)
-class _Grade:
-    """What one grader said of an answer; a judge that is still to be asked has made no call."""
-
-    score: Score
-    call_id: str | None = None
 
 
 class _Answered(NamedTuple):
@@ -122,12 +106,11 @@ class RunWorker:
         for number in self.ungraded:
             self.done[number] = 0
         self._keys = [contestant.key for contestant in self.plan.contestants]
-        self._graders: list[Grader] = [build(spec) for spec in self.plan.graders]
+        self._grading = Grading(self, self.plan, self._dispatcher)
         self._limit = self.plan.concurrency or self._concurrency
 
     async def _prepare(self) -> None:
-        judges = {str(g.spec.params["model"]) for g in self._graders if g.is_judge}
-        models = {c.model_id for c in self.plan.contestants} | judges
+        models = {c.model_id for c in self.plan.contestants} | self._grading.judges
         await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
         for index, contestant in enumerate(self.plan.contestants):
             cells = (n for n in range(index, self.plan.cell_count, len(self.plan.contestants)) if not self.done[n])
@@ -139,7 +122,7 @@ class RunWorker:
         places = Places(self._limit)
         self._gate = RunGate(places, lambda: self._halt is not None, on_leave=self._lanes.place_left)
         # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
-        self._judge_gate = RunGate(places, lambda: self._halt is not None, finishes=True)
+        self._grading.gate = self._judge_gate = RunGate(places, lambda: self._halt is not None, finishes=True)
 
     async def _refuse(self) -> None:
         """Halts the run before anything is sent when someone in it has no endpoint under the data policy."""
@@ -194,6 +177,11 @@ class RunWorker:
     def halted(self) -> str | None:
         """The state that a run which is halting will have; None while it works."""
         return self._halt.state if self._halt else None
+
+    @property
+    def halt_reason(self) -> str:
+        """Why the run halts; empty while it works."""
+        return self._halt.reason if self._halt else ""
 
     def stop(self, state: str, reason: str) -> None:
         """Halts the run: nothing further is sent."""
@@ -272,10 +260,10 @@ class RunWorker:
             request = replace(request, params={**request.params, **seed})
         return in_mode(request, self.plan.mode, prices)
 
-    def context(self, cell: Cell) -> CallContext:
-        """What the call of a cell is for."""
+    def context(self, cell: Cell, *, purpose: str = "run") -> CallContext:
+        """What a call for a cell is for."""
         return CallContext(
-            purpose="run", run_id=self._run_id, cell=cell.number, contestant_key=self._keys[cell.contestant],
+            purpose=purpose, run_id=self._run_id, cell=cell.number, contestant_key=self._keys[cell.contestant],
             tags_json=self._tags,
         )  # fmt: skip
 
@@ -288,7 +276,7 @@ class RunWorker:
             if cell.number in self.ungraded:
                 return None  # its answer is paid and stays; only its judge cannot be asked
             kind = "template" if isinstance(error, TemplateError) else "policy"
-            await self._save(self._record(cell, status="failed", error=str(error), error_kind=kind, cost_pico=0))
+            await self.save(self.record(cell, status="failed", error=str(error), error_kind=kind, cost_pico=0))
             return None
         if cell.number in self.ungraded:
             await self._judge_kept(cell, row, request)
@@ -296,7 +284,7 @@ class RunWorker:
         context = self.context(cell)
         while True:
             try:
-                outcome, cached = await self._affordable(lambda: self._answer(request, context, cell.sample))
+                outcome, cached = await self.affordable(lambda: self._answer(request, context, cell.sample))
             except BudgetExceeded as error:
                 self.stop("paused", str(error))
                 return None
@@ -348,7 +336,7 @@ class RunWorker:
             await self._answered(cell, row, request, outcome, cached)
         self.live.finished.append(asyncio.get_running_loop().time())
 
-    async def _affordable(self, send: Callable[[], Awaitable[T]]) -> T:
+    async def affordable(self, send: Callable[[], Awaitable[T]]) -> T:
         """What a call gives, once the budget has room: calls in flight hold their bounds and settle for less.
 
         Raises BudgetExceeded when no call of the run is in flight that could make room.
@@ -405,12 +393,12 @@ class RunWorker:
         elif failure.retry:
             lane.failed(str(failure), now=asyncio.get_running_loop().time(), waits_s=self._waits.probe_s)
         partial = outcome.completion
-        record = self._record(
+        record = self.record(
             cell, status="failed", error=str(failure), error_kind=failure.kind, call_id=outcome.settlement.call_id,
             output=partial.text if partial else "", cost_pico=outcome.total_pico,
             total_ms=outcome.settlement.total_ms,
         )  # fmt: skip
-        await self._save(record, outcome.settlement)
+        await self.save(record, outcome.settlement)
 
     async def _answered(
         self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome, cached: bool
@@ -423,116 +411,39 @@ class RunWorker:
             cost_usd=None if answer_pico is None else from_pico(answer_pico),
             finish_reason=completion.finish_reason,
         )
-        grades = self._graded(row, completion.text, facts)
-        record = self._record(
+        grades = self._grading.graded(row, completion.text, facts)
+        record = self.record(
             cell, status="ok", output=completion.text, reasoning=completion.reasoning, cached=cached,
-            call_id=outcome.settlement.call_id, cost_pico=answer_pico, **_scores(grades),
+            call_id=outcome.settlement.call_id, cost_pico=answer_pico, **fields_of(grades),
             first_token_ms=None if cached else completion.first_token_ms,
             total_ms=None if cached else completion.total_ms,
             prompt_tokens=outcome.settlement.prompt_tokens, completion_tokens=outcome.settlement.completion_tokens,
         )  # fmt: skip
         # The answer is paid: it stands before a judge is asked, whose call may be refused or never come back.
-        await self._save(record, None if cached else outcome.settlement)
-        if any(grader.is_judge for grader in self._graders):
-            await self._judge_record(cell, row, request, record, grades)
-
-    def _graded(self, row: StoredRow, output: str, facts: Facts) -> list[_Grade]:
-        """What every grader says; a judge's place is kept until it is asked."""
-        return [
-            _Grade(
-                grader.score(unscored(NOT_ASKED))
-                if grader.is_judge
-                else grader.grade(output, grader.expected_of(row.values, self.plan.expected_column), facts)
-            )
-            for grader in self._graders
-        ]
+        await self.save(record, None if cached else outcome.settlement)
+        if self._grading.judges:
+            await self._grading.ask_judges(cell, row, request, record, grades)
 
     async def _judge_kept(self, cell: Cell, row: StoredRow, request: CompletionRequest) -> None:
         """Asks the judges that an earlier work could not ask; the answer stands and is not asked for again."""
         kept = await asyncio.to_thread(self._read_result, cell.number)
-        grades = [
-            _Grade(Score(grader.spec.label, score.value, score.passed, score.reason), score.call_id)
-            for grader, score in zip(self._graders, kept.scores, strict=True)
-        ]
-        known = kept.result._mapping
-        record = self._record(
-            cell, status="ok", output=kept.output, reasoning=kept.reasoning, **_scores(grades),
-            **{name: known[name] for name in _KEPT},
-        )  # fmt: skip
-        await self._judge_record(cell, row, request, record, grades)
+        await self._grading.ask_kept(cell, row, request, kept)
         self.live.finished.append(asyncio.get_running_loop().time())
 
     def _read_result(self, number: int) -> results.CellRecord:
         with self._store.read() as connection:
             return results.cell_record(connection, self._run_id, self._dataset_id, number)
 
-    async def _judge_record(
-        self, cell: Cell, row: StoredRow, request: CompletionRequest, record: runs.ResultRecord, grades: list[_Grade]
-    ) -> None:
-        """Asks the judges and stores the result with what they said and cost."""
-        cost = record.cost_pico
-        for place, grader in enumerate(self._graders):
-            if not grader.is_judge or grades[place].call_id is not None:
-                continue
-            expected = grader.expected_of(row.values, self.plan.expected_column)
-            try:
-                outcome = await self._judge(grader, cell, request, record.output, expected)
-            except (BudgetExceeded, Withdrawn) as error:
-                self.stop("paused", str(error))
-                why = self._halt.reason if self._halt else ""
-                grades[place] = _Grade(grader.score(unscored(f"{NOT_ASKED} {why}")))
-                continue
-            cost = None if cost is None or outcome.total_pico is None else cost + outcome.total_pico
-            grades[place] = self._verdict(grader, outcome)
-            await self.settle(outcome.settlement)
-        await self._save(replace(record, cost_pico=cost, **_scores(grades)))
-
-    def _verdict(self, grader: Grader, outcome: Outcome) -> _Grade:
-        completion, failure = outcome.completion, outcome.failure
-        if failure is None and completion is not None:
-            return _Grade(grader.score(parse_verdict(completion.text)), outcome.settlement.call_id)
-        if failure is not None and failure.stop == "run":
-            # Nobody's verdict: the judge is asked again when the cause is cured.
-            self.stop("paused", str(failure))
-            return _Grade(grader.score(unscored(f"{NOT_ASKED} {failure}")))
-        return _Grade(grader.score(unscored(f"The judge failed: {failure}")), outcome.settlement.call_id)
-
-    async def _judge(
-        self, grader: Grader, cell: Cell, request: CompletionRequest, output: str, expected: str | None
-    ) -> Outcome:
-        params = grader.spec.params
-        question = "\n\n".join(message.text for message in request.messages)
-        messages = judge_messages(
-            rubric=str(params.get("rubric", "")), question=question, answer=output, expected=expected,
-            nonce=secrets.token_hex(6),
-        )  # fmt: skip
-        judge = under_policy(
-            CompletionRequest(str(params["model"]), messages, judge_params(params)), self.plan.data_policy
-        )
-        context = CallContext(
-            purpose="judge",
-            run_id=self._run_id,
-            cell=cell.number,
-            contestant_key=self._keys[cell.contestant],
-            tags_json=self._tags,
-        )
-        while True:
-            try:
-                return await self._affordable(lambda: self._dispatcher.complete(judge, context, gate=self._judge_gate))
-            except StoreError as error:
-                # No intent could be written, so nothing was sent: the judge is asked when there is room.
-                self.live.note = str(error)
-                await asyncio.sleep(STORE_WAIT_S)
-
     # -- writing -----------------------------------------------------------------------------------------------
 
-    def _record(self, cell: Cell, **values: object) -> runs.ResultRecord:
+    def record(self, cell: Cell, **values: object) -> runs.ResultRecord:
+        """The result of a cell."""
         return runs.ResultRecord(
             run_id=self._run_id, cell=cell.number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
             sample=cell.sample, **values,  # type: ignore[arg-type]
         )  # fmt: skip
 
-    async def _save(self, record: runs.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
+    async def save(self, record: runs.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
         """The settlement and the result in one transaction."""
         saving = runs.Saving(record, settlement, self._token)
         await self._patiently(lambda: self._store.writer.ask_item(runs.save_all, saving))
@@ -559,8 +470,3 @@ class RunWorker:
             else:
                 self.live.note = ""
                 return value
-
-
-def _scores(grades: Sequence[_Grade]) -> dict[str, Any]:
-    """The fields of a result that hold its scores."""
-    return {"scores": tuple(g.score for g in grades), "judge_calls": tuple(g.call_id for g in grades)}
