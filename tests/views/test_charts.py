@@ -35,6 +35,16 @@ def test_label_without_room_is_left_out() -> None:
     assert all(a != b for a, b in combinations(filter(None, found), 2))
 
 
+def test_label_crosses_an_interval_rather_than_be_missing() -> None:
+    """Two points near the right edge, the left one's interval beside the other's mark: both are named."""
+    points = [Point(0.07, 0.85, 0.79, 0.91, "swift"), Point(0.93, 0.95, 0.87, 1.0, "atlas-large"),
+              Point(0.90, 0.88, 0.78, 0.98, "scribe")]  # fmt: skip
+    found = sides(points)
+
+    assert None not in found
+    assert found[1] in ("middle left", "top left")
+
+
 def test_label_at_an_edge_stays_inside() -> None:
     """A point at the right edge is named on its left, one at the left edge on its right."""
     assert sides([Point(0.86, 0.5, 0.4, 0.6, "atlas-large")]) == ["middle left"], "on a telephone"

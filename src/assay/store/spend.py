@@ -166,8 +166,8 @@ class SpendPiece(NamedTuple):
 
 
 def spend_pieces(connection: Connection, chosen: SpendFilter, *, offset_ms: int = 0) -> list[SpendPiece]:
-    """The chosen calls in the smallest pieces that a page adds up, in one reading, days in order."""
-    lines = _lines(chosen)
+    """The chosen calls that have ended, in the smallest pieces that a page adds up, days in order."""
+    lines = _lines(chosen, in_flight=False)
     day = _day(lines, offset_ms)
     keys = (day, lines.c.model, lines.c.provider, lines.c.purpose, lines.c.run_id)
     query = select(day.label("day"), *keys[1:], *_summed(lines)).group_by(*keys).having(func.sum(lines.c.calls) > 0)

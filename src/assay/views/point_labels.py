@@ -1,4 +1,4 @@
-"""Where the labels of a chart's points stand, so that none lies on another, on a point or on an interval."""
+"""Where the labels of a chart's points stand: never on a point or another label; on an interval for want of room."""
 
 from __future__ import annotations
 
@@ -47,14 +47,18 @@ class _Box(NamedTuple):
 
 def sides(points: Sequence[Point]) -> list[str | None]:
     """Plotly's textposition of each point; None where no side is free: hovering names that point."""
-    taken = [box for point in points for box in _drawn(point)]
+    marks, intervals = zip(*map(_drawn, points), strict=True) if points else ((), ())
+    taken = list(marks)
     found: list[str | None] = []
     for point in points:
         preferred = sorted(SIDES, key=lambda side: not _is_inside(point, side))
-        free = next((side for side in preferred if _is_free(_box(point, side), taken)), None)
-        if free is not None:
-            taken.append(_box(point, free))
-        found.append(free)
+        # A name across the thin line of an interval can be read; one across a mark or a name cannot.
+        for avoided in ([*taken, *intervals], taken):
+            side = next((side for side in preferred if _is_free(_box(point, side), avoided)), None)
+            if side is not None:
+                taken.append(_box(point, side))
+                break
+        found.append(side)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import streamlit as st
@@ -82,13 +83,17 @@ def _standing(rt: Runtime, run: RunRecord, *, live: bool) -> None:
     """Scoreboard and chart, and the verdict so far while the run is worked: then they renew themselves."""
     colours = colours_of(run.plan.contestants)
 
-    seconds = BOARD_EVERY_S if run.plan.cell_count <= run_progress.LARGE else BOARD_EVERY_LARGE_S
+    empty = not any(line.scored for line in standing(rt, run.id).board)
+    seconds = BOARD_EVERY_S if empty or run.plan.cell_count <= run_progress.LARGE else BOARD_EVERY_LARGE_S
 
     @st.fragment(run_every=seconds if live else None)
     def stands() -> None:
         with components.errors_in_words():
             board, verdict = standing(rt, run.id)
-            if live and any(line.scored for line in board):
+            scored = any(line.scored for line in board)
+            if live and empty and scored:
+                st.rerun()  # with the rows, and from now on at its own pace
+            if live and scored:
                 st.markdown(f"#### {words.label(verdict, 600)}")
             scoreboard(board)
             if any(line.score for line in board):
@@ -187,7 +192,7 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
     number = max(1, int(st.session_state.get("results.page") or 1))
     page = results.rows_page(rt, run.id, show=show or "all", search=search, page=number, size=PAGE)
     if not page.total:
-        st.caption("No row fits." if run.done else "No answer yet. Rows stand here as soon as there are answers.")
+        _rows_note(run, "No row fits." if run.done else "No answer yet. Rows stand here as soon as there are answers.")
         return
     if page.total > PAGE:
         st.pagination(-(-page.total // PAGE), key="results.page")
@@ -209,9 +214,18 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
         tinted.map(_tint, subset=answers), hide_index=True, key="results.rows", on_select="rerun",
         selection_mode="single-row", height=460 if len(lines) > FEW else "auto",
     )  # fmt: skip
-    st.caption(f"{words.counted(page.total, 'row')}. Select one to read it in full.")
+    so_far = f" so far, as of {datetime.now():%H:%M:%S}" if run.state in runs.LIVE else ""
+    _rows_note(run, f"{words.counted(page.total, 'row')}{so_far}. Select one to read it in full.")
     if event.selection.rows and event.selection.rows[0] < len(page.rows):
         cell_panel(rt, run, page.rows[event.selection.rows[0]])
+
+
+def _rows_note(run: RunRecord, text: str) -> None:
+    """What stands below the rows; while the run is worked with a button that reads them anew."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(text, width="content")
+        if run.state in runs.LIVE:
+            st.button("Refresh", key="results.rows.refresh", icon=":material/refresh:", type="tertiary")
 
 
 def columns_around(run: RunRecord) -> tuple[list[str], list[str]]:

@@ -26,7 +26,7 @@ def page(rt: Runtime) -> None:
     """The whole page: one reading of the ledger's sums, and one more where filters are set."""
     offset = spend.local_offset_ms()
     whole = spend.report(rt, SpendFilter(), offset_ms=offset)
-    if not whole.sum.calls:
+    if not whole.sum.calls and not whole.in_flight.calls:
         st.info("Nothing is spent yet.", icon=":material/payments:")
         if st.button("Open the playground", type="primary", key="spend.first"):
             go_to("playground")
@@ -34,7 +34,7 @@ def page(rt: Runtime) -> None:
     _tiles(rt, whole, offset)
     chosen = _filters(whole, offset)
     picked = whole if chosen == SpendFilter() else spend.report(rt, chosen, offset_ms=offset)
-    said = f"Chosen: {words.counted(picked.ended.calls, 'call')}, {spend.in_words(picked.ended)}."
+    said = f"Chosen: {words.counted(picked.sum.calls, 'call')}, {spend.in_words(picked.sum)}."
     st.caption(said.replace("$", "\\$"))
     _tabs(rt, chosen, picked)
 
@@ -65,7 +65,7 @@ def _tiles(rt: Runtime, whole: SpendReport, offset: int) -> None:
     tiles.metric("This month", format_usd(month.known_pico), delta=budget, delta_color="off", border=True)
     tiles.metric("Month's end, forecast", "too early" if forecast is None else format_usd(forecast), border=True,
                   help="This month's spend so far, at the same pace to its last day.")  # fmt: skip
-    flying, ended = whole.in_flight, whole.ended
+    flying, ended = whole.in_flight, whole.sum
     if flying.calls:
         st.caption(
             f"{words.counted(flying.calls, 'call')} in flight, at most \\{format_usd(flying.bound_pico)} together."

@@ -83,7 +83,7 @@ def spend_by(rt: Runtime, dimension: Dimension, chosen: SpendFilter, *, offset_m
 
 @dataclass(frozen=True, slots=True)
 class SpendReport:
-    """The chosen calls from every side, of one reading of the ledger's sums."""
+    """The chosen calls from every side, of one reading of the ledger's sums: those that have ended."""
 
     sum: SpendSum
     by: Mapping[Dimension, Sequence[SpendLine]]
@@ -91,15 +91,7 @@ class SpendReport:
     days_by_model: Sequence[tuple[str, str, int]]
     """(date, model, pico-dollars known), days in order."""
     in_flight: InFlight
-
-    @property
-    def ended(self) -> SpendSum:
-        """The sum without the calls that are under way."""
-        return replace(
-            self.sum, calls=self.sum.calls - self.in_flight.calls,
-            unknown_calls=self.sum.unknown_calls - self.in_flight.calls,
-            unknown_bound_pico=self.sum.unknown_bound_pico - self.in_flight.bound_pico,
-        )  # fmt: skip
+    """The chosen calls that have not ended: in none of the sums."""
 
     def since(self, start_ms: int, *, offset_ms: int) -> SpendSum:
         """The sum from a local day on."""

@@ -269,7 +269,8 @@ def _by_contestant(found: RunEstimate) -> None:
         },
         "Time": [words.duration(line.seconds) for line in found.per_contestant],
     })  # fmt: skip
-    table.dataframe(frame, hide_index=True, key="batch.estimate")
+    whole = {"Calls": st.column_config.NumberColumn(format="localized")}
+    table.dataframe(frame, hide_index=True, key="batch.estimate", column_config=whole)
 
 
 def _summary(draft: RunDraft, found: RunEstimate) -> str:
