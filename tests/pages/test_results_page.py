@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
-from assay.domain.score import GraderSpec
+from assay.domain.score import GraderSpec, Score
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import ledger
 from assay.store import runs as stored
@@ -64,6 +64,28 @@ def test_run_without_answers_says_that_rows_will_come(rt: Runtime, tmp_path: Pat
     assert "No answer yet" in said(at)
     assert "12 waiting" in said(at)
     assert "scores best" not in said(at)
+
+
+def test_rows_of_a_run_at_work_can_be_read_anew(rt: Runtime, tmp_path: Path) -> None:
+    """The rows say when they were read, and one click later they hold what came meanwhile; so does the verdict."""
+    plan = runs.plan_of(rt, draft(rt, tmp_path))
+    run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="new"))
+
+    def answer(cell: int) -> None:
+        record = stored.ResultRecord(
+            run_id=run_id, cell=cell, row=cell // 2, prompt=0, contestant=cell % 2, sample=0, status="ok",
+            output="Paris", cost_pico=5, scores=(Score("contains", 1.0, True, ""),),
+        )  # fmt: skip
+        rt.store.writer.call(lambda c: stored.save_results(c, [record]))
+
+    answer(0)
+    at = opened_page(run_id)
+    assert "1 row so far, as of" in said(at)
+    assert "swift scores best" in said(at)
+
+    answer(2)
+    at.button(key="results.rows.refresh").click()
+    assert "2 rows so far, as of" in said(ran(at))
 
 
 def test_spent_budget_says_the_cure_and_goes_on_when_raised(rt: Runtime, tmp_path: Path) -> None:
