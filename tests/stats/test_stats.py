@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.stats.intervals import mean_interval, quantile, t_quantile, wilson
-from assay.stats.paired import compare_paired, mcnemar
+from assay.stats.paired import LARGE, compare_paired, mcnemar, sign_flip
 
 
 def test_wilson_equals_the_published_values() -> None:
@@ -46,6 +49,39 @@ def test_mcnemar_is_the_exact_binomial() -> None:
     """1 against 9 discordant pairs: p = 22/1024; none: 1."""
     assert mcnemar(1, 9) == pytest.approx(22 / 1024)
     assert mcnemar(0, 0) == 1.0
+
+
+def test_sign_flip_agrees_with_every_pattern_and_with_the_normal_law() -> None:
+    """Few pairs are counted out; draws and, past the limit, the normal approximation say the same of more."""
+    rng = random.Random(3)
+    assert sign_flip([1.0, 1.0, 1.0]) == 2 / 8
+    assert sign_flip([0.0, 0.0]) == 1.0
+
+    drawn = [rng.gauss(0.03, 0.5) for _ in range(LARGE - 100)]
+    normal = math.erfc(abs(sum(drawn)) / math.sqrt(2 * sum(d * d for d in drawn)))
+    assert 0.001 < normal < 0.5
+    assert sign_flip(drawn) == pytest.approx(normal, abs=0.02)
+    assert sign_flip([*drawn, *[1e-9, -1e-9] * 60]) == pytest.approx(normal, abs=1e-3)
+
+
+def test_sign_flip_finds_nothing_in_noise_as_often_as_it_says() -> None:
+    """Of 300 comparisons of equals about one in twenty has p < 0.05."""
+    rng = random.Random(5)
+    found = sum(sign_flip([rng.uniform(-1, 1) for _ in range(30)], seed=n) < 0.05 for n in range(300))
+
+    assert 4 <= found <= 27
+
+
+def test_a_hundred_thousand_graded_rows_are_compared_without_resampling() -> None:
+    """Scores of a judge are no 0 and 1: what grew with the square of the rows took minutes here."""
+    rng = random.Random(7)
+    a = {row: rng.random() for row in range(100_000)}
+    found = compare_paired(a, {row: min(1.0, value + 0.01) for row, value in a.items()})
+
+    assert found is not None
+    assert found.n == 100_000
+    assert found.p < 1e-6
+    assert 0.009 < found.low < found.delta < found.high <= 0.01
 
 
 def test_paired_comparison_joins_by_row() -> None:
