@@ -40,7 +40,7 @@ $(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing what Assay needs into $(VENV); the first time this takes about a minute."
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
 	@# Else every start compiles Assay's own modules anew where Python is told to write no bytecode: a third of it.
-	$(BIN)/python -m compileall -q src
+	-$(BIN)/python -m compileall -q src
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run requirements-test.txt

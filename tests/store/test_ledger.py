@@ -20,7 +20,7 @@ from sqlmodel import SQLModel
 from assay.domain.completion import Cost
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
-from assay.errors import BudgetExceeded, StoreError
+from assay.errors import BudgetExceeded, RunError, StoreError
 from assay.store import ledger, runs, spend
 from assay.store.engine import HEAD, Store, open_store
 from assay.store.migrations.upgrade import upgrade
@@ -220,3 +220,20 @@ def test_cancelled_waiter_does_not_end_the_writer(tmp_path: Path) -> None:
     assert store.writer.call(lambda _: 3) == 3
     assert done == [1]
     store.close()
+
+
+def test_results_of_a_run_are_counted_though_another_is_refused(store: Store) -> None:
+    """What stands of a run is in its counts: the refusal of the next leaves neither rows nor counts behind."""
+    first, second = sorted((new_run(store, None), new_run(store, None)))
+    records = [
+        runs.ResultRecord(run_id=run_id, cell=0, row=0, prompt=0, contestant=0, sample=0, status="ok")
+        for run_id in (second, first)
+    ]
+    token = store.writer.call(lambda c: runs.take_lease(c, first, "me", ttl_ms=60_000))
+    with pytest.raises(RunError):
+        store.writer.call(lambda c: runs.save_results(c, records, token=token))
+
+    with store.read() as connection:
+        for run_id, count in ((first, 1), (second, 0)):
+            stands = connection.execute(text("SELECT count(*) FROM result WHERE run_id = :run"), {"run": run_id})
+            assert (stands.scalar_one(), runs.get_run(connection, run_id).done) == (count, count)

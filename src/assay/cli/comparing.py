@@ -62,7 +62,7 @@ def _line_json(line: LineComparison) -> dict[str, Any]:
 
 def finding(line: LineComparison) -> str:
     """What a line shows, in a word or three."""
-    from assay.workbench.standing import SIGNIFICANT
+    from assay.workbench.verdict import SIGNIFICANT
 
     if line.paired is None:
         return "nothing to compare"

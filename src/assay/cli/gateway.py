@@ -49,17 +49,20 @@ def spend(
 
     chosen = workbench.since_days(days, offset_ms=workbench.local_offset_ms())
     with opened() as rt:
-        total = workbench.spent(rt, chosen)
-        lines = workbench.spend_by(rt, "model", chosen)
+        found = workbench.report(rt, chosen)
+    total, lines, flying = found.sum, found.by["model"], found.in_flight
     if as_json:
         print_json({
             "known_usd": from_pico(total.known_pico), "calls": total.calls, "unknown_calls": total.unknown_calls,
             "unknown_at_most_usd": from_pico(total.unknown_bound_pico),
+            "in_flight_calls": flying.calls, "in_flight_at_most_usd": from_pico(flying.bound_pico),
             "models": [{"model": x.label, "known_usd": from_pico(x.sum.known_pico), "calls": x.sum.calls,
                         "unknown_calls": x.sum.unknown_calls} for x in lines],
         })  # fmt: skip
         return
     print(f"{workbench.in_words(total)} on {total.calls:,} calls")
+    if flying.calls:
+        print(f"{flying.calls:,} calls in flight, at most {format_usd(flying.bound_pico)} more")
     for x in lines:
         print(f"{x.label:44} {format_usd(x.sum.known_pico):>12}  {x.sum.calls:>7,} calls")
 

@@ -154,7 +154,7 @@ class StreamAssembly:
         """
         if self.done:
             return []
-        end = next((n for n, event in enumerate(events) if len(event) < 16 and event.strip() == DONE), len(events))
+        end = next((n for n, event in enumerate(events) if DONE in event and event.strip() == DONE), len(events))
         self.done = end != len(events)
         pieces = []
         for chunk in parse_events(events[:end]):

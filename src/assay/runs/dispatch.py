@@ -26,6 +26,7 @@ from assay.store.engine import Store
 
 log = logging.getLogger("assay.calls")
 STORE_WAIT_S = 2.0
+"""Seconds between two tries to write into a store that refuses."""
 NOTE_AFTER_S = 0.1
 """Seconds that a generation id waits for others to be stored with; a call that ends sooner brings its own along."""
 HELD_LOOK_S = 0.5

@@ -12,7 +12,7 @@ from assay.domain.messages import CompletionRequest
 from assay.domain.plan import Cell, RunPlan
 from assay.domain.score import Score
 from assay.errors import BudgetExceeded, StoreError
-from assay.runs.dispatch import Dispatcher, Gate, Outcome, Withdrawn
+from assay.runs.dispatch import STORE_WAIT_S, Dispatcher, Gate, Outcome, Withdrawn
 from assay.runs.grid import under_policy
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
@@ -23,8 +23,6 @@ from assay.store.datasets import StoredRow
 if TYPE_CHECKING:
     from assay.runs.worker import RunWorker
 
-STORE_WAIT_S = 2.0
-"""Seconds between two tries to write into a store that refuses."""
 NOT_ASKED = "The judge has not been asked yet."
 _KEPT = ("cached", "call_id", "cost_pico", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens")
 """Columns of a result that a judge's verdict leaves as they are."""

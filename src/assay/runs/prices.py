@@ -80,13 +80,13 @@ class PriceBook:
         if model is None:
             return ()
         endpoints = self._endpoints.get(base_model(model_id), ())
-        asked = (model_id, str(provider.get("only")), str(provider.get("ignore")))
+        asked = (model_id, repr(provider.get("only")), repr(provider.get("ignore")))
         kept = self._priced.get(asked)
         # Every call asks for them, and a model may have twenty endpoints.
         if kept is None or kept.model is not model or kept.endpoints is not endpoints:
             listed = [parse_pricing(row.get("pricing") or {}) for row in endpoints if allowed(row, provider)]
             while len(self._priced) >= PRICED:
-                self._priced.pop(next(iter(self._priced)))
+                self._priced.pop(next(iter(self._priced), asked), None)  # pages and the engine share the book
             kept = self._priced[asked] = _Priced(model, endpoints, (model.pricing, *listed))
         return kept.prices
 

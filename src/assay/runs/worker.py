@@ -15,8 +15,8 @@ from assay.errors import BudgetExceeded, PolicyError, RunError, StoreError, Temp
 from assay.money import from_pico
 from assay.runs.batch_mode import BatchMode
 from assay.runs.compliance import candidates
-from assay.runs.dispatch import CallContext, Dispatcher, Outcome, Withdrawn
-from assay.runs.grading import STORE_WAIT_S, Grading, fields_of
+from assay.runs.dispatch import STORE_WAIT_S, CallContext, Dispatcher, Outcome, Withdrawn
+from assay.runs.grading import Grading, fields_of
 from assay.runs.grid import request_of, sample_seed
 from assay.runs.lanes import Lane, Lanes, ahead
 from assay.runs.live import LiveRun, Places, RunGate

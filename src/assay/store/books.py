@@ -1,15 +1,17 @@
-"""What a run and a month have settled and reserved: read before a call is opened, changed with the calls."""
+"""What runs, months and lines of spend sum up: read before a call is opened, changed with the calls."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from assay.store.prepared import Prepared
+from assay.store.spend_slots import SlotChanges
 from assay.store.tables import MONTH_SPEND, RUN
 
 
@@ -23,7 +25,7 @@ def _month_of_day(day: int) -> str:
     return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m")
 
 
-class RunMoney(NamedTuple):
+class RunBudget(NamedTuple):
     """A run's budget, None without one, and what counts against it, in pico-dollars."""
 
     budget_pico: int | None
@@ -58,10 +60,10 @@ _CHANGE_MONTH = Prepared(
 )
 
 
-def run_money(connection: Connection, run_id: str) -> RunMoney | None:
+def run_money(connection: Connection, run_id: str) -> RunBudget | None:
     """A run's money; None: there is no such run."""
     found = _RUN_MONEY.rows(connection, {"run": run_id})
-    return RunMoney(*found[0]) if found else None
+    return RunBudget(*found[0]) if found else None
 
 
 def month_committed(connection: Connection, month: str) -> int:
@@ -82,9 +84,10 @@ class _Sums:
 
 
 class Books:
-    """Changes of runs and months, added up in memory and written as one statement each."""
+    """Changes of runs, months and lines of spend, added up in memory and written as one statement each."""
 
     def __init__(self) -> None:
+        self.slots = SlotChanges()
         self._runs: dict[str, _Sums] = {}
         self._months: dict[str, _Sums] = {}
 
@@ -104,17 +107,18 @@ class Books:
         sums.more_failed += failed
 
     def write(self, connection: Connection) -> None:
-        """Writes the sums."""
-        for run_id, s in self._runs.items():
+        """Writes the sums, always in one order: on a server, processes then wait for each other and not in a circle."""
+        for run_id, s in sorted(self._runs.items(), key=itemgetter(0)):
             if s != _Sums():
                 _CHANGE_RUN.one(
                     connection,
                     {"run": run_id, "settled": s.settled, "reserved": s.reserved, "more_done": s.more_done,
                      "more_failed": s.more_failed},
                 )  # fmt: skip
-        for month, s in self._months.items():
+        for month, s in sorted(self._months.items(), key=itemgetter(0)):
             if s != _Sums():
                 _CHANGE_MONTH.one(connection, {"of": month, "settled": s.settled, "reserved": s.reserved})
+        self.slots.write(connection)
 
 
 def book(connection: Connection, run_id: str | None, month: str, *, settled: int, reserved: int) -> None:

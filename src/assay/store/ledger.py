@@ -21,10 +21,10 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select,
 from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.errors import AssayError, BudgetExceeded, NotFound
 from assay.money import format_usd
-from assay.store.books import Books, RunMoney, book, month_committed, month_of, run_money
+from assay.store.books import Books, RunBudget, book, month_committed, month_of, run_money
 from assay.store.owner import BATCH_OWNER, is_surely_dead
 from assay.store.prepared import Prepared, PreparedIn
-from assay.store.spend_slots import SlotChanges, put_in, put_in_run, take_out
+from assay.store.spend_slots import put_in, put_in_run, take_out
 from assay.store.tables import CALL
 
 
@@ -137,7 +137,7 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
     a budget at any concurrency. For each: None, or why it is refused (BudgetExceeded, also when a budget is set and
     the bound is unknown; NotFound for its run); nothing is written of a refused one.
     """
-    runs: dict[str, RunMoney | None] = {}
+    runs: dict[str, RunBudget | None] = {}
     months: dict[str, int] = {}
     reserved: dict[str, int] = {}
     outcomes: list[AssayError | None] = []
@@ -228,11 +228,11 @@ def settle(connection: Connection, settlement: Settlement) -> bool:
 def settle_many(connection: Connection, settlements: Sequence[Settlement], *, books: Books | None = None) -> list[bool]:
     """Settles calls and releases their reservations; False, having done nothing, for one that was settled before.
 
-    books: where the changes of runs and months are noted, for a caller who writes them with others of its own.
+    books: where the changes of sums are noted, for a caller who writes them with others of its own.
     """
     found = _calls_money(connection, [settlement.call_id for settlement in settlements])
     noted = Books() if books is None else books
-    slots, changes, outcomes, orphans = SlotChanges(), [], [], []
+    changes, outcomes, orphans = [], [], []
     for settlement in settlements:
         call = found.pop(settlement.call_id, None)
         outcomes.append(call is not None and call.state != "settled")
@@ -242,7 +242,7 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement], *, bo
         values["generation_id"] = settlement.generation_id or call.generation_id
         values |= {"state": "settled", "cost_pico": settlement.cost.pico, "provenance": settlement.cost.provenance}
         changes.append(values | {"call": settlement.call_id})
-        slots.add(call, values)
+        noted.slots.add(call, values)
         bound, was_orphan = call.bound_pico or 0, call.state == "orphan"
         if was_orphan:
             orphans.append(settlement.call_id)
@@ -255,7 +255,6 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement], *, bo
         if orphans:
             take_out(connection, orphans)
         _SETTLE.many(connection, changes)
-        slots.write(connection)
         if books is None:
             noted.write(connection)
     return outcomes

@@ -8,7 +8,7 @@ in. The connection's transaction holds for them, and a driver's error is raised 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from operator import itemgetter
 from typing import Any
 
@@ -93,11 +93,11 @@ def _tuple_of(names: Sequence[str]) -> Callable[[Values], tuple[Any, ...]]:
 @contextmanager
 def _cursor(connection: Connection, sql: str) -> Iterator[Any]:
     """A cursor of the driver. Raises DBAPIError."""
+    if not connection.in_transaction():
+        connection.begin()
     error_class = connection.dialect.loaded_dbapi.Error
-    cursor = connection.connection.cursor()
     try:
-        yield cursor
+        with closing(connection.connection.cursor()) as cursor:
+            yield cursor
     except error_class as error:
         raise DBAPIError.instance(sql, None, error, error_class, dialect=connection.dialect) from error
-    finally:
-        cursor.close()

@@ -247,10 +247,10 @@ def save_results(connection: Connection, records: Sequence[ResultRecord], *, tok
 
     token: the lease's fencing token; RunError, having written nothing, when it is no longer the run's.
     """
-    books = Books()
-    for run_id in {record.run_id for record in records}:
+    for run_id in sorted({record.run_id for record in records}):
+        books = Books()
         _save(connection, run_id, [record for record in records if record.run_id == run_id], token, books)
-    books.write(connection)
+        books.write(connection)
 
 
 _TOKEN = Prepared(select(RUN.c.lease_token).where(RUN.c.id == bindparam("run")))

@@ -56,7 +56,7 @@ class SpendSum:
     known_pico: int
     """Sum of known costs."""
     unknown_calls: int
-    """Calls whose cost is not known, those in flight included."""
+    """Calls whose cost is not known; those in flight too, where they are summed."""
     unknown_bound_pico: int
     """The most that the unknown ones cost, where a bound is known."""
     prompt_tokens: int

@@ -49,7 +49,7 @@ class SlotChanges:
 
     def write(self, connection: Connection) -> None:
         """Adds the sums to their lines."""
-        _add(connection, [(*key, *sums) for key, sums in self._sums.items()])
+        _add(connection, [(*key, *sums) for key, sums in sorted(self._sums.items())])
 
 
 def put_in(connection: Connection, ids: Sequence[str]) -> None:

@@ -83,7 +83,8 @@ def _standing(rt: Runtime, run: RunRecord, *, live: bool) -> None:
     """Scoreboard and chart, and the verdict so far while the run is worked: then they renew themselves."""
     colours = colours_of(run.plan.contestants)
 
-    empty = not any(line.scored for line in standing(rt, run.id).board)
+    # A large board is looked at often only until its first scores are there, if any are to come.
+    empty = bool(run.plan.graders) and not any(line.scored for line in standing(rt, run.id).board)
     seconds = BOARD_EVERY_S if empty or run.plan.cell_count <= run_progress.LARGE else BOARD_EVERY_LARGE_S
 
     @st.fragment(run_every=seconds if live else None)
@@ -192,7 +193,8 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
     number = max(1, int(st.session_state.get("results.page") or 1))
     page = results.rows_page(rt, run.id, show=show or "all", search=search, page=number, size=PAGE)
     if not page.total:
-        _rows_note(run, "No row fits." if run.done else "No answer yet. Rows stand here as soon as there are answers.")
+        narrowed = bool(search) or show not in (None, "all")
+        _rows_note(run, "No row fits." if narrowed else "No answer yet. Rows stand here as soon as there are answers.")
         return
     if page.total > PAGE:
         st.pagination(-(-page.total // PAGE), key="results.page")

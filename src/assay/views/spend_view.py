@@ -95,7 +95,7 @@ def _filters(whole: SpendReport, offset: int) -> SpendFilter:
 def _charts(picked: SpendReport) -> None:
     days = picked.by["day"]
     if not days:
-        st.caption("No calls fit. Choose another period.")
+        st.caption("No call that has ended fits. Choose another period, or wait for those in flight.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("##### By day")

@@ -44,9 +44,9 @@ def today_start_ms(offset_ms: int) -> int:
 
 
 def spent(rt: Runtime, chosen: SpendFilter) -> SpendSum:
-    """The sum over the chosen calls, those in flight included; none: zeros."""
+    """The sum over the chosen calls that have ended; none: zeros."""
     with rt.store.read() as connection:
-        return stored.spend_sum(connection, chosen)
+        return stored.spend_sum(connection, chosen, in_flight=False)
 
 
 def this_month(rt: Runtime, *, offset_ms: int = 0) -> SpendSum:

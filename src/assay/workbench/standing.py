@@ -11,22 +11,20 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from assay.stats.intervals import Interval, mean_interval, quantile
-from assay.stats.paired import PairedComparison, compare_paired
 from assay.store import results as stored
 from assay.store import runs
 from assay.store.results import CellRow
 from assay.workbench.results import RunRecord, get_run, label_of
+from assay.workbench.verdict import COVERED, in_words
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
-SIGNIFICANT = 0.05
-WORTH_NAMING = 1.15
-"""How many times dearer the best must be for a cheaper one to be named."""
 FRESH_S = 2.0
 COUNTING_SHARE = 20
 """While a run is worked, counting takes at most one part in so many of the time."""
@@ -65,6 +63,11 @@ class ContestantScore:
     def coverage(self) -> float:
         """Share of the grid's cells that have a score."""
         return self.scored / self.cells if self.cells else 0.0
+
+    @property
+    def cost_per_scored_pico(self) -> float | None:
+        """Cost per scored cell, its failures included; None when nothing is scored or a cost is unknown."""
+        return self.cost_pico / self.scored if self.cost_pico is not None and self.scored else None
 
     @property
     def cost_per_correct_pico(self) -> int | None:
@@ -110,9 +113,23 @@ def standing(rt: Runtime, run_id: str) -> Standing:
     return found
 
 
-def _rank(line: ContestantScore) -> tuple[float, float, str]:
-    """Best score first; of equals the cheapest."""
-    return -(line.score.mean if line.score else -1), math.inf if line.cost_pico is None else line.cost_pico, line.label
+def _rank(line: ContestantScore) -> tuple[float, bool, float, str]:
+    """Best score first; of equals those whose cells are scored, and of these the cheapest."""
+    cost = line.cost_per_scored_pico
+    mean = line.score.mean if line.score else -1.0
+    return -mean, line.coverage < COVERED, math.inf if cost is None else cost, line.label
+
+
+def _verdict(run: RunRecord, board: Sequence[ContestantScore], cells: Sequence[CellRow]) -> str:
+    scored = [line for line in board if line.score is not None]
+    if not scored:
+        return "Nothing is scored yet, so nothing can be decided." if run.plan.graders else "This run has no graders."
+
+    @cache
+    def values(line: ContestantScore) -> dict[int, float]:
+        return by_row([c for c in cells if (c.prompt, c.contestant) == (line.prompt, line.contestant)])
+
+    return in_words(scored, values)
 
 
 def scoreboard(rt: Runtime, run_id: str) -> tuple[ContestantScore, ...]:
@@ -171,82 +188,3 @@ def _row_means(pairs: Iterable[tuple[int, float]]) -> dict[int, float]:
     for row, values in several.items():
         means[row] = fmean(values)
     return means
-
-
-def compare(cells: Sequence[CellRow], first: tuple[int, int], second: tuple[int, int]) -> PairedComparison | None:
-    """The second (prompt, contestant) against the first, paired by row; None without common rows."""
-    a = by_row([c for c in cells if (c.prompt, c.contestant) == first])
-    b = by_row([c for c in cells if (c.prompt, c.contestant) == second])
-    return compare_paired(a, b)
-
-
-def _verdict(run: RunRecord, scores: Sequence[ContestantScore], cells: Sequence[CellRow]) -> str:
-    board = [line for line in scores if line.score is not None]
-    if not board:
-        return "Nothing is scored yet, so nothing can be decided." if run.plan.graders else "This run has no graders."
-    best = board[0]
-    score = best.score
-    assert score is not None  # noqa: S101 - filtered above
-    said = f"{best.label} scores best: {score.mean:.2f} ({score.low:.2f} to {score.high:.2f} with 95 % confidence)"
-    if len(board) == 1:
-        return f"{said}, on {score.n:,} rows."
-    found = _beside(cells, best, board[1])
-    within = [line for line in board[:2] if line is best or (found is not None and _is_noise(found))]
-    return f"{said}. {_against(found, best, board[1])}{_cheapest(cells, within, board[2:])}"
-
-
-def _beside(cells: Sequence[CellRow], best: ContestantScore, other: ContestantScore) -> PairedComparison | None:
-    return compare(cells, (other.prompt, other.contestant), (best.prompt, best.contestant))
-
-
-def _is_noise(found: PairedComparison) -> bool:
-    return found.delta == 0 or found.p >= SIGNIFICANT
-
-
-def _cheapest(cells: Sequence[CellRow], within: Sequence[ContestantScore], rest: Sequence[ContestantScore]) -> str:
-    """The cheapest of the rest that no more than noise lies behind; empty where it saves little over those `within`."""
-    costs = [line.cost_pico for line in within]
-    most = min([cost for cost in costs if cost is not None], default=None)
-    if most is None or None in costs:
-        return ""
-    cheaper = [line for line in rest if line.cost_pico is not None and line.cost_pico * WORTH_NAMING <= most]
-    for line in sorted(cheaper, key=lambda line: line.cost_pico or 0):
-        found = _beside(cells, within[0], line)
-        if found is not None and _is_noise(found):
-            gap, sure = (
-                ("the same score", "") if found.delta == 0 else (f"{_points(found)} behind", f" (p = {found.p:.2f})")
-            )
-            return f" The cheapest within noise is {line.label}: {gap}{_price(within[0], line)}{sure}."
-    return ""
-
-
-def _points(found: PairedComparison) -> str:
-    gap = round(abs(found.delta) * 100)
-    return "less than a point" if gap == 0 else f"{gap} point{'s' if gap != 1 else ''}"
-
-
-def _against(found: PairedComparison | None, best: ContestantScore, other: ContestantScore) -> str:
-    if found is None:
-        return f"It shares no scored row with {other.label}, so the two cannot be compared."
-    if found.delta == 0:
-        return f"{other.label} scores the same{_price(best, other)}, on {found.n} rows."
-    points, price = _points(found), _price(best, other)
-    if _is_noise(found):
-        return (
-            f"{other.label} is {points} behind{price}; on {found.n:,} rows that is not more than noise "
-            f"(p = {found.p:.2f})."
-        )
-    return (
-        f"{other.label} is {points} behind{price}; the gap is real (p = {max(found.p, 0.001):.3f}, {found.n:,} rows)."
-    )
-
-
-def _price(best: ContestantScore, other: ContestantScore) -> str:
-    if not best.cost_pico or other.cost_pico is None:
-        return ""
-    if other.cost_pico == 0:
-        return " and free"
-    ratio = best.cost_pico / other.cost_pico
-    if ratio >= 1.15:
-        return f" at 1/{ratio:.0f} of the cost" if ratio >= 2 else f" at {100 / ratio:.0f} % of the cost"
-    return f" at {1 / ratio:.1f} times the cost" if ratio <= 0.87 else " at about the same cost"

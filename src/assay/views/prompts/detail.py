@@ -15,9 +15,9 @@ from assay.views.prompts.template import show_difference, show_prompt, show_sour
 from assay.workbench import datasets, prompts
 from assay.workbench.prompts import PromptEventLine, PromptVersion, VersionDuel
 from assay.workbench.runtime import Runtime
+from assay.workbench.verdict import SIGNIFICANT
 
 PAGE = 10
-SIGNIFICANT = 0.05
 
 
 def show(rt: Runtime, name: str) -> None:
