@@ -53,7 +53,7 @@ def test_of_equal_scores_the_cheapest_stands_first(decided: Verdict) -> None:
 
     assert order == ["cheap", "middle", "dear"]
     assert said.startswith("cheap scores best: 0.95")
-    assert "middle scores the same at 25.0 times the cost" in said
+    assert "middle scores the same at 25 times the cost" in said
     assert "cheapest" not in said
 
 

@@ -11,11 +11,11 @@ from assay.exports.streams import visible
 from assay.money import format_usd, from_pico
 
 WIDTH = 760
-LABELS = 230
-"""Width kept for names, in pixels."""
-LINE = 30
-"""Height of one contestant, in pixels."""
-LABEL_LIMIT = 30
+LINE = 54
+"""Height of one contestant: its name above its bar."""
+EDGE = 24
+"""Room beside the bars for half of a mark's text."""
+LABEL_LIMIT = 50
 
 
 def interval_plot(board: Sequence[BoardLine]) -> str:
@@ -29,16 +29,16 @@ def interval_plot(board: Sequence[BoardLine]) -> str:
 
 def _intervals(lines: Sequence[tuple[int, BoardLine]], height: int) -> Iterable[str]:
     def x(value: float) -> float:
-        return LABELS + value * (WIDTH - LABELS - 20)
+        return EDGE + value * (WIDTH - 2 * EDGE)
 
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
-        yield _rule(x(tick), 6, x(tick), height - 24)
-        yield _text(x(tick), height - 8, f"{tick:g}", anchor="middle", css="tick")
+        yield _rule(x(tick), 6, x(tick), height - 26)
+        yield _text(x(tick), height - 6, f"{tick:g}", anchor="middle", css="tick")
     for place, (number, line) in enumerate(lines):
         score = line.score
         assert score is not None  # noqa: S101 - filtered above
-        y = 6 + LINE * place + LINE / 2
-        yield _text(LABELS - 12, y + 4, f"{number}. {_short(line.label)}", anchor="end")
+        y = LINE * (place + 1) - 10
+        yield _text(EDGE + 6, y - 16, f"{number}. {_short(line.label)}")
         yield (
             f'<line x1="{x(score.low):.1f}" y1="{y:.1f}" x2="{x(score.high):.1f}" y2="{y:.1f}" '
             f'stroke="{line.colour}" stroke-width="7" stroke-opacity=".4" stroke-linecap="round"/>'

@@ -169,17 +169,17 @@ def _gates(rt: Runtime, run: results.RunRecord) -> tuple[GateFact, ...]:
 
 
 def _board(run: results.RunRecord, cells: Sequence[CellRow]) -> tuple[BoardLine, ...]:
-    scores = list(standing.scores_of(run, cells))
-    labels = unique([line.label for line in scores])
+    scores = standing.ranked(run, cells)
+    planned = sorted(scores, key=lambda line: (line.prompt, line.contestant))
+    labels = dict(zip(planned, unique([line.label for line in planned]), strict=True))
     colours = colours_of(run.plan.contestants)
-    lines = [
+    return tuple(
         BoardLine(
-            label=label, colour=colours[line.key],
+            label=labels[line], colour=colours[line.key],
             **{f.name: getattr(line, f.name) for f in fields(BoardLine) if f.name not in ("label", "colour")},
         )
-        for line, label in zip(scores, labels, strict=True)
-    ]  # fmt: skip
-    return tuple(sorted(lines, key=lambda x: (-(x.score.mean if x.score else -1), x.label)))
+        for line in scores
+    )  # fmt: skip
 
 
 def _comparisons(board: Sequence[BoardLine], cells: Sequence[CellRow]) -> tuple[ComparisonLine, ...]:

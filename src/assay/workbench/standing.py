@@ -103,7 +103,7 @@ def standing(rt: Runtime, run_id: str) -> Standing:
     run = get_run(rt, row.id)
     with rt.store.read() as connection:
         cells = stored.cell_rows(connection, run.id)
-    board = tuple(sorted(scores_of(run, cells), key=_rank))
+    board = ranked(run, cells)
     found = Standing(board, _verdict(run, board, cells))
     now = time.monotonic()
     rt.standings.pop(run.id, None)
@@ -111,6 +111,11 @@ def standing(rt: Runtime, run_id: str) -> Standing:
     while len(rt.standings) > KEPT:
         rt.standings.pop(next(iter(rt.standings)), None)
     return found
+
+
+def ranked(run: RunRecord, cells: Sequence[CellRow]) -> tuple[ContestantScore, ...]:
+    """A line for each prompt version and contestant of a run, best score first."""
+    return tuple(sorted(scores_of(run, cells), key=_rank))
 
 
 def _rank(line: ContestantScore) -> tuple[float, bool, float, str]:

@@ -98,4 +98,6 @@ def _price(best: ContestantScore, other: ContestantScore) -> str:
     ratio = dear / cheap
     if ratio >= ALIKE:
         return f" at 1/{ratio:.0f} of the cost" if ratio >= 2 else f" at {100 / ratio:.0f} % of the cost"
-    return f" at {1 / ratio:.1f} times the cost" if ratio <= 1 / ALIKE else " at about the same cost"
+    if ratio > 1 / ALIKE:
+        return " at about the same cost"
+    return f" at {1 / ratio:.{0 if ratio < 0.1 else 1}f} times the cost"
