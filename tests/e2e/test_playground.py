@@ -39,8 +39,11 @@ def test_reload_while_streaming_loses_nothing(app: App, page: Page) -> None:
 
 
 def test_vote_and_history_are_kept(app: App, page: Page) -> None:
-    """The vote survives a reload, and the history opens the comparison again."""
+    """Two answers are compared when asked for; the vote survives a reload, and the history opens it all again."""
     run_once(page, app)
+    expect(page.locator("ins")).to_have_count(0)
+    page.get_by_text("Difference between two answers").click()
+    expect(page.locator("ins").first).to_be_visible()
     page.get_by_role("button", name="Best").first.click()
     expect(page.get_by_role("button", name="Voted best")).to_be_visible()
     page.goto(app.url)

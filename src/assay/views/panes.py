@@ -149,8 +149,12 @@ def _below(rt: Runtime, view: ComparisonView, *, hidden: bool) -> None:
         st.button("None of them is good", key="playground.none", on_click=playground.vote, args=(rt, view.id, -1))
     answered = [pane for pane in view.panes if pane.text]
     if len(answered) >= 2 and not hidden:
-        with st.expander("Difference between two answers", icon=":material/difference:"):
-            _difference(answered)
+        part = st.expander(
+            "Difference between two answers", icon=":material/difference:", key="playground.diff", on_change="rerun"
+        )
+        if part.open:  # long answers take a second to compare
+            with part:
+                _difference(answered)
 
 
 def _difference(panes: Sequence[Pane]) -> None:
@@ -162,13 +166,17 @@ def _difference(panes: Sequence[Pane]) -> None:
 
 
 def difference(before: str, after: str) -> str:
-    """The word difference of two texts as escaped HTML: removed words struck, added ones underlined."""
-    old, new = (re.findall(r"\s+|[^\s]+", words.plain(text)[:20_000]) for text in (before, after))
+    """The word difference of two texts as escaped HTML: removed words struck, added ones underlined.
+
+    Spaces are no words: those of the second text stand where both have the same words.
+    """
+    old, new = (re.findall(r"\S+\s*|\s+", words.plain(text)[:20_000]) for text in (before, after))
     parts = []
-    for what, a1, a2, b1, b2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    left, right = ([word.strip() for word in text] for text in (old, new))
+    for what, a1, a2, b1, b2 in difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         gone, come = html.escape("".join(old[a1:a2])), html.escape("".join(new[b1:b2]))
         if what == "equal":
-            parts.append(gone)
+            parts.append(come)
             continue
         if gone:
             parts.append(f'<del style="background:rgba(220,38,38,.18)">{gone}</del>')
