@@ -84,8 +84,8 @@ def test_run_totals_equal_the_ledger(rt: Runtime) -> None:
     assert state.spent_pico == total
     assert sum(line.cost_pico or 0 for line in standing.scoreboard(rt, run_id)) == total
     assert spend.spent(rt, sums.SpendFilter()).known_pico == total
-    for dimension in ("day", "model", "provider", "purpose", "run"):
-        assert sum(x.sum.known_pico for x in spend.spend_by(rt, dimension, sums.SpendFilter())) == total  # type: ignore[arg-type]
+    for dimension, lines in spend.report(rt, sums.SpendFilter()).by.items():
+        assert sum(line.sum.known_pico for line in lines) == total, dimension
 
 
 def test_estimate_holds_what_was_billed(rt: Runtime) -> None:

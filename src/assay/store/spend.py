@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Subquery, case, func, lit
 from assay.store.spend_slots import SLOT_MS, SUMS, TOKENS
 from assay.store.tables import CALL, RUN, SPEND_SLOT
 
-Dimension = Literal["day", "model", "provider", "purpose", "run", "gateway"]
+Dimension = Literal["day", "model", "provider", "purpose", "run"]
 _DAY_MS = 86_400_000
 _UNKNOWN = CALL.c.cost_pico.is_(None)
 _TEXTS = ("gateway", "purpose", "model", "provider", "run_id")
@@ -130,22 +130,6 @@ def in_flight(connection: Connection, chosen: SpendFilter) -> InFlight:
     query = select(func.count(), func.coalesce(func.sum(CALL.c.bound_pico), 0))
     row = connection.execute(query.where(CALL.c.state == "sent", *chosen.conditions())).one()
     return InFlight(int(row[0]), int(row[1]))
-
-
-def spend_by(
-    connection: Connection, dimension: Dimension, chosen: SpendFilter, *, offset_ms: int = 0
-) -> list[SpendSum]:
-    """Sums per value of a dimension: days in order, everything else dearest first.
-
-    offset_ms: local time minus UTC, for days; a day's key is its number since 1970 as text.
-    """
-    lines = _lines(chosen)
-    key = _day(lines, offset_ms) if dimension == "day" else lines.c["run_id" if dimension == "run" else dimension]
-    query = select(key.label("key"), *_summed(lines)).group_by(key).having(func.sum(lines.c.calls) > 0)
-    sums = [SpendSum(str(row[0]), *(int(value) for value in row[1:])) for row in connection.execute(query)]
-    if dimension == "day":
-        return sorted(sums, key=lambda s: int(s.key))
-    return sorted(sums, key=lambda s: (-s.known_pico, s.key))
 
 
 def _day(lines: Subquery, offset_ms: int) -> ColumnElement[Any]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 from assay.datasets.export import write_csv
 from assay.money import format_usd, from_pico
@@ -51,8 +51,7 @@ def spent(rt: Runtime, chosen: SpendFilter) -> SpendSum:
 
 def this_month(rt: Runtime, *, offset_ms: int = 0) -> SpendSum:
     """The sum of this month's calls that have ended."""
-    with rt.store.read() as connection:
-        return stored.spend_sum(connection, SpendFilter(start_ms=month_start_ms(offset_ms)), in_flight=False)
+    return spent(rt, SpendFilter(start_ms=month_start_ms(offset_ms)))
 
 
 def forecast_pico(month_pico: int, *, offset_ms: int) -> int | None:
@@ -71,14 +70,6 @@ class SpendLine:
 
     label: str
     sum: SpendSum
-
-
-def spend_by(rt: Runtime, dimension: Dimension, chosen: SpendFilter, *, offset_ms: int = 0) -> list[SpendLine]:
-    """Sums per day, model, provider, purpose, run or gateway."""
-    with rt.store.read() as connection:
-        sums = stored.spend_by(connection, dimension, chosen, offset_ms=offset_ms)
-        names = stored.run_names(connection, [s.key for s in sums]) if dimension == "run" else {}
-    return [SpendLine(_label(dimension, s.key, names), s) for s in sums]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +97,7 @@ def report(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendRepo
         flying = stored.in_flight(connection, chosen)
         names = stored.run_names(connection, sorted({piece.run for piece in pieces} - {""}))
     by: dict[Dimension, Sequence[SpendLine]] = {}
-    sides: tuple[Literal["day", "model", "provider", "purpose", "run"], ...] = (
-        "day", "model", "provider", "purpose", "run",
-    )  # fmt: skip
+    sides: tuple[Dimension, ...] = get_args(Dimension)
     for side in sides:
         groups: dict[str, list[tuple[int, ...]]] = {}
         for piece in pieces:
