@@ -30,6 +30,8 @@ FEW = 11
 BOARD_EVERY_S = 5.0
 BOARD_EVERY_LARGE_S = 20.0
 """Of a large run, whose scores move slowly: the chart is drawn anew in every tab that shows it."""
+EARLY = 0.02
+"""Share of the cells until which a large board, too, is renewed as often as a small one."""
 SHOW = {"all": "All rows", "failed": "Not passed", "errors": "No answer", "disagree": "Disagreements"}
 
 
@@ -83,16 +85,15 @@ def _standing(rt: Runtime, run: RunRecord, *, live: bool) -> None:
     """Scoreboard and chart, and the verdict so far while the run is worked: then they renew themselves."""
     colours = colours_of(run.plan.contestants)
 
-    # A large board is looked at often only until its first scores are there, if any are to come.
-    empty = bool(run.plan.graders) and not any(line.scored for line in standing(rt, run.id).board)
-    seconds = BOARD_EVERY_S if empty or run.plan.cell_count <= run_progress.LARGE else BOARD_EVERY_LARGE_S
+    early = _is_early(standing(rt, run.id).board)
+    seconds = BOARD_EVERY_S if early or run.plan.cell_count <= run_progress.LARGE else BOARD_EVERY_LARGE_S
 
     @st.fragment(run_every=seconds if live else None)
     def stands() -> None:
         with components.errors_in_words():
             board, verdict = standing(rt, run.id)
             scored = any(line.scored for line in board)
-            if live and empty and scored:
+            if live and early and not _is_early(board):
                 st.rerun()  # with the rows, and from now on at its own pace
             if live and scored:
                 st.markdown(f"#### {words.label(verdict, 600)}")
@@ -104,6 +105,11 @@ def _standing(rt: Runtime, run: RunRecord, *, live: bool) -> None:
                 )  # fmt: skip
 
     stands()
+
+
+def _is_early(board: Sequence[ContestantScore]) -> bool:
+    """Whether so little of a run is done that its board changes with every look."""
+    return sum(line.answered + line.failed for line in board) < EARLY * sum(line.cells for line in board)
 
 
 @st.fragment

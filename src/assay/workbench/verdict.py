@@ -33,7 +33,7 @@ def in_words(board: Sequence[ContestantScore], values: Values) -> str:
     assert score is not None  # noqa: S101 - the caller has looked
     said = f"{best.label} scores best: {score.mean:.2f} ({score.low:.2f} to {score.high:.2f} with 95 % confidence)"
     if len(board) == 1:
-        return f"{said}, on {score.n:,} rows."
+        return f"{said}, on {_rows(score.n)}."
     found = _beside(values, best, board[1])
     known = [best, board[1]] if found is not None and _no_worse(found) else [best]
     return f"{said}. {_against(found, best, board[1])}{_cheapest(values, known, board[2:])}"
@@ -81,11 +81,15 @@ def _against(found: PairedComparison | None, best: ContestantScore, other: Conte
     if found is None:
         return f"It shares no scored row with {other.label}, so the two cannot be compared."
     if found.delta == 0:
-        return f"{other.label} scores the same{_price(best, other)}, on {found.n} rows."
+        return f"{other.label} scores the same{_price(best, other)}, on {_rows(found.n)}."
     said = f"{other.label} is {_gap(found)}{_price(best, other)}"
     if found.p >= SIGNIFICANT:
-        return f"{said}; on {found.n:,} rows that is not more than noise (p = {found.p:.2f})."
+        return f"{said}; on {_rows(found.n)} that is not more than noise (p = {found.p:.2f})."
     return f"{said}; the gap is real (p = {max(found.p, 0.001):.3f}, {found.n:,} rows)."
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _price(best: ContestantScore, other: ContestantScore) -> str:
