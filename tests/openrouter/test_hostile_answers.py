@@ -176,8 +176,8 @@ def test_hint_out_of_all_bounds_is_finite_or_none(header: str, hint: str) -> Non
 
 def test_huge_cost_at_rest_never_outgrows_its_column() -> None:
     """The largest cost that is believed can be summed thousands of times."""
-    largest = plain(json.dumps({"choices": [{"message": {"content": "x"}}], "usage": {"cost": "9999"}}))
-    beyond: dict[str, Any] = {"choices": [{"message": {"content": "x"}}], "usage": {"cost": "10001"}}
+    largest = plain(json.dumps({"choices": [{"message": {"content": "x"}}], "usage": {"cost": 9999}}))
+    beyond: dict[str, Any] = {"choices": [{"message": {"content": "x"}}], "usage": {"cost": 10001}}
 
     assert largest.cost.pico == Decimal(9999) * 10**12 < INT64 / 900
     assert plain(json.dumps(beyond)).cost.pico is None

@@ -19,7 +19,7 @@ from assay.store.migrations.upgrade import config
 from assay.store.spend_slots import SLOT_MS
 
 HOUR = 3_600_000
-STEPS = ("settle", "unknown", "orphan", "recover", "withdraw", "late", "together")
+STEPS = ("settle", "own key", "unknown", "orphan", "recover", "withdraw", "late", "together")
 
 
 @pytest.fixture
@@ -53,8 +53,10 @@ def act(store: Store, step: str, call_id: str) -> None:
     settled = ended(call_id, Cost(9, "billed"))
     unknown = ended(call_id, Cost(None, "unknown"), provider=None)
     found = Cost(4, "recovered")
+    own = ended(call_id, Cost(9, "upstream", 7))
     work: dict[str, Callable[..., object]] = {
         "settle": lambda c: ledger.settle(c, settled),
+        "own key": lambda c: ledger.settle(c, own),
         "unknown": lambda c: ledger.settle(c, unknown),
         "orphan": lambda c: ledger.mark_orphans(c, living=frozenset()),
         "recover": lambda c: ledger.recover(c, call_id, found, provider="Eastbay"),

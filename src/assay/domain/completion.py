@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
-Provenance = Literal["billed", "recovered", "estimated", "unknown", "cached"]
+Provenance = Literal["billed", "upstream", "recovered", "estimated", "stated", "unknown", "cached"]
+"""Where a cost is known from: billed: the gateway said what it charged. upstream: it said what a provider charges to
+one's own key, with the gateway's fee, if any, in it. recovered: asked for later. estimated: tokens at the catalogue's
+prices. stated: by a person. cached: another call's answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,8 @@ class Cost:
 
     pico: int | None
     provenance: Provenance
+    upstream_pico: int | None = None
+    """The part of it that a provider charges to one's own key (BYOK); None: none, or not known."""
 
 
 UNKNOWN_COST = Cost(None, "unknown")
@@ -34,7 +39,11 @@ class Usage:
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     cost_usd: Decimal | None = None
+    """What the gateway charged; with one's own provider key its fee alone."""
     is_byok: bool | None = None
+    upstream_usd: Decimal | None = None
+    """What the provider charged: on top of `cost_usd` with one's own key, within it without."""
+    cost_details: Mapping[str, Any] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 

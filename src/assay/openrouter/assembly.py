@@ -14,10 +14,10 @@ from typing import Any
 
 import orjson
 
-from assay.domain.completion import UNKNOWN_COST, Completion, Cost, Usage
-from assay.money import to_pico
+from assay.domain.completion import Completion
 from assay.openrouter.failures import Failure, classify_body, classify_error, failure_of
-from assay.openrouter.wire_values import amount_of, clean, count_of, id_of, text_of
+from assay.openrouter.usage import cost_of, parse_usage
+from assay.openrouter.wire_values import clean, id_of, text_of
 
 DONE = b"[DONE]"
 
@@ -72,32 +72,6 @@ def _parse_event(event: bytes) -> Any:
         return parse_json(event)
     except ValueError:
         return None
-
-
-def parse_usage(raw: object) -> Usage | None:
-    """The usage block; fields that are missing or of another type are None. No block: None."""
-    if not isinstance(raw, dict) or not raw:
-        return None
-    prompt = _object(raw.get("prompt_tokens_details"))
-    completion = _object(raw.get("completion_tokens_details"))
-    byok = raw.get("is_byok")
-    return Usage(
-        prompt_tokens=count_of(raw.get("prompt_tokens")),
-        completion_tokens=count_of(raw.get("completion_tokens")),
-        reasoning_tokens=count_of(completion.get("reasoning_tokens")),
-        cached_tokens=count_of(prompt.get("cached_tokens")),
-        cache_write_tokens=count_of(prompt.get("cache_write_tokens")),
-        cost_usd=amount_of(raw.get("cost")),
-        is_byok=byok if isinstance(byok, bool) else None,
-        raw=raw,
-    )
-
-
-def cost_of(usage: Usage | None) -> Cost:
-    """The cost as the response said it; unknown where it did not."""
-    if usage is None or usage.cost_usd is None:
-        return UNKNOWN_COST
-    return Cost(to_pico(usage.cost_usd), "billed")
 
 
 def read_body(body: Mapping[str, Any], *, generation_id: str | None = None) -> tuple[Completion, Failure | None]:

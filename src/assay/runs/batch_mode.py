@@ -342,7 +342,7 @@ class BatchMode:
         if failure is None and completion is not None:
             cost = self._dispatcher.prices.cost(request, completion)
             if completion.cost.pico is None and cost.pico is not None:
-                cost = Cost(int(cost.pico * DISCOUNT), cost.provenance)
+                cost = replace(cost, pico=int(cost.pico * DISCOUNT))
             return Outcome(settlement_of(call_id, completion, cost, outcome="ok"), completion, None)
         failure = failure or failure_of("empty", detail="the batch has no answer to this request")
         cost = completion.cost if completion is not None else UNKNOWN_COST

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Protocol
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost
 from assay.domain.messages import CompletionRequest
 from assay.errors import RunError, StoreError
-from assay.money import to_pico, usd
 from assay.openrouter.client import Client, OnBytes, OnDelta
 from assay.openrouter.failures import Failure, GatewayFailed
 from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
 from assay.openrouter.retry import RetryBudget, RetryPolicy
+from assay.openrouter.usage import kept_details, recovered_cost
 from assay.runs.compliance import Compliance
 from assay.runs.prices import PriceBook
 from assay.runs.tracing import tracer
@@ -374,9 +374,9 @@ class Dispatcher:
             found = await self._main.generation(generation_id)
         except GatewayFailed:
             return False
-        if found is None or found.get("total_cost") is None:
+        cost = UNKNOWN_COST if found is None else recovered_cost(found)
+        if found is None or cost.pico is None:
             return False
-        cost = Cost(to_pico(usd(found["total_cost"])), "recovered")
         provider = found.get("provider_name")
         await self._store.writer.ask(
             lambda c: ledger.recover(c, call_id, cost, provider=provider if isinstance(provider, str) else None)
@@ -411,6 +411,8 @@ def settlement_of(call_id: str, completion: Completion | None, cost: Cost, *, ou
         completion_tokens=usage.completion_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
         cached_tokens=usage.cached_tokens if usage else None,
+        is_byok=usage.is_byok if usage else None,
+        cost_details_json=kept_details(usage),
         first_token_ms=completion.first_token_ms if completion else None,
         total_ms=completion.total_ms if completion else None,
         finish_reason=completion.finish_reason if completion else None,

@@ -10,7 +10,8 @@ from assay.domain.messages import CompletionRequest
 from assay.openrouter.catalogue import Model
 from assay.openrouter.failures import GatewayFailed
 from assay.openrouter.gateways import Gateways
-from assay.openrouter.pricing import Pricing, bound_pico, estimate_cost, parse_pricing
+from assay.openrouter.pricing import Pricing, bound_pico, parse_pricing
+from assay.openrouter.usage import estimated_cost
 
 DEFAULT_MAX_TOKENS = 1024
 REASONING_MAX_TOKENS = 4096
@@ -118,7 +119,8 @@ class PriceBook:
         if completion.cost.pico is not None:
             return completion.cost
         model = self.model(completion.model or "") or self.model(request.model)
-        return estimate_cost(model.pricing, completion.usage) if model else completion.cost
+        cost = estimated_cost(completion, model.pricing) if model else completion.cost
+        return Cost(0, "estimated") if cost.pico is None and self.bound(request) == 0 else cost
 
 
 def allowed(row: Mapping[str, Any], provider: Mapping[str, Any]) -> bool:

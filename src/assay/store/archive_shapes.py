@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_args
 from sqlalchemy import Boolean, Column, Float, Integer, Table
 
 from assay.datasets.identity import content_hash
+from assay.domain.completion import Provenance
 from assay.domain.plan import RunMode, RunPlan
 from assay.errors import ImportRefused
 from assay.store.books import month_of
@@ -41,7 +42,7 @@ _WORDS: Mapping[str, frozenset[str | None]] = {
     "call.state": frozenset({"settled", "orphan"}),
     "call.outcome": frozenset({None, "ok", "failed", "cancelled"}),
     "call.purpose": frozenset({"run", "judge"}),
-    "call.provenance": frozenset({"billed", "recovered", "estimated", "unknown", "cached"}),
+    "call.provenance": frozenset(get_args(Provenance)),
     "batch.state": frozenset({"ended"}),
 }
 """Fields that hold one of a few words."""
@@ -78,6 +79,12 @@ _SHAPES: Mapping[str, Mapping[str, _Field]] = {
 }  # fmt: skip
 
 
+_LATER: Mapping[str, Mapping[str, Any]] = {
+    "call": {"is_byok": None, "upstream_pico": None, "cost_details_json": None},
+}
+"""Fields that older archives do not hold, with what they were then."""
+
+
 def _refused(what: str) -> ImportRefused:
     return ImportRefused(f"The archive holds {what}.", cure="Take one that Assay wrote.")
 
@@ -85,6 +92,9 @@ def _refused(what: str) -> ImportRefused:
 def _checked(shape: str, found: object) -> Record:
     """An object with exactly the fields of its shape, each of its type. Raises ImportRefused."""
     fields = _SHAPES[shape]
+    if isinstance(found, dict):
+        for name, value in _LATER.get(shape, {}).items():
+            found.setdefault(name, value)
     if not isinstance(found, dict) or found.keys() != fields.keys():
         raise _refused(f"a {shape} with other fields than a {shape} has")
     for name, (kind, nullable) in fields.items():
@@ -288,7 +298,8 @@ def _count(found: Archive, record: object) -> None:
     call = _checked("call", record)
     _texts(call["tags"], "tags")
     counts = call["cost_pico"] if call["cost_pico"] is not None else call["bound_pico"] or 0
-    if counts < 0 or not 0 <= call["created_ms"] < 10**14:
+    own = call["upstream_pico"] or 0
+    if counts < 0 or own < 0 or own > (call["cost_pico"] or 0) or not 0 <= call["created_ms"] < 10**14:
         raise _refused("a call with a cost or a time that cannot be")
     found.calls += 1
     found.spent[month_of(call["created_ms"])] += counts

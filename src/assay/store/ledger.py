@@ -79,6 +79,8 @@ class Settlement:
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
+    is_byok: bool | None = None
+    cost_details_json: str | None = None
     first_token_ms: float | None = None
     total_ms: float | None = None
     finish_reason: str | None = None
@@ -87,6 +89,8 @@ class Settlement:
     http_status: int | None = None
 
 
+FREE = Cost(0, "estimated")
+"""What a call costs that can cost nothing at most, whatever became of it."""
 _NOTE = Prepared(
     update(CALL)
     .where(CALL.c.id == bindparam("call"), CALL.c.generation_id.is_(None))
@@ -96,7 +100,9 @@ _SETTLED_COLUMNS = tuple(name for name in Settlement.__slots__ if name not in ("
 _SETTLE = Prepared(
     update(CALL)
     .where(CALL.c.id == bindparam("call"))
-    .values({name: bindparam(name) for name in (*_SETTLED_COLUMNS, "state", "cost_pico", "provenance")})
+    .values(
+        {name: bindparam(name) for name in (*_SETTLED_COLUMNS, "state", "cost_pico", "provenance", "upstream_pico")}
+    )
 )
 
 
@@ -240,13 +246,17 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement], *, bo
             continue
         values: dict[str, Any] = {name: getattr(settlement, name) for name in _SETTLED_COLUMNS}
         values["generation_id"] = settlement.generation_id or call.generation_id
-        values |= {"state": "settled", "cost_pico": settlement.cost.pico, "provenance": settlement.cost.provenance}
+        cost = FREE if settlement.cost.pico is None and call.bound_pico == 0 else settlement.cost
+        values |= {
+            "state": "settled", "cost_pico": cost.pico, "provenance": cost.provenance,
+            "upstream_pico": cost.upstream_pico,
+        }  # fmt: skip
         changes.append(values | {"call": settlement.call_id})
         noted.slots.add(call, values)
         bound, was_orphan = call.bound_pico or 0, call.state == "orphan"
         if was_orphan:
             orphans.append(settlement.call_id)
-        counts = bound if settlement.cost.pico is None else settlement.cost.pico
+        counts = bound if cost.pico is None else cost.pico
         noted.add(
             call.run_id, month_of(call.created_ms),
             settled=counts - (bound if was_orphan else 0), reserved=0 if was_orphan else -bound,
@@ -274,7 +284,9 @@ def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str |
     call = _calls_money(connection, [call_id]).get(call_id)
     if call is None or call.cost_pico is not None or cost.pico is None:
         return
-    values = {"cost_pico": cost.pico, "provenance": cost.provenance, "state": "settled"}
+    values: dict[str, Any] = {
+        "cost_pico": cost.pico, "provenance": cost.provenance, "upstream_pico": cost.upstream_pico, "state": "settled",
+    }  # fmt: skip
     if provider:
         values["provider"] = provider
     if call.state != "settled":

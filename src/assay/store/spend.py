@@ -63,6 +63,8 @@ class SpendSum:
     completion_tokens: int
     reasoning_tokens: int
     cached_tokens: int
+    upstream_pico: int = 0
+    """The part of the known costs that providers charge to one's own keys."""
 
 
 _OF_A_CALL: list[ColumnElement[Any]] = [
@@ -70,7 +72,7 @@ _OF_A_CALL: list[ColumnElement[Any]] = [
     func.coalesce(CALL.c.cost_pico, 0),
     case((_UNKNOWN, 1), else_=0),
     case((_UNKNOWN, func.coalesce(CALL.c.bound_pico, 0)), else_=0),
-    *(func.coalesce(CALL.c[name], 0) for name in TOKENS),
+    *(func.coalesce(CALL.c[name], 0) for name in (*TOKENS, "upstream_pico")),
 ]
 """What one call adds to each of SUMS."""
 

@@ -20,7 +20,7 @@ SLOT_MS = 900_000
 """Local days begin on a quarter of an hour in every time zone of today."""
 KEYS = ("slot", "gateway", "purpose", "model", "provider", "run_id")
 TOKENS = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens")
-SUMS = ("calls", "known_pico", "unknown_calls", "unknown_bound_pico", *TOKENS)
+SUMS = ("calls", "known_pico", "unknown_calls", "unknown_bound_pico", *TOKENS, "upstream_pico")
 _NAMES = KEYS + SUMS
 
 
@@ -46,6 +46,7 @@ class SlotChanges:
             sums[1] += cost
         for place, name in enumerate(TOKENS, start=4):
             sums[place] += ended[name] or 0
+        sums[-1] += ended["upstream_pico"] or 0
 
     def write(self, connection: Connection) -> None:
         """Adds the sums to their lines."""
@@ -84,7 +85,7 @@ def sums_of_calls() -> Select[Any]:
         func.coalesce(func.sum(CALL.c.cost_pico), 0),
         func.sum(case((unknown, 1), else_=0)),
         func.coalesce(func.sum(case((unknown, CALL.c.bound_pico), else_=0)), 0),
-        *(func.coalesce(func.sum(CALL.c[name]), 0) for name in TOKENS),
+        *(func.coalesce(func.sum(CALL.c[name]), 0) for name in (*TOKENS, "upstream_pico")),
     ]
     names = [key.label(name) for key, name in zip(keys, KEYS, strict=True)]
     return select(*names, *sums).where(CALL.c.state != "sent").group_by(*keys)

@@ -172,6 +172,8 @@ class SpendSlot(SQLModel, table=True):
     completion_tokens: int = Field(sa_column=_big(nullable=False))
     reasoning_tokens: int = Field(sa_column=_big(nullable=False))
     cached_tokens: int = Field(sa_column=_big(nullable=False))
+    upstream_pico: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    """The part of the known costs that providers charge to one's own keys."""
 
 
 class ComparisonAnswer(SQLModel, table=True):
@@ -285,7 +287,13 @@ class Call(SQLModel, table=True):
     """The most it can cost; none where a price is unknown."""
     cost_pico: int | None = Field(default=None, sa_column=_big())
     provenance: str = "unknown"
-    """billed, recovered, estimated, unknown or cached."""
+    """A `Provenance` (domain/completion.py)."""
+    is_byok: bool | None = None
+    """Whether it went through one's own key for the provider; none where the gateway did not say."""
+    upstream_pico: int | None = Field(default=None, sa_column=_big())
+    """The part of the cost that the provider charges to one's own key; none without one."""
+    cost_details_json: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    """The gateway's `cost_details` where they tell more than the cost."""
     prompt_chars: int | None = None
     """Characters of its messages as sent; none where they hold more than text."""
     prompt_tokens: int | None = None

@@ -62,7 +62,8 @@ def _cell(detail: CellDetail, number: int) -> None:
                 f"{words.label(call.provider or 'provider not told')} · {call.outcome or call.state} · "
                 f"{words.seconds(call.total_ms)} · first token {words.seconds(call.first_token_ms)} · "
                 f"{_tokens(call.prompt_tokens, call.completion_tokens)} · "
-                f"{words.cost_words(Cost(call.cost_pico, call.provenance))} · {call.finish_reason or ''} · "
+                f"{words.cost_words(Cost(call.cost_pico, call.provenance, call.upstream_pico))} · "
+                f"{call.finish_reason or ''} · "
                 f"{words.label(call.generation_id or '')}".replace("$", "\\$")
             )
 

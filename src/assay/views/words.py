@@ -40,7 +40,11 @@ def cost_words(cost: Cost) -> str:
     if cost.pico is None:
         return "cost unknown"
     mark = "about " if cost.provenance == "estimated" and cost.pico else ""
-    return f"{mark}{format_usd(cost.pico)} {cost.provenance}"
+    said = f"{mark}{format_usd(cost.pico)} {cost.provenance}"
+    if not cost.upstream_pico:
+        return said
+    part = "" if cost.upstream_pico == cost.pico else f", {format_usd(cost.upstream_pico)} of it"
+    return f"{said}{part} by your own key"
 
 
 def counted(count: int, noun: str) -> str:

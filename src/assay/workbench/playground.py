@@ -166,7 +166,7 @@ def _stored_pane(position: int, contestant: Contestant, stored: comparisons.Stor
         call.total_ms if call else None,
         call.prompt_tokens if call else None,
         call.completion_tokens if call else None,
-        Cost(call.cost_pico, call.provenance) if call else Cost(None, "unknown"),
+        Cost(call.cost_pico, call.provenance, call.upstream_pico) if call else Cost(None, "unknown"),
         call.provider if call else None,
         call.finish_reason if call else None,
     )
