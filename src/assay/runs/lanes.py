@@ -22,7 +22,7 @@ class Lane:
     model: str
     """Its model id as it is asked for."""
     cells: Iterator[int]
-    """Numbers of its missing cells, ascending; read no further than the one that is up next."""
+    """Numbers of its missing cells in the order in which they are asked; read no further than the one up next."""
     stopped: str = ""
     """Why it gets no further cells."""
     recent: deque[tuple[float, bool]] = field(default_factory=deque)
@@ -95,9 +95,12 @@ class Pace(Protocol):
 
 
 class Lanes:
-    """The lanes of a run. limit: calls of the run in flight at most."""
+    """The lanes of a run. limit: calls of the run in flight at most; first: cells that are asked before all others."""
 
-    def __init__(self, lanes: Mapping[int, Lane], pace: Pace, *, limit: int) -> None:
+    def __init__(
+        self, lanes: Mapping[int, Lane], pace: Pace, *, limit: int, first: frozenset[int] = frozenset()
+    ) -> None:
+        self._first = first
         self._lanes = tuple(lanes.values())
         self._pace = pace
         self._limit = limit
@@ -136,17 +139,21 @@ class Lanes:
         takes at once, and some ahead; one that was paused because it kept failing has one, until that is answered.
         now: seconds of the loop's clock.
         """
-        found, first = None, None
+        found: Lane | None = None
+        earliest: tuple[bool, int] | None = None
         if self._working >= self._limit + self._ahead:
             return None
         for lane in self._lanes:
             number = lane.upcoming
-            if number is None or lane.stopped or lane.resume_at > now or (first is not None and first < number):
+            if number is None or lane.stopped or lane.resume_at > now:
+                continue
+            turn = (number not in self._first, number)
+            if earliest is not None and earliest < turn:
                 continue
             places = min(self._pace.limit(lane.model), self._limit)
             most = 1 if lane.probes else places + ahead(places)
             if lane.working < most and self._pace.held_s(lane.model) <= 0:
-                found, first = lane, number
+                found, earliest = lane, turn
         return found
 
 

@@ -28,7 +28,7 @@ class RowReader:
         if reading is None:
             # One reading for all cells that wait for the chunk.
             reading = self._chunks[chunk] = asyncio.ensure_future(asyncio.to_thread(self._read, chunk))
-            for old in sorted(self._chunks)[:-CHUNKS_KEPT]:
+            for old in list(self._chunks)[:-CHUNKS_KEPT]:  # those read first: a pilot's rows lie anywhere
                 del self._chunks[old]
         return (await asyncio.shield(reading))[position % ROWS_AT_ONCE]
 

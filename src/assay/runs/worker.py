@@ -21,6 +21,7 @@ from assay.runs.grid import request_of, sample_seed
 from assay.runs.lanes import Lane, Lanes, ahead
 from assay.runs.live import LiveRun, Places, RunGate
 from assay.runs.modes import in_mode
+from assay.runs.pilot import cells_in_order, pilot_cells
 from assay.runs.rows import RowReader
 from assay.runs.waits import Waits
 from assay.scoring.kinds import Facts
@@ -113,12 +114,14 @@ class RunWorker:
         models = {c.model_id for c in self.plan.contestants} | self._grading.judges
         await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
         for index, contestant in enumerate(self.plan.contestants):
-            cells = (n for n in range(index, self.plan.cell_count, len(self.plan.contestants)) if not self.done[n])
+            cells = (number for number in cells_in_order(self.plan, index) if not self.done[number])
             asked = in_mode(CompletionRequest(contestant.model_id, ()), self.plan.mode, self._dispatcher.prices).model
             self.live.lanes[index] = Lane(index, asked, cells)
         gateways = {self._dispatcher.gateway_of(lane.model) for lane in self.live.lanes.values()}
         self._one_gateway = len(gateways) == 1
-        self._lanes = Lanes(self.live.lanes, self._dispatcher.pacer, limit=self._limit)
+        self._lanes = Lanes(
+            self.live.lanes, self._dispatcher.pacer, limit=self._limit, first=pilot_cells(self.plan)
+        )
         places = Places(self._limit)
         self._gate = RunGate(places, lambda: self._halt is not None, on_leave=self._lanes.place_left)
         # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
