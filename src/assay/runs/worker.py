@@ -119,9 +119,7 @@ class RunWorker:
             self.live.lanes[index] = Lane(index, asked, cells)
         gateways = {self._dispatcher.gateway_of(lane.model) for lane in self.live.lanes.values()}
         self._one_gateway = len(gateways) == 1
-        self._lanes = Lanes(
-            self.live.lanes, self._dispatcher.pacer, limit=self._limit, first=pilot_cells(self.plan)
-        )
+        self._lanes = Lanes(self.live.lanes, self._dispatcher.pacer, limit=self._limit, first=pilot_cells(self.plan))
         places = Places(self._limit)
         self._gate = RunGate(places, lambda: self._halt is not None, on_leave=self._lanes.place_left)
         # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.

@@ -45,12 +45,8 @@ def row_samples(
     # A row whose answers all came from the response cache has no call.
     cost = cast(func.coalesce(costs.c.cost, 0), Float)
     found = connection.execute(
-        select(
-            whole.c.contestant, func.count(), func.sum(cost), func.sum(cost * cost), func.min(cost), func.max(cost)
-        )
-        .select_from(
-            whole.outerjoin(costs, and_(costs.c.row == whole.c.row, costs.c.contestant == whole.c.contestant))
-        )
+        select(whole.c.contestant, func.count(), func.sum(cost), func.sum(cost * cost), func.min(cost), func.max(cost))
+        .select_from(whole.outerjoin(costs, and_(costs.c.row == whole.c.row, costs.c.contestant == whole.c.contestant)))
         .where(func.coalesce(costs.c.unknown, 0) == 0)
         .group_by(whole.c.contestant)
     )
