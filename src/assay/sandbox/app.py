@@ -12,10 +12,12 @@ from starlette.routing import Route
 
 from assay.sandbox.batches import Batches
 from assay.sandbox.billing import Books, number
-from assay.sandbox.catalogue import PERSONAS, Endpoint, Persona, endpoint_row, row
-from assay.sandbox.chat import ConnectionCut, chat, known_model
+from assay.sandbox.catalogue import EMBEDDERS, EVERYTHING, PERSONAS, Endpoint, Persona, endpoint_row, known_model, row
+from assay.sandbox.chat import ConnectionCut, chat
 from assay.sandbox.config import SandboxConfig
+from assay.sandbox.embeddings import embeddings
 from assay.sandbox.faults import error
+from assay.sandbox.responses import responses
 
 
 class Sandbox:
@@ -41,6 +43,14 @@ class Sandbox:
         """POST /chat/completions."""
         return self._refusal(request) or await chat(request, self.config, self.books)
 
+    async def embeddings(self, request: Request) -> Response:
+        """POST /embeddings."""
+        return self._refusal(request) or await embeddings(request, self.config, self.books)
+
+    async def responses(self, request: Request) -> Response:
+        """POST /responses."""
+        return self._refusal(request) or await responses(request, self.config, self.books)
+
     async def batches(self, request: Request) -> Response:
         """POST and GET /batches."""
         found = self._batches.create if request.method == "POST" else self._batches.listed
@@ -52,8 +62,8 @@ class Sandbox:
 
     async def models(self, request: Request) -> Response:
         """GET /models and /models/user, paged when asked."""
-        rows = [row(persona) for persona in PERSONAS]
         wanted = request.query_params
+        rows = [row(persona) for persona in _with_outputs(wanted.get("output_modalities"))]
         start = int(wanted.get("offset", "0") or 0) if wanted.get("offset", "0").isdigit() else 0
         limited = wanted.get("offset") or wanted.get("limit")
         size = int(wanted.get("limit", "500")) if wanted.get("limit", "500").isdigit() else 500
@@ -61,9 +71,15 @@ class Sandbox:
         more = f"/api/v1/models?offset={start + size}&limit={size}" if limited and start + size < len(rows) else None
         return JSONResponse({"data": page, "total_count": len(rows), "links": {"next": more}})
 
+    async def embedders(self, request: Request) -> Response:
+        """GET /embeddings/models."""
+        return JSONResponse(
+            {"data": [row(p) for p in EMBEDDERS], "total_count": len(EMBEDDERS), "links": {"next": None}}
+        )
+
     async def count(self, request: Request) -> Response:
         """GET /models/count."""
-        return JSONResponse({"data": {"count": len(PERSONAS)}})
+        return JSONResponse({"data": {"count": len(_with_outputs(request.query_params.get("output_modalities")))}})
 
     async def model(self, request: Request) -> Response:
         """GET /model/{author}/{slug}."""
@@ -120,14 +136,18 @@ class Sandbox:
         """GET /key."""
         if refusal := self._refusal(request):
             return refusal
-        used = number(self.books.spend)
+        used, own = number(self.books.spend), number(self.books.byok_spend)
+        asked = sum(n for name, n in self.books.calls.items() if name.endswith(":free"))
+        free = 50 if self.config.free_tier else 1000
         data: dict[str, Any] = {
             "label": "sandbox", "limit": None, "limit_remaining": None, "limit_reset": None,
             "include_byok_in_limit": False, "usage": used, "usage_daily": used, "usage_weekly": used,
-            "usage_monthly": used, "byok_usage": 0, "byok_usage_daily": 0, "byok_usage_weekly": 0,
-            "byok_usage_monthly": 0, "is_free_tier": False, "is_management_key": False,
+            "usage_monthly": used, "byok_usage": own, "byok_usage_daily": own, "byok_usage_weekly": own,
+            "byok_usage_monthly": own, "is_free_tier": self.config.free_tier, "is_management_key": False,
             "is_provisioning_key": False, "creator_user_id": None, "expires_at": None,
-            "free_model_daily_requests": {"used": 0, "limit": 1000, "remaining": 1000}, "budgets": [],
+            "organization_id": None, "workspace_id": None, "allowed_data_regions": ["global"],
+            "free_model_daily_requests": {"used": asked, "limit": free, "remaining": max(0, free - asked)},
+            "effective_budget": None, "budgets": [],
             "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated."},
         }  # fmt: skip
         return JSONResponse({"data": data})
@@ -156,6 +176,14 @@ class _CutConnections:
             await send({"type": "http.response.body", "body": b"{", "more_body": False})
 
 
+def _with_outputs(wanted: str | None) -> tuple[Persona, ...]:
+    """The models with one of the modalities; only those that write text where none is named."""
+    if not wanted:
+        return PERSONAS
+    named = wanted.split(",")
+    return tuple(p for p in EVERYTHING if "all" in named or set(p.outputs) & set(named))
+
+
 async def _unknown(request: Request, exc: Exception) -> Response:
     return error(404, "Not Found")
 
@@ -166,6 +194,9 @@ def create_app(sandbox: Sandbox | None = None) -> Starlette:
     api = "/api/v1"
     routes = [
         Route(f"{api}/chat/completions", box.chat, methods=["POST"]),
+        Route(f"{api}/responses", box.responses, methods=["POST"]),
+        Route(f"{api}/embeddings", box.embeddings, methods=["POST"]),
+        Route(f"{api}/embeddings/models", box.embedders),
         Route(f"{api}/batches", box.batches, methods=["GET", "POST"]),
         Route(api + "/batches/{id}", box.batch, methods=["GET", "DELETE"]),
         Route(f"{api}/models", box.models),

@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse, Response
 
 from assay.sandbox.billing import Books, number
 from assay.sandbox.catalogue import BY_ID
-from assay.sandbox.chat import Reply, completion_body, composed
 from assay.sandbox.config import SandboxConfig
 from assay.sandbox.faults import IN_BODY, error, fault_response
+from assay.sandbox.replies import Reply, completion_body, composed
 
 FACTOR = Decimal("0.5")
 LIMIT = 10_000
@@ -59,15 +59,17 @@ class Batches:
             body = json.loads(content)
         except ValueError:
             return error(400, "The body is not valid JSON")
-        if not isinstance(body, dict) or not fields or fields[-1][0] != "requests":
-            return error(400, "`requests` must be the last field of the body")
+        names = [name for name, _ in fields] if isinstance(body, dict) else []
+        # The list is read as it comes in: what says whose it is stands before it (wire reference, trap 30).
+        if "requests" not in names or {"endpoint", "model"} & set(names[names.index("requests") :]):
+            return error(400, "`requests` must come after endpoint and model")
         requests, model = body["requests"], body.get("model")
         if not isinstance(requests, list) or not 0 < len(requests) <= LIMIT:
             return error(400, f"`requests` must hold 1 to {LIMIT} requests")
         if body.get("endpoint") != "/v1/chat/completions" or model not in BY_ID:
             return error(400, f"{str(model)[:80]} cannot be asked through this batch endpoint")
-        names = [r.get("custom_id") for r in requests if isinstance(r, dict) and isinstance(r.get("body"), dict)]
-        if len(names) < len(requests) or len(set(names)) < len(names):
+        marks = [r.get("custom_id") for r in requests if isinstance(r, dict) and isinstance(r.get("body"), dict)]
+        if len(marks) < len(requests) or len(set(marks)) < len(marks):
             return error(400, "Every request needs its own custom_id and a body")
         routing = body.get("provider")
         batch = Batch(
@@ -89,7 +91,8 @@ class Batches:
         start = next((n + 1 for n, row in enumerate(rows) if row["id"] == after), 0)
         page = rows[start : start + limit]
         more = start + limit < len(rows)
-        return JSONResponse({"object": "list", "data": page, "has_more": more})
+        first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
+        return JSONResponse({"object": "list", "data": page, "has_more": more, "first_id": first, "last_id": last})
 
     async def one(self, request: Request) -> Response:
         """GET and DELETE /batches/{id}; POST /batches/{id}/cancel."""
@@ -98,7 +101,7 @@ class Batches:
             return error(404, "Batch not found")
         if request.method != "GET":
             batch.cancelled_at = batch.cancelled_at or time.time()
-            return JSONResponse(self._row(batch))
+            return JSONResponse(self._row(batch) | {"deletion": {"openrouter": "deleted"}})
         row = self._row(batch)
         if batch.results is not None and self._books.spend > self._config.credits_usd:
             return JSONResponse(row | {"results": None}, 402)
@@ -113,13 +116,15 @@ class Batches:
         row: dict[str, Any] = {
             "id": batch.id, "object": "batch", "endpoint": batch.endpoint, "model": batch.model, "status": status,
             "created_at": int(batch.created_at), "expires_at": int(batch.created_at) + 86_400,
-            "completion_window": "24h",
+            "finalized_at": int(time.time()) if batch.results is not None else None, "completion_window": "24h",
+            "provider": None, "error": None, "results": None, "usage": None,
             "request_counts": {"total": total, "completed": counted, "failed": failed},
         }  # fmt: skip
         if batch.results is not None:
             row["usage"] = {
                 "prompt_tokens": batch.tokens[0],
                 "completion_tokens": batch.tokens[1],
+                "total_tokens": sum(batch.tokens),
                 "cost": number(batch.cost),
             }
         return row
@@ -147,7 +152,8 @@ class Batches:
             elif found.fault is not None and found.fault.kind not in IN_BODY:
                 row["response"] = _response(fault_response(found.fault, found.persona))
             elif found.fault is not None:
-                row["error"] = {"code": 500, "message": "The provider did not answer this request"}
+                row["error"] = {"code": 500, "message": "The provider did not answer this request",
+                                "type": "server_error", "param": None}  # fmt: skip
             else:
                 row["response"] = self._paid(batch, found)
             batch.failed += row["response"] is None or row["response"]["status_code"] != 200

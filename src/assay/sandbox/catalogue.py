@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
@@ -54,6 +55,8 @@ class Persona:
     expires: str | None = None
     recorded: str | None = None
     """Key of the recorded system whose answers it repeats."""
+    outputs: tuple[str, ...] = ("text",)
+    moderated: bool = False
 
     @property
     def is_free(self) -> bool:
@@ -72,17 +75,17 @@ PERSONAS: tuple[Persona, ...] = (
     Persona("sandbox/atlas-large", "Sandbox: Atlas Large", "0.000003", "0.000015", 0.95, 0, 0.42, 74, 400_000, 32_000,
             "The dear one that is nearly always right.", json="strict", parameters=_ALL,
             endpoints=(_NORTH, _EAST, _NORTH_FLEX),
-            extra_pricing={"input_cache_read": "0.0000003",
+            extra_pricing={"input_cache_read": "0.0000003", "web_search": "0.01",
                            "overrides": [{"min_prompt_tokens": 200_000, "prompt": "0.000006",
                                           "completion": "0.0000225"}]}),
     Persona("sandbox/swift", "Sandbox: Swift", "0.00000015", "0.0000006", 0.86, 0, 0.11, 210, 128_000, 16_000,
             "Cheap and fast, wrong now and then.", parameters=(*COMMON, "response_format", "top_k"),
-            endpoints=(_EAST, _SOUTH)),
+            endpoints=(_EAST, _SOUTH), extra_pricing={"web_search": "0.005"}),
     Persona("sandbox/scribe", "Sandbox: Scribe", "0.0000008", "0.000004", 0.9, 2, 0.3, 96, 200_000, 16_000,
             "Right, but it cannot be brief.", endpoints=(_NORTH, _SOUTH)),
     Persona("sandbox/sage", "Sandbox: Sage", "0.000001", "0.000006", 0.97, 1, 0.6, 120, 200_000, 64_000,
             "Thinks before it answers; the thinking is billed.", reasons=True, json="strict",
-            parameters=(*_ALL, "reasoning", "include_reasoning"), endpoints=(_NORTH,)),
+            parameters=(*_ALL, "reasoning", "include_reasoning"), endpoints=(_NORTH,), moderated=True),
     Persona("sandbox/ledger", "Sandbox: Ledger", "0.0000005", "0.0000015", 0.82, 0, 0.2, 150, 64_000, 8_000,
             "Disciplined: always valid JSON when asked for it.", json="strict", parameters=_ALL, endpoints=(_EAST,)),
     Persona("sandbox/bard", "Sandbox: Bard", "0.0000002", "0.0000008", 0.7, 2, 0.25, 130, 32_000, 8_000,
@@ -108,8 +111,19 @@ PERSONAS: tuple[Persona, ...] = (
             ("175b_verification", "175B with a verifier", "0.00002"),
         )
     ),
+    Persona("sandbox/prism", "Sandbox: Prism", "0.0000011", "0.0000044", 0.9, 1, 0.3, 110, 128_000, 8_000,
+            "Charges for everything that a price list can hold.", reasons=True, images=True,
+            parameters=(*_ALL, "reasoning", "web_search_options"), endpoints=(_EAST, _SOUTH), moderated=True,
+            extra_pricing={"request": "0.0005", "image": "0.0015", "web_search": "0.01",
+                           "internal_reasoning": "0.000006", "input_cache_read": "0.0000001",
+                           "input_cache_write": "0.00000125", "input_cache_write_1h": "0.000002"}),
 )  # fmt: skip
-BY_ID = {persona.id: persona for persona in PERSONAS}
+EMBEDDERS: tuple[Persona, ...] = (
+    Persona("sandbox/vector", "Sandbox: Vector", "0.00000002", "0", 1.0, 0, 0.05, 1000, 8_000, 0,
+            "Turns texts into vectors.", outputs=("embeddings",), parameters=(), endpoints=(_NORTH, _SOUTH)),
+)  # fmt: skip
+EVERYTHING = (*PERSONAS, *EMBEDDERS)
+BY_ID = {persona.id: persona for persona in EVERYTHING}
 CREATED = 1_788_220_800
 
 
@@ -120,13 +134,14 @@ def row(persona: Persona) -> dict[str, Any]:
         "canonical_slug": slug(persona),
         "hugging_face_id": None,
         "name": persona.name,
-        "created": CREATED + 86_400 * 3 * PERSONAS.index(persona),
+        "created": CREATED + 86_400 * 3 * EVERYTHING.index(persona),
         "description": f"{persona.about} {NOTE}",
         "context_length": persona.context,
         "architecture": architecture(persona),
         "pricing": {"prompt": persona.prompt, "completion": persona.completion, **persona.extra_pricing},
         "top_provider": {
-            "context_length": persona.context, "max_completion_tokens": persona.max_completion, "is_moderated": False,
+            "context_length": persona.context, "max_completion_tokens": persona.max_completion or None,
+            "is_moderated": persona.moderated,
         },
         "per_request_limits": None,
         "supported_parameters": sorted(persona.parameters),
@@ -151,26 +166,51 @@ def architecture(persona: Persona) -> dict[str, Any]:
     """Modalities and tokenizer."""
     inputs = ["text", "image"] if persona.images else ["text"]
     return {
-        "modality": f"{'+'.join(inputs)}->text", "input_modalities": inputs, "output_modalities": ["text"],
+        "modality": f"{'+'.join(inputs)}->{'+'.join(persona.outputs)}", "input_modalities": inputs,
+        "output_modalities": list(persona.outputs),
         "tokenizer": "Other", "instruct_type": None,
     }  # fmt: skip
 
 
+PER_TOKEN = ("prompt", "completion", "internal_reasoning", "input_cache_read", "input_cache_write",
+             "input_cache_write_1h")  # fmt: skip
+"""Prices that an endpoint's factor multiplies; fees are the same everywhere."""
+
+
+def price_list(persona: Persona, endpoint: Endpoint) -> dict[str, Any]:
+    """The prices of a model at one of its endpoints, as the wire has them: decimal text, overrides included."""
+    listed: dict[str, Any] = {"prompt": persona.prompt, "completion": persona.completion, **persona.extra_pricing}
+    overrides = [_scaled(override, endpoint) for override in listed.pop("overrides", ())]
+    return _scaled(listed, endpoint) | ({"overrides": overrides} if overrides else {})
+
+
+def _scaled(prices: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:
+    factor = Decimal(endpoint.factor)
+    return {
+        name: format((Decimal(price) * factor).normalize(), "f") if name in PER_TOKEN else price
+        for name, price in prices.items()
+    }
+
+
 def endpoint_row(persona: Persona, endpoint: Endpoint) -> dict[str, Any]:
     """The endpoint object of a provider (wire reference 2.3)."""
-    factor = Decimal(endpoint.factor)
-    prices = {name: format((Decimal(price) * factor).normalize(), "f")
-              for name, price in (("prompt", persona.prompt), ("completion", persona.completion))}  # fmt: skip
     first, speed = persona.first_token_s * 1000, persona.tokens_per_s * endpoint.throughput
     return {
         "name": f"{endpoint.provider} | {slug(persona)}", "model_id": slug(persona), "model_name": persona.name,
-        "provider_name": endpoint.provider, "tag": endpoint.tag, "quantization": endpoint.quantization, "status": 0,
+        "provider_name": endpoint.provider, "tag": endpoint.tag, "quantization": endpoint.quantization,
+        "status": 0 if not persona.fails else -2,
         "service_tier": endpoint.service_tier, "context_length": persona.context,
-        "max_completion_tokens": persona.max_completion, "max_prompt_tokens": None,
-        "pricing": {**prices, "discount": 0},
-        "supported_parameters": sorted(persona.parameters), "supports_implicit_caching": False, "native_tools": {},
+        "max_completion_tokens": persona.max_completion or None, "max_prompt_tokens": None,
+        "pricing": {**price_list(persona, endpoint), "discount": 0},
+        "supported_parameters": sorted(persona.parameters), "supports_implicit_caching": False,
+        "supports_diarization": False, "allowed_data_regions": ["global"], "native_tools": {},
         "supports_tool_choice": {"auto": True, "none": True, "required": True, "function": False},
         "uptime_last_5m": 100, "uptime_last_30m": 99.4 if not persona.fails else 71.0, "uptime_last_1d": 99.1,
         "latency_last_30m": {"p50": first, "p75": first * 1.3, "p90": first * 2, "p99": first * 5},
         "throughput_last_30m": {"p50": speed, "p75": speed * 0.8, "p90": speed * 0.6, "p99": speed * 0.3},
     }  # fmt: skip
+
+
+def known_model(model_id: str) -> Persona | None:
+    """The model of an id or its dated slug."""
+    return BY_ID.get(model_id) or next((p for p in BY_ID.values() if slug(p) == model_id), None)

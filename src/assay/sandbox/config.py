@@ -12,7 +12,7 @@ FaultKind = Literal[
     "429", "429_plain", "429_dated", "free_day", "500", "502_html", "503", "524_html", "400", "401", "402_credits",
     "402_in_flight", "402_too_big", "403_moderation", "403_guardrail", "403_key_limit", "404", "reset", "stall",
     "truncated", "malformed_chunk", "error_in_200", "first_event_error", "mid_stream_error", "empty_choices",
-    "no_usage", "fabricated", "giant", "reasoning_ate_budget",
+    "no_usage", "fabricated", "giant", "reasoning_ate_budget", "provider_down",
 ]  # fmt: skip
 
 
@@ -53,6 +53,10 @@ class SandboxConfig:
     batch_ends: Literal["completed", "failed", "expired"] = "completed"
     batch_lost: bool = False
     """Answers 502 to a batch that it accepted."""
+    byok: frozenset[str] = frozenset()
+    """Providers (first part of their tag) that bill the caller's own key."""
+    free_tier: bool = False
+    """Whether the account never bought credits: 50 free requests a day instead of 1,000."""
     tells_terms: bool = True
     """Whether endpoint rows say who trains on prompts; OpenRouter's public lists do not."""
     clock: Callable[[], float] = field(default=time.time, compare=False)

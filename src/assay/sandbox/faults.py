@@ -38,6 +38,12 @@ def chosen_fault(config: SandboxConfig, persona: Persona, *, call_number: int, a
     return None
 
 
+def status_of(fault: Fault) -> int:
+    """The HTTP status that a fault's name begins with; 503 where it has none."""
+    digits = fault.kind[:3]
+    return int(digits) if digits.isdigit() else 503
+
+
 def _share(*parts: object) -> float:
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
@@ -78,6 +84,12 @@ def fault_response(fault: Fault, persona: Persona) -> Response:
             return HTMLResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
         case "503":
             return error(503, "No provider available", {"error_type": "provider_overloaded"}, Retry_After=wait)
+        case "provider_down":
+            name = persona.endpoints[0].provider
+            return error(503, "Provider returned error",
+                         {"error_type": "provider_overloaded", "provider_name": name,
+                          "previous_errors": [{"provider": name, "code": "provider_overloaded", "status": 503}]},
+                         Retry_After=wait)  # fmt: skip
         case "524_html":
             return HTMLResponse("<html><body>error code: 524</body></html>", 524)
         case "401":
