@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import openpyxl
 import pytest
 from test_bombs import archive_of, old_workbook, workbook
 
+from assay.datasets.apart import CHILD
 from assay.datasets.number_formats import date_of, elapsed, kind_of, shown_number
 from assay.datasets.reader import read_table
 from assay.datasets.table import ReadOptions, Table
@@ -141,21 +143,22 @@ def test_table_may_stand_anywhere_in_the_sheet() -> None:
     assert (table.columns, table.rows) == (("a", "b", "column 3"), [["1", "", ""], ["", "", "beyond"]])
 
 
-def test_old_workbook_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """What it prints for the one that reads it; a file that is none is refused there."""
-    script = Path(read_table.__code__.co_filename).with_name("sheet_child.py")
+def test_workbook_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """What it prints for the one that reads it; a file that is none is refused there, and both end well."""
     path = tmp_path / "a.xls"
     path.write_bytes(old_workbook(1, 1))
 
     def ask(file: Path) -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "-P", str(script), str(file), "400"], capture_output=True, text=True, check=False
-        )
+        bounds = {"memory": 2**28, "seconds": 20, "written": 2**28}
+        told = json.dumps({"path": str(file), "size": 4096, "options": {"sheet": None}, **bounds})
+        command = [sys.executable, "-P", "-m", CHILD, "workbook"]
+        done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout
 
-    assert ask(path) == (0, '["a", ["a"]]\n[1, 0, ["1"]]\n[2, 0, ["", "2.5"]]\n')
+    rows = '["rows", [[1, 0, ["1"]], [2, 0, ["", "2.5"]]]]'
+    assert ask(path) == (0, f'{rows}\n["sheet", "a", ["a"], {{}}]\n["end"]\n')
     path.write_bytes(b"\xd0\xcf\x11\xe0")
-    assert ask(path)[0] == 3
+    assert ask(path)[1].startswith('["refused", "The file cannot be read')
 
 
 def test_archive_without_a_workbook_is_refused() -> None:

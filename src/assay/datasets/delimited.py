@@ -14,7 +14,7 @@ from typing import TextIO
 
 from assay.datasets.doctor import CHARS_TOGETHER, Doctor, Numbered
 from assay.datasets.encoding import SAMPLE, chosen_encoding, opened_text
-from assay.datasets.source import OnPart, Source
+from assay.datasets.source import OnPart, Source, written_limit
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns, shortened
 from assay.errors import ImportRefused
 
@@ -58,7 +58,7 @@ class DelimitedFile:
         with opened_text(self._source, self._encoding.name, on_part) as text:
             if self._skip:
                 text.readline()
-            yield DelimitedRows(text, self._delimiter, self._options, self._beside())
+            yield DelimitedRows(text, self._delimiter, self._options, self._beside(), written_limit(self._source.size))
 
     def _beside(self) -> list[Finding]:
         found = list(self._encoding.findings())
@@ -116,7 +116,7 @@ class DelimitedRows:
     last list was given. Raises ImportRefused with a line where the text cannot be read.
     """
 
-    def __init__(self, text: TextIO, delimiter: str, options: ReadOptions, beside: list[Finding]) -> None:
+    def __init__(self, text: TextIO, delimiter: str, options: ReadOptions, beside: list[Finding], limit: int) -> None:
         self.notes = Notes()
         self._options, self._beside = options, beside
         self._text = text
@@ -130,7 +130,7 @@ class DelimitedRows:
         self._first: list[str] | None = None
         header = self._header()
         self.columns, self._header_findings = checked_columns(header)
-        self._doctor = Doctor(len(self.columns), options, self.notes)
+        self._doctor = Doctor(len(self.columns), options, self.notes, limit=limit)
 
     def findings(self) -> tuple[Finding, ...]:
         """What was noticed so far."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from itertools import chain
 
+from assay.datasets.source import WRITTEN_LIMIT
 from assay.datasets.table import Notes, ReadOptions
+from assay.errors import ImportRefused
 
 TOGETHER = 1_000
 """Rows that are examined at once, at most."""
 CELLS_TOGETHER = 100_000
 CHARS_TOGETHER = 1_000_000
 """Cells and characters past which fewer rows are examined at once, so that memory stays flat."""
+CELL_BYTES = 8
+"""What a cell takes beside its text."""
 LARGE_SHOWN = 200
 """Characters of a cell that was too large, where it is listed."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -23,11 +27,11 @@ Numbered = tuple[int, list[str]]
 
 
 class Doctor:
-    """Examines the rows of one file. columns: how many there are."""
+    """Examines the rows of one file. columns: how many there are. limit: bytes that the rows may take at most."""
 
-    def __init__(self, columns: int, options: ReadOptions, notes: Notes) -> None:
+    def __init__(self, columns: int, options: ReadOptions, notes: Notes, *, limit: int = WRITTEN_LIMIT) -> None:
         self.together = max(1, min(TOGETHER, CELLS_TOGETHER // columns))
-        self._width, self._options, self._notes = columns, options, notes
+        self._width, self._options, self._notes, self._left = columns, options, notes, limit
 
     def examined(self, pending: list[Numbered]) -> list[list[str]]:
         """The rows that are kept, each of the header's width."""
@@ -52,6 +56,10 @@ class Doctor:
                 notes.note("short" if len(row) < width else "long", line, row)
                 if options.bad_rows == "pad":
                     rows.append((row + [""] * width)[:width])
+        # A row of one sign may be filled up to thousands of cells.
+        self._left -= len(whole) + CELL_BYTES * width * len(rows)
+        if self._left < 0:
+            raise too_much()
         return rows
 
     def _inspected(self, row: list[str], line: int) -> list[str]:
@@ -67,3 +75,8 @@ class Doctor:
             return row
         self._notes.note("large", line, [cell[:LARGE_SHOWN] for cell in row])
         return [cell[:limit] for cell in row] if self._options.bad_rows == "pad" else None
+
+
+def too_much() -> ImportRefused:
+    """What is said of a file that is small and stands for rows without an end."""
+    return ImportRefused("The file's rows take far more room than the file.", cure="Split it, or save the data as CSV.")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TextIO
 from assay.datasets.doctor import CHARS_TOGETHER, Doctor
 from assay.datasets.encoding import SAMPLE, chosen_encoding, opened_text
 from assay.datasets.shapes import ROW_LISTS, Layout, Survey, is_row
-from assay.datasets.source import OnPart, Source
+from assay.datasets.source import OnPart, Source, written_limit
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
 from assay.datasets.values import RepeatedFields, as_text, decoder, loads
 from assay.errors import ImportRefused
@@ -65,7 +65,9 @@ class JsonFile:
         with self._entries(on_part) as entries:
             objects = ((entry.line, self._object(entry)) for entry in entries)
             beside = [*self._encoding.findings(), *self._ending(), *self._header_findings, *self._layout.findings]
-            yield ObjectRows(objects, self.columns, self._layout, self._options, beside)
+            yield ObjectRows(
+                objects, self.columns, self._layout, self._options, beside, written_limit(self._source.size)
+            )
 
     def _ending(self) -> list[Finding]:
         ending = self._source.ending
@@ -113,19 +115,21 @@ class ObjectRows:
 
     def __init__(
         self, objects: Iterator[tuple[int, Mapping[str, Any]]], columns: tuple[str, ...], layout: Layout,
-        options: ReadOptions, beside: list[Finding],
+        options: ReadOptions, beside: list[Finding], limit: int,
     ) -> None:  # fmt: skip
         self.notes = Notes()
         self.columns = columns
         self._objects, self._layout, self._options, self._beside = objects, layout, options, beside
+        self._limit = limit
 
     def findings(self) -> tuple[Finding, ...]:
         """What was noticed so far."""
         return (*self._beside, *self.notes.findings(self._options))
 
     def __iter__(self) -> Iterator[list[list[str]]]:
-        doctor = Doctor(len(self.columns), self._options, self.notes)
+        doctor = Doctor(len(self.columns), self._options, self.notes, limit=self._limit)
         keys, note = self._layout.keys, self.notes.note
+        places = {key: place for place, key in enumerate(keys)}
         pending: list[tuple[int, list[str]]] = []
         size = 0
         for line, value in self._objects:
@@ -136,7 +140,9 @@ class ObjectRows:
                 note("lacking", line)
             if None in flat.values():
                 note("null", line)
-            row = [as_text(flat.get(key)) for key in keys]
+            row = [""] * len(keys)
+            for key, cell in flat.items():
+                row[places[key]] = as_text(cell)
             pending.append((line, row))
             size += sum(map(len, row))
             if len(pending) == doctor.together or size > CHARS_TOGETHER:

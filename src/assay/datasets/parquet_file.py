@@ -1,30 +1,16 @@
-"""Parquet, read some rows at a time: texts that are stored once for many rows are counted before they are repeated."""
+"""Parquet: its rows come from a process of its own, a new one for each use."""
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
-from assay.datasets.doctor import CHARS_TOGETHER, Doctor
-from assay.datasets.source import OnPart, Source
-from assay.datasets.spool import CELL_LIMIT
+from assay.datasets.apart import CURE, read_apart
+from assay.datasets.doctor import Doctor
+from assay.datasets.source import OnPart, Source, written_limit
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
-from assay.datasets.values import as_text
 from assay.errors import ImportRefused
-
-UNPACKED_LIMIT = 256 * 1024 * 1024
-RATIO_LIMIT = 50
-"""A file of more than UNPACKED_LIMIT bytes and this many times its size is a bomb."""
-TOGETHER_BYTES = 64 * 1024 * 1024
-"""Bytes that the rows which are unpacked together may take, if each holds the largest text that is repeated."""
-LARGE_TEXT = 4 * 1024 * 1024
-_DICTIONARY_PAGE = 2
-_CURE = "Split it, or save the data as CSV."
-_AS_WRITTEN = (datetime.datetime, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, uuid.UUID)
 
 
 class ParquetFile:
@@ -42,166 +28,34 @@ class ParquetFile:
     @contextmanager
     def rows(self, on_part: OnPart | None = None) -> Iterator[ParquetRows]:
         """The rows in lists of some. Raises ImportRefused, also while they are read."""
-        import pyarrow as arrow
-        import pyarrow.parquet as parquet
-
-        with self._source.opened() as file:
-            try:
-                schema = parquet.read_schema(file)
-                file.seek(0)
-                largest, unpacked = _repeated_texts(parquet.read_metadata(file), file)
-                if unpacked > max(UNPACKED_LIMIT, RATIO_LIMIT * self._source.size):
-                    raise _too_large()
-                # A repeated text stays one text until it is counted: few bytes can stand for gigabytes.
-                large = [field.name for field in schema if _is_text(field.type)] if largest > LARGE_TEXT else []
-                file.seek(0)
-                opened = parquet.ParquetFile(file, read_dictionary=large, buffer_size=1024 * 1024, pre_buffer=False)
-                together = TOGETHER_BYTES // min(largest, LARGE_TEXT) if largest else TOGETHER_BYTES
-                yield ParquetRows(opened, self._options, self._source.size, together, on_part)
-            except (arrow.ArrowException, OSError, OverflowError, ValueError) as error:
-                raise ImportRefused("The Parquet file cannot be read.", cure="Write it again, or as CSV.") from error
+        size = self._source.size
+        with self._source.on_disk() as path, read_apart("parquet", path, size=size) as told:
+            yield ParquetRows(told, self._options, size, on_part)
 
 
 class ParquetRows:
     """The rows of a Parquet file as they are asked for; line numbers are those of the rows, from 1."""
 
-    def __init__(self, file: Any, options: ReadOptions, size: int, together: int, on_part: OnPart | None) -> None:
+    def __init__(
+        self, told: Iterator[list[Any]], options: ReadOptions, size: int, on_part: OnPart | None
+    ) -> None:  # fmt: skip
         self.notes = Notes()
-        self._together = together
-        self._file, self._options, self._size, self._on_part = file, options, size, on_part
-        self._count = file.metadata.num_rows
-        names = list(file.schema_arrow.names)
-        if self._count * max(len(names), 1) > CELL_LIMIT:
-            raise ImportRefused(f"The file says that it has {self._count:,} rows.", cure=_CURE)
-        stated = sum(file.metadata.row_group(n).total_byte_size for n in range(file.metadata.num_row_groups))
-        if stated > max(UNPACKED_LIMIT, 20 * RATIO_LIMIT * size):
-            raise _too_large()
-        self.columns, self._header_findings = checked_columns(names)
+        self._told, self._options, self._size, self._on_part = told, options, size, on_part
+        first: list[Any] = next(told, [None, (), 0])
+        kind, names, self._count = first
+        if kind != "columns":
+            raise ImportRefused("The Parquet file cannot be read.", cure=CURE)
+        self.columns, self._header_findings = checked_columns(list(names))
 
     def findings(self) -> tuple[Finding, ...]:
         """What was noticed so far."""
         return (*self._header_findings, *self.notes.findings(self._options))
 
     def __iter__(self) -> Iterator[list[list[str]]]:
-        doctor = Doctor(len(self.columns), self._options, self.notes)
-        done = total = 0
-        for batch in self._file.iter_batches(batch_size=min(doctor.together, self._together)):
-            size = sum(_unpacked(column) for column in batch.columns)
-            total += size
-            if total > max(UNPACKED_LIMIT, RATIO_LIMIT * self._size):
-                raise _too_large()
-            step = max(1, batch.num_rows * CHARS_TOGETHER // max(size, 1))
-            for start in range(0, batch.num_rows, step):
-                part = batch.slice(start, step)
-                yield doctor.examined(self._numbered(part, done + start + 1))
-            done += batch.num_rows
+        doctor = Doctor(len(self.columns), self._options, self.notes, limit=written_limit(self._size))
+        for _, first, rows, nulls in self._told:
+            for line in nulls:
+                self.notes.note("null", line)
+            yield doctor.examined(list(enumerate(rows, first)))
             if self._on_part is not None:
-                self._on_part(done, self._count)
-
-    def _numbered(self, batch: Any, first: int) -> list[tuple[int, list[str]]]:
-        columns = []
-        for column in batch.columns:
-            values = _short_floats(column).to_pylist()
-            columns.append([_cell(value) for value in values])
-        rows = list(enumerate(map(list, zip(*columns, strict=True)), first))
-        if any(column.null_count for column in batch.columns):
-            for line, nulls in enumerate(
-                zip(*(column.is_null().to_pylist() for column in batch.columns), strict=True), first
-            ):
-                if any(nulls):
-                    self.notes.note("null", line)
-        return rows
-
-
-def _too_large() -> ImportRefused:
-    return ImportRefused("The file unpacks to far more than its size.", cure=_CURE)
-
-
-class _Repeated(NamedTuple):
-    """The texts of a file that are stored once for many rows."""
-
-    largest: int
-    """Bytes that one of them may have."""
-    unpacked: int
-    """Bytes that they take once every row has its own, if all are used alike."""
-
-
-def _repeated_texts(metadata: Any, file: BinaryIO) -> _Repeated:
-    """What the dictionaries of texts say at the head of each."""
-    largest = unpacked = 0
-    for group in range(metadata.num_row_groups):
-        for place in range(metadata.num_columns):
-            column = metadata.row_group(group).column(place)
-            if column.physical_type != "BYTE_ARRAY":
-                continue
-            if "DELTA_BYTE_ARRAY" in column.encodings:
-                largest = max(largest, LARGE_TEXT)
-            file.seek(column.dictionary_page_offset or column.data_page_offset)
-            size, count = _dictionary(file.read(64))
-            largest = max(largest, size)
-            if size * column.num_values // count > column.total_uncompressed_size:
-                unpacked += size * column.num_values // count
-    return _Repeated(largest, unpacked)
-
-
-def _dictionary(header: bytes) -> tuple[int, int]:
-    """Unpacked bytes and number of values of a dictionary page, by its header; 0 and 1: it is another page.
-
-    Thrift's compact protocol: type, unpacked and packed size and perhaps a checksum, then a structure with the number.
-    """
-    numbers: list[int] = []
-    place = within = 0
-    while place < len(header) and header[place] in (0x15, 0x3C, 0x4C):
-        if header[place] == 0x15:
-            place, number = _number(header, place + 1)
-            numbers.append(number)
-        else:
-            place, within = place + 1, len(numbers)
-    is_dictionary = within and len(numbers) > within and numbers[0] == _DICTIONARY_PAGE
-    return (numbers[1], max(1, numbers[within])) if is_dictionary else (0, 1)
-
-
-def _number(header: bytes, place: int) -> tuple[int, int]:
-    """The place after a number, and the number."""
-    number = shift = 0
-    while place < len(header):
-        byte = header[place]
-        number |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 0x80:
-            break
-    return place, number >> 1
-
-
-def _is_text(kind: Any) -> bool:
-    from pyarrow import types
-
-    return any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string, types.is_binary))
-
-
-def _unpacked(column: Any) -> int:
-    """Bytes that a column takes once every row has its own value."""
-    import pyarrow.compute as compute
-    from pyarrow import types
-
-    if not types.is_dictionary(column.type) or not _is_text(column.type.value_type):
-        return int(column.nbytes)
-    lengths = compute.binary_length(column.dictionary)
-    return int(compute.sum(lengths.take(column.indices).cast("int64")).as_py() or 0)
-
-
-def _short_floats(column: Any) -> Any:
-    """Numbers of less than 64 bits as the shortest text that means them: 0.1, not 0.10000000149011612."""
-    from pyarrow import types
-
-    if types.is_float32(column.type) or types.is_float16(column.type):
-        return column.cast("float32").cast("string")
-    return column
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value) if isinstance(value, _AS_WRITTEN) else as_text(value)
+                self._on_part(first + len(rows) - 1, self._count)

@@ -26,6 +26,7 @@ _FOREIGN = (
     (b"\xfd7zXZ", "an xz archive", "Unpack it first."),
     (b"\x28\xb5\x2f\xfd", "a zstd archive", "Unpack it first."),
     (b"7z\xbc\xaf", "a 7z archive", "Unpack it first."),
+    (b"PARE", "an encrypted Parquet file", "Write it without encryption, or as CSV."),
     (b"Rar!", "a RAR archive", "Unpack it first."),
     (b"%PDF", "a PDF", "Export the table as CSV or XLSX."),
     (b"{\\rtf", "a text document", "Export the table as CSV or XLSX."),
@@ -99,7 +100,7 @@ def _opened(source: Source, options: ReadOptions, on_part: OnPart | None) -> Tab
     head, ending = source.head(), source.ending
     if not head:
         raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
-    _refuse_foreign(head, source.name)
+    _refuse_foreign(head, source.name, encoded=options.encoding is not None)
     if head[:4] == b"PK\x03\x04" or head[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
         _check_size(source.size, options)
         return WorkbookFile(source, options, on_part)
@@ -126,8 +127,8 @@ def _check_size(size: int, options: ReadOptions) -> None:
         )
 
 
-def _refuse_foreign(head: bytes, name: str) -> None:
-    """Refuses what is no table by its first bytes."""
+def _refuse_foreign(head: bytes, name: str, *, encoded: bool) -> None:
+    """Refuses what is no table by its first bytes. encoded: an encoding was chosen, so that it is text."""
     for mark, what, cure in _FOREIGN:
         if head.startswith(mark):
             raise ImportRefused(f"{name!r} is {what}, not a table.", cure=cure)
@@ -136,7 +137,11 @@ def _refuse_foreign(head: bytes, name: str) -> None:
             f"{name!r} is a web page or XML, not a table.", cure="Open the page, and download the table itself."
         )
     known = head[:4] in (b"PK\x03\x04", b"PAR1") or head[:4] == b"\xd0\xcf\x11\xe0"
-    if not known and len(_BINARY.findall(head)) > max(20, len(head) / 50) and "utf" not in detect(head).name:
+    if (
+        not (known or encoded)
+        and len(_BINARY.findall(head)) > max(20, len(head) / 50)
+        and "utf" not in detect(head).name
+    ):
         raise ImportRefused(f"{name!r} holds binary data, not text.", cure="Export the table as CSV or XLSX.")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ from typing import BinaryIO
 from assay.errors import ImportRefused
 
 BUFFER = 64 * 1024
+WRITTEN_LIMIT = 256 * 1024 * 1024
+WRITTEN_RATIO = 50
+"""A file whose rows take more than WRITTEN_LIMIT bytes and this many times its size is a bomb."""
 OnPart = Callable[[int, int], None]
 """Told how much was read so far and how much there is, in bytes or in rows."""
 
@@ -48,10 +53,27 @@ class Source:
         with _Told(raw, size, on_part) as file:
             yield file
 
+    @contextmanager
+    def on_disk(self) -> Iterator[Path]:
+        """The file's own path, or that of a copy for as long as it is needed. Raises ImportRefused."""
+        if isinstance(self.content, Path):
+            yield self.content
+            return
+        with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+            path = Path(folder) / "file"
+            with told_of_full_disk():
+                path.write_bytes(self.content)
+            yield path
+
     def head(self, size: int = BUFFER) -> bytes:
         """The first bytes. Raises ImportRefused."""
         with self.opened() as file:
             return file.read(size)
+
+
+def written_limit(size: int) -> int:
+    """Bytes that the rows of a file of this size may take at most."""
+    return max(WRITTEN_LIMIT, WRITTEN_RATIO * size)
 
 
 def size_of(path: Path) -> int:
@@ -63,6 +85,23 @@ def size_of(path: Path) -> int:
     if not S_ISREG(found.st_mode):
         raise ImportRefused(f"{path} is not a file, but a folder, a pipe or a device.", cure="Save the data as a file.")
     return found.st_size
+
+
+@contextmanager
+def told_of_full_disk() -> Iterator[None]:
+    """Says in words that a temporary file could not be written. Raises ImportRefused."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise ImportRefused(
+            f"The file's rows cannot be kept while it is read: {error.strerror}.",
+            cure=f"Make room in {tempfile.gettempdir()}, or name another folder in TMPDIR.",
+        ) from error
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def unreadable(path: object, error: OSError) -> ImportRefused:

@@ -6,7 +6,8 @@ import marshal
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from assay.datasets.doctor import CHARS_TOGETHER, TOGETHER
+from assay.datasets.doctor import CHARS_TOGETHER, TOGETHER, too_much
+from assay.datasets.source import told_of_full_disk
 from assay.errors import ImportRefused
 
 CELL_LIMIT = 20_000_000
@@ -23,10 +24,10 @@ class SpooledRow(NamedTuple):
 
 
 class Spool:
-    """Rows of a sheet in a file of its own, and the rectangle that holds them."""
+    """Rows of a sheet in a file of its own, and the rectangle that holds them. limit: bytes of the file at most."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, limit: int) -> None:
+        self._file, self._left = file, limit
         self._pending: list[tuple[int, int, list[str]]] = []
         self._size = 0
         self.rows = 0
@@ -58,7 +59,9 @@ class Spool:
     def finish(self) -> None:
         """Writes what is pending."""
         if self._pending:
-            keep_batch(self._file, self._pending)
+            self._left -= keep_batch(self._file, self._pending)
+            if self._left < 0:
+                raise too_much()
             self._pending, self._size = [], 0
 
     def read(self) -> Iterator[SpooledRow]:
@@ -67,10 +70,16 @@ class Spool:
             yield from (SpooledRow(*row) for row in batch)
 
 
-def keep_batch(file: BinaryIO, batch: list[Any]) -> None:
-    """Appends some rows of texts and numbers to a file of this process."""
+def keep_batch(file: BinaryIO, batch: list[Any]) -> int:
+    """Appends some rows of texts and numbers to a file of this process, and says how many bytes they take.
+
+    Raises ImportRefused where there is no room for them.
+    """
     packed = marshal.dumps(batch)
-    file.write(len(packed).to_bytes(8, "little") + packed)
+    with told_of_full_disk():
+        file.write(len(packed).to_bytes(8, "little") + packed)
+        file.flush()
+    return len(packed)
 
 
 def kept_batches(file: BinaryIO) -> Iterator[list[Any]]:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import IO
 
-from assay.datasets import xlsx
-from assay.datasets.archive import checked_part, opened_archive
+from assay.datasets.apart import CURE, read_apart
 from assay.datasets.doctor import Doctor
-from assay.datasets.source import OnPart, Source
+from assay.datasets.source import OnPart, Source, written_limit
 from assay.datasets.spool import Spool, SpooledRow
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns, counted
+from assay.datasets.xlsx import SheetRead
 from assay.errors import ImportRefused
 
-CHILD = "assay.datasets.sheet_child"
-CHILD_S = 60
-CHILD_MB = 320
-"""Memory of the process that reads old workbooks, beside twice the file's size."""
 _NOTICED = {
     "formula": ("cells hold a formula without its result; the formula itself was taken", "warning",
                 "Open the file in a spreadsheet and save it, so that the results are in it."),
@@ -41,10 +31,10 @@ class WorkbookFile:
     """One sheet of a workbook. Close it: its rows are in a temporary file."""
 
     def __init__(self, source: Source, options: ReadOptions, on_part: OnPart | None = None) -> None:
-        self._options = options
+        self._options, self._limit = options, written_limit(source.size)
         self._closing = ExitStack()
         try:
-            self._spool = Spool(self._closing.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115 - closed by close()
+            self._spool = Spool(self._closing.enter_context(tempfile.TemporaryFile()), self._limit)  # noqa: SIM115 - closed by close()
             found = _read(source, options, self._spool, on_part)
         except BaseException:
             self._closing.close()
@@ -65,7 +55,7 @@ class WorkbookFile:
     @contextmanager
     def rows(self, on_part: OnPart | None = None) -> Iterator[SheetRows]:
         """The rows in lists of some."""
-        yield SheetRows(self._spool, self._options, self._findings(), on_part)
+        yield SheetRows(self._spool, self._options, self._findings(), self._limit, on_part)
 
     def _findings(self) -> list[Finding]:
         found = []
@@ -82,9 +72,11 @@ class WorkbookFile:
 class SheetRows:
     """The rows of a sheet as they are asked for; line numbers are those of the sheet."""
 
-    def __init__(self, spool: Spool, options: ReadOptions, noticed: list[Finding], on_part: OnPart | None) -> None:
+    def __init__(
+        self, spool: Spool, options: ReadOptions, noticed: list[Finding], limit: int, on_part: OnPart | None
+    ) -> None:
         self.notes = Notes()
-        self._spool, self._options, self._noticed, self._on_part = spool, options, noticed, on_part
+        self._spool, self._options, self._noticed, self._limit, self._on_part = spool, options, noticed, limit, on_part
         first = next(spool.read())
         names = self._whole(first) if options.header else [f"column {n}" for n in range(1, spool.width + 1)]
         self.columns, self._header_findings = checked_columns(names)
@@ -94,7 +86,7 @@ class SheetRows:
         return (*self._header_findings, *self._noticed, *self.notes.findings(self._options))
 
     def __iter__(self) -> Iterator[list[list[str]]]:
-        doctor = Doctor(len(self.columns), self._options, self.notes)
+        doctor = Doctor(len(self.columns), self._options, self.notes, limit=self._limit)
         pending: list[tuple[int, list[str]]] = []
         expected, done, size = self._spool.top, 0, 0
         for row in self._spool.read():
@@ -122,66 +114,20 @@ class SheetRows:
 # -- reading ---------------------------------------------------------------------------------------------------
 
 
-def _read(source: Source, options: ReadOptions, spool: Spool, on_part: OnPart | None) -> xlsx.SheetRead:
-    with source.opened() as file:
-        if file.read(4) == b"PK\x03\x04":
-            with opened_archive(file) as archive:
-                if xlsx.is_xlsx(archive):
-                    return xlsx.read_sheet(archive, options.sheet, spool, size=source.size, on_part=on_part)
-                _check_old(archive, source.size)
-        elif "EncryptedPackage".encode("utf-16-le") in source.head(1024 * 1024):
-            raise ImportRefused("The workbook has a password.", cure="Take the password off, or save the data as CSV.")
-    with _on_disk(source) as path:
-        return _read_in_child(path, source.size, options.sheet, spool)
-
-
-def _check_old(archive: zipfile.ZipFile, size: int) -> None:
-    names = archive.namelist()
-    parts = [name for name in names if name == "content.xml" or name.endswith(".bin")]
-    if not parts:
-        raise ImportRefused("The archive holds no workbook.", cure="Unpack it, and choose the file within.")
-    for name in parts[: xlsx.SHEET_LIMIT]:
-        checked_part(archive, name, size)
-
-
-@contextmanager
-def _on_disk(source: Source) -> Iterator[Path]:
-    if isinstance(source.content, Path):
-        yield source.content
-        return
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        path = Path(folder) / f"workbook.{source.ending or 'xls'}"
-        path.write_bytes(source.content)
-        yield path
-
-
-def _read_in_child(path: Path, size: int, sheet: str | None, spool: Spool) -> xlsx.SheetRead:
-    """Reads an old workbook in a process that may die of it. Raises ImportRefused."""
-    megabytes = CHILD_MB + 2 * size // (1024 * 1024)
-    command = [sys.executable, "-P", "-m", CHILD, str(path), str(megabytes), *([sheet] if sheet else [])]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - our own script
-    with child:
-        try:
-            found = _take(child.stdout, spool) if child.stdout is not None else None
-            code = child.wait(CHILD_S)
-        finally:
-            child.kill()
-    if code or found is None:
-        raise ImportRefused(
-            "The workbook cannot be read: it is damaged, or spans too many cells.", cure="Save it as XLSX or CSV."
-        )
-    spool.finish()
-    return found
-
-
-def _take(lines: IO[bytes], spool: Spool) -> xlsx.SheetRead | None:
+def _read(source: Source, options: ReadOptions, spool: Spool, on_part: OnPart | None) -> SheetRead:
+    """Takes a sheet's rows from the process that reads it. Raises ImportRefused."""
     found = None
-    for line in lines:
-        told = json.loads(line)
-        if isinstance(told, dict):
-            raise ImportRefused(told["refused"], cure=told["cure"])
-        if found is None:
-            found = xlsx.SheetRead(told[0], tuple(told[1]), Counter())
-        else:
-            spool.add(*told)
+    with source.on_disk() as path, read_apart("workbook", path, size=source.size, sheet=options.sheet) as told:
+        for kind, *said in told:
+            if kind == "rows":
+                for row in said[0]:
+                    spool.add(*row)
+            elif kind == "part" and on_part is not None:
+                on_part(said[0], said[1])
+            elif kind == "sheet":
+                name, names, noticed = said
+                found = SheetRead(name, tuple(names), Counter(noticed))
+    if found is None:
+        raise ImportRefused("The workbook cannot be read.", cure=CURE)
+    spool.finish()
     return found

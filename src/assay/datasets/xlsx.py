@@ -9,12 +9,12 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Protocol
 
 from assay.datasets.archive import CURE, Handlers, checked_part, parse
 from assay.datasets.number_formats import BUILT_IN, GENERAL, Kind, kind_of, shown_number
 from assay.datasets.source import OnPart
-from assay.datasets.spool import CELL_LIMIT, Spool
+from assay.datasets.spool import CELL_LIMIT
 from assay.errors import ImportRefused
 
 SHEET_LIMIT = 1_000
@@ -35,11 +35,23 @@ class Book:
 
 @dataclass(slots=True)
 class SheetRead:
-    """A sheet whose values stand in the spool, and what was noticed."""
+    """A sheet whose rows were given, and what was noticed."""
 
     name: str
     names: tuple[str, ...]
     noticed: Counter[str]
+
+
+class RowSink(Protocol):
+    """What takes the rows of a sheet."""
+
+    rows: int
+
+    def add(self, line: int, first: int, cells: list[str]) -> None:
+        """A row with the cells from its first to its last value."""
+
+    def finish(self) -> None:
+        """There are no more."""
 
 
 def is_xlsx(archive: zipfile.ZipFile) -> bool:
@@ -48,9 +60,9 @@ def is_xlsx(archive: zipfile.ZipFile) -> bool:
 
 
 def read_sheet(
-    archive: zipfile.ZipFile, wanted: str | None, spool: Spool, *, size: int, on_part: OnPart | None = None
+    archive: zipfile.ZipFile, wanted: str | None, sink: RowSink, *, size: int, on_part: OnPart | None = None
 ) -> SheetRead:
-    """Reads a sheet, the first that is shown when none is wanted, into the spool.
+    """Reads a sheet, the first that is shown when none is wanted, into the sink.
 
     size: bytes of the file. Raises ImportRefused.
     """
@@ -79,10 +91,10 @@ def read_sheet(
             sheet = part(relations.by_id.get(book.sheets[chosen], ""))
             if sheet is None:
                 raise ImportRefused(f"The sheet {chosen!r} is missing from the workbook.", cure="Choose another sheet.")
-            reader = _SheetReader(spool, texts, styles, epoch_1904=book.epoch_1904)
+            reader = _SheetReader(sink, texts, styles, epoch_1904=book.epoch_1904)
             parse(archive, sheet, Handlers(reader.start, reader.end, reader.text), on_part)
-            spool.finish()
-            if spool.rows:
+            sink.finish()
+            if sink.rows:
                 return SheetRead(chosen, tuple(book.sheets), reader.noticed)
     tried = wanted or shown[0]
     raise ImportRefused(f"The sheet {tried!r} is empty.", cure=f"Choose another: {', '.join(shown[:20])}.")
@@ -236,11 +248,11 @@ def _escaped_character(found: re.Match[str]) -> str:
 
 
 class _SheetReader:
-    """Takes a sheet's elements and puts its rows into the spool."""
+    """Takes a sheet's elements and puts its rows into the sink."""
 
-    def __init__(self, spool: Spool, texts: SharedTexts, styles: list[Kind], *, epoch_1904: bool) -> None:
+    def __init__(self, sink: RowSink, texts: SharedTexts, styles: list[Kind], *, epoch_1904: bool) -> None:
         self.noticed: Counter[str] = Counter()
-        self._spool, self._texts, self._styles, self._epoch_1904 = spool, texts, styles, epoch_1904
+        self._sink, self._texts, self._styles, self._epoch_1904 = sink, texts, styles, epoch_1904
         self._row = self._column = 0
         self._last_row = 0
         self._cells: dict[int, str] = {}
@@ -349,5 +361,5 @@ class _SheetReader:
             raise ImportRefused("The sheet spans too many cells.", cure="Delete far-off cells, or save it as CSV.")
         else:
             cells = [self._cells.get(n, "") for n in range(first, last + 1)]
-        self._spool.add(self._row, first - 1, cells)
+        self._sink.add(self._row, first - 1, cells)
         self._cells = {}
