@@ -1,6 +1,6 @@
 """How near the client layer comes to the physical limit, beside other clients in the same interleaved run.
 
-    python bench/client.py [--runs 3] [--concurrency 64 256] [--rounds 16] [--chunks 20]
+    python bench/client.py [--runs 3] [--concurrency 64 256] [--rounds 16] [--chunks 20] [--segments]
 
 Every client sends `concurrency x rounds` completions to bench/mock_gateway.py, which answers after 200 ms, with
 `concurrency` of them in flight; each in its own process. Efficiency is ideal wall / wall with ideal = rounds x 0.2 s.
@@ -29,12 +29,15 @@ CLIENTS = ("assay stream", "assay plain", "aiohttp", "httpx", "httpx+aiohttp", "
 
 
 @contextlib.contextmanager
-def gateway(chunks: int, latency_ms: float = 1000 * LATENCY_S, *, models: int = 3) -> Iterator[str]:
+def gateway(
+    chunks: int, latency_ms: float = 1000 * LATENCY_S, *, models: int = 3, segments: bool = False
+) -> Iterator[str]:
     """The base URL of a mock gateway in its own process."""
     with tempfile.TemporaryDirectory() as folder:
         port_file = Path(folder) / "port"
         command = [sys.executable, str(HERE / "mock_gateway.py"), str(port_file), "--chunks", str(chunks)]
-        process = subprocess.Popen([*command, "--latency-ms", str(latency_ms), "--models", str(models)])
+        command += ["--latency-ms", str(latency_ms), "--models", str(models), *["--segments"] * segments]
+        process = subprocess.Popen(command)
         try:
             while not port_file.exists() or not port_file.read_text():
                 time.sleep(0.02)
@@ -120,6 +123,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--chunks", type=int, default=20)
+    parser.add_argument("--segments", action="store_true", help="streams come as one segment per event")
     parser.add_argument("--clients", nargs="+", default=list(CLIENTS))
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -129,7 +133,7 @@ def main() -> None:
         print(json.dumps(runner(measure(name, url, int(concurrency), int(rounds)))))
         return
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
-    with gateway(args.chunks) as url:
+    with gateway(args.chunks, segments=args.segments) as url:
         for _ in range(args.runs):
             for concurrency in args.concurrency:
                 for name in args.clients:

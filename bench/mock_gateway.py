@@ -1,6 +1,9 @@
 """A gateway for benchmarks: one canned completion after a fixed wait, as little work per request as Python allows.
 
-    python bench/mock_gateway.py PORT_FILE [--latency-ms 200] [--chunks 20] [--models 3]
+    python bench/mock_gateway.py PORT_FILE [--latency-ms 200] [--chunks 20] [--models 3] [--segments]
+
+With --segments a stream is sent as most servers send it: one HTTP chunk and one segment per event, spread over the
+wait, and the terminal chunk by itself after [DONE]; else the whole of it in one piece.
 
 Writes its port into PORT_FILE once it listens. GET /stats tells how many completions it answered since it
 was last asked, and when the first came and the last left.
@@ -50,6 +53,8 @@ class Answers:
         events.append(base | {"choices": [], "usage": usage})
         lines = [f"data: {json.dumps(event)}\n\n".encode() for event in events] + [b"data: [DONE]\n\n"]
         self.stream = self._answer("text/event-stream", b"".join(lines))
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.segments = [head, *(b"%x\r\n%b\r\n" % (len(line), line) for line in lines), b"0\r\n\r\n"]
         pricing = {"prompt": "0.000001", "completion": "0.000002"}
         rows = [
             {
@@ -76,12 +81,16 @@ class Gateway(asyncio.Protocol):
     received = 0
     bodies: ClassVar[set[bytes]] = set()
 
-    def __init__(self, answers: Answers, latency_s: float) -> None:
+    connections = 0
+
+    def __init__(self, answers: Answers, latency_s: float, *, segments: bool) -> None:
         self._answers = answers
         self._latency_s = latency_s
+        self._segments = segments
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        Gateway.connections += 1
         self._transport = transport
         self._loop = asyncio.get_running_loop()
 
@@ -102,14 +111,31 @@ class Gateway(asyncio.Protocol):
             Gateway.bodies.add(sha256(body).digest())
             Gateway.first_at = Gateway.first_at or time.time()
             streamed = b'"stream": true' in body or b'"stream":true' in body
-            self._loop.call_later(self._latency_s, self._send, streamed)
+            if streamed and self._segments:
+                self._send_segments()
+            else:
+                self._loop.call_later(self._latency_s, self._send, streamed)
         elif path.endswith(b"/stats"):
             told = {"served": Gateway.served, "first_at": Gateway.first_at, "last_at": Gateway.last_at}
-            told |= {"received": Gateway.received, "distinct": len(Gateway.bodies)}
+            told |= {"received": Gateway.received, "distinct": len(Gateway.bodies), "connections": Gateway.connections}
             Gateway.served, Gateway.first_at = 0, 0.0
             self._transport.write(self._answers._answer("application/json", json.dumps(told).encode()))
         else:
             self._transport.write(self._answers.endpoints if b"endpoints" in path else self._answers.models)
+
+    def _send_segments(self) -> None:
+        segments = self._answers.segments
+        for place, segment in enumerate(segments):
+            self._loop.call_later(self._latency_s * (place + 1) / len(segments), self._write, segment)
+        self._loop.call_later(self._latency_s, self._count)
+
+    def _write(self, segment: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(segment)
+
+    def _count(self) -> None:
+        Gateway.served += 1
+        Gateway.last_at = time.time()
 
     def _send(self, streamed: bool) -> None:
         Gateway.served += 1
@@ -121,7 +147,9 @@ class Gateway(asyncio.Protocol):
 async def serve(args: argparse.Namespace) -> None:
     answers = Answers(args.chunks, args.models)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Gateway(answers, args.latency_ms / 1000), "127.0.0.1", 0, backlog=2048)
+    server = await loop.create_server(
+        lambda: Gateway(answers, args.latency_ms / 1000, segments=args.segments), "127.0.0.1", 0, backlog=2048
+    )
     Path(args.port_file).write_text(str(server.sockets[0].getsockname()[1]))  # noqa: ASYNC240 - before it serves
     await server.serve_forever()
 
@@ -132,5 +160,6 @@ if __name__ == "__main__":
     parser.add_argument("--latency-ms", type=float, default=200)
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("--models", type=int, default=3)
+    parser.add_argument("--segments", action="store_true")
     given = parser.parse_args()
     (uvloop.run if uvloop else asyncio.run)(serve(given))

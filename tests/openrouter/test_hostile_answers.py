@@ -222,7 +222,7 @@ def packed(size: int) -> bytes:
     ("body", "encoding"),
     [
         (packed(256 * MB), "gzip"), (packed(256 * MB), "x-gzip"), (gzip.compress(packed(1024 * MB)), "gzip, gzip"),
-        (b"x", "br"), (b"damaged", "gzip"), (gzip.compress(STREAM)[:-12], "gzip"),
+        (b"x", "br"), (b"damaged", "gzip"), (gzip.compress(STREAM)[:40], "gzip"),
     ],
     ids=["bomb", "other-name", "bomb-in-a-bomb", "not-asked-for", "damaged", "cut"],
 )  # fmt: skip

@@ -16,6 +16,9 @@ import orjson
 
 from assay.domain.completion import Completion
 from assay.openrouter.failures import Failure, classify_body, classify_error, failure_of
+from assay.openrouter.parts import NOTHING, Said, joined_media, said_in, thinking_apart, transcript_of
+from assay.openrouter.routed import failed_providers
+from assay.openrouter.tool_calls import ToolCalls
 from assay.openrouter.usage import cost_of, parse_usage
 from assay.openrouter.wire_values import clean, id_of, text_of
 
@@ -76,29 +79,11 @@ def _parse_event(event: bytes) -> Any:
 
 def read_body(body: Mapping[str, Any], *, generation_id: str | None = None) -> tuple[Completion, Failure | None]:
     """The completion of a plain answer, and the failure inside it if there is one (then the text is partial)."""
-    failure = classify_body(body)
     choices = body.get("choices")
     choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
-    message = _object(choice.get("message"))
-    usage = parse_usage(body.get("usage"))
-    calls = message.get("tool_calls")
-    return (
-        Completion(
-            text=clean(_content(message.get("content"))),
-            finish_reason=text_of(choice.get("finish_reason")),
-            native_finish_reason=text_of(choice.get("native_finish_reason")),
-            usage=usage,
-            cost=cost_of(usage),
-            model=text_of(body.get("model")),
-            provider=text_of(body.get("provider")),
-            generation_id=id_of(body.get("id")) or generation_id,
-            reasoning=clean(_text(message.get("reasoning")) or ""),
-            refusal=text_of(message.get("refusal")),
-            tool_calls=tuple(call for call in calls if isinstance(call, dict)) if isinstance(calls, list) else (),
-            raw=body,
-        ),
-        failure,
-    )
+    whole = StreamAssembly(generation_id=id_of(body.get("id")) or generation_id)
+    whole.take_body(body, choice)
+    return whole.completion(), classify_body(body, said=whole.said)
 
 
 class StreamAssembly:
@@ -110,48 +95,65 @@ class StreamAssembly:
         """Whether [DONE] was seen."""
         self.failure: Failure | None = None
         self.malformed = False
+        self.events = 0
+        """Events seen that hold a chunk."""
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
-        self._tools: dict[int, dict[str, Any]] = {}
+        self._media: list[Mapping[str, Any]] = []
+        self._tools = ToolCalls()
         self._finish: str | None = None
         self._native: str | None = None
         self._usage: object = None
+        self._usage_beside_text = False
+        """Whether usage came with pieces of the answer: then it does not tell the end."""
+        self._usage_last = False
+        """Whether the last chunk was one that holds usage and nothing else."""
         self._model: str | None = None
         self._provider: str | None = None
+        self._metadata: object = None
         self._last: Mapping[str, Any] = {}
 
-    def add(self, events: Sequence[bytes]) -> list[tuple[str, str]]:
-        """The pieces of text and of reasoning that these events add, in order; one of a pair may be empty.
+    def add(self, events: Sequence[bytes], *, cut: bool = False) -> list[tuple[str, str]]:
+        """The pieces of text and of reasoning that these events add, in order.
 
-        What comes after [DONE] counts for nothing, however the bytes were split.
+        One of a pair may be empty, and both where something else was said: a refusal, a part of a tool call.
+        What comes after [DONE] counts for nothing, however the bytes were split. cut: the connection's end cut the
+        last event off; it counts when it can be read.
         """
         if self.done:
             return []
         end = next((n for n, event in enumerate(events) if DONE in event and event.strip() == DONE), len(events))
         self.done = end != len(events)
         pieces = []
-        for chunk in parse_events(events[:end]):
+        for event, chunk in zip(events, parse_events(events[:end]), strict=False):
             if not isinstance(chunk, dict):
-                self.malformed = True
+                # An event without data is a keep-alive of some servers.
+                self.malformed |= not cut and bool(event.strip())
                 continue
+            self.events += 1
             piece = self._add(chunk)
-            if piece[0] or piece[1]:
+            if piece is not None:
                 pieces.append(piece)
         return pieces
 
-    def _add(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
+    def _add(self, chunk: Mapping[str, Any]) -> tuple[str, str] | None:
         self._note(chunk)
         choices = chunk.get("choices")
         choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
-        if finish := choice.get("finish_reason"):
-            self._finish = text_of(finish) or self._finish
-        if native := choice.get("native_finish_reason"):
-            self._native = text_of(native) or self._native
+        self._note_end(choice)
         error = chunk.get("error") or choice.get("error")
         if error and self.failure is None:
             self.failure = classify_error(error)
-        return self._delta(_object(choice.get("delta")))
+        delta = choice.get("delta")
+        said, called = self._take(_object(choice.get("message") if delta is None else delta))
+        if usage := chunk.get("usage"):
+            self._usage = usage
+            self._usage_beside_text |= said.anything or called
+        self._usage_last = bool(usage) and not said.anything and not called and (
+            not choices or not self._usage_beside_text
+        )  # fmt: skip
+        return (said.text, said.reasoning) if said.anything or called else None
 
     def _note(self, chunk: Mapping[str, Any]) -> None:
         """Keeps what stands beside the text. A stream has hundreds of chunks that say the same: only news is read."""
@@ -162,41 +164,54 @@ class StreamAssembly:
             self._model = text_of(model) or self._model
         if (provider := chunk.get("provider")) != self._provider:
             self._provider = text_of(provider) or self._provider
-        if usage := chunk.get("usage"):
-            self._usage = usage
+        if metadata := chunk.get("openrouter_metadata"):
+            self._metadata = metadata
 
-    def _delta(self, delta: Mapping[str, Any]) -> tuple[str, str]:
-        text = reasoning = ""
-        if content := delta.get("content"):
-            text = _content(content)
-            self._text.append(text)
-        if thought := delta.get("reasoning"):
-            reasoning = _text(thought) or ""
-            self._reasoning.append(reasoning)
-        if refusal := delta.get("refusal"):
-            self._refusal.append(_text(refusal) or "")
-        if calls := delta.get("tool_calls"):
-            for call in calls if isinstance(calls, list) else ():
-                if isinstance(call, dict):
-                    self._add_tool_call(call)
-        return text, reasoning
+    def _note_end(self, choice: Mapping[str, Any]) -> None:
+        if finish := choice.get("finish_reason"):
+            self._finish = text_of(finish) or self._finish
+        if native := choice.get("native_finish_reason"):
+            self._native = text_of(native) or self._native
 
-    def _add_tool_call(self, fragment: Mapping[str, Any]) -> None:
-        index = fragment.get("index")
-        call = self._tools.setdefault(
-            index if isinstance(index, int) else 0, {"type": "function", "function": {"name": "", "arguments": ""}}
-        )
-        function = _object(fragment.get("function"))
-        call["id"] = fragment.get("id") or call.get("id")
-        call["type"] = fragment.get("type") or call["type"]
-        call["function"]["name"] = call["function"]["name"] or _text(function.get("name")) or ""
-        call["function"]["arguments"] += _text(function.get("arguments")) or ""
+    def _take(self, delta: Mapping[str, Any]) -> tuple[Said, bool]:
+        """Adds what a delta or a message says; and whether it called a tool."""
+        content = delta.get("content")
+        if isinstance(content, str) and delta.keys() <= _PLAIN:  # nearly all pieces of nearly all streams
+            if not content:
+                return NOTHING, False
+            self._text.append(content)
+            return Said(content), False
+        said, called = said_in(delta), self._tools.add_from(delta)
+        self._text.append(said.text)
+        self._reasoning.append(said.reasoning)
+        self._refusal.append(said.refusal)
+        self._media += said.media
+        return said, called
+
+    def take_body(self, body: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
+        """Takes a plain answer, which says everything at once."""
+        self._note(body)
+        self._note_end(choice)
+        self._usage = body.get("usage")
+        message = choice.get("message")
+        self._take(message if isinstance(message, dict) else {"content": choice.get("text")})
+
+    @property
+    def said(self) -> bool:
+        """Whether anything was said, if only in thought."""
+        return self.answered or any(self._reasoning)
+
+    @property
+    def answered(self) -> bool:
+        """Whether it brought an answer: text, a refusal, a tool call, an image."""
+        return bool(self._tools or self._media) or any(self._text) or any(self._refusal)
 
     def completion(self, *, first_token_ms: float | None = None, total_ms: float | None = None) -> Completion:
         """What has arrived so far."""
-        usage = parse_usage(self._usage)
+        usage, media = parse_usage(self._usage), joined_media(self._media)
+        text, reasoning = thinking_apart(clean("".join(self._text)), clean("".join(self._reasoning)))
         return Completion(
-            text=clean("".join(self._text)),
+            text=text or transcript_of(media),
             finish_reason=self._finish,
             native_finish_reason=self._native,
             usage=usage,
@@ -204,46 +219,49 @@ class StreamAssembly:
             model=self._model,
             provider=self._provider,
             generation_id=self.generation_id,
-            reasoning=clean("".join(self._reasoning)),
+            reasoning=reasoning,
             refusal=clean("".join(self._refusal)) or None,
-            tool_calls=tuple(call for _, call in sorted(self._tools.items())),
+            tool_calls=self._tools.whole(),
+            media=media,
+            failed_providers=failed_providers(self._metadata),
             first_token_ms=first_token_ms,
             total_ms=total_ms,
             raw=self._last,
         )
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to come but the usage or [DONE], by one of the three signs of the end."""
+        return self.done or self._finish is not None or self._usage_last
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether the usage came."""
+        return bool(self._usage)
+
     def verdict(self) -> Failure | None:
         """The failure of the stream after its last byte; None: a complete answer.
 
-        Complete means a finish reason, [DONE], and no error or unreadable chunk on the way.
+        Complete means: it brought an answer (or a reason why there is none), and [DONE], a finish reason or a last
+        chunk of usage alone, and no error or unreadable chunk on the way. Usage that comes with every piece is no sign
+        of the end: what breaks off then is truncated.
         """
-        said = any(self._text) or self._tools or any(self._reasoning) or any(self._refusal)
         if self.failure is not None:
             # What was generated before the error may be billed: only the usage, or the gateway's record, can tell.
-            return replace(self.failure, billed="unknown") if said else self.failure
+            return replace(self.failure, billed="unknown") if self.said else self.failure
         if "error" in (self._finish, self._native):
             return failure_of("provider_unavailable", detail="the provider broke off", billed="unknown")
         if self.malformed:
             return failure_of("malformed", detail="a chunk of the stream is not JSON")
-        if not self.done or self._finish is None:
+        if not self.ended or (not self.answered and self._finish is None):
             return failure_of("truncated")
-        if not said and not self._usage:
+        if not self.said and not self._usage:
             return failure_of("empty", detail="no text and no usage")
         return None
 
 
+_PLAIN = frozenset({"role", "content"})
+
+
 def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _content(value: object) -> str:
-    """Text of a content field: a string, or the text parts of a list."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(_text(_object(part).get("text")) or "" for part in value)
-    return ""

@@ -28,6 +28,10 @@ ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of one answer at most."""
 REPLY_LIMIT = 256 * 1024 * 1024
 """Bytes of a catalogue or of a batch's results at most."""
+ENDING_S = 2.0
+"""Seconds that [DONE], or what follows an error, is waited for once nothing else is missing."""
+USAGE_S = 20.0
+"""Seconds that the usage is waited for after a stream's finish reason, as long as its connection stands."""
 PAGE = 1000
 _OPENROUTER_ONLY = frozenset({"provider", "models", "plugins", "session_id"})
 OnDelta = Callable[[str, str], None]
@@ -114,7 +118,7 @@ class Client:
                 state.timer = timer
                 return await self._exchange(request, stream, state, on_delta, on_headers, on_bytes)
         except TimeoutError:
-            raise self._failed(self._timeout_kind(stream, state), state) from None
+            return self._ended(state, self._timeout_kind(stream, state))
         except _BROKEN as error:
             raise self._failed(kind_of_transport_error(error), state, detail=_reason(error)) from None
 
@@ -122,6 +126,22 @@ class Client:
         if not stream or asyncio.get_running_loop().time() >= state.total_at - 0.001:
             return "timeout"
         return "silence_timeout" if state.first_token_ms is not None else "first_token_timeout"
+
+    def _ended(self, state: _Attempt, otherwise: FailureKind, *, detail: str = "") -> Completion:
+        """What has come of a stream that goes no further, where that is a complete answer.
+
+        Raises GatewayFailed: the failure that the stream told itself, or else that of the way in which it ended.
+        """
+        assembly = state.assembly
+        if assembly is None:
+            raise self._failed(otherwise, state, detail=detail)
+        failure = assembly.verdict()
+        if failure is None:
+            return state.completion(assembly)
+        if assembly.failure is None:
+            raise self._failed(otherwise, state, detail=detail)
+        partial = state.completion(assembly)
+        raise GatewayFailed(failure, partial=partial, generation_id=partial.generation_id)
 
     def _failed(self, kind: FailureKind, state: _Attempt, *, detail: str = "") -> GatewayFailed:
         partial = state.partial()
@@ -168,6 +188,8 @@ class Client:
         except ValueError:
             parsed = None
         if not isinstance(parsed, Mapping):
+            if body.lstrip()[:5] in (b"data:", b": OPE"):  # a stream that calls itself something else
+                return self._whole_stream(body, state)
             raise GatewayFailed(
                 failure_of("malformed", detail="the body is not JSON"), generation_id=state.generation_id
             )
@@ -179,38 +201,64 @@ class Client:
             )
         return completion
 
-    async def _stream(
-        self, answer: Answer, state: _Attempt, on_delta: OnDelta | None, on_bytes: OnBytes | None
-    ) -> Completion:
-        reader = SSEReader()
-        assembly = state.assembly = StreamAssembly(generation_id=state.generation_id)
-        try:
-            async for chunk in answer.chunks():
-                if on_bytes is not None:
-                    on_bytes(chunk)
-                self._take(reader.feed(chunk), assembly, state, on_delta)
-                if reader.size > ANSWER_LIMIT:
-                    raise self._failed("too_large", state)
-                if assembly.done or assembly.failure is not None:
-                    break
-        except _BROKEN as error:
-            if not assembly.done:
-                raise self._failed("truncated", state, detail=_reason(error)) from None
-        self._take(reader.close(), assembly, state, on_delta)
+    def _whole_stream(self, body: bytes, state: _Attempt) -> Completion:
+        reader, assembly = SSEReader(), StreamAssembly(generation_id=state.generation_id)
+        state.assembly = assembly
+        assembly.add(reader.feed(body))
+        assembly.add(reader.close(), cut=True)
+        return self._finished(state, assembly)
+
+    def _finished(self, state: _Attempt, assembly: StreamAssembly) -> Completion:
+        """The completion of a stream whose last byte came. Raises GatewayFailed."""
         completion = state.completion(assembly)
         failure = assembly.verdict()
         if failure is not None:
             raise GatewayFailed(failure, partial=completion, generation_id=completion.generation_id)
         return completion
 
-    def _take(self, events: list[bytes], assembly: StreamAssembly, state: _Attempt, on_delta: OnDelta | None) -> None:
-        came = False
-        for text, reasoning in assembly.add(events) if events else ():
-            came = True
-            if on_delta is not None:
+    async def _stream(
+        self, answer: Answer, state: _Attempt, on_delta: OnDelta | None, on_bytes: OnBytes | None
+    ) -> Completion:
+        reader = SSEReader()
+        assembly = state.assembly = StreamAssembly(generation_id=state.generation_id)
+        unread: list[bytes] = []  # what came before the first event: a body that calls itself a stream and is none
+        try:
+            async for chunk in answer.chunks():
+                if on_bytes is not None:
+                    on_bytes(chunk)
+                if not assembly.events:
+                    unread.append(chunk)
+                self._take(reader.feed(chunk), assembly, state, on_delta)
+                if reader.size > ANSWER_LIMIT:
+                    raise self._failed("too_large", state)
+                if assembly.done:
+                    break
+        except _BROKEN as error:
+            self._take(reader.close(), assembly, state, on_delta, cut=True)
+            return self._ended(state, "truncated", detail=_reason(error))
+        self._take(reader.close(), assembly, state, on_delta, cut=True)
+        if not assembly.events and not assembly.done and (body := b"".join(unread)).lstrip()[:1] == b"{":
+            return self._plain(body, state)
+        return self._finished(state, assembly)
+
+    def _take(
+        self, events: list[bytes], assembly: StreamAssembly, state: _Attempt, on_delta: OnDelta | None,
+        *, cut: bool = False,
+    ) -> None:  # fmt: skip
+        if not events:
+            return
+        came = assembly.add(events, cut=cut)
+        for text, reasoning in came:
+            if on_delta is not None and (text or reasoning):
                 on_delta(text, reasoning)
-        if came:
-            state.token_came(self._settings.silence_timeout_s, last=assembly.done)
+        if came and not assembly.done:
+            state.token_came(self._settings.silence_timeout_s)
+        elif came:
+            state.note_first_token()
+        if not assembly.done and (assembly.ended or assembly.failure is not None):
+            # Neither [DONE] nor the end of the body need ever come: the answer is not held for them.
+            known = assembly.has_usage or assembly.failure is not None
+            state.wait_at_most(ENDING_S if known else USAGE_S)
 
     # -- catalogue and account ---------------------------------------------------------------------------------
 
@@ -350,14 +398,25 @@ class _Attempt:
         self.generation_id: str | None = None
         self.assembly: StreamAssembly | None = None
 
-    def token_came(self, silence_s: float, *, last: bool) -> None:
-        """Starts the silence timer anew. Only tokens do: a comment proves that the edge lives, not the model."""
-        now = asyncio.get_running_loop().time()
+    def note_first_token(self) -> None:
+        """Notes when the first piece of an answer came."""
         if self.first_token_ms is None:
-            self.first_token_ms = (now - self.started) * 1000
-        if self.timer is not None and not last and now - self.armed_at > silence_s / 100:
+            self.first_token_ms = (asyncio.get_running_loop().time() - self.started) * 1000
+
+    def token_came(self, silence_s: float) -> None:
+        """Starts the silence timer anew. Only tokens do: a comment proves that the edge lives, not the model."""
+        self.note_first_token()
+        now = asyncio.get_running_loop().time()
+        if self.timer is not None and now - self.armed_at > silence_s / 100:
             self.armed_at = now
             self.timer.reschedule(min(self.total_at, now + silence_s))
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Ends the waiting for what should follow a stream's end."""
+        at = asyncio.get_running_loop().time() + seconds
+        if self.timer is not None and at < (self.timer.when() or at + 1):
+            self.armed_at = 0.0  # a piece that comes nevertheless starts the silence timer anew
+            self.timer.reschedule(at)
 
     @property
     def total_ms(self) -> float:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from assay.domain.completion import Completion
 from assay.errors import GatewayError
 from assay.openrouter.hints import retry_after_s
+from assay.openrouter.routed import failed_before
 from assay.openrouter.wire_values import clean, text_of
 
 FailureKind = Literal[
@@ -217,6 +218,8 @@ def classify_error(
         http_status=code,
         provider=text_of(metadata.get("provider_name")),
     )
+    if before := failed_before(fields):
+        failure = replace(failure, message=f"{failure.message} Failed before it: {', '.join(before)}.")
     if resets := metadata.get("resets_at"):
         failure = replace(failure, cure=f"{failure.cure} It resets at {clean(str(resets)[:40])}.")
     return failure
@@ -256,8 +259,11 @@ def _kind_of(fields: Mapping[str, Any], metadata: Mapping[str, Any], code: int |
     return "server" if code is None or code >= 500 else "bad_request"
 
 
-def classify_body(body: Mapping[str, Any]) -> Failure | None:
-    """The failure inside an HTTP 200, in the order of wire reference 6.4; None: a valid answer."""
+def classify_body(body: Mapping[str, Any], *, said: bool) -> Failure | None:
+    """The failure inside an HTTP 200, in the order of wire reference 6.4; None: a valid answer.
+
+    said: whether the message holds anything, under whatever name.
+    """
     if body.get("error"):
         return classify_error(body["error"])
     choices = body.get("choices")
@@ -268,9 +274,6 @@ def classify_body(body: Mapping[str, Any]) -> Failure | None:
         return classify_error(choice["error"])
     if "error" in (choice.get("finish_reason"), choice.get("native_finish_reason")):
         return failure_of("provider_unavailable", detail="the provider broke off", billed="unknown")
-    message = choice.get("message")
-    message = message if isinstance(message, Mapping) else {}
-    said = any(message.get(name) for name in ("content", "refusal", "tool_calls", "images", "audio", "reasoning"))
     if not body.get("usage") and not said:
         return failure_of("empty", detail="no text and no usage")
     return None
