@@ -330,3 +330,18 @@ def test_import_says_what_was_noticed_with_line_numbers(tmp_path: Path) -> None:
 def test_schema_is_printed(tmp_path: Path) -> None:
     """Editors get the schema of suite files."""
     assert json.loads(assay(tmp_path, "schema").stdout)["title"] == "Assay suite"
+
+
+def test_pilot_foretells_the_bill_and_continue_sends_the_rest(tmp_path: Path) -> None:
+    """--pilot pauses after five rows with exit 0, says what the whole will cost, and nothing is asked twice."""
+    (tmp_path / "many.csv").write_text("q\n" + "".join(f"Question {n}\n" for n in range(30)))
+
+    pilot = assay(tmp_path, "run", "many.csv", "--prompt", "{{q}}", "--model", "sandbox/swift", "--pilot", "--json")
+    found = json.loads(pilot.stdout)
+    rest = assay(tmp_path, "continue", found["run"], "--json")
+
+    assert (pilot.returncode, found["state"], found["done"]) == (0, "paused", 5)
+    assert "The whole run will cost about $" in pilot.stderr
+    ended = json.loads(rest.stdout)
+    assert (rest.returncode, ended["state"], ended["done"], ended["forecast"]) == (0, "done", 30, None)
+    assert found["forecast"]["low_usd"] <= ended["cost_usd"] <= found["forecast"]["high_usd"]

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from assay.domain.contestant import Prompt
 from assay.views.state import BatchSeed
-from assay.workbench import datasets
+from assay.workbench import datasets, runs
 from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,3 +48,31 @@ def test_file_with_odd_headers_suggests_its_longest_text(rt: Runtime, tmp_path: 
     page = opened_page(dataset=datasets.open_dataset(rt, str(table)).id)
 
     assert page.text_area(key="batch.prompt.0").value == "{{Kunden-Text (de)}}"
+
+
+def test_pilot_is_offered_beside_start_and_pauses_after_five_rows(rt: Runtime, tmp_path: Path) -> None:
+    """One click asks five random rows; the run waits with the bill that they foretell."""
+    table = tmp_path / "many.csv"
+    table.write_text("q\n" + "".join(f"Question {n}\n" for n in range(40)))
+    page = opened_page(
+        seed=BatchSeed(Prompt("{{q}}"), ("sandbox/swift",)), dataset=datasets.open_dataset(rt, str(table)).id
+    )
+
+    page.button(key="batch.pilot").click().run()
+
+    (run,) = runs.list_runs(rt)
+    state = runs.wait_for_run(rt, run.id, timeout_s=30)
+    assert (state.state, state.done) == ("paused", 5)
+    assert state.forecast is not None
+
+
+def test_pilot_of_a_few_rows_is_not_offered(rt: Runtime, tmp_path: Path) -> None:
+    """Ten rows are no more than two pilots: Start stands alone."""
+    table = tmp_path / "few.csv"
+    table.write_text("q\n" + "".join(f"Question {n}\n" for n in range(10)))
+    page = opened_page(
+        seed=BatchSeed(Prompt("{{q}}"), ("sandbox/swift",)), dataset=datasets.open_dataset(rt, str(table)).id
+    )
+
+    assert "batch.pilot" not in {button.key for button in page.button}
+    assert "batch.start" in {button.key for button in page.button}

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+from sqlalchemy import text
+
+from assay.config import Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
+from assay.domain.score import GraderSpec
 from assay.runs.lanes import Lane, Lanes
-from assay.runs.pilot import PILOT_ROWS, cells_in_order, pilot_cells, pilot_rows
+from assay.runs.pilot import PILOT_ROWS, awaits_pilot, cells_in_order, pilot_cells, pilot_rows
+from assay.workbench import datasets, results, runs
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime, open_runtime
 
 
 def plan_of(rows: int, *, samples: int = 1) -> RunPlan:
@@ -67,3 +77,68 @@ def test_lanes_take_the_pilot_of_all_contestants_before_any_other_row() -> None:
 
     assert taken[: len(first)] == sorted(first)
     assert taken[len(first) :] == [n for n in range(9) if n not in first][:3]
+
+
+@pytest.fixture
+def rt(tmp_path: Path) -> Iterator[Runtime]:
+    """A workbench with a fast sandbox."""
+    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+        opened.ready()
+        yield opened
+
+
+def drafted(rt: Runtime, **changes: object) -> RunDraft:
+    """A draft of 60 rows for two models with a judge."""
+    content = "q\n" + "".join(f"Question {n} about {'a long thing ' * (n % 7)}\n" for n in range(60))
+    dataset = datasets.save_table(
+        rt, datasets.read_upload(rt, content.encode(), filename="q.csv"), name="q", source="q"
+    )
+    models = (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large"))
+    graders = (GraderSpec("judge", {"model": "sandbox/swift", "rubric": "Is it short?"}),)
+    return replace(RunDraft(dataset.id, (Prompt("{{q}}"),), models, graders), **changes)  # type: ignore[arg-type]
+
+
+def test_run_with_a_pilot_pauses_after_it_and_foretells_its_bill(rt: Runtime) -> None:
+    """Five rows are asked; the bill of the finished run, judges included, lies in the interval they gave."""
+    run_id = runs.start_run(rt, drafted(rt, pilot=True))
+    after = runs.wait_for_run(rt, run_id, timeout_s=60)
+    assert (after.state, after.done) == ("paused", PILOT_ROWS * 2)
+    assert after.forecast is not None
+    assert after.forecast.count == PILOT_ROWS
+
+    runs.continue_run(rt, run_id)
+    ended = runs.wait_for_run(rt, run_id, timeout_s=60)
+
+    assert (ended.state, ended.done, ended.forecast) == ("done", 120, None)
+    assert after.forecast.low <= ended.spent_pico <= after.forecast.high
+    assert abs(after.forecast.expected / ended.spent_pico - 1) < 0.3
+
+
+def test_run_without_a_pilot_asks_its_rows_first_and_goes_on(rt: Runtime) -> None:
+    """Nothing pauses; the random rows are the first that end, and are asked once."""
+    run_id = runs.start_run(rt, drafted(rt, concurrency=1))
+
+    ended = runs.wait_for_run(rt, run_id, timeout_s=60)
+
+    with rt.store.read() as connection:
+        query = "SELECT cell FROM call WHERE purpose = 'run' ORDER BY created_ms, id"
+        asked = [row.cell for row in connection.execute(text(query))]
+    plan = results.get_run(rt, run_id).plan
+    assert ended.state == "done"
+    assert len(asked) == len(set(asked)) == 120
+    assert {plan.cell(number).row for number in asked[:4]} <= set(pilot_rows(plan))
+
+
+def test_retry_of_a_pilots_failed_cell_does_not_pause_again(rt: Runtime) -> None:
+    """Once any other row is done, the pilot is over."""
+    plan = replace(plan_of(60), pilot=True)
+    first = sorted(pilot_cells(plan))
+    only_pilot = bytearray(plan.cell_count)
+    for number in first[1:]:
+        only_pilot[number] = 1
+    beyond = bytearray(only_pilot)
+    beyond[next(n for n in range(plan.cell_count) if n not in first)] = 1
+
+    assert awaits_pilot(plan, only_pilot)
+    assert not awaits_pilot(plan, beyond)
+    assert not awaits_pilot(replace(plan, pilot=False), only_pilot)

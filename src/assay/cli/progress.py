@@ -100,7 +100,8 @@ def _bar(state: RunProgress) -> str:
     failed = f" · {state.failed} failed" if state.failed else ""
     batch = f" · {state.batch.answered:,} of {state.batch.calls:,} answered by the batch" if state.batch else ""
     note = f" · {state.reason[:60]}" if state.reason and state.state != "done" else ""
+    bill = f" · about {format_usd(round(state.forecast.expected))} in all" if state.forecast and state.done else ""
     return (
         f"[{'#' * filled}{'.' * (width - filled)}] {state.done:,}/{state.cells:,}{failed} · "
-        f"{format_usd(state.spent_pico)}{eta}{batch}{note}"
+        f"{format_usd(state.spent_pico)}{bill}{eta}{batch}{note}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,7 @@ from assay.cli.options import (
     parse_budget,
 )
 from assay.cli.progress import attend, work
-from assay.cli.scoreboard import conclude
+from assay.cli.scoreboard import conclude, report
 from assay.cli.suite import is_suite, load, overridden, run_suite
 from assay.cli.terminal import UsageError, app, opened, say
 from assay.errors import DataError
@@ -34,6 +35,7 @@ from assay.money import format_usd
 
 if TYPE_CHECKING:
     from assay.runs.estimate import Estimate, RunEstimate
+    from assay.stats.prediction import Prediction
 
 
 @app.command()
@@ -53,6 +55,9 @@ def run(
     name: Annotated[str, typer.Option(help="Name of the run.")] = "",
     tag: Annotated[list[str], typer.Option("--tag", help="A tag; several.")] = [],  # noqa: B006
     out: Annotated[list[Path], typer.Option("--out", help="Write the run to this file; several.")] = [],  # noqa: B006
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Pause after five rows drawn at random and say what the whole will cost.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a dataset, or a suite file with gates, through models and prompts; grade the answers, print the scoreboard.
@@ -71,7 +76,12 @@ def run(
     _require(options, cure="Give it, or a suite file: assay run suite.yaml.")
     with opened() as rt:
         rt.ready()
-        run_id, state = work(rt, make_draft(rt, dataset, options | {"samples": samples or 1}))
+        draft = make_draft(rt, dataset, options | {"samples": samples or 1})
+        run_id, state = work(rt, replace(draft, pilot=pilot))
+        if pilot and state.state == "paused" and state.forecast is not None:
+            report(rt, run_id, state, as_json)
+            say(f"{bill_words(state.forecast)} `assay continue {run_id}` sends the rest.")
+            return
         write_outs(rt, run_id, out)
         conclude(rt, run_id, state, as_json)
 
@@ -178,6 +188,13 @@ def money_words(cost: Estimate) -> str:
         f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, never above "
         f"{format_usd(cost.worst)})"
     )
+
+
+def bill_words(bill: Prediction) -> str:
+    """What a run will cost in all, by the rows that it has paid."""
+    low, expected, high = (format_usd(round(amount)) for amount in (bill.low, bill.expected, bill.high))
+    heavy = " Rows differ much in cost, so it may be more." if bill.heavy else ""
+    return f"The whole run will cost about {expected} ({low} to {high}), by {bill.count} rows.{heavy}"
 
 
 def took_words(seconds: float) -> str:

@@ -12,6 +12,7 @@ from assay.cli.terminal import GATE_NOT_MET, print_json, say
 from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
+    from assay.stats.prediction import Prediction
     from assay.workbench.gates import GateResult
     from assay.workbench.runs import RunProgress
     from assay.workbench.runtime import Runtime
@@ -59,7 +60,7 @@ def report(
             "done": state.done, "failed": state.failed, "cost_usd": from_pico(state.spent_pico),
             "provenance": "unknown in part" if unknown else "known", "unknown_calls": unknown,
             "seconds": round(state.seconds, 3), "scoreboard": [score_json(line) for line in board],
-            "estimate": None if found is None else found.as_json(),
+            "estimate": None if found is None else found.as_json(), "forecast": bill_json(state.forecast),
             "changes": [{"at_ms": change.at_ms, "what": change.words} for change in changes],
             **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
         })  # fmt: skip
@@ -76,6 +77,14 @@ def report(
         print(found.words)
     for gate in gates or ():
         print(f"{'PASS' if gate.passed else 'FAIL'}  {gate.contestant or 'the run'}: {gate.words}")
+
+
+def bill_json(bill: Prediction | None) -> dict[str, Any] | None:
+    """The foretold bill of a run that has not ended, in USD, with its 95 % prediction interval; None: not known."""
+    if bill is None:
+        return None
+    low, expected, high = (from_pico(round(amount)) for amount in (bill.low, bill.expected, bill.high))
+    return {"low_usd": low, "expected_usd": expected, "high_usd": high, "rows": bill.count, "heavy_tail": bill.heavy}
 
 
 def score_json(line: ContestantScore) -> dict[str, Any]:

@@ -49,6 +49,8 @@ class RunPlan:
     mode: RunMode = "normal"
     gates: Mapping[str, Any] = field(default_factory=dict)
     """The suite's conditions with the baselines found at the start, as `workbench/gates.py` wrote them."""
+    pilot: bool = False
+    """Pause once the rows of the pilot are done, so that their bill is seen before the rest is paid."""
 
     @property
     def cell_count(self) -> int:
@@ -128,6 +130,7 @@ class RunPlan:
             "data_policy": dict(self.data_policy),
             "mode": self.mode,
             "gates": dict(self.gates),
+            "pilot": self.pilot,
         }
 
     @classmethod

@@ -28,12 +28,23 @@ def pilot_cells(plan: RunPlan) -> frozenset[int]:
     return frozenset(chain.from_iterable(_cells_of(plan, row) for row in pilot_rows(plan)))
 
 
-def cells_in_order(plan: RunPlan, contestant: int) -> Iterator[int]:
+def cells_in_order(plan: RunPlan, contestant: int, *, pilot_only: bool = False) -> Iterator[int]:
     """The cells of a contestant in the order in which they are asked: those of the pilot, then the others by row."""
     first = pilot_cells(plan)
     width = len(plan.contestants)
     yield from sorted(number for number in first if number % width == contestant)
+    if pilot_only:
+        return
     yield from (number for number in range(contestant, plan.cell_count, width) if number not in first)
+
+
+def awaits_pilot(plan: RunPlan, done: bytes | bytearray) -> bool:
+    """Whether a run is to pause after its pilot: it was asked for, and no other cell is done yet.
+
+    done: one byte per cell, 0 for those that are missing.
+    """
+    first = pilot_cells(plan) if plan.pilot else frozenset()
+    return bool(first) and len(done) - done.count(0) == sum(bool(done[n]) for n in first) < len(first)
 
 
 def _cells_of(plan: RunPlan, row: int) -> range:

@@ -21,7 +21,7 @@ from assay.runs.grid import request_of, sample_seed
 from assay.runs.lanes import Lane, Lanes, ahead
 from assay.runs.live import LiveRun, Places, RunGate
 from assay.runs.modes import in_mode
-from assay.runs.pilot import cells_in_order, pilot_cells
+from assay.runs.pilot import awaits_pilot, cells_in_order, pilot_cells
 from assay.runs.rows import RowReader
 from assay.runs.waits import Waits
 from assay.scoring.kinds import Facts
@@ -36,6 +36,9 @@ BUDGET_WAIT_S = 0.1
 """Seconds between two looks whether settled calls have made room in the budget."""
 SILENCE_WAIT_S = 2.0
 """Seconds before a cell is tried again that did not reach the gateway."""
+
+
+PILOT_DONE = "The pilot is done: look at its answers and at the bill it foretells. Continue sends the rest."
 
 
 class _Answered(NamedTuple):
@@ -113,8 +116,10 @@ class RunWorker:
     async def _prepare(self) -> None:
         models = {c.model_id for c in self.plan.contestants} | self._grading.judges
         await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
+        self._piloting = awaits_pilot(self.plan, self.done)
         for index, contestant in enumerate(self.plan.contestants):
-            cells = (number for number in cells_in_order(self.plan, index) if not self.done[number])
+            ordered = cells_in_order(self.plan, index, pilot_only=self._piloting)
+            cells = (number for number in ordered if not self.done[number])
             asked = in_mode(CompletionRequest(contestant.model_id, ()), self.plan.mode, self._dispatcher.prices).model
             self.live.lanes[index] = Lane(index, asked, cells)
         gateways = {self._dispatcher.gateway_of(lane.model) for lane in self.live.lanes.values()}
@@ -204,6 +209,8 @@ class RunWorker:
             ]
             said += self.live.notices
             halt = _Halt("done", " ".join(said))
+            if self._piloting:
+                halt = _Halt("paused", " ".join([PILOT_DONE, *said]))
         await self._release(halt.state, halt.reason)
 
     async def _release(self, state: str, reason: str) -> None:

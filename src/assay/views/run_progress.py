@@ -7,6 +7,7 @@ from decimal import Decimal
 import streamlit as st
 
 from assay.money import format_usd, from_pico
+from assay.stats.prediction import Prediction
 from assay.views import components, words
 from assay.workbench import runs
 from assay.workbench.runs import RunProgress
@@ -54,6 +55,8 @@ def _show(rt: Runtime, state: RunProgress) -> None:
         f"{state.state.capitalize()} · spent {_money(state.spent_pico)}{budget}{reserved}{unknown} · "
         f"{state.failed:,} failed{waiting} · {words.duration(state.seconds)}"
     )
+    if state.forecast is not None:
+        _whole_bill(state.forecast)
     for notice in state.notices:
         st.info(words.label(notice, 400), icon=":material/info:")
     if state.reason:
@@ -72,6 +75,13 @@ def _show(rt: Runtime, state: RunProgress) -> None:
     for failure in state.first_failures if state.is_live or state.state == "paused" else ():
         st.caption(f":material/error: {words.label(failure, 300)}")
     _controls(rt, state)
+
+
+def _whole_bill(bill: Prediction) -> None:
+    """What the run will cost in all, with the interval that holds the bill in 95 of 100 runs like it."""
+    low, expected, high = (_money(round(amount)) for amount in (bill.low, bill.expected, bill.high))
+    heavy = " Rows differ much in cost, so it may be more." if bill.heavy else ""
+    st.caption(f"The whole run: about {expected} ({low} to {high}), by {words.counted(bill.count, 'row')}.{heavy}")
 
 
 def _possibly_paid(rt: Runtime, state: RunProgress) -> None:

@@ -11,10 +11,12 @@ from assay.domain.plan import RunPlan
 from assay.errors import RunError
 from assay.openrouter.pacing import PaceState
 from assay.runs.lanes import Lane
+from assay.stats.prediction import Prediction
 from assay.store import runs as stored
 from assay.store.batches import Waiting, waiting
 from assay.store.ledger import now_ms
 from assay.store.spend import Orphans, orphans_of
+from assay.workbench.forecast import forecast
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -64,6 +66,8 @@ class RunProgress:
     """What went otherwise than asked for, while it is worked; at the end it stands in the reason."""
     batch: Waiting | None = None
     """What waits at the gateway's batch endpoint; None: nothing does."""
+    forecast: Prediction | None = None
+    """The whole bill in pico-dollars, by the rows paid so far; None: too few, or nothing is left to be sent."""
 
     @property
     def waiting(self) -> int:
@@ -103,6 +107,7 @@ class ProgressSums:
     money: Mapping[str, stored.RunMoney]
     failures: Sequence[Any]
     orphans: Orphans
+    forecast: Prediction | None
 
 
 SHARED_S = 0.5
@@ -119,14 +124,14 @@ def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
     if known is not None and known.state == state and time.monotonic() < known.until:
         return known
     started = time.monotonic()
-    sums = ProgressSums(
-        # Another process may have let the run grow meanwhile.
-        state, 0.0, known.plan if known and known.plan.cell_count == run.cells else stored.plan_of(run),
-        {c.contestant: c for c in stored.contestant_counts(connection, run.id)},
-        stored.money_by_contestant(connection, run.id),
-        stored.first_failures(connection, run.id) if run.failed else [],
-        orphans_of(connection, run.id),
-    )  # fmt: skip
+    # Another process may have let the run grow meanwhile.
+    plan = known.plan if known and known.plan.cell_count == run.cells else stored.plan_of(run)
+    counts = {c.contestant: c for c in stored.contestant_counts(connection, run.id)}
+    money = stored.money_by_contestant(connection, run.id)
+    failures = stored.first_failures(connection, run.id) if run.failed else []
+    unended = live or run.state == "paused"
+    bill = forecast(connection, run.id, plan, counts, money) if unended else None
+    sums = ProgressSums(state, 0.0, plan, counts, money, failures, orphans_of(connection, run.id), bill)
     now = time.monotonic()
     rt.progress_sums.pop(run.id, None)
     rt.progress_sums[run.id] = replace(sums, until=now + max(SHARED_S, COUNTING_SHARE * (now - started)))
@@ -176,6 +181,7 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         seconds=_worked_s(run),
         contestants=tuple(shown),
         batch=batch,
+        forecast=sums.forecast,
         orphans=sums.orphans,
         notices=tuple(live.notices) if live else (),
         first_failures=tuple(

@@ -63,6 +63,8 @@ class RunDraft:
     """Beside the dataset's own policy, which every run on it carries without being told."""
     gates: Mapping[str, Any] = field(default_factory=dict)
     """Conditions that the run must meet, as `gates.frozen` gives them."""
+    pilot: bool = False
+    """Pause after five rows drawn at random, so that the bill is foretold before the rest is paid."""
 
 
 def _dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
@@ -80,6 +82,7 @@ def plan_of(rt: Runtime, draft: RunDraft) -> RunPlan:
         budget_pico=to_pico(draft.budget_usd) if draft.budget_usd is not None else None,
         concurrency=draft.concurrency, cache=draft.cache, gateway=rt.gateway.name,
         data_policy=policies.effective(rt, dataset.id, draft.data_policy), mode=draft.mode, gates=draft.gates,
+        pilot=draft.pilot,
     )  # fmt: skip
 
 

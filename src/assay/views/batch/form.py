@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
 from assay.money import format_usd
 from assay.runs.estimate import RunEstimate
+from assay.runs.pilot import pilot_rows
 from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
@@ -211,14 +213,27 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
                 components.show_error(error)
                 problems = [str(error)]
         # No callback: it would get the draft of the run before, without what was typed just before the click.
-        clicked = st.button("Start", key="batch.start", type="primary", icon=":material/play_arrow:",
-                            disabled=bool(problems))  # fmt: skip
-    if clicked and not problems:
-        _start(rt, draft)
+        with st.container(horizontal=True):
+            clicked = st.button("Start", key="batch.start", type="primary", icon=":material/play_arrow:",
+                                disabled=bool(problems))  # fmt: skip
+            piloted = _has_pilot(rt, draft) and st.button(
+                "Pilot: 5 rows first",
+                key="batch.pilot",
+                icon=":material/science:",
+                disabled=bool(problems),
+                help="Asks five rows drawn at random, then pauses and foretells the bill. Their answers are kept: "
+                "Continue sends the rest.",
+            )
+    if (clicked or piloted) and not problems:
+        _start(rt, replace(draft, pilot=piloted))
     if started := st.session_state.pop("batch.started", None):
         state.go_to("results", run=started)
     if problem := st.session_state.pop("batch.problem", None):
         components.show_error(problem)
+
+
+def _has_pilot(rt: Runtime, draft: RunDraft) -> bool:
+    return bool(draft.prompts and draft.contestants) and bool(pilot_rows(runs.plan_of(rt, draft)))
 
 
 def _leave_out(rt: Runtime, draft: RunDraft) -> None:
