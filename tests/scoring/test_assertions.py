@@ -76,7 +76,7 @@ def test_check_gives_its_verdict(cell: str, output: str, passed: bool) -> None:
      ("python: open('/etc/passwd')", "never run"), ("file://a.js", "never run"), ("not-javascript: x", "never run"),
      ("llm-rubric: is kind", "LLM judge"), ("grade: is kind", "LLM judge"), ("similar: Hello", "embeddings"),
      ("similar(0.8): Hello", "embeddings"), ("bleu: x", "no such check"), ("contains:", "no text"),
-     ("word-count: many", "number"), ("regex: (a+)+b", "for ever"), ("is-json: {", "not JSON"),
+     ("word-count: many", "number"), ("regex: ^(?=(a+)+$)b{2}{3}", "repeats"), ("is-json: {", "not JSON"),
      ('is-json: {"$ref": "http://127.0.0.1:9/x"}', "refers to"), ("latency(x)y", ""), ("regex: (", "brackets"),
      ("regex: (?i)a", "JavaScript"), ("contains-any: \"a", "no text"),
      ("is-json: [&a {}, *a]", "neither JSON nor YAML"), ("starts-with:", "no text")],

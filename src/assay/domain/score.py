@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,3 +42,28 @@ class Score:
     passed: bool | None
     reason: str
     """What was measured and what was expected, in words."""
+    left_out: bool = False
+    """Without a value because its row gives nothing to score by: the other graders decide."""
+
+
+NOT_GRADED = "Not graded yet."
+"""Reason of a score whose answer is kept and whose grader has still to look at it."""
+NOT_ASKED = "The judge has not been asked yet."
+"""The same of a judge, followed by why it was not asked."""
+
+
+def value_of(scores: Sequence[Score]) -> float | None:
+    """The value of a cell: the mean of its scores. None where one of them could not be made, or there is none.
+
+    A grader that its row gives nothing to score by is left out. One that failed is not: the mean of the others would be
+    a score of something else.
+    """
+    values = [score.value for score in scores if not score.left_out]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def passed_of(scores: Sequence[Score]) -> bool | None:
+    """Whether every score of a cell is a pass. None where one of them could not be made, or there is none."""
+    verdicts = [score.passed for score in scores if not score.left_out]
+    return None if not verdicts or None in verdicts else all(verdicts)

@@ -26,14 +26,16 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from assay.errors import GraderError
-from assay.scoring import ecmascript, structured
-from assay.scoring.kinds import NO_FACTS, Facts, GraderKind, Verdict, shown, unscored, verdict
-from assay.scoring.text import REGEX_LIMIT, refuse_endless
+from assay.scoring import structured
+from assay.scoring.kinds import NO_FACTS, Facts, GraderKind, Verdict, left_out, shown, unscored, verdict
+from assay.scoring.limits import LONGEST, guarded
+from assay.scoring.patterns import ecmascript_of
+from assay.scoring.text import TEXTS
 
 COLUMN = "__expected"
 CONFIG = "__config:"
 LEVENSHTEIN_LIMIT = 20_000
-"""Characters of an answer that an edit distance is measured over."""
+"""Characters of the texts that an edit distance is measured between."""
 
 
 class Assertion(NamedTuple):
@@ -51,6 +53,8 @@ class Assertion(NamedTuple):
 
 BEYOND = "template"
 """Type of a check whose value holds a template that is more than the name of a column."""
+TOO_LONG = "too long"
+"""Type of a check whose value is too long with the row's values in it."""
 CODE = ("javascript", "fn", "eval", "python", "ruby", "webhook")
 """Types that would run a program."""
 RUBRICS = (
@@ -102,7 +106,8 @@ def _texts(value: str) -> tuple[str, ...]:
     """The texts of a comma list; a quoted one may hold commas. None at all where a quote is not closed."""
     found: list[str] = []
     place = 0
-    while place < len(value.rstrip(" \t\r\n,")):
+    end = len(value.rstrip(" \t\r\n,"))
+    while place < end:
         part = _PART.match(value, place)
         if part is None:
             return ()
@@ -138,6 +143,10 @@ def _rendered(assertion: Assertion, values: Mapping[str, str]) -> Assertion:
     if _TEMPLATE.search(_VARIABLE.sub("", assertion.value)):
         return assertion._replace(type=BEYOND)
 
+    longest = max((len(values.get(name, "")) for name in _VARIABLE.findall(assertion.value)), default=0)
+    if assertion.value.count("{{") * longest > LONGEST:
+        return Assertion(TOO_LONG, assertion.value)
+
     def fill(text: str) -> str:
         return _VARIABLE.sub(lambda found: values.get(found[1], ""), text)
 
@@ -169,7 +178,7 @@ def _alias(name: str) -> str:
 def row_assertions(output: str, expected: str | None, params: Mapping[str, Any], facts: Facts) -> Verdict:
     """The share of the row's checks that the answer passes; it passes with all, or with the row's threshold.
 
-    Checks that cannot be scored are left out and named; none that can: unscored.
+    Checks that are never scored here are left out and named; one that should be and cannot leaves the row unscored.
     """
     try:
         row = json.loads(expected or "{}")
@@ -177,13 +186,15 @@ def row_assertions(output: str, expected: str | None, params: Mapping[str, Any],
         row = {COLUMN: expected}
     checks = _assertions(row) if isinstance(row, Mapping) else []
     if not checks:
-        return unscored("This row has no check: its __expected columns are empty.")
+        return left_out("This row has no check: its __expected columns are empty.")
     verdicts = [check(assertion, output, facts) for assertion in checks]
     scored = [found.value for found in verdicts if found.value is not None]
     reasons = " ".join(found.reason for found in sorted(verdicts, key=lambda found: found.passed is not False))
     metric = str(row.get("__metric") or "").strip()
     said = f"{metric}: {reasons}" if metric else reasons
     if not scored:
+        return left_out(said) if all(found.left_out for found in verdicts) else unscored(said)
+    if len(scored) < sum(not found.left_out for found in verdicts):
         return unscored(said)
     value = sum(scored) / len(scored)
     bound = _number(row.get("__threshold") or "")
@@ -204,18 +215,19 @@ def check(assertion: Assertion, output: str, facts: Facts = NO_FACTS) -> Verdict
     """The verdict of one check; one that cannot be made is unscored with the reason."""
     kind = assertion.type
     if kind in CODE:
-        return unscored(f"{kind} is a program, which is never run.")
+        return left_out(f"{kind} is a program, which is never run.")
+    if kind == TOO_LONG:
+        return unscored(f"The check {shown(assertion.value)} is too long with the row's values in it.")
     if kind == BEYOND:
         return unscored(f"The template in {shown(assertion.value)} is more than a column's name, and is never run.")
     if kind in RUBRICS:
-        return unscored(f"{kind} needs a judge: add the grader LLM judge with the rubric {shown(assertion.value)}.")
+        return left_out(f"{kind} needs a judge: add the grader LLM judge with the rubric {shown(assertion.value)}.")
     if kind not in CHECKS:
         why = "it needs embeddings" if kind == "similar" else "there is no such check here"
-        return unscored(f"{kind} is not scored: {why}.")
-    try:
-        found = CHECKS[kind](assertion, output, facts)
-    except GraderError as error:
-        return unscored(str(error))
+        return left_out(f"{kind} is not scored: {why}.")
+    if facts.no_text and kind not in OF_FACTS:
+        return unscored(facts.no_text)
+    found = guarded("row_assertions", output, assertion.value, lambda: CHECKS[kind](assertion, output, facts))
     if not assertion.negate or found.value is None or found.passed is None:
         return found
     return Verdict(1 - found.value, not found.passed, f"Not wanted: {found.reason}")
@@ -235,6 +247,8 @@ def _containing(*, listed: bool, every: bool, fold: bool) -> Check:
         wanted = assertion.texts if listed else (assertion.value,) if assertion.value else ()
         if not wanted:
             return unscored(f"{assertion.type} has no text to look for.")
+        if len(wanted) > TEXTS:
+            return unscored(f"{assertion.type} has {len(wanted):,} texts; at most {TEXTS:,} are looked for.")
         # Lower case, not folded: to promptfoo ß is not ss.
         given = output.lower() if fold else output
         missing = [text for text in wanted if (text.lower() if fold else text) not in given]
@@ -262,9 +276,8 @@ def _ends(assertion: Assertion, output: str, facts: Facts) -> Verdict:
 def _regex(assertion: Assertion, output: str, facts: Facts) -> Verdict:
     if not assertion.value:
         return unscored("There is no pattern.")
-    refuse_endless(assertion.value)
-    found = ecmascript.compile_pattern(assertion.value).search(output[:REGEX_LIMIT])
-    where = f"matches {shown(found.group())}" if found else "has no match"
+    found = ecmascript_of(assertion.value).search(output)
+    where = "has no match" if found is None else f"matches {shown(found)}"
     return verdict(found is not None, f"The answer {where} for {shown(assertion.value)}.")
 
 
@@ -273,9 +286,10 @@ def _schema(assertion: Assertion) -> dict[str, Any]:
     from assay.scoring import loose  # its YAML is slow to import, and few rows ask for it
 
     try:
-        return {"schema": loose.loads(assertion.value), "draft": 7, "formats": True, "allow_fence": False}
+        schema = loose.as_json(assertion.value)
     except ValueError as error:
         raise GraderError(f"The schema is not JSON: {error}.", cure="Paste a JSON schema.") from error
+    return {"schema": schema, "draft": 7, "formats": True, "allow_fence": False}
 
 
 def _is_json(assertion: Assertion, output: str, facts: Facts) -> Verdict:
@@ -317,8 +331,11 @@ def _word_count(assertion: Assertion, output: str, facts: Facts) -> Verdict:
 def _levenshtein(assertion: Assertion, output: str, facts: Facts) -> Verdict:
     from rapidfuzz.distance import Levenshtein  # slow to import, and few rows ask for it
 
+    for name, text in (("answer", output), ("text", assertion.value)):
+        if len(text) > LEVENSHTEIN_LIMIT:
+            return unscored(f"The {name} has {len(text):,} characters; edits are counted to {LEVENSHTEIN_LIMIT:,}.")
     limit = DEFAULT_THRESHOLD if assertion.threshold is None else assertion.threshold
-    distance = Levenshtein.distance(_units(output[:LEVENSHTEIN_LIMIT]), _units(assertion.value))
+    distance = Levenshtein.distance(_units(output), _units(assertion.value))
     return verdict(distance <= limit, f"The answer is {distance} edits from {shown(assertion.value)}; allowed {limit}.")
 
 
@@ -377,6 +394,8 @@ CHECKS: dict[str, Check] = {
     "finish-reason": _finish_reason,
 }
 
+OF_FACTS = ("latency", "cost", "finish-reason")
+"""Checks that look at no text."""
 ROW_ASSERTIONS = GraderKind(
     "row_assertions", "Checks of the row", "Each row's own checks, from promptfoo's __expected columns.",
     _without_facts, needs_expected=False, grade_with_facts=row_assertions, expected_of=row_expected,

@@ -10,7 +10,8 @@ from assay.domain.score import GraderSpec, Score
 from assay.errors import GraderError
 from assay.scoring.assertions import COLUMN, ROW_ASSERTIONS
 from assay.scoring.judge import JUDGE
-from assay.scoring.kinds import NO_FACTS, Facts, GraderKind, Verdict
+from assay.scoring.kinds import NO_FACTS, Facts, GraderKind, Verdict, unscored
+from assay.scoring.limits import guarded, in_bounds
 from assay.scoring.numeric import NUMERIC
 from assay.scoring.structured import JSON, JSON_SCHEMA, check_schema
 from assay.scoring.text import CONTAINS, EQUALS, REGEX, check_regex
@@ -45,21 +46,26 @@ class Grader:
         return values.get(str(name)) if name else None
 
     def grade(self, output: str, expected: str | None, facts: Facts = NO_FACTS) -> Score:
-        """The score of an answer, for graders that make no calls."""
+        """The score of an answer, for graders that make no calls. Raises nothing: what cannot be graded is unscored."""
+        return self.score(guarded(self.kind.kind, output, expected, lambda: self._verdict(output, expected, facts)))
+
+    def _verdict(self, output: str, expected: str | None, facts: Facts) -> Verdict:
         if self.kind.grade_with_facts is not None:
-            return self.score(self.kind.grade_with_facts(output, expected, self.spec.params, facts))
+            return self.kind.grade_with_facts(output, expected, self.spec.params, facts)
+        if facts.no_text:
+            return unscored(facts.no_text)
         if self.kind.grade is None:
             raise GraderError("A judge grades by a call.")
-        return self.score(self.kind.grade(output, expected, self.spec.params))
+        return self.kind.grade(output, expected, self.spec.params)
 
     def score(self, verdict: Verdict) -> Score:
         """The score of a verdict: named, and turned round when the grader is negated."""
-        value, passed, reason = verdict
+        value, passed, reason, left_out = verdict
         if self.spec.params.get("negate"):
             value = None if value is None else 1 - value
             passed = None if passed is None else not passed
-            reason = f"Not wanted: {reason}"
-        return Score(self.spec.label, value, passed, reason)
+            reason = reason if value is None else f"Not wanted: {reason}"
+        return Score(self.spec.label, value, passed, in_bounds(reason), left_out)
 
 
 def build(spec: GraderSpec) -> Grader:

@@ -17,6 +17,8 @@ class Verdict(NamedTuple):
     value: float | None
     passed: bool | None
     reason: str
+    left_out: bool = False
+    """There was nothing to score by, so that the other graders decide; a grader that failed is not left out."""
 
 
 class Facts(NamedTuple):
@@ -25,6 +27,8 @@ class Facts(NamedTuple):
     latency_ms: float | None = None
     cost_usd: Decimal | None = None
     finish_reason: str | None = None
+    no_text: str = ""
+    """Why the answer has no text, in words; empty where it has some."""
 
 
 NO_FACTS = Facts()
@@ -66,7 +70,9 @@ class GraderKind:
 
 def shown(text: str, limit: int = 60) -> str:
     """A text within a reason: one line, cut."""
-    flat = " ".join(text.split())
+    # As much as could be shown, however long the text is.
+    flat = " ".join(text[: 8 * limit].split())
+    flat = flat if len(text) <= 8 * limit or len(flat) > limit else f"{flat}…"
     return repr(flat if len(flat) <= limit else flat[: limit - 1] + "…")
 
 
@@ -76,8 +82,13 @@ def verdict(passed: bool, reason: str) -> Verdict:
 
 
 def unscored(reason: str) -> Verdict:
-    """A verdict that says why there is none."""
+    """A verdict that says why there is none: the grader should have scored and could not."""
     return Verdict(None, None, reason)
+
+
+def left_out(reason: str) -> Verdict:
+    """A verdict of a grader that a row gives nothing to score by."""
+    return Verdict(None, None, reason, left_out=True)
 
 
 def alternatives(expected: str) -> list[str]:

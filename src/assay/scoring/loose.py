@@ -9,14 +9,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
+
+from assay.errors import GraderError
 
 LIMIT = 20_000
 """Characters that are read as YAML at once."""
 STARTS = 200
 """Places in a text where an object is looked for."""
+WORK = 1_000_000
+"""Characters that are looked at in all, from every place."""
+YAML_WORK = 2 * LIMIT
+"""Of these the ones that are read as YAML."""
+_BRACE = re.compile(r"[{}]")
 _COMMENT = re.compile(r"(?<![:\"'/])//[^\n]*")
 
 
@@ -47,6 +56,15 @@ def loads(text: str) -> Any:
         return _yaml(text)
 
 
+@lru_cache(128)
+def as_json(text: str) -> str:
+    """A text in JSON or YAML as JSON. Raises ValueError, also for values that JSON has not."""
+    try:
+        return json.dumps(loads(text), sort_keys=True)
+    except (TypeError, RecursionError) as error:
+        raise ValueError("it holds what JSON has not") from error
+
+
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
@@ -61,29 +79,54 @@ def _yaml(text: str) -> Any:
 
 
 def objects(text: str) -> Iterator[tuple[Any, str]]:
-    """The objects within a text, each with its own text, from left to right; lists are none."""
+    """The objects within a text, each with its own text, from left to right; lists are none.
+
+    Raises GraderError where braces in a text give more to read than WORK.
+    """
     decoder = json.JSONDecoder(parse_constant=_no_constant)
     place = tried = 0
+    room = _Room(WORK, YAML_WORK)
     while tried < STARTS and (place := text.find("{", place)) >= 0:
         tried += 1
         try:
             value, end = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError):
-            value, end = _loose_object(text, place)
+        except (ValueError, RecursionError) as error:
+            room.take(error.pos - place if isinstance(error, json.JSONDecodeError) else len(text) - place)
+            value, end = _loose_object(text, place, room)
         if isinstance(value, dict):
             yield value, text[place:end]
         place = max(end, place + 1)
 
 
-def _loose_object(text: str, start: int) -> tuple[Any, int]:
+@dataclass(slots=True)
+class _Room:
+    """What may still be read of a text, in characters."""
+
+    all: int
+    yaml: int
+
+    def take(self, size: int, *, yaml: bool = False) -> None:
+        """Counts what is read. Raises GraderError when there is no room for it."""
+        self.all -= size
+        self.yaml -= size if yaml else 0
+        if self.all < 0 or self.yaml < 0:
+            raise GraderError("The answer holds too many braces to look for a JSON object between them.")
+
+
+def _loose_object(text: str, start: int, room: _Room) -> tuple[Any, int]:
     """The object that begins at a brace, missing braces at the text's end added; (None, start): none."""
     depth, end = 0, start
-    for end in range(start, min(len(text), start + LIMIT)):
-        depth += {"{": 1, "}": -1}.get(text[end], 0)
+    for found in _BRACE.finditer(text, start, start + LIMIT):
+        depth += 1 if found[0] == "{" else -1
+        end = found.start()
         if depth == 0:
             break
+    if depth:
+        end = min(len(text), start + LIMIT) - 1
+    room.take(end + 1 - start)
     if depth and end + 1 < len(text):
         return None, start
+    room.take(end + 1 - start, yaml=True)
     try:
         return _yaml(_COMMENT.sub("", text[start : end + 1]) + "}" * depth), end + 1
     except ValueError:

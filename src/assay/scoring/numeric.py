@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from assay.scoring.kinds import Field, GraderKind, Verdict, alternatives, shown, unscored, verdict
+from assay.scoring.kinds import Field, GraderKind, Verdict, alternatives, left_out, shown, unscored, verdict
 
+READ = 50_000
+"""Characters at the end of a text in which its number is looked for."""
+DIGITS = 1_000
+"""Characters of a number."""
+MAGNITUDE = 400
+"""Powers of ten up to which a number is one, a little more than a computer's own."""
 _NUMBER = re.compile(r"[-\u2212]?\$?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?%?")
 _MARK = re.compile(r"(?:####|\bA:|\banswer\s*(?:is|:|=)|\bfinal answer\b)[^\d\n\-\u2212.]{0,20}", re.IGNORECASE)
 
@@ -16,13 +23,14 @@ _MARK = re.compile(r"(?:####|\bA:|\banswer\s*(?:is|:|=)|\bfinal answer\b)[^\d\n\
 def final_number(text: str) -> Decimal | None:
     """The number that a text ends on: after "####", "A:" or "the answer is", or else the last one; None: no number.
 
-    Thousands separators, $ and % are read over; a minus glued to a digit is a sign.
+    Thousands separators, $ and % are read over; a minus glued to a digit is a sign. Of a long text the end is read.
     """
-    marks = list(_MARK.finditer(text))
-    if marks and (after := _NUMBER.match(text, marks[-1].end())):
+    text = text[-READ:]
+    marks = deque(_MARK.finditer(text), maxlen=1)
+    if marks and (after := _NUMBER.match(text, marks[0].end())):
         return _value(after.group())
-    numbers = list(_NUMBER.finditer(text))
-    return _value(_signed(text, numbers[-1])) if numbers else None
+    numbers = deque(_NUMBER.finditer(text), maxlen=1)
+    return _value(_signed(text, numbers[0])) if numbers else None
 
 
 def _signed(text: str, found: re.Match[str]) -> str:
@@ -33,19 +41,23 @@ def _signed(text: str, found: re.Match[str]) -> str:
 
 
 def _value(text: str) -> Decimal | None:
+    """The number; None beyond MAGNITUDE: no quantity is so large, a hash or an identifier was read as one."""
     plain = text.replace("\u2212", "-").replace("$", "").replace(",", "").replace("%", "").replace(" ", "")
     try:
-        return Decimal(plain)
+        number = Decimal(plain[: DIGITS + 1])
     except InvalidOperation:
         return None
+    return number if len(plain) <= DIGITS and abs(number.adjusted()) <= MAGNITUDE else None
 
 
 def numeric(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:
     """Passes when the final number of the answer is the expected one, or one of a JSON list, within the tolerance."""
-    numbers = [final_number(text) for text in alternatives(expected or "") or [expected or ""]]
+    if expected is None or not expected.strip():
+        return left_out("There is no expected number for this row.")
+    numbers = [final_number(text) for text in alternatives(expected) or [expected]]
     known = [number for number in numbers if number is not None]
     if not known:
-        return unscored(f"The expected value {shown(expected or '')} holds no number.")
+        return unscored(f"The expected value {shown(expected)} holds no number.")
     given = final_number(output)
     if given is None:
         return verdict(False, f"The answer {shown(output)} holds no number; expected {known[0]}.")

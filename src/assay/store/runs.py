@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Row, bindparam, case, cast, delete, func, insert, select, update
 
 from assay.domain.plan import RunPlan
-from assay.domain.score import Score
+from assay.domain.score import NOT_ASKED, NOT_GRADED, Score, passed_of, value_of
 from assay.errors import AssayError, NotFound, RunError
 from assay.store.books import Books
 from assay.store.ledger import Settlement, new_id, now_ms, settle_many
@@ -193,15 +193,13 @@ class ResultRecord:
 
     @property
     def value(self) -> float | None:
-        """Mean of the scores' values; None when nothing scored it."""
-        values = [s.value for s in self.scores if s.value is not None]
-        return sum(values) / len(values) if values else None
+        """The cell's value by its scores; None: unscored."""
+        return value_of(self.scores)
 
     @property
     def passed(self) -> bool | None:
-        """True when every verdict is a pass; None without a verdict."""
-        verdicts = [s.passed for s in self.scores if s.passed is not None]
-        return all(verdicts) if verdicts else None
+        """The cell's verdict by its scores; None: unscored."""
+        return passed_of(self.scores)
 
 
 PREVIEW = 80
@@ -316,11 +314,13 @@ def finished_cells(connection: Connection, run_id: str, *, retry_failed: bool = 
 
 
 def ungraded_cells(connection: Connection, run_id: str, plan: RunPlan) -> set[int]:
-    """Cells whose answer stands and whose judge was never asked: a judge's score without a call."""
-    judges = [place for place, spec in enumerate(plan.graders) if spec.kind == "judge"]
-    if not judges:
+    """Cells whose answer stands and that a grader has still to look at, or a judge to be asked about."""
+    if not plan.graders:
         return set()
-    query = select(SCORE.c.cell).where(SCORE.c.run_id == run_id, SCORE.c.grader.in_(judges), SCORE.c.call_id.is_(None))
+    waits = SCORE.c.reason.startswith(NOT_ASKED) | (SCORE.c.reason == NOT_GRADED)
+    query = select(SCORE.c.cell).where(
+        SCORE.c.run_id == run_id, SCORE.c.call_id.is_(None), SCORE.c.value.is_(None), waits
+    )
     return set(connection.execute(query).scalars())
 
 
