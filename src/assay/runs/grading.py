@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from assay.domain.completion import Completion
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import Cell, RunPlan
-from assay.domain.score import Score
-from assay.errors import BudgetExceeded, StoreError
+from assay.domain.score import NOT_ASKED, NOT_GRADED, Score
+from assay.errors import BudgetExceeded, PolicyError, StoreError
+from assay.money import from_pico
 from assay.runs.dispatch import STORE_WAIT_S, Dispatcher, Gate, Outcome, Withdrawn
 from assay.runs.grid import under_policy
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import judge_messages, judge_params, parse_verdict
-from assay.scoring.kinds import Facts, unscored
+from assay.scoring.kinds import Facts, Verdict, shown, unscored
+from assay.scoring.limits import guarded
 from assay.store import results, runs
 from assay.store.datasets import StoredRow
 
 if TYPE_CHECKING:
     from assay.runs.worker import RunWorker
 
-NOT_ASKED = "The judge has not been asked yet."
+GRADING_S = 0.05
+"""Seconds after which an answer is stored before it is graded."""
+_THREADS = ThreadPoolExecutor(4, thread_name_prefix="assay-grading")
+"""Graders that may take a while work here, apart from the threads that read for the engine."""
 _KEPT = ("cached", "call_id", "cost_pico", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens")
 """Columns of a result that a judge's verdict leaves as they are."""
 
@@ -35,6 +42,11 @@ class Grade:
     score: Score
     call_id: str | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether a judge has still to be asked."""
+        return self.call_id is None and self.score.value is None and self.score.reason.startswith(NOT_ASKED)
+
 
 class Grading:
     """The graders of one run. gate: what a judge's call passes before it is sent."""
@@ -43,27 +55,46 @@ class Grading:
         self._worker = worker
         self._plan = plan
         self._dispatcher = dispatcher
+        self._column = plan.expected_column
         self._graders: list[Grader] = [build(spec) for spec in plan.graders]
         self.judges = {str(grader.spec.params["model"]) for grader in self._graders if grader.is_judge}
         """Models that are asked for verdicts."""
         self.gate: Gate | None = None
 
-    def graded(self, row: StoredRow, output: str, facts: Facts) -> list[Grade]:
-        """What every grader says; a judge's place is kept until it is asked."""
+    async def graded(
+        self, row: StoredRow, output: str, facts: Facts, *, keep: Callable[[list[Grade]], Awaitable[None]]
+    ) -> list[Grade]:
+        """What every grader says; a judge's place is kept until it is asked.
+
+        What is not quick is graded beside the loop. keep: called when it takes a while, with grades that say so, to
+        store the answer that is paid meanwhile.
+        """
+        if all(grader.is_quick(output, row.values) for grader in self._graders):
+            return self._grades(row, output, facts)
+        work = asyncio.get_running_loop().run_in_executor(_THREADS, self._grades, row, output, facts)
+        await asyncio.wait({work}, timeout=GRADING_S)
+        if not work.done():
+            await keep([Grade(grader.score(unscored(NOT_GRADED))) for grader in self._graders])
+        return await work
+
+    def _grades(self, row: StoredRow, output: str, facts: Facts) -> list[Grade]:
         return [
             Grade(
-                grader.score(unscored(NOT_ASKED))
+                grader.score(_before_asking(output, facts))
                 if grader.is_judge
-                else grader.grade(output, grader.expected_of(row.values, self._plan.expected_column), facts)
+                else grader.grade_row(output, row.values, self._column, facts)
             )
             for grader in self._graders
         ]
 
     async def ask_kept(self, cell: Cell, row: StoredRow, request: CompletionRequest, kept: results.CellRecord) -> None:
-        """Asks the judges that an earlier work could not ask; the answer stands and is not asked for again."""
+        """Grades what an earlier work left ungraded; the answer stands and is not asked for again."""
+        work = asyncio.get_running_loop().run_in_executor(_THREADS, self._grades, row, kept.output, _facts_of(kept))
         grades = [
             Grade(Score(grader.spec.label, score.value, score.passed, score.reason), score.call_id)
-            for grader, score in zip(self._graders, kept.scores, strict=True)
+            if grader.is_judge and score.call_id is not None
+            else grade
+            for grader, score, grade in zip(self._graders, kept.scores, await work, strict=True)
         ]
         known = kept.result._mapping
         record = self._worker.record(
@@ -78,7 +109,7 @@ class Grading:
         """Asks the judges and stores the result with what they said and cost."""
         cost = record.cost_pico
         for place, grader in enumerate(self._graders):
-            if not grader.is_judge or grades[place].call_id is not None:
+            if not grader.is_judge or not grades[place].waits:
                 continue
             expected = grader.expected_of(row.values, self._plan.expected_column)
             try:
@@ -86,6 +117,9 @@ class Grading:
             except (BudgetExceeded, Withdrawn) as error:
                 self._worker.stop("paused", str(error))
                 grades[place] = Grade(grader.score(unscored(f"{NOT_ASKED} {self._worker.halt_reason}")))
+                continue
+            except PolicyError as error:
+                grades[place] = Grade(grader.score(unscored(f"The judge is not asked: {error}")))
                 continue
             cost = None if cost is None or outcome.total_pico is None else cost + outcome.total_pico
             grades[place] = self._verdict(grader, outcome)
@@ -95,7 +129,10 @@ class Grading:
     def _verdict(self, grader: Grader, outcome: Outcome) -> Grade:
         completion, failure = outcome.completion, outcome.failure
         if failure is None and completion is not None:
-            return Grade(grader.score(parse_verdict(completion.text)), outcome.settlement.call_id)
+            said = guarded(grader.kind.kind, completion.text, None, lambda: parse_verdict(completion.text))
+            if why := without_text(completion):
+                said = unscored(f"The judge gave no verdict. {why}")
+            return Grade(grader.score(said), outcome.settlement.call_id)
         if failure is not None and failure.stop == "run":
             # Nobody's verdict: the judge is asked again when the cause is cured.
             self._worker.stop("paused", str(failure))
@@ -122,6 +159,44 @@ class Grading:
                 # No intent could be written, so nothing was sent: the judge is asked when there is room.
                 self._worker.live.note = str(error)
                 await asyncio.sleep(STORE_WAIT_S)
+
+
+def without_text(completion: Completion) -> str:
+    """Why an answer has no text, in words; empty where it has some."""
+    if completion.text.strip():
+        return ""
+    if completion.refusal:
+        return f"The model refused: {shown(completion.refusal, 200)}."
+    if completion.tool_calls:
+        return "The answer has no text: the model called tools."
+    return _EMPTY.get(completion.finish_reason or "", "The answer has no text.")
+
+
+_EMPTY = {
+    "length": "The answer was cut at max_tokens before it had any text.",
+    "content_filter": "The answer has no text: a content filter withheld it.",
+    "tool_calls": "The answer has no text: the model called tools.",
+}
+"""Finish reason -> what it says of an answer without text."""
+
+
+def _before_asking(output: str, facts: Facts) -> Verdict:
+    """What stands in a judge's place before it is asked: that, or why it will not be."""
+    if facts.no_text:
+        return unscored(f"The judge is not asked. {facts.no_text}")
+    return guarded("judge", output, None, lambda: unscored(NOT_ASKED))
+
+
+def _facts_of(kept: results.CellRecord) -> Facts:
+    """What is known of an answer that stands in the store."""
+    call = next((call for call in kept.calls if call.id == kept.result.call_id), None)
+    cost = None if call is None or kept.result.cached else call.cost_pico
+    reason = None if call is None else call.finish_reason
+    return Facts(
+        latency_ms=None if kept.result.cached else kept.result.total_ms,
+        cost_usd=None if cost is None else from_pico(cost), finish_reason=reason,
+        no_text="" if kept.output.strip() else _EMPTY.get(reason or "", "The answer has no text."),
+    )  # fmt: skip
 
 
 def fields_of(grades: Sequence[Grade]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from assay.money import from_pico
 from assay.runs.batch_mode import BatchMode
 from assay.runs.compliance import candidates
 from assay.runs.dispatch import STORE_WAIT_S, CallContext, Dispatcher, Outcome, Withdrawn
-from assay.runs.grading import Grading, fields_of
+from assay.runs.grading import Grade, Grading, fields_of, without_text
 from assay.runs.grid import request_of, sample_seed
 from assay.runs.lanes import Lane, Lanes, ahead
 from assay.runs.live import LiveRun, Places, RunGate
@@ -418,19 +418,25 @@ class RunWorker:
             latency_ms=None if cached else completion.total_ms,
             cost_usd=None if answer_pico is None else from_pico(answer_pico),
             finish_reason=completion.finish_reason,
+            no_text=without_text(completion),
         )
-        grades = self._grading.graded(row, completion.text, facts)
-        record = self.record(
+        answer = self.record(
             cell, status="ok", output=completion.text, reasoning=completion.reasoning, cached=cached,
-            call_id=outcome.settlement.call_id, cost_pico=answer_pico, **fields_of(grades),
+            call_id=outcome.settlement.call_id, cost_pico=answer_pico,
             first_token_ms=None if cached else completion.first_token_ms,
             total_ms=None if cached else completion.total_ms,
             prompt_tokens=outcome.settlement.prompt_tokens, completion_tokens=outcome.settlement.completion_tokens,
         )  # fmt: skip
+        settlements = [] if cached else [outcome.settlement]
+
+        async def keep(grades: list[Grade]) -> None:
+            await self.save(replace(answer, **fields_of(grades)), settlements.pop() if settlements else None)
+
+        grades = await self._grading.graded(row, completion.text, facts, keep=keep)
         # The answer is paid: it stands before a judge is asked, whose call may be refused or never come back.
-        await self.save(record, None if cached else outcome.settlement)
+        await keep(grades)
         if self._grading.judges:
-            await self._grading.ask_judges(cell, row, request, record, grades)
+            await self._grading.ask_judges(cell, row, request, replace(answer, **fields_of(grades)), grades)
 
     async def _judge_kept(self, cell: Cell, row: StoredRow, request: CompletionRequest) -> None:
         """Asks the judges that an earlier work could not ask; the answer stands and is not asked for again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,10 @@ GRADERS: dict[str, GraderKind] = {
     k.kind: k for k in (EQUALS, CONTAINS, REGEX, NUMERIC, JSON, JSON_SCHEMA, ROW_ASSERTIONS, JUDGE)
 }
 _CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {"regex": check_regex, "json_schema": check_schema}
+QUICK = ("equals", "contains", "numeric", "json", "judge")
+"""Graders whose time is that of reading answer and row; the judge's is its calls'."""
+QUICK_LENGTH = 4_000
+"""Characters of answer and row up to which they take no time worth a thread."""
 COMMON = ("expected", "value", "negate")
 """Settings that every grader knows: the expected column, a fixed expected value, not."""
 
@@ -48,6 +53,15 @@ class Grader:
     def grade(self, output: str, expected: str | None, facts: Facts = NO_FACTS) -> Score:
         """The score of an answer, for graders that make no calls. Raises nothing: what cannot be graded is unscored."""
         return self.score(guarded(self.kind.kind, output, expected, lambda: self._verdict(output, expected, facts)))
+
+    def grade_row(self, output: str, values: Mapping[str, str], column: str | None, facts: Facts = NO_FACTS) -> Score:
+        """The score of an answer to a row. column: the run's expected one. Raises nothing."""
+        expected = self.expected_of(values, column)
+        return self.grade(output, expected, facts)
+
+    def is_quick(self, output: str, values: Mapping[str, str]) -> bool:
+        """Whether it grades this answer within a millisecond, whatever stands in answer and row."""
+        return self.kind.kind in QUICK and len(output) + sum(map(len, values.values())) <= QUICK_LENGTH
 
     def _verdict(self, output: str, expected: str | None, facts: Facts) -> Verdict:
         if self.kind.grade_with_facts is not None:
@@ -82,17 +96,25 @@ def build(spec: GraderSpec) -> Grader:
     for field in kind.fields:
         value = spec.params.get(field.name)
         if field.type == "number" and value not in (None, ""):
-            try:
-                float(value)
-            except (TypeError, ValueError) as error:
-                raise GraderError(f"{field.name} of {spec.kind} is {value!r}, which is no number.") from error
+            _check_number(f"{field.name} of {spec.kind}", value)
         if field.choices and value and value not in field.choices:
             raise GraderError(f"{field.name} of {spec.kind} is {value!r}.", cure=f"Choose {', '.join(field.choices)}.")
-    if spec.kind == "judge" and not spec.params.get("model"):
-        raise GraderError("The judge has no model.", cure="Choose the model that grades.")
+    if spec.kind == "judge":
+        if not spec.params.get("model"):
+            raise GraderError("The judge has no model.", cure="Choose the model that grades.")
+        _check_number("max_tokens of judge", spec.params.get("max_tokens") or 1)
     if check := _CHECKS.get(spec.kind):
         check(spec.params)
     return Grader(spec, kind)
+
+
+def _check_number(name: str, value: Any) -> None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise GraderError(f"{name} is {value!r}, which is no number.") from error
+    if not 0 <= number < math.inf:
+        raise GraderError(f"{name} is {value!r}.", cure="Give a number from 0 up.")
 
 
 def suggested(columns: Iterable[str]) -> tuple[GraderSpec, ...]:
