@@ -23,8 +23,11 @@ STARTS = 200
 """Places in a text where an object is looked for."""
 WORK = 1_000_000
 """Characters that are looked at in all, from every place."""
-YAML_WORK = 2 * LIMIT
+YAML_WORK = LIMIT
 """Of these the ones that are read as YAML."""
+DEPTH = 60
+"""Brackets within brackets that are read as YAML: its reader takes time with their square."""
+_BRACKET = re.compile(r"[{}\[\]]")
 _BRACE = re.compile(r"[{}]")
 _COMMENT = re.compile(r"(?<![:\"'/])//[^\n]*")
 
@@ -72,10 +75,20 @@ def _no_constant(name: str) -> Any:
 def _yaml(text: str) -> Any:
     if len(text) > LIMIT:
         raise ValueError("too long")
+    if _depth(text) > DEPTH:
+        raise ValueError("nested too deeply")
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise ValueError("neither JSON nor YAML") from error
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for found in _BRACKET.finditer(text):
+        depth += 1 if found[0] in "{[" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def objects(text: str) -> Iterator[tuple[Any, str]]:
