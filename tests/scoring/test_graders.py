@@ -71,8 +71,9 @@ def test_specification_keeps_commas_in_its_last_value() -> None:
 @pytest.mark.parametrize(
     ("reply", "value"),
     [('{"score": 0.7, "pass": true, "reason": "ok"}', 0.7), ('Sure: {"score": 1, "reason": "x"}', 1.0),
-     ('{"score": 0, "pass": true}', None), ('{"score": 1, "pass": false}', None), ('{"score": 0.5, "pass": false}', 0.5),
-     ('{"score": 1e999}', None), ('{"score": 7}', None), ('{"score": true}', None), ("great answer", None), ('["score"]', None), ("{", None)],
+     ('{"score": 0, "pass": true}', None), ('{"score": 1, "pass": false}', None),
+     ('{"score": 0.5, "pass": false}', 0.5), ('{"score": 1e999}', None), ('{"score": 7}', None),
+     ('{"score": true}', None), ("great answer", None), ('["score"]', None), ("{", None)],
 )  # fmt: skip
 def test_verdict_outside_the_schema_is_unscored(reply: str, value: float | None) -> None:
     """Only a number from 0 to 1 is a score."""
