@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 
 from assay.domain.contestant import Contestant
 from assay.errors import NotFound, SuiteError
+from assay.stats.intervals import mean_interval
 from assay.workbench import gates, runs, suites
 from assay.workbench.gates import GateResult
 from assay.workbench.runtime import Runtime
@@ -34,6 +36,14 @@ def written(folder: Path, text: str = SMALL) -> Path:
     path = folder / "suite.yaml"
     path.write_text(text)
     return path
+
+
+def run_of(rt: Runtime, path: Path) -> str:
+    """A finished run of a suite."""
+    draft, _ = suites.draft_of(rt, suites.load_suite(path))
+    run_id = runs.start_run(rt, draft)
+    runs.wait_for_run(rt, run_id, timeout_s=30)
+    return run_id
 
 
 def checked(rt: Runtime, path: Path, name: str = "") -> tuple[GateResult, ...]:
@@ -208,6 +218,30 @@ def test_gates_state_what_was_measured_and_the_bound(rt: Runtime, tmp_path: Path
     assert found[2].measured > 0
     assert found[2].words.endswith("at most $0")
     assert found[6].words == "cells without an answer 0, at most 0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "measured", "bound", "printed"),
+    [("score", (0.7 + 0.7 + 0.7) / 3, 0.7, "0.7"), ("score", 0.1 + 0.2, 0.3, "0.3"), ("score", 0.69996, 0.7, "0.7"),
+     ("pass_rate", 2 / 3, 0.66667, "0.66667"), ("pass_rate", 1.0, 1, "1"), ("p95_ms", 1000.4, 1000, "1000"),
+     ("p50_ms", 1000.44, 1000.5, "1000.4"), ("failed", 3, 3, "3"),
+     ("cost_usd", Decimal("0.1") + Decimal("0.2"), Decimal("0.3"), "0.3"),
+     ("cost_usd", Decimal("0.000000000001"), Decimal(0), "0.000000000001")],
+)  # fmt: skip
+def test_measure_is_compared_as_it_is_printed(kind: str, measured: float, bound: float, printed: str) -> None:
+    """What a reader sees beside the bound decides, not the last bit of a sum."""
+    assert gates.as_printed(kind, measured, bound) == Decimal(printed)
+
+
+def test_three_times_the_bound_meets_it(rt: Runtime, tmp_path: Path) -> None:
+    """A judge's score at the bound on every row: the mean of three is that score."""
+    (line,) = [gates.scoreboard(rt, run_of(rt, written(tmp_path)))[0]]
+    score = mean_interval([0.7, 0.7, 0.7])
+    gate = suites.AtLeast(min=0.7)
+
+    found = gates.bounded("score", replace(line, score=score), gate)
+
+    assert (found.passed, found.words) == (True, "score 0.7, at least 0.7")
 
 
 def test_run_without_graders_misses_a_score_gate(rt: Runtime, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import DataError, NotFound
-from assay.money import format_usd, from_pico, to_pico
+from assay.money import from_pico
 from assay.workbench.compare import LineComparison, RunComparison, compare_runs, find_run
 from assay.workbench.results import RunRecord, get_run
 from assay.workbench.runs import progress
@@ -113,6 +114,10 @@ def check_gates(
     for gate in gates:
         condition = gate.condition
         lines = [line for line in board if _is_meant(run, line, condition.contestant)]
+        if not lines:
+            words = f"there is no contestant {condition.contestant!r} in this run, so nothing is measured"
+            results.append(GateResult(gate.kind, condition.contestant, False, None, None, words))
+            continue
         match condition:
             case NotWorseThan() if condition.run in gone:
                 words = f"the baseline run {condition.run!r} is not in this workbench, so nothing is compared"
@@ -126,7 +131,7 @@ def check_gates(
             case CostAtMost():
                 results += (_cost(line, condition) for line in lines)
             case AtMost() | AtLeast():
-                results += (_bounded(gate.kind, line, condition) for line in lines)
+                results += (bounded(gate.kind, line, condition) for line in lines)
     return tuple(results)
 
 
@@ -157,46 +162,64 @@ _TITLES = {
 }
 
 
-def _shown(kind: str, value: float) -> str:
-    if kind in ("score", "pass_rate"):
-        return f"{value:.4g}"
-    return f"{value:,.0f} ms" if kind.endswith("_ms") else f"{value:,.0f}"
+MOST_PLACES = 12
+_PLACES = {"score": 4, "pass_rate": 4, "cost_usd": MOST_PLACES}
+"""Decimals of a measure that are printed and compared, an amount of money exactly; the others: none."""
 
 
-def _bounded(kind: str, line: ContestantScore, condition: AtLeast | AtMost) -> GateResult:
+def as_printed(kind: str, measured: float | Decimal, bound: float | Decimal) -> Decimal:
+    """A measure as it is printed and compared: rounded, never more coarsely than its bound is written."""
+    exact, written = Decimal(str(measured)), Decimal(str(bound)).normalize()
+    return round(exact, min(max(_PLACES.get(kind, 0), -int(written.as_tuple().exponent)), MOST_PLACES))
+
+
+def _shown(kind: str, value: float | Decimal) -> str:
+    number = Decimal(str(value)).normalize()
+    places = max(0, -int(number.as_tuple().exponent))
+    if kind == "cost_usd":
+        return f"${number:,.{max(places, 2) if number else 0}f}"
+    return f"{number:,.{places}f}{' ms' if kind.endswith('_ms') else ''}"
+
+
+def bounded(kind: str, line: ContestantScore, condition: AtLeast | AtMost) -> GateResult:
+    """Whether a line of the scoreboard meets a bound; what was not measured does not."""
     measured = _measure(kind, line)
     lower = isinstance(condition, AtLeast)
     bound = condition.min if isinstance(condition, AtLeast) else condition.max
     limit = f"{'at least' if lower else 'at most'} {_shown(kind, bound)}"
     if measured is None:
         return GateResult(kind, line.label, False, None, bound, f"{_TITLES[kind]} was not measured, {limit}")
-    passed = measured >= bound if lower else measured <= bound
+    rounded = as_printed(kind, measured, bound)
+    passed = rounded >= Decimal(str(bound)) if lower else rounded <= Decimal(str(bound))
     scored = f" on {line.coverage:.0%} of the cells" if kind in ("score", "pass_rate") and line.coverage < 1 else ""
-    words = f"{_TITLES[kind]} {_shown(kind, measured)}{scored}, {limit}"
-    return GateResult(kind, line.label, passed, measured, bound, words)
+    words = f"{_TITLES[kind]} {_shown(kind, rounded)}{scored}, {limit}"
+    return GateResult(kind, line.label, passed, float(rounded), bound, words)
 
 
 def _run_cost(rt: Runtime, run_id: str, condition: CostAtMost) -> GateResult:
     spent = progress(rt, run_id)
     most = spent.spent_pico + spent.unknown_bound_pico
-    limit = f"at most {format_usd(to_pico(condition.max))}"
-    shown = format_usd(spent.spent_pico)
+    rounded, known = (_dollars(pico, condition) for pico in (most, spent.spent_pico))
+    shown = _shown("cost_usd", known)
     if spent.unknown_calls:
-        shown = f"{shown} known, {format_usd(most)} at most with {spent.unknown_calls} calls of unknown cost"
-    return GateResult(
-        "cost_usd", None, most <= to_pico(condition.max), float(from_pico(most)), float(condition.max),
-        f"cost {shown}, {limit}",
-    )  # fmt: skip
+        more = _shown("cost_usd", rounded)
+        shown = f"{shown} known, {more} at most with {spent.unknown_calls} calls of unknown cost"
+    words = f"cost {shown}, at most {_shown('cost_usd', condition.max)}"
+    return GateResult("cost_usd", None, rounded <= condition.max, float(rounded), float(condition.max), words)
 
 
 def _cost(line: ContestantScore, condition: CostAtMost) -> GateResult:
-    limit = f"at most {format_usd(to_pico(condition.max))}"
+    limit = f"at most {_shown('cost_usd', condition.max)}"
     if line.cost_pico is None:
         words = f"cost is unknown for {line.unknown_cells} cells, {limit}"
         return GateResult("cost_usd", line.label, False, None, float(condition.max), words)
-    words = f"cost {format_usd(line.cost_pico)}, {limit}"
-    passed = line.cost_pico <= to_pico(condition.max)
-    return GateResult("cost_usd", line.label, passed, float(from_pico(line.cost_pico)), float(condition.max), words)
+    rounded = _dollars(line.cost_pico, condition)
+    words = f"cost {_shown('cost_usd', rounded)}, {limit}"
+    return GateResult("cost_usd", line.label, rounded <= condition.max, float(rounded), float(condition.max), words)
+
+
+def _dollars(pico: int, condition: CostAtMost) -> Decimal:
+    return as_printed("cost_usd", from_pico(pico), condition.max)
 
 
 def _not_worse(
