@@ -53,7 +53,8 @@ def test_final_number_is_found(text: str, number: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["nope", "equals:colour=red", "regex:pattern=(", "regex:pattern=(?<=a*)b", "json_schema:schema={", "judge",
-     "numeric:tolerance=x", "contains:match=some", "equals:oops"],
+     "numeric:tolerance=x", "numeric:tolerance=nan", "numeric:tolerance=-1", "regex:ignore_case=no",
+     "judge:model=a,max_tokens=x", "contains:match=some", "equals:oops"],
 )  # fmt: skip
 def test_bad_specification_is_refused_in_words(text: str) -> None:
     """What cannot be used is refused before anything is paid."""

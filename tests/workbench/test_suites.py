@@ -90,7 +90,10 @@ def test_example_suite_fits_the_schema_and_the_model() -> None:
         ("1: x", 7, "is no text"),
         ("params: {stop: 2024-01-01}", 7, "Put it in quotes"),
         ("params: {seed: .nan}", 7, "Put it in quotes"),
-        ('tags: ["\\ud800"]', 7, "half a character"),
+        ("params: {stop: 12:30}", 7, "is read as the number 750. Put it in quotes"),
+        ("params: {stop: 017}", 7, "is read as the number 15. Put it in quotes"),
+        ("tags: " + "[" * 100_000, 7, "too deep values"),
+        ('tags: ["\\ud800"]', 7, "Unicode character"),
         ("budget_usd: much", 7, "valid decimal; it is 'much'"),
     ],
 )
@@ -218,6 +221,16 @@ def test_gates_state_what_was_measured_and_the_bound(rt: Runtime, tmp_path: Path
     assert found[2].measured > 0
     assert found[2].words.endswith("at most $0")
     assert found[6].words == "cells without an answer 0, at most 0"
+
+
+@pytest.mark.parametrize("label", ["is it?", "what is it? really", "c?d"])
+def test_question_mark_is_text_in_braces_too(tmp_path: Path, label: str) -> None:
+    """A suite reads the YAML that files of rows read."""
+    path = written(tmp_path, SMALL.replace("[sandbox/atlas-large]", f"[{{model: sandbox/swift, label: {label} }}]"))
+
+    (contestant,) = suites.load_suite(path).suite.contestants
+    assert isinstance(contestant, suites.ContestantPart)
+    assert contestant.label == label
 
 
 @pytest.mark.parametrize(

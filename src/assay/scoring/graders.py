@@ -93,8 +93,11 @@ def build(spec: GraderSpec) -> Grader:
         raise GraderError(
             f"The grader {spec.kind} has no setting {unknown[0]!r}.", cure=f"It has: {', '.join(sorted(known))}."
         )
+    for name in COMMON:
+        _check_form(f"{name} of {spec.kind}", "flag" if name == "negate" else "text", spec.params.get(name))
     for field in kind.fields:
         value = spec.params.get(field.name)
+        _check_form(f"{field.name} of {spec.kind}", field.type, value)
         if field.type == "number" and value not in (None, ""):
             _check_number(f"{field.name} of {spec.kind}", value)
         if field.choices and value and value not in field.choices:
@@ -106,6 +109,14 @@ def build(spec: GraderSpec) -> Grader:
     if check := _CHECKS.get(spec.kind):
         check(spec.params)
     return Grader(spec, kind)
+
+
+def _check_form(name: str, form: str, value: Any) -> None:
+    """Refuses a flag that is text, for every text would be yes, and a text that a file gave as yes or no."""
+    if form == "flag" and value is not None and not isinstance(value, bool) and value not in ("", 0, 1):
+        raise GraderError(f"{name} is {value!r}, which is neither true nor false.", cure="Write true or false.")
+    if form in ("text", "long_text", "choice") and isinstance(value, bool):
+        raise GraderError(f"{name} is {value}, not text.", cure="Put it in quotes.")
 
 
 def _check_number(name: str, value: Any) -> None:

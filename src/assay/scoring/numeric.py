@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from assay.errors import GraderError
 from assay.scoring.kinds import Field, GraderKind, Verdict, alternatives, left_out, shown, unscored, verdict
 
 READ = 50_000
@@ -41,13 +42,15 @@ def _signed(text: str, found: re.Match[str]) -> str:
 
 
 def _value(text: str) -> Decimal | None:
-    """The number; None beyond MAGNITUDE: no quantity is so large, a hash or an identifier was read as one."""
+    """The number. Raises GraderError beyond MAGNITUDE: no quantity is so large, a hash was read as one."""
     plain = text.replace("\u2212", "-").replace("$", "").replace(",", "").replace("%", "").replace(" ", "")
     try:
         number = Decimal(plain[: DIGITS + 1])
     except InvalidOperation:
         return None
-    return number if len(plain) <= DIGITS and abs(number.adjusted()) <= MAGNITUDE else None
+    if len(plain) > DIGITS or abs(number.adjusted()) > MAGNITUDE:
+        raise GraderError(f"The number {shown(text)} is too large to be compared.")
+    return number
 
 
 def numeric(output: str, expected: str | None, params: Mapping[str, Any]) -> Verdict:

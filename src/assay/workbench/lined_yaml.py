@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import yaml
 
+try:
+    from yaml import CSafeLoader as SafeLoader  # as files of rows are read: `{label: is it?}` is text to it
+except ImportError:  # a build without the C library
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 from assay.errors import SuiteError
 
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.))(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
+"""A number as people read it: no 12:30:00, 017 or 1_000, which YAML counts as numbers too."""
 Path = tuple[str | int, ...]
 MAX_VALUES = 100_000
 MAX_DEPTH = 40
@@ -33,13 +41,15 @@ class LinedYaml(NamedTuple):
 def read_yaml(text: str, name: str) -> LinedYaml:
     """A YAML document. name: what complaints call it. Raises SuiteError naming the line of what cannot be read."""
     try:
-        loader = yaml.SafeLoader(text)
+        yaml.reader.Reader(text)  # the C library says bytes where this says characters
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise SuiteError(
             f"{name}, line {line}: the character U+{ord(text[error.position]):04X} is not read.", cure="Take it out."
         ) from error
+    loader = SafeLoader(text)
     try:
+        _check_depth(text, name)
         node = loader.get_single_node()
         if node is None:
             raise SuiteError(f"{name} is empty.", cure="Start from examples/suite.yaml.")
@@ -47,6 +57,8 @@ def read_yaml(text: str, name: str) -> LinedYaml:
         return LinedYaml(reader.read(node, ()), reader.lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark is not None and error.context_mark is not None and mark.line > text.rstrip().count("\n"):
+            mark = error.context_mark  # what was never closed, not the end at which that was noticed
         where = f", line {mark.line + 1}" if mark else ""
         raise SuiteError(f"{name}{where}: this is no YAML: {error.problem or error.context}.") from error
     except RecursionError as error:
@@ -57,10 +69,20 @@ def read_yaml(text: str, name: str) -> LinedYaml:
         loader.dispose()
 
 
+def _check_depth(text: str, name: str) -> None:
+    """Refuses what is nested so deeply that the C library, which has no bound, would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise SuiteError(f"{name}, line {line}: the file holds too many or too deep values.", cure="Flatten it.")
+
+
 class _Reader:
     """Turns nodes into values and keeps their lines; aliases count each time they are used."""
 
-    def __init__(self, loader: yaml.SafeLoader, name: str) -> None:
+    def __init__(self, loader: SafeLoader, name: str) -> None:
         self.loader = loader
         self.name = name
         self.lines: dict[Path, int] = {}
@@ -88,6 +110,8 @@ class _Reader:
         value = self.loader.construct_object(node)
         if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
             raise self._wrong(line, f"{value!r} holds half a character.", cure="Write the character itself.")
+        if isinstance(value, int | float) and not isinstance(value, bool) and not _NUMBER.fullmatch(node.value):
+            raise self._wrong(line, f"{node.value!r} is read as the number {value}.", cure="Put it in quotes.")
         finite = not isinstance(value, float) or math.isfinite(value)
         if not isinstance(value, str | int | float | None) or not finite:
             raise self._wrong(
