@@ -15,7 +15,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount
 
-from assay.config import Settings
+from assay import logs
+from assay.config import read_settings
 from assay.views.headers import SecurityHeaders
 from assay.workbench.runtime import close_runtime, runtime
 
@@ -47,13 +48,14 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any] | None]:
 
 def routes() -> list[Mount]:
     """The HTTP service under /api, when a token switches it on."""
-    if Settings().api_token is None:
+    if read_settings().api_token is None:
         return []
     from assay.api.service import create_service
 
     return [Mount("/api", create_service(runtime))]
 
 
+logs.set_up(read_settings())
 app = st.App(
     ENTRY,
     routes=routes(),

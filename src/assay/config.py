@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from assay.errors import SettingsError
 from assay.money import usd
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
@@ -90,6 +91,11 @@ class Settings(BaseSettings):
     openrouter_base_url: str = Field(
         OPENROUTER_URL, validation_alias=AliasChoices("OPENROUTER_BASE_URL", "ASSAY_BASE_URL")
     )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
+    """What is logged of Assay itself; INFO has a line per attempt. None: warnings, and INFO in a log file."""
+    log_format: Literal["text", "json"] = "text"
+    log_file: Path | None = None
+    """Log lines are appended to it."""
     database_url: str = "sqlite:///data/assay.db"
     app_url: str = "https://github.com/assay-workbench/assay"
     """Sent as HTTP-Referer for app attribution."""
@@ -128,6 +134,13 @@ class Settings(BaseSettings):
         """Arguments, then environment, then `.env`, then `.streamlit/secrets.toml`."""
         return init_settings, env_settings, dotenv_settings, SecretsToml(settings_cls)
 
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _in_either_case(cls, value: object, found: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        return (value.upper() or None) if found.field_name == "log_level" else value.lower()
+
     @cached_property
     def key_source(self) -> KeySource:
         """Where the OpenRouter key comes from."""
@@ -136,6 +149,20 @@ class Settings(BaseSettings):
         if os.environ.get("OPENROUTER_API_KEY"):
             return "environment"
         return ".env" if dotenv_values(".env").get("OPENROUTER_API_KEY") else ".streamlit/secrets.toml"
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings of this process. Raises SettingsError naming every variable that cannot be meant."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        said = [f"{_variable(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+        raise SettingsError(f"A setting cannot be used. {'; '.join(said)}.") from None
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    name = ".".join(map(str, place))
+    return name if name.isupper() else f"ASSAY_{name.upper()}"
 
 
 @dataclass(frozen=True, slots=True)

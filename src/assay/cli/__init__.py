@@ -21,7 +21,7 @@ from __future__ import annotations
 import sys
 
 from assay.cli import running, growing, reading, comparing, gateway, data, datasets, library, suite  # isort: skip
-from assay.cli.terminal import UsageError, app, say
+from assay.cli.terminal import UsageError, app, guard_streams, say
 from assay.errors import AssayError, SuiteError
 
 __all__ = [
@@ -29,10 +29,31 @@ __all__ = [
 ]  # fmt: skip
 
 
+COMMON = ("--log-file", "--log-level", "--log-format")
+
+
+def options_first(words: list[str]) -> list[str]:
+    """The words with the options that every command takes at their beginning, where the program expects them."""
+    end = words.index("--") if "--" in words else len(words)
+    first, rest, skip = [], [], False
+    for word, value in zip(words[:end], [*words[1:end], ""], strict=True):
+        if skip:
+            skip = False
+        elif word in COMMON and value:
+            first += [word, value]
+            skip = True
+        elif word.partition("=")[0] in COMMON and "=" in word:
+            first.append(word)
+        else:
+            rest.append(word)
+    return [*first, *rest, *words[end:]]
+
+
 def main() -> None:
     """The entry point: errors in words on standard error, never a traceback."""
+    guard_streams()
     try:
-        app()
+        app(options_first(sys.argv[1:]))
     except (UsageError, SuiteError) as error:
         say(f"Error: {error}")
         sys.exit(2)

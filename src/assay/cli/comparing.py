@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.options import AsJson
-from assay.cli.terminal import UsageError, app, opened, print_json
+from assay.cli.terminal import UsageError, app, opened, out_lines, print_json
 from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def compare(
     if as_json:
         print_json(comparison_json(found))
     else:
-        print("\n".join(in_markdown(found) if markdown else in_lines(found)))
+        out_lines(in_markdown(found) if markdown else in_lines(found))
 
 
 def comparison_json(found: RunComparison) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 
 from assay.cli.options import AsJson
 from assay.cli.progress import share_bar
-from assay.cli.terminal import UsageError, app, opened, print_json
+from assay.cli.terminal import UsageError, app, opened, out, print_json
 from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ def import_(
             "findings": [asdict(finding) for finding in found.findings],
         })  # fmt: skip
         return
-    print(f"{kept.id}  {kept.name} version {kept.version}: {kept.row_count:,} rows, {found.dialect.describe()}")
-    print(f"Columns: {', '.join(kept.columns)}")
+    out(f"{kept.id}  {kept.name} version {kept.version}: {kept.row_count:,} rows, {found.dialect.describe()}")
+    out(f"Columns: {', '.join(kept.columns)}")
     for finding in found.findings:
-        print(f"- {finding.message.removesuffix('.')}{in_lines(finding)}. {finding.cure}".rstrip())
+        out(f"- {finding.message.removesuffix('.')}{in_lines(finding)}. {finding.cure}".rstrip())
     if not found.findings:
-        print("Nothing unusual was noticed.")
+        out("Nothing unusual was noticed.")
 
 
 @app.command("import-run")
@@ -88,7 +88,7 @@ def import_run(file: Path, as_json: AsJson = False) -> None:
             "calls": found.calls, "cost_usd": from_pico(found.spent_pico), "dataset": found.dataset_id,
         })  # fmt: skip
         return
-    print(f"{found.id}  {found.name}: {found.results:,} of {found.cells:,} cells, {found.calls:,} calls, "
+    out(f"{found.id}  {found.name}: {found.results:,} of {found.cells:,} cells, {found.calls:,} calls, "
           f"{format_usd(found.spent_pico)}, {found.state}")  # fmt: skip
 
 

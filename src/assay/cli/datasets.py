@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.options import AsJson
-from assay.cli.terminal import UsageError, app, opened, print_json, say
+from assay.cli.terminal import UsageError, app, opened, out, print_json, print_json_text, say
 
 if TYPE_CHECKING:
     from assay.workbench.dataset_versions import DatasetRecord, Made, RowChoice
@@ -38,9 +38,9 @@ def datasets(context: typer.Context, limit: Annotated[int, typer.Option(min=1)] 
         print_json([{**_version_json(d), **_shared_json(records[d.name])} for d in found])
         return
     for d in found:
-        print(_line(d, records[d.name]))
+        out(_line(d, records[d.name]))
     if not found:
-        print("There are no datasets yet. `assay import FILE` keeps one.")
+        out("There are no datasets yet. `assay import FILE` keeps one.")
 
 
 def _record(rt: Runtime, name: str) -> DatasetRecord:
@@ -96,7 +96,7 @@ def policy(
     if as_json:
         print_json({"name": record.name, **_shared_json(record)})
     else:
-        print(f"{record.name}: {policies.in_words(record.policy) or 'no data policy'}")
+        out(f"{record.name}: {policies.in_words(record.policy) or 'no data policy'}")
 
 
 @group.command()
@@ -108,7 +108,7 @@ def tag(
 
     with opened() as rt:
         kept = dataset_versions.set_tags(rt, _record(rt, dataset).name, tags or ())
-    print(", ".join(kept) or "No tags.")
+    out(", ".join(kept) or "No tags.")
 
 
 @group.command()
@@ -131,9 +131,9 @@ def split(
             dataset_versions.make_splits(rt, record.name, shares)
         found = dataset_versions.splits_of(rt, record.newest)
     for made in found:
-        print(f"{made.name}: {made.rows:,} rows")
+        out(f"{made.name}: {made.rows:,} rows")
     if not found:
-        print("No splits. `assay datasets split NAME train=80 test=20` makes them.")
+        out("No splits. `assay datasets split NAME train=80 test=20` makes them.")
 
 
 def _choice(search: str, where: list[str], in_split: str) -> RowChoice:
@@ -167,7 +167,7 @@ def rows(
     with opened() as rt:
         found = dataset_versions.rows_page(rt, dataset, _choice(search, where, in_split), page=page, size=size)
     for row in found.rows:
-        print(json.dumps({"key": row.key, **row.values}, ensure_ascii=False))
+        print_json_text(json.dumps({"key": row.key, **row.values}, ensure_ascii=False))
     say(f"{len(found.rows):,} of {found.total:,} rows")
 
 
@@ -205,7 +205,7 @@ def failed(
 def _print_made(made: Made) -> None:
     d = made.dataset
     there = "" if made.is_new else "  (it was there already)"
-    print(f"{d.id}  {d.name} version {d.version}: {d.row_count:,} rows{there}")
+    out(f"{d.id}  {d.name} version {d.version}: {d.row_count:,} rows{there}")
 
 
 @group.command()

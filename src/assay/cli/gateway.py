@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.options import AsJson
-from assay.cli.terminal import UsageError, app, opened, print_json, say
+from assay.cli.terminal import UsageError, app, opened, out, print_json, say
 from assay.errors import DataError
 from assay.money import format_usd, from_pico
 
@@ -31,13 +31,13 @@ def models(search: Annotated[str, typer.Argument(help="Part of an id or name.")]
         ])  # fmt: skip
         return
     if not found:
-        print(f"No model fits {search!r}. Without a search word all are listed.")
+        out(f"No model fits {search!r}. Without a search word all are listed.")
         return
-    print(f"{'model':44} {'USD per M in / out':>20}  {'context':>9}")
+    out(f"{'model':44} {'USD per M in / out':>20}  {'context':>9}")
     for m in found:
         prices = [m.prompt_usd_per_million, m.completion_usd_per_million]
         shown = " / ".join("unknown" if p is None else f"${p.normalize():f}" for p in prices)
-        print(f"{m.id:44} {shown:>20}  {m.context_length or 0:>9,}")
+        out(f"{m.id:44} {shown:>20}  {m.context_length or 0:>9,}")
 
 
 @app.command()
@@ -60,11 +60,11 @@ def spend(
                         "unknown_calls": x.sum.unknown_calls} for x in lines],
         })  # fmt: skip
         return
-    print(f"{workbench.in_words(total)} on {total.calls:,} calls")
+    out(f"{workbench.in_words(total)} on {total.calls:,} calls")
     if flying.calls:
-        print(f"{flying.calls:,} calls in flight, at most {format_usd(flying.bound_pico)} more")
+        out(f"{flying.calls:,} calls in flight, at most {format_usd(flying.bound_pico)} more")
     for x in lines:
-        print(f"{x.label:44} {format_usd(x.sum.known_pico):>12}  {x.sum.calls:>7,} calls")
+        out(f"{x.label:44} {format_usd(x.sum.known_pico):>12}  {x.sum.calls:>7,} calls")
 
 
 @app.command()
@@ -105,4 +105,5 @@ def serve(
     with opened() as rt:
         rt.ready()
         print(f"http://{host}:{port}/api/v1", flush=True)
-        uvicorn.run(create_server(lambda: rt), host=host, port=port, log_level="warning", server_header=False)
+        uvicorn.run(create_server(lambda: rt), host=host, port=port, log_config=None, log_level="warning",
+                    server_header=False)  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.options import AsJson
-from assay.cli.terminal import UsageError, app, opened, print_json, say
+from assay.cli.terminal import UsageError, app, opened, out, out_lines, print_json, say
 
 if TYPE_CHECKING:
     from assay.workbench.prompts import PromptVersion
@@ -44,9 +44,9 @@ def prompts(
     for p in found:
         labels = "".join(f"  {label} -> {version}" for label, version in p.labels)
         uses = f"{p.runs:,} run{'' if p.runs == 1 else 's'}"
-        print(f"{p.name}  version {p.newest.version}{labels}  {uses}  {', '.join(prompt_variables(p.newest.prompt))}")
+        out(f"{p.name}  version {p.newest.version}{labels}  {uses}  {', '.join(prompt_variables(p.newest.prompt))}")
     if not found:
-        print("No prompt fits." if search or archived else "There are no prompts yet. `assay prompts save` keeps one.")
+        out("No prompt fits." if search or archived else "There are no prompts yet. `assay prompts save` keeps one.")
 
 
 @library.command()
@@ -65,8 +65,8 @@ def show(reference: Reference, as_json: AsJson = False) -> None:
     sections = sections_of(found.prompt)
     for section in sections:
         if len(sections) > 1:
-            print(f"-- {section.role}")
-        print(section.text)
+            out(f"-- {section.role}")
+        out_lines(section.text)
 
 
 def as_object(found: PromptVersion) -> dict[str, Any]:
@@ -105,9 +105,9 @@ def save(
     if as_json:
         print_json(as_object(found) | {"is_new": is_new})
     elif is_new:
-        print(f"{found.name} version {found.version} is kept.")
+        out(f"{found.name} version {found.version} is kept.")
     else:
-        print(f"{found.name} has this content already: version {found.version}.")
+        out(f"{found.name} has this content already: version {found.version}.")
 
 
 def _content(path: Path | None) -> str:
@@ -128,14 +128,15 @@ def diff(before: Reference, after: Reference) -> None:
     with opened() as rt:
         old, new = workbench.find_version(rt, before), workbench.find_version(rt, after)
     if old.version == new.version and old.name == new.name:
-        print(f"Both are {old.name} version {old.version}.")
+        out(f"Both are {old.name} version {old.version}.")
         return
-    print(f"--- {old.name}:{old.version}\n+++ {new.name}:{new.version}")
+    out(f"--- {old.name}:{old.version}")
+    out(f"+++ {new.name}:{new.version}")
     for section in workbench.difference(old, new):
         if section.changed:
-            print(f"@@ {section.title} @@")
+            out(f"@@ {section.title} @@")
             for line in section.lines:
-                print(f"{line.mark}{line.text}")
+                out(f"{line.mark}{line.text}")
 
 
 @library.command()
@@ -150,4 +151,4 @@ def label(
     with opened() as rt:
         found = workbench.find_version(rt, reference)
         workbench.set_label(rt, found.name, name, None if remove else found.version)
-    print(f"{name} is off {found.name}." if remove else f"{name} points at {found.name} version {found.version}.")
+    out(f"{name} is off {found.name}." if remove else f"{name} points at {found.name} version {found.version}.")

@@ -14,6 +14,7 @@ import typer
 from assay.cli.terminal import say
 from assay.errors import DataError
 from assay.money import format_usd
+from assay.plain_text import as_escapes
 
 if TYPE_CHECKING:
     from assay.workbench.runs import RunDraft, RunProgress
@@ -54,6 +55,7 @@ def share_bar(title: str) -> Iterator[Callable[[float], None] | None]:
     if not sys.stderr.isatty() or os.environ.get("CI"):
         yield None
         return
+    title = as_escapes(title, one_line=True)
     started = time.monotonic()
     told = started
 
@@ -101,7 +103,8 @@ def _bar(state: RunProgress) -> str:
     batch = f" · {state.batch.answered:,} of {state.batch.calls:,} answered by the batch" if state.batch else ""
     note = f" · {state.reason[:60]}" if state.reason and state.state != "done" else ""
     bill = f" · about {format_usd(round(state.forecast.expected))} in all" if state.forecast and state.done else ""
-    return (
+    return as_escapes(
         f"[{'#' * filled}{'.' * (width - filled)}] {state.done:,}/{state.cells:,}{failed} · "
-        f"{format_usd(state.spent_pico)}{bill}{eta}{batch}{note}"
+        f"{format_usd(state.spent_pico)}{bill}{eta}{batch}{note}",
+        one_line=True,
     )

@@ -10,7 +10,7 @@ import typer
 from assay.cli.exports import check_outs, write_outs
 from assay.cli.options import AsJson
 from assay.cli.scoreboard import report
-from assay.cli.terminal import app, opened, print_json
+from assay.cli.terminal import app, opened, out, print_json
 from assay.money import format_usd, from_pico
 
 
@@ -28,9 +28,9 @@ def runs(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: AsJson = Fals
         ])  # fmt: skip
         return
     for r in found:
-        print(f"{r.id}  {r.state:8} {r.done:>6}/{r.cells:<6} {format_usd(r.settled_pico):>10}  {r.name}")
+        out(f"{r.id}  {r.state:8} {r.done:>6}/{r.cells:<6} {format_usd(r.settled_pico):>10}  {r.name}")
     if not found:
-        print("There are no runs yet. `assay run --help` says how to start one.")
+        out("There are no runs yet. `assay run --help` says how to start one.")
 
 
 @app.command()

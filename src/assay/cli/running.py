@@ -29,7 +29,7 @@ from assay.cli.options import (
 from assay.cli.progress import attend, work
 from assay.cli.scoreboard import conclude, report
 from assay.cli.suite import is_suite, load, overridden, run_suite
-from assay.cli.terminal import UsageError, app, opened, say
+from assay.cli.terminal import UsageError, app, opened, out_lines, print_json_text, say
 from assay.errors import DataError
 from assay.money import format_usd
 
@@ -152,9 +152,9 @@ def estimate(
         for note in runs.notes(rt, draft):
             say(f"Note: {note}")
     if as_json:
-        print(found.as_json())
+        print_json_text(found.as_json())
     else:
-        print("\n".join([in_words(found), *by_contestant(found)]))
+        out_lines([in_words(found), *by_contestant(found)])
 
 
 def in_words(found: RunEstimate) -> str:

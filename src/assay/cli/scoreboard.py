@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from assay.cli.terminal import GATE_NOT_MET, print_json, say
+from assay.cli.terminal import GATE_NOT_MET, out, print_json, say
 from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
@@ -65,18 +65,18 @@ def report(
             **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
         })  # fmt: skip
         return
-    print(f"Run {run_id} · {state.name} · {state.state}")
+    out(f"Run {run_id} · {state.name} · {state.state}")
     if state.reason:
-        print(state.reason)
+        out(state.reason)
     for line in table(board):
-        print(line)
-    print(standing.verdict(rt, run_id))
+        out(line)
+    out(standing.verdict(rt, run_id))
     for change in changes:
-        print(f"{datetime.fromtimestamp(change.at_ms / 1000):%d %b %Y %H:%M}: {change.words}")
+        out(f"{datetime.fromtimestamp(change.at_ms / 1000):%d %b %Y %H:%M}: {change.words}")
     if found is not None:
-        print(found.words)
+        out(found.words)
     for gate in gates or ():
-        print(f"{'PASS' if gate.passed else 'FAIL'}  {gate.contestant or 'the run'}: {gate.words}")
+        out(f"{'PASS' if gate.passed else 'FAIL'}  {gate.contestant or 'the run'}: {gate.words}")
 
 
 def bill_json(bill: Prediction | None) -> dict[str, Any] | None:

@@ -421,6 +421,14 @@ def settlement_of(call_id: str, completion: Completion | None, cost: Cost, *, ou
 
 def log_attempt(request: CompletionRequest, context: CallContext, settlement: ledger.Settlement, attempt: int) -> None:
     """One line per attempt: ids, model, status, times, tokens, cost; never prompt, answer or key."""
+    facts = {
+        "call": settlement.call_id, "purpose": context.purpose, "model": request.model, "attempt": attempt,
+        "outcome": settlement.outcome, "error": settlement.error_kind, "status": settlement.http_status,
+        "generation": settlement.generation_id, "provider": settlement.provider,
+        "first_token_ms": settlement.first_token_ms, "total_ms": settlement.total_ms,
+        "prompt_tokens": settlement.prompt_tokens, "completion_tokens": settlement.completion_tokens,
+        "cost_pico": settlement.cost.pico, "provenance": settlement.cost.provenance,
+    }  # fmt: skip
     log.info(
         "call %s %s %s attempt=%d %s%s status=%s generation=%s provider=%s first_token_ms=%s ms=%.0f tokens=%s+%s "
         "cost_pico=%s %s",
@@ -428,5 +436,5 @@ def log_attempt(request: CompletionRequest, context: CallContext, settlement: le
         f":{settlement.error_kind}" if settlement.error_kind else "", settlement.http_status, settlement.generation_id,
         settlement.provider, None if settlement.first_token_ms is None else round(settlement.first_token_ms),
         settlement.total_ms or 0, settlement.prompt_tokens, settlement.completion_tokens, settlement.cost.pico,
-        settlement.cost.provenance,
+        settlement.cost.provenance, extra={"facts": facts},
     )  # fmt: skip

@@ -27,7 +27,12 @@ class SandboxServer:
         self._socket.bind(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         settings = uvicorn.Config(
-            create_app(self.sandbox), log_level="error", access_log=False, lifespan="off", timeout_keep_alive=120
+            create_app(self.sandbox),
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=120,
         )
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._serve, name="assay-sandbox", daemon=True)
