@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -87,9 +87,13 @@ def read_body(body: Mapping[str, Any], *, generation_id: str | None = None) -> t
 
 
 class StreamAssembly:
-    """Adds up the chunks of one stream."""
+    """Adds up the chunks of one stream.
 
-    def __init__(self, *, generation_id: str | None = None) -> None:
+    clean: what an error goes through before its words are kept.
+    """
+
+    def __init__(self, *, generation_id: str | None = None, clean: Callable[[Any], Any] = lambda error: error) -> None:
+        self._clean = clean
         self.generation_id = generation_id
         self.done = False
         """Whether [DONE] was seen."""
@@ -144,7 +148,7 @@ class StreamAssembly:
         self._note_end(choice)
         error = chunk.get("error") or choice.get("error")
         if error and self.failure is None:
-            self.failure = classify_error(error)
+            self.failure = classify_error(self._clean(error))
         delta = choice.get("delta")
         said, called = self._take(_object(choice.get("message") if delta is None else delta))
         if usage := chunk.get("usage"):

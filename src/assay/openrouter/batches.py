@@ -15,10 +15,14 @@ from assay.domain.messages import CompletionRequest
 from assay.openrouter.assembly import read_body
 from assay.openrouter.client import Client
 from assay.openrouter.failures import Failure, GatewayFailed, classify_error, classify_http, failure_of
+from assay.openrouter.wire_values import count_of
 
 SUBMIT_S = 600.0
 """Seconds that handing in a batch, or fetching its answers, may take."""
 PAGE = 100
+MOST_PAGES = 1000
+MOST_SECONDS = 10**11
+"""The latest moment that is believed, in seconds since 1970."""
 BatchStatus = Literal[
     "validating", "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled"
 ]
@@ -86,13 +90,15 @@ class BatchEndpoint:
         """The batches that were handed in since a moment, without answers."""
         params = {"limit": str(PAGE), "created_after": str(int(created_s))}
         found: list[BatchState] = []
-        while True:
+        for _ in range(MOST_PAGES):
             body = await self._call("GET", params=params)
-            rows = [row for row in body.get("data") or [] if isinstance(row, Mapping)]
+            listed = body.get("data")
+            rows = [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
             found += [_state(row) for row in rows]
             if not rows or not body.get("has_more") or found[-1].created_s < created_s:
                 return [batch for batch in found if batch.created_s >= int(created_s)]
             params["after"] = found[-1].id
+        return found
 
     async def cancel(self, batch_id: str) -> None:
         """Asks the gateway to stop a batch; what it has answered by then is paid."""
@@ -134,15 +140,15 @@ def _state(row: Mapping[str, Any]) -> BatchState:
     return BatchState(
         id=row["id"], model=str(row.get("model") or ""), status=row["status"], total=_count(counts.get("total")),
         completed=_count(counts.get("completed")), failed=_count(counts.get("failed")),
-        created_s=float(row.get("created_at") or 0),
-        expires_s=float(row["expires_at"]) if row.get("expires_at") else None,
+        created_s=float(count_of(row.get("created_at"), most=MOST_SECONDS) or 0),
+        expires_s=count_of(row.get("expires_at"), most=MOST_SECONDS),
         error=str(error.get("message") or "") if isinstance(error, Mapping) else "",
         answers=tuple(_answer(one) for one in results if isinstance(one, Mapping)) if isinstance(results, list) else (),
     )  # fmt: skip
 
 
 def _count(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    return count_of(value) or 0
 
 
 def _answer(row: Mapping[str, Any]) -> BatchAnswer:

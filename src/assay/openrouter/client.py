@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -17,9 +17,11 @@ from assay.config import Gateway, Settings
 from assay.domain.completion import Completion
 from assay.domain.messages import CompletionRequest
 from assay.openrouter.assembly import StreamAssembly, parse_json, read_body
+from assay.openrouter.attempt import Attempt, OnBytes, OnDelta, OnHeaders, Said
 from assay.openrouter.decoding import ACCEPTED
 from assay.openrouter.failures import FailureKind, GatewayFailed, classify_error, classify_http, failure_of
 from assay.openrouter.posting import Answer, HttpxAnswer, poster_over
+from assay.openrouter.redaction import Redactor, secrets_of
 from assay.openrouter.sse import SSEReader
 from assay.openrouter.transport import checked_base_url, kind_of_transport_error, pooled_transport
 from assay.openrouter.wire_values import amount_of, id_of, text_of
@@ -33,10 +35,9 @@ ENDING_S = 2.0
 USAGE_S = 20.0
 """Seconds that the usage is waited for after a stream's finish reason, as long as its connection stands."""
 PAGE = 1000
+MOST_PAGES = 100
+"""Pages of the catalogue at most."""
 _OPENROUTER_ONLY = frozenset({"provider", "models", "plugins", "session_id"})
-OnDelta = Callable[[str, str], None]
-OnHeaders = Callable[[str | None], None]
-OnBytes = Callable[[bytes], None]
 _BROKEN = (httpx.HTTPError, OSError)
 
 
@@ -52,6 +53,7 @@ class Client:
     ) -> None:
         self.gateway = gateway
         self._settings = settings
+        self.redactor = Redactor(secrets_of(settings, gateway))
         self._base = checked_base_url(gateway.base_url, has_key=gateway.api_key is not None)
         self._transport = transport or pooled_transport()
         headers = {"User-Agent": f"assay/{__version__}", "Accept-Encoding": ACCEPTED}
@@ -108,26 +110,38 @@ class Client:
         as the headers are there, None when they hold none. on_bytes: called with each piece of a stream as it came.
         Raises GatewayFailed, with what had arrived as `partial`.
         """
+        said = Said(self.redactor, on_delta, on_bytes)
+        try:
+            found = await self._timed(request, stream, said, on_headers)
+            return self.redactor.completion(found)
+        except GatewayFailed as error:
+            raise self.redactor.failed(error) from None
+        finally:
+            said.close()
+
+    async def _timed(
+        self, request: CompletionRequest, stream: bool, said: Said, on_headers: OnHeaders | None
+    ) -> Completion:
         loop = asyncio.get_running_loop()
         started = loop.time()
         total_at = started + self._settings.total_timeout_s
         first_at = min(total_at, started + self._settings.first_token_timeout_s) if stream else total_at
-        state = _Attempt(started=started, total_at=total_at)
+        state = Attempt(started=started, total_at=total_at)
         try:
             async with asyncio.timeout_at(first_at) as timer:
                 state.timer = timer
-                return await self._exchange(request, stream, state, on_delta, on_headers, on_bytes)
+                return await self._exchange(request, stream, state, said, on_headers)
         except TimeoutError:
             return self._ended(state, self._timeout_kind(stream, state))
         except _BROKEN as error:
-            raise self._failed(kind_of_transport_error(error), state, detail=_reason(error)) from None
+            raise self._failed(kind_of_transport_error(error), state, detail=self._reason(error)) from None
 
-    def _timeout_kind(self, stream: bool, state: _Attempt) -> FailureKind:
+    def _timeout_kind(self, stream: bool, state: Attempt) -> FailureKind:
         if not stream or asyncio.get_running_loop().time() >= state.total_at - 0.001:
             return "timeout"
         return "silence_timeout" if state.first_token_ms is not None else "first_token_timeout"
 
-    def _ended(self, state: _Attempt, otherwise: FailureKind, *, detail: str = "") -> Completion:
+    def _ended(self, state: Attempt, otherwise: FailureKind, *, detail: str = "") -> Completion:
         """What has come of a stream that goes no further, where that is a complete answer.
 
         Raises GatewayFailed: the failure that the stream told itself, or else that of the way in which it ended.
@@ -143,7 +157,7 @@ class Client:
         partial = state.completion(assembly)
         raise GatewayFailed(failure, partial=partial, generation_id=partial.generation_id)
 
-    def _failed(self, kind: FailureKind, state: _Attempt, *, detail: str = "") -> GatewayFailed:
+    def _failed(self, kind: FailureKind, state: Attempt, *, detail: str = "") -> GatewayFailed:
         partial = state.partial()
         return GatewayFailed(failure_of(kind, detail=detail), partial=partial, generation_id=state.generation_id)
 
@@ -151,26 +165,44 @@ class Client:
         self,
         request: CompletionRequest,
         stream: bool,
-        state: _Attempt,
-        on_delta: OnDelta | None,
+        state: Attempt,
+        said: Said,
         on_headers: OnHeaders | None,
-        on_bytes: OnBytes | None,
     ) -> Completion:
         answer = await self._completions.post(_encoded(self._body(request, stream)))
         try:
-            state.generation_id = id_of(answer.header("x-generation-id"))
+            state.generation_id = self._id(answer.header("x-generation-id"))
             if on_headers is not None:
                 on_headers(state.generation_id)
             if answer.status != 200:
-                body = await _read(answer, state)
+                body = await self._read(answer, state)
                 failure = classify_http(answer.status, answer.headers, body)
                 raise GatewayFailed(failure, generation_id=state.generation_id, status=answer.status, body=body)
             # The answer's own type decides: errors raised before the stream began come as JSON (reference 1.3).
             if "event-stream" in (answer.header("content-type") or ""):
-                return await self._stream(answer, state, on_delta, on_bytes)
-            return self._plain(await _read(answer, state), state)
+                return await self._stream(answer, state, said)
+            return self._plain(await self._read(answer, state), state)
         finally:
             await answer.aclose()
+
+    async def _read(self, answer: Answer, state: Attempt) -> bytes:
+        """The body, without keys. Raises GatewayFailed past the limit of an answer."""
+        body = await _joined(answer.chunks(), ANSWER_LIMIT)
+        if body is None:
+            raise GatewayFailed(failure_of("too_large"), generation_id=state.generation_id)
+        return self.redactor.body(body)
+
+    def _id(self, header: str | None) -> str | None:
+        found = id_of(header)
+        return None if found is None or self.redactor.holds(found) else found
+
+    def _reason(self, error: Exception) -> str:
+        """What the transport said."""
+        return " ".join(self.redactor.text(str(error)).split())[:160] or type(error).__name__
+
+    def _assembly(self, state: Attempt) -> StreamAssembly:
+        state.assembly = StreamAssembly(generation_id=state.generation_id, clean=self.redactor.value)
+        return state.assembly
 
     def _body(self, request: CompletionRequest, stream: bool) -> dict[str, Any]:
         """The body as this gateway takes it: plain OpenAI endpoints know no routing, and tell usage on request only."""
@@ -182,7 +214,7 @@ class Client:
                 body["stream_options"] = {"include_usage": True}
         return body
 
-    def _plain(self, body: bytes, state: _Attempt) -> Completion:
+    def _plain(self, body: bytes, state: Attempt) -> Completion:
         try:
             parsed = parse_json(body)
         except ValueError:
@@ -201,14 +233,13 @@ class Client:
             )
         return completion
 
-    def _whole_stream(self, body: bytes, state: _Attempt) -> Completion:
-        reader, assembly = SSEReader(), StreamAssembly(generation_id=state.generation_id)
-        state.assembly = assembly
+    def _whole_stream(self, body: bytes, state: Attempt) -> Completion:
+        reader, assembly = SSEReader(), self._assembly(state)
         assembly.add(reader.feed(body))
         assembly.add(reader.close(), cut=True)
         return self._finished(state, assembly)
 
-    def _finished(self, state: _Attempt, assembly: StreamAssembly) -> Completion:
+    def _finished(self, state: Attempt, assembly: StreamAssembly) -> Completion:
         """The completion of a stream whose last byte came. Raises GatewayFailed."""
         completion = state.completion(assembly)
         failure = assembly.verdict()
@@ -216,41 +247,34 @@ class Client:
             raise GatewayFailed(failure, partial=completion, generation_id=completion.generation_id)
         return completion
 
-    async def _stream(
-        self, answer: Answer, state: _Attempt, on_delta: OnDelta | None, on_bytes: OnBytes | None
-    ) -> Completion:
-        reader = SSEReader()
-        assembly = state.assembly = StreamAssembly(generation_id=state.generation_id)
+    async def _stream(self, answer: Answer, state: Attempt, said: Said) -> Completion:
+        reader, assembly = SSEReader(), self._assembly(state)
         unread: list[bytes] = []  # what came before the first event: a body that calls itself a stream and is none
         try:
             async for chunk in answer.chunks():
-                if on_bytes is not None:
-                    on_bytes(chunk)
+                said.bytes_came(chunk)
                 if not assembly.events:
                     unread.append(chunk)
-                self._take(reader.feed(chunk), assembly, state, on_delta)
+                self._take(reader.feed(chunk), assembly, state, said)
                 if reader.size > ANSWER_LIMIT:
                     raise self._failed("too_large", state)
                 if assembly.done:
                     break
         except _BROKEN as error:
-            self._take(reader.close(), assembly, state, on_delta, cut=True)
-            return self._ended(state, "truncated", detail=_reason(error))
-        self._take(reader.close(), assembly, state, on_delta, cut=True)
+            self._take(reader.close(), assembly, state, said, cut=True)
+            return self._ended(state, "truncated", detail=self._reason(error))
+        self._take(reader.close(), assembly, state, said, cut=True)
         if not assembly.events and not assembly.done and (body := b"".join(unread)).lstrip()[:1] == b"{":
             return self._plain(body, state)
         return self._finished(state, assembly)
 
     def _take(
-        self, events: list[bytes], assembly: StreamAssembly, state: _Attempt, on_delta: OnDelta | None,
-        *, cut: bool = False,
-    ) -> None:  # fmt: skip
+        self, events: list[bytes], assembly: StreamAssembly, state: Attempt, said: Said, *, cut: bool = False
+    ) -> None:
         if not events:
             return
         came = assembly.add(events, cut=cut)
-        for text, reasoning in came:
-            if on_delta is not None and (text or reasoning):
-                on_delta(text, reasoning)
+        said.pieces_came(came)
         if came and not assembly.done:
             state.token_came(self._settings.silence_timeout_s)
         elif came:
@@ -268,7 +292,9 @@ class Client:
         body = await self._get(path, params={"output_modalities": output_modalities})
         rows = _rows(body)
         total = body.get("total_count")
-        while isinstance(total, int) and len(rows) < total and _object(body.get("links")).get("next"):
+        for _ in range(MOST_PAGES):
+            if not isinstance(total, int) or len(rows) >= total or not _object(body.get("links")).get("next"):
+                break
             query = {"output_modalities": output_modalities, "offset": str(len(rows)), "limit": str(PAGE)}
             body = await self._get(path, params=query)
             page = _rows(body)
@@ -352,7 +378,7 @@ class Client:
     ) -> Mapping[str, Any]:
         """A JSON call. Raises GatewayFailed for every way in which it can fail."""
         loop = asyncio.get_running_loop()
-        state = _Attempt(started=loop.time(), total_at=loop.time() + timeout_s)
+        state = Attempt(started=loop.time(), total_at=loop.time() + timeout_s)
         headers = self._headers(management=management)
         if content is not None:
             headers["Content-Type"] = "application/json"
@@ -369,9 +395,10 @@ class Client:
         except TimeoutError:
             raise self._failed("timeout", state) from None
         except _BROKEN as error:
-            raise self._failed(kind_of_transport_error(error), state, detail=_reason(error)) from None
+            raise self._failed(kind_of_transport_error(error), state, detail=self._reason(error)) from None
         if said is None:
             raise GatewayFailed(failure_of("too_large", detail=f"{path} answered with too much"))
+        said = self.redactor.body(said)
         if response.status_code not in (200, 202):
             failure = classify_http(response.status_code, response.headers, said)
             raise GatewayFailed(failure, status=response.status_code, body=said)
@@ -386,66 +413,12 @@ class Client:
         return body
 
 
-class _Attempt:
-    """The clock and the state of one attempt."""
-
-    def __init__(self, *, started: float, total_at: float) -> None:
-        self.started = started
-        self.total_at = total_at
-        self.armed_at = 0.0
-        self.timer: asyncio.Timeout | None = None
-        self.first_token_ms: float | None = None
-        self.generation_id: str | None = None
-        self.assembly: StreamAssembly | None = None
-
-    def note_first_token(self) -> None:
-        """Notes when the first piece of an answer came."""
-        if self.first_token_ms is None:
-            self.first_token_ms = (asyncio.get_running_loop().time() - self.started) * 1000
-
-    def token_came(self, silence_s: float) -> None:
-        """Starts the silence timer anew. Only tokens do: a comment proves that the edge lives, not the model."""
-        self.note_first_token()
-        now = asyncio.get_running_loop().time()
-        if self.timer is not None and now - self.armed_at > silence_s / 100:
-            self.armed_at = now
-            self.timer.reschedule(min(self.total_at, now + silence_s))
-
-    def wait_at_most(self, seconds: float) -> None:
-        """Ends the waiting for what should follow a stream's end."""
-        at = asyncio.get_running_loop().time() + seconds
-        if self.timer is not None and at < (self.timer.when() or at + 1):
-            self.armed_at = 0.0  # a piece that comes nevertheless starts the silence timer anew
-            self.timer.reschedule(at)
-
-    @property
-    def total_ms(self) -> float:
-        """Milliseconds since the attempt began."""
-        return (asyncio.get_running_loop().time() - self.started) * 1000
-
-    def completion(self, assembly: StreamAssembly) -> Completion:
-        """What has come of a stream, with its times."""
-        return assembly.completion(first_token_ms=self.first_token_ms, total_ms=self.total_ms)
-
-    def partial(self) -> Completion | None:
-        """What had arrived; None when nothing had."""
-        return self.completion(self.assembly) if self.assembly is not None else None
-
-
 def _encoded(body: Mapping[str, Any]) -> bytes:
     """The JSON of a body; what is no Unicode text becomes a question mark."""
     try:
         return orjson.dumps(body)
     except TypeError:  # lone surrogates, integers beyond 64 bits
         return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-
-
-async def _read(answer: Answer, state: _Attempt) -> bytes:
-    """The body. Raises GatewayFailed past the limit of an answer."""
-    body = await _joined(answer.chunks(), ANSWER_LIMIT)
-    if body is None:
-        raise GatewayFailed(failure_of("too_large"), generation_id=state.generation_id)
-    return body
 
 
 async def _joined(chunks: AsyncIterator[bytes], most: int) -> bytes | None:
@@ -457,11 +430,6 @@ async def _joined(chunks: AsyncIterator[bytes], most: int) -> bytes | None:
             return None
         parts.append(chunk)
     return b"".join(parts)
-
-
-def _reason(error: Exception) -> str:
-    """What the transport said, without addresses that carry a user part."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _object(value: object) -> Mapping[str, Any]:

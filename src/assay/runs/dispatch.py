@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Protocol
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost
 from assay.domain.messages import CompletionRequest
 from assay.errors import RunError, StoreError
-from assay.openrouter.client import Client, OnBytes, OnDelta
+from assay.openrouter.attempt import OnBytes, OnDelta
+from assay.openrouter.client import Client
 from assay.openrouter.failures import Failure, GatewayFailed
 from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
