@@ -26,6 +26,21 @@ def usd(value: str | int | float | Decimal) -> Decimal:
     return amount
 
 
+MOST_BUDGET_USD = Decimal(1_000_000)
+"""A budget at most: nine of them fit the sums' 64 bits."""
+
+
+def budget_usd(value: str | int | float | Decimal) -> Decimal:
+    """A budget in USD. Raises ValueError in words where it is no amount, negative, or more than the books hold."""
+    try:
+        amount = usd(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not an amount in USD.") from None
+    if not 0 <= amount <= MOST_BUDGET_USD:
+        raise ValueError(f"{value!r} must be within 0 to {MOST_BUDGET_USD:,} USD.")
+    return amount
+
+
 def to_pico(amount: Decimal) -> int:
     """Pico-dollars of an amount in USD, rounded half to even below 1e-12 USD."""
     return int(_EXACT.multiply(amount, PICO).to_integral_value(rounding=ROUND_HALF_EVEN, context=_EXACT))

@@ -19,12 +19,13 @@ from assay.domain.completion import Completion, Usage
 from assay.domain.messages import CompletionRequest, Message
 from assay.errors import SettingsError
 from assay.money import to_pico
+from assay.openrouter.bounds import bound_pico
 from assay.openrouter.client import Client
 from assay.openrouter.failures import GatewayFailed, classify_http, failure_of
 from assay.openrouter.hints import retry_after_s
 from assay.openrouter.pacing import Pacer
 from assay.openrouter.parameters import modern_settings
-from assay.openrouter.pricing import bound_pico, estimate_cost, parse_pricing
+from assay.openrouter.pricing import estimate_cost, parse_pricing
 from assay.openrouter.retry import RetryPolicy
 from assay.openrouter.sse import SSEReader
 from assay.openrouter.transport import checked_base_url

@@ -7,6 +7,7 @@ import gzip
 import json
 import tracemalloc
 import zlib
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,11 +18,12 @@ from assay.config import Gateway, Settings
 from assay.domain.completion import Completion, Usage
 from assay.domain.messages import CompletionRequest, Message
 from assay.openrouter.assembly import StreamAssembly, parse_json, read_body
+from assay.openrouter.bounds import bound_pico
 from assay.openrouter.catalogue import parse_model
 from assay.openrouter.client import Client
 from assay.openrouter.failures import GatewayFailed, classify_error, classify_http
 from assay.openrouter.hints import retry_after_s
-from assay.openrouter.pricing import bound_pico, estimate_cost, parse_pricing
+from assay.openrouter.pricing import estimate_cost, parse_pricing
 
 INT64 = 2**63
 NUMBERS = (
@@ -93,7 +95,7 @@ def test_bound_beyond_the_books_is_unknown() -> None:
     """A request whose bound no budget can hold has none."""
     pricing = parse_pricing({"prompt": "0.1", "completion": "100"})
 
-    assert bound_pico(pricing, REQUEST, max_completion_tokens=10**9) is None
+    assert bound_pico(pricing, replace(REQUEST, params={}), max_completion_tokens=10**9) is None
 
 
 @pytest.mark.parametrize(

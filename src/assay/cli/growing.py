@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assay.cli.options import (
+    AllowUnknown,
     AsJson,
     Budget,
     ModelOption,
@@ -38,6 +39,7 @@ def grow(
     run_id: Annotated[str, typer.Argument(metavar="RUN")],
     model: ModelOption = [],  # noqa: B006 - typer copies it
     param: ParamOption = [],  # noqa: B006
+    allow_unknown: AllowUnknown = False,
     prompt: PromptOption = [],  # noqa: B006
     prompt_name: PromptNameOption = [],  # noqa: B006
     prompt_file: Annotated[
@@ -73,7 +75,8 @@ def grow(
         rt.ready()
         record = results.get_run(rt, run_id)
         wanted = growth.Growth(
-            contestants=_contestants(record.plan, model, param),
+            contestants=_contestants(record.plan, model, param, allow_unknown=allow_unknown),
+            allow_unknown=allow_unknown,
             prompts=_prompts(record.plan, prompt, prompt_file, system)
             + tuple(run_prompt(find_version(rt, given)) for given in prompt_name),
             samples=samples,
@@ -98,14 +101,14 @@ def _ask() -> None:
         raise typer.Exit(0)
 
 
-def _contestants(plan: RunPlan, models: list[str], given: list[str]) -> tuple[Contestant, ...]:
+def _contestants(plan: RunPlan, models: list[str], given: list[str], *, allow_unknown: bool) -> tuple[Contestant, ...]:
     from assay.domain.contestant import Contestant
     from assay.workbench.growth import shared_settings
 
     if given and not models:
         raise UsageError("--param belongs to added models.", cure="Give --model too.")
     try:
-        settings = parse_params(given)
+        settings = parse_params(given, allow_unknown=allow_unknown)
     except (SettingsError, ValueError) as error:
         raise UsageError(str(error)) from error
     params, provider = (settings.params, settings.provider) if given else shared_settings(plan)

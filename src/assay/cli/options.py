@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,6 @@ import typer
 from assay.cli.terminal import UsageError, say
 from assay.domain.plan import RunMode
 from assay.errors import GraderError, SettingsError
-from assay.money import usd
 
 if TYPE_CHECKING:
     from assay.openrouter.parameters import ModernSettings
@@ -31,6 +31,9 @@ SystemOption = Annotated[str, typer.Option("--system", help="System text, or @FI
 ModelOption = Annotated[list[str], typer.Option("--model", help="A model id; several.")]
 GraderOption = Annotated[list[str], typer.Option("--grader", help="KIND[:name=value,...]; several.")]
 ParamOption = Annotated[list[str], typer.Option("--param", help="NAME=VALUE, for every model; several.")]
+AllowUnknown = Annotated[
+    bool, typer.Option("--allow-unknown", help="Send parameters and routing that nobody knows by name.")
+]
 Concurrency = Annotated[int | None, typer.Option(min=1, max=512, help="Calls in flight at most.")]
 Budget = Annotated[str | None, typer.Option(help="USD that the run never passes.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="First rows only.")]
@@ -60,10 +63,9 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     from assay.workbench.runs import RunDraft
 
     try:
-        settings = parse_params(options["param"])
+        settings = parse_params(options["param"], allow_unknown=options.get("allow_unknown", False))
         graders = tuple(parse_spec(text) for text in options["grader"])
-        budget = usd(options["budget"]) if options["budget"] is not None else None
-    except (SettingsError, GraderError, ValueError) as error:
+    except (SettingsError, GraderError) as error:
         raise UsageError(str(error)) from error
     system = text_or_file(options["system"])
     texts = [text_or_file(text) for text in options["prompt"]]
@@ -77,31 +79,49 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
         dataset_id=found.id, prompts=prompts,
         contestants=tuple(Contestant(m, settings.params, settings.provider) for m in options["model"]),
         graders=graders or suggested(found.columns), samples=options["samples"],
-        expected_column=found.roles.get("expected"), budget_usd=budget,
+        expected_column=found.roles.get("expected"), budget_usd=parse_budget(options["budget"]),
         concurrency=options["concurrency"], limit=options["limit"], name=options.get("name", ""),
         tags=tuple(options.get("tag", ())), mode=options.get("mode") or "normal",
+        allow_unknown=options.get("allow_unknown", False),
     )  # fmt: skip
 
 
-def parse_params(given: Sequence[str]) -> ModernSettings:
-    """Parameters and routing as typed, in today's form; notes are said. Raises SettingsError, UsageError."""
-    from assay.openrouter.parameters import modern_settings, parse_parameter
+def parse_params(given: Sequence[str], *, allow_unknown: bool = False) -> ModernSettings:
+    """Parameters and routing (`provider.zdr=true`) as typed, in today's form; notes are said.
 
-    raw = {}
+    Raises SettingsError for unknown names, unless they are allowed, and UsageError.
+    """
+    from assay.openrouter.parameters import checked_settings
+
+    raw: dict[str, Any] = {}
     for text in given:
         name, mark, value = text.partition("=")
         if not mark:
             raise UsageError(f"--param {text!r} is not NAME=VALUE.")
-        raw[name.strip()] = value if name.strip() == "route" else parse_parameter(name.strip(), value)
-    settings = modern_settings(raw)
+        raw[name.strip()] = _typed(name.strip(), value)
+    settings = checked_settings(raw, allow_unknown=allow_unknown)
     for message in settings.messages:
         say(f"Note: {message}")
     return settings
 
 
-def parse_budget(text: str | None) -> Decimal | None:
-    """The budget in USD; raises UsageError when it is no amount."""
+def _typed(name: str, text: str) -> Any:
+    """The value of a parameter as typed; of a name that is not known, JSON or else the text itself."""
+    from assay.openrouter.parameters import KNOWN_PARAMETERS, parse_parameter
+
+    if name in KNOWN_PARAMETERS or name == "provider":
+        return parse_parameter(name, text)
     try:
-        return usd(text) if text is not None else None
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def parse_budget(text: str | None) -> Decimal | None:
+    """The budget in USD; raises UsageError when it is no amount, or negative."""
+    from assay.money import budget_usd
+
+    try:
+        return budget_usd(text) if text is not None else None
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"--budget {error}", cure="Give an amount in USD, such as 2.50.") from error

@@ -11,6 +11,7 @@ import typer
 
 from assay.cli.exports import check_outs, write_outs
 from assay.cli.options import (
+    AllowUnknown,
     AsJson,
     Budget,
     Concurrency,
@@ -47,6 +48,7 @@ def run(
     system: SystemOption = "",
     grader: GraderOption = [],  # noqa: B006
     param: ParamOption = [],  # noqa: B006
+    allow_unknown: AllowUnknown = False,
     samples: Annotated[int | None, typer.Option(min=1, max=100, help="Answers per cell.")] = None,
     concurrency: Concurrency = None,
     budget: Budget = None,
@@ -68,7 +70,7 @@ def run(
     options = {
         "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
         "param": param, "samples": samples, "concurrency": concurrency, "budget": budget, "limit": limit, "mode": mode,
-        "name": name, "tag": tag,
+        "name": name, "tag": tag, "allow_unknown": allow_unknown,
     }  # fmt: skip
     if is_suite(dataset, options):
         run_suite(Path(dataset), options, out, as_json)
@@ -97,7 +99,9 @@ def _require(options: Mapping[str, Any], *, cure: str) -> None:
 @app.command("continue")
 def continue_(
     run_id: Annotated[str, typer.Argument(metavar="RUN")],
-    budget: Budget = None,
+    budget: Annotated[
+        str | None, typer.Option(help="A new budget in USD, all that is spent already included; 'none' takes it away.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again for failed cells.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -112,7 +116,9 @@ def continue_(
         record = results.get_run(rt, run_id)
         if record.gateway != rt.gateway.name:
             raise DataError(f"The run belongs to the gateway {record.gateway}, this is {rt.gateway.name}.")
-        runs.continue_run(rt, record.id, budget_usd=parse_budget(budget), retry_failed=retry_failed)
+        none = budget is not None and budget.strip().lower() == "none"
+        amount = None if none else parse_budget(budget)
+        runs.continue_run(rt, record.id, budget_usd=amount, no_budget=none, retry_failed=retry_failed)
         conclude(rt, record.id, attend(rt, record.id), as_json)
 
 
@@ -125,6 +131,7 @@ def estimate(
     system: SystemOption = "",
     grader: GraderOption = [],  # noqa: B006
     param: ParamOption = [],  # noqa: B006
+    allow_unknown: AllowUnknown = False,
     samples: Annotated[int | None, typer.Option(min=1, max=100, help="Answers per cell.")] = None,
     concurrency: Concurrency = None,
     limit: Limit = None,
@@ -137,7 +144,7 @@ def estimate(
     options = {
         "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
         "param": param, "samples": samples, "concurrency": concurrency, "budget": None, "limit": limit, "mode": mode,
-        "name": "", "tag": [],
+        "name": "", "tag": [], "allow_unknown": allow_unknown,
     }  # fmt: skip
     file = load(Path(dataset), options) if is_suite(dataset, options) else None
     if file is None:
@@ -147,7 +154,7 @@ def estimate(
         if file is None:
             draft = make_draft(rt, dataset, options | {"samples": samples or 1})
         else:
-            draft = overridden(suites.draft_of(rt, file)[0], options)
+            draft = overridden(suites.draft_of(rt, file, allow_unknown=allow_unknown)[0], options)
         found = runs.estimate(rt, draft)
         for note in runs.notes(rt, draft):
             say(f"Note: {note}")
@@ -182,12 +189,11 @@ def by_contestant(found: RunEstimate) -> list[str]:
 
 def money_words(cost: Estimate) -> str:
     """An estimated cost in words."""
+    never = f"never above {format_usd(cost.worst)}" if cost.worst is not None else "no upper bound"
+    why = f": {'; '.join(cost.unbounded)}" if cost.unbounded else ""
     if cost.expected is None:
-        return "at an unknown price"
-    return (
-        f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, never above "
-        f"{format_usd(cost.worst)})"
-    )
+        return f"at an unknown price, {never}{why}"
+    return f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, {never}{why})"
 
 
 def bill_words(bill: Prediction) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from assay.workbench.runs import RunDraft
     from assay.workbench.suites import SuiteFile
 
-OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "mode", "tag")
+OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "mode", "tag", "allow_unknown")
 """Options that win over the suite; every other one belongs in the file."""
 
 
@@ -34,7 +34,7 @@ def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: 
     file = load(path, options)
     with opened() as rt:
         rt.ready()
-        draft, notes = suites.draft_of(rt, file)
+        draft, notes = suites.draft_of(rt, file, allow_unknown=options["allow_unknown"])
         for note in notes:
             say(f"Note: {note}")
         baselines = gates.find_baselines(rt, file.suite.gates)

@@ -85,10 +85,12 @@ def recovered_cost(record: Mapping[str, Any]) -> Cost:
     return _cost(charged, _byok(record.get("is_byok"), charged, upstream), upstream, "recovered")
 
 
-def estimated_cost(completion: Completion, pricing: Pricing) -> Cost:
-    """The catalogue's arithmetic for an answer that did not say its cost; a fee that was told comes on top."""
+def estimated_cost(completion: Completion, pricing: Pricing, *, images: int = 0) -> Cost:
+    """The catalogue's arithmetic for an answer that did not say its cost; a fee that was told comes on top.
+
+    images: pictures that were sent."""
     usage = completion.usage
-    cost = estimate_cost(pricing, usage)
+    cost = estimate_cost(pricing, usage, images=images)
     if usage is None or not usage.is_byok or cost.pico is None:
         return cost
     return replace(cost, pico=cost.pico + to_pico(usage.cost_usd or Decimal(0)), upstream_pico=cost.pico)

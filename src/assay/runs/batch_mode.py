@@ -150,7 +150,7 @@ class BatchMode:
             for cell, request in requests
         ]
         opened = await asyncio.gather(
-            *(self._dispatcher.open(intent) for _, _, intent in intents), return_exceptions=True
+            *(self._dispatcher.open(intent, request) for _, request, intent in intents), return_exceptions=True
         )
         asked, calls = [], {}
         for (cell, request, intent), refused in zip(intents, opened, strict=True):

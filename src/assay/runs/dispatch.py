@@ -131,6 +131,11 @@ class Dispatcher:
         self._noting: asyncio.TimerHandle | None = None
 
     @property
+    def monthly_budget_pico(self) -> int | None:
+        """What all calls of a month may cost together; None: there is no such budget."""
+        return self._monthly
+
+    @property
     def main(self) -> Client:
         """The client of the gateway itself."""
         return self._main
@@ -150,15 +155,16 @@ class Dispatcher:
         return ledger.Intent(
             id=ledger.new_id(), created_ms=ledger.now_ms(), model=request.model,
             gateway=self.gateway_of(request.model), purpose=context.purpose,
-            owner=owner or self._owner, bound_pico=self.prices.bound(request),
+            owner=owner or self._owner, bound_pico=self.prices.bound(request).pico,
             prompt_chars=request.chars, attempt=attempt,
             run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
             contestant_key=context.contestant_key, tags_json=context.tags_json,
         )  # fmt: skip
 
-    def open(self, intent: ledger.Intent) -> asyncio.Future[None]:
+    def open(self, intent: ledger.Intent, request: CompletionRequest) -> asyncio.Future[None]:
         """Makes an intent durable; the future fails with BudgetExceeded or StoreError."""
-        return self._store.writer.ask_item(ledger.open_intents, ledger.Opening(intent, self._monthly))
+        unbounded = "" if intent.bound_pico is not None else self.prices.bound(request).unknown
+        return self._store.writer.ask_item(ledger.open_intents, ledger.Opening(intent, self._monthly, unbounded))
 
     async def complete(
         self,
@@ -186,6 +192,7 @@ class Dispatcher:
         retries = self._budgets.setdefault(request.model, RetryBudget())
         retries.earn()
         passed_on = False
+        await self.prices.learn_all(request)
 
         def pass_on(chunk: bytes) -> None:
             nonlocal passed_on
@@ -275,6 +282,7 @@ class Dispatcher:
                 self.pacer.report(request.model, None)
                 cost = self.prices.cost(request, completion)
                 outcome = Outcome(settlement_of(call_id, completion, cost, outcome="ok"), completion, None)
+            self.prices.heed(request, outcome.cost)
             span.ended(outcome.settlement)
         self._noted.pop(call_id, None)  # the settlement holds it
         return outcome
@@ -298,7 +306,7 @@ class Dispatcher:
 
     async def _open(self, request: CompletionRequest, context: CallContext, attempt: int) -> str:
         intent = self.intent(request, context, attempt=attempt)
-        opened = self.open(intent)
+        opened = self.open(intent, request)
         try:
             await asyncio.shield(opened)
         except asyncio.CancelledError:

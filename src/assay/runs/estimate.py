@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from assay.datasets.template import mapped, render_prompt
 from assay.domain.contestant import Contestant
 from assay.domain.data_policy import narrowed
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import RunPlan
-from assay.money import to_pico, to_pico_ceiling
-from assay.openrouter.pricing import MESSAGE_OVERHEAD, Pricing, estimate_tokens, parse_pricing
-from assay.runs.modes import DISCOUNT, unbatchable
+from assay.money import to_pico
+from assay.openrouter.bounds import Bound, Weight, size_of, weight_of
+from assay.openrouter.pricing import Pricing, estimate_tokens, parse_pricing
+from assay.runs.modes import DISCOUNT, in_mode, unbatchable
 from assay.runs.prices import PriceBook, allowed
+from assay.scoring.graders import Grader, build
 from assay.scoring.judge import MAX_TOKENS as JUDGE_MAX_TOKENS
+from assay.scoring.judge import NONCE, judge_messages, judge_params, most_answer_bytes
 from assay.store.runs import Learnt
 
 DEFAULT_OUTPUT = 160
@@ -29,8 +32,6 @@ SPREAD = 2.0
 """Low and high of the answer's length around the expected one."""
 GUESS_SPREAD = 20.0
 """Low end of a length that nothing has taught: many prompts ask for a single word."""
-LONGEST_TOKEN = 16
-"""Bytes of a token of the judged answer, at most, for the judge's bound."""
 SECONDS_PER_CALL = 3.0
 BATCH_SECONDS = 86_400.0
 """A batch is answered within a day."""
@@ -44,7 +45,9 @@ class Estimate:
     expected: int | None
     high: int | None
     worst: int | None
-    """The provable bound of one attempt per call."""
+    """The bound of one attempt per call, by the arithmetic that reserves the budget of each call."""
+    unbounded: tuple[str, ...] = ()
+    """What has no bound, in words; empty where there is one."""
 
     def times(self, factor: Decimal) -> Estimate:
         """The same at a part of the price; the bound stays, for no discount is promised."""
@@ -94,8 +97,15 @@ class RunEstimate:
 
 
 class _Judge(NamedTuple):
-    model: str
+    """A judge as it is asked, but for the question, the answer and what was expected."""
+
+    request: CompletionRequest
     taught: Learnt
+
+    @property
+    def model(self) -> str:
+        """Model id."""
+        return self.request.model
 
 
 @dataclass(slots=True)
@@ -105,17 +115,22 @@ class Lengths:
     tokens: float = 0.0
     """As they are guessed for a model that has taught nothing."""
     chars: int = 0
-    bound: int = 0
-    question_bytes: int = 0
-    calls: int = 0
+    weight: Weight = field(default_factory=Weight)
+    """What they cost at most is made from."""
+    judged_bytes: int = 0
+    """Of what a judge is shown beside its instructions and the answer: question, and the longest expected answer."""
+
+    @property
+    def calls(self) -> int:
+        """Calls that are sent."""
+        return self.weight.calls
 
     def add(self, one: Lengths, times: int) -> None:
         """Counts a call as often as it is sent."""
         self.tokens += times * one.tokens
         self.chars += times * one.chars
-        self.bound += times * one.bound
-        self.question_bytes += times * one.question_bytes
-        self.calls += times * one.calls
+        self.weight += one.weight.times(times)
+        self.judged_bytes += times * one.judged_bytes
 
     def tokens_of(self, taught: Learnt) -> float:
         """The tokens to expect by what a model has taught."""
@@ -130,8 +145,9 @@ def lengths_of(plan: RunPlan, rows: Iterable[Mapping[str, str]]) -> list[list[Le
 def once(plan: RunPlan, rows: Iterable[Mapping[str, str]]) -> list[Lengths]:
     """The lengths of each prompt over all rows, each row asked once: they cost the time. Raises TemplateError."""
     found = [Lengths() for _ in plan.prompts]
+    judges = _judges(plan)
     for values in rows:
-        for mine, one in zip(found, _of_row(plan, values), strict=True):
+        for mine, one in zip(found, _of_row(plan, values, judges), strict=True):
             mine.add(one, 1)
     return found
 
@@ -148,24 +164,32 @@ def missing_lengths(plan: RunPlan, rows: Iterable[Mapping[str, str]], done: byte
     """The lengths of the cells that are not done, by contestant and prompt; done: one byte per cell, 0 for those that
     are to be sent. Raises TemplateError."""
     found = [[Lengths() for _ in plan.prompts] for _ in plan.contestants]
+    judges = _judges(plan)
     for row, values in enumerate(rows):
         wanted = _missing(plan, done, row)
         if not any(wanted):
             continue
-        for n, one in enumerate(_of_row(plan, values)):
+        for n, one in enumerate(_of_row(plan, values, judges)):
             for c, mine in enumerate(found):
                 mine[n].add(one, wanted[n * len(plan.contestants) + c])
     return found
 
 
-def _of_row(plan: RunPlan, values: Mapping[str, str]) -> Iterator[Lengths]:
+def _judges(plan: RunPlan) -> list[Grader]:
+    return [build(spec) for spec in plan.graders if spec.kind == "judge"]
+
+
+def _of_row(plan: RunPlan, values: Mapping[str, str], judges: Sequence[Grader]) -> Iterator[Lengths]:
     """The lengths of one call for each prompt of a row."""
     given = mapped(values, plan.mapping)
+    # Judges differ in what they are told to expect: the longest counts for each.
+    expected = max((size_of(judge.expected_of(values, plan.expected_column) or "") for judge in judges), default=0)
     for prompt in plan.prompts:
-        texts = [message.text for message in render_prompt(prompt, given)]
-        size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+        messages = render_prompt(prompt, given)
+        texts = [message.text for message in messages]
         tokens = sum(estimate_tokens(text) + 4 for text in texts)
-        yield Lengths(tokens, sum(map(len, texts)), size + MESSAGE_OVERHEAD * (1 + len(texts)), size, 1)
+        shown = sum(map(size_of, texts)) + 2 * len(texts) + expected
+        yield Lengths(tokens, sum(map(len, texts)), weight_of(messages), shown)
 
 
 def estimate_run(
@@ -183,9 +207,9 @@ def estimate_run(
     a model, as a contestant or (True) as a judge. per_minute: calls per minute that a model takes at most. places:
     calls in flight where the plan sets no limit. Raises PolicyError where the data policy leaves no provider.
     """
-    judges = [str(g.params["model"]) for g in plan.graders if g.kind == "judge"]
+    judges = [_asked_judge(plan, g.params) for g in plan.graders if g.kind == "judge"]
     taught = {c.model_id: learnt(c.model_id, False) for c in plan.contestants}
-    verdicts = [_Judge(judge, learnt(judge, True)) for judge in judges]
+    verdicts = [_Judge(judge, learnt(judge.model, True)) for judge in judges]
     places = plan.concurrency or places
     shares = tuple(
         _share(plan, contestant, mine, verdicts, prices, taught[contestant.model_id], places)
@@ -206,6 +230,28 @@ def estimate_run(
         calls=calls, judge_calls=calls * len(judges), seconds=_seconds(plan, shares, taught, verdicts, per_minute),
         cost=total([share.cost for share in shares]), per_contestant=shares, usual=usual,
     )  # fmt: skip
+
+
+def unbounded(plan: RunPlan, prices: PriceBook) -> tuple[str, ...]:
+    """What of a plan's calls has no bound whatever the rows are, in words; none: empty. Raises PolicyError."""
+    asked = [_asked(plan, contestant, prices) for contestant in plan.contestants]
+    asked += [_asked_judge(plan, g.params) for g in plan.graders if g.kind == "judge"]
+    return tuple(dict.fromkeys(words for request in asked if (words := prices.terms(request).unknown)))
+
+
+def _asked(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> CompletionRequest:
+    """What a contestant is sent, but for the messages. Raises PolicyError where the data policy leaves no provider."""
+    params = {"max_tokens": prices.default_max_tokens(contestant.model_id), **contestant.params}
+    routing = narrowed(contestant.provider, plan.data_policy)
+    return in_mode(CompletionRequest(contestant.model_id, (), params, routing), plan.mode, prices)
+
+
+def _asked_judge(plan: RunPlan, params: Mapping[str, Any]) -> CompletionRequest:
+    """What a judge is sent with every answer, whatever the answer is."""
+    messages = judge_messages(
+        rubric=str(params.get("rubric", "")), question="", answer="", expected="-", nonce="0" * NONCE
+    )
+    return CompletionRequest(str(params["model"]), messages, judge_params(params), plan.data_policy)
 
 
 def _missing(plan: RunPlan, done: bytes | bytearray, row: int) -> list[int]:
@@ -251,11 +297,10 @@ def _share(
     places: int,
 ) -> ContestantEstimate:
     model_id = contestant.model_id
-    longest = prices.max_tokens(
-        CompletionRequest(model_id, (), {"max_tokens": prices.default_max_tokens(model_id), **contestant.params})
-    )
-    routing = narrowed(contestant.provider, plan.data_policy)
-    known = prices.prices(model_id, routing)
+    asked = _asked(plan, contestant, prices)
+    longest = prices.max_tokens(asked)
+    terms = prices.terms(asked)
+    known = prices.prices(model_id, asked.provider)
     model = prices.model(model_id)
     guess = taught.answer_tokens or (REASONING_OUTPUT if model is not None and model.reasons else DEFAULT_OUTPUT)
     output = min(guess, longest)
@@ -263,17 +308,27 @@ def _share(
     parts = []
     for length in (length for length in lengths if length.calls):
         low = output / (SPREAD if taught.answer_tokens else GUESS_SPREAD)
-        cost = _cost(known, length.tokens_of(taught), output, length.bound, longest, length.calls, low=low)
-        parts.append(cost.times(cheaper))
-        for judge, verdict in verdicts:
-            judge_prices = prices.prices(judge, plan.data_policy)
-            prompt = length.tokens_of(verdict) + length.calls * (output + JUDGE_PROMPT)
-            bound = length.question_bytes + length.calls * (longest * LONGEST_TOKEN + 1500)
-            said = min(verdict.answer_tokens or JUDGE_OUTPUT, JUDGE_MAX_TOKENS)
-            parts.append(_cost(judge_prices, prompt, said, bound, JUDGE_MAX_TOKENS, length.calls, low=said / SPREAD))
+        cost = _cost(known, length.tokens_of(taught), output, longest, length.calls, low=low)
+        parts.append(_bounded(cost.times(cheaper), terms.bound(length.weight)))
+        parts += [_judging(judge, length, output, longest, prices) for judge in verdicts]
     calls = sum(length.calls for length in lengths)
     seconds = BATCH_SECONDS if plan.mode == "batch" else calls * _cell_s(taught, verdicts) / places
     return ContestantEstimate(contestant.name, calls, total(parts), seconds)
+
+
+def _judging(judge: _Judge, length: Lengths, output: float, longest: int, prices: PriceBook) -> Estimate:
+    """What one judge costs on answers of an expected and a longest length."""
+    listed = prices.prices(judge.model, judge.request.provider)
+    prompt = length.tokens_of(judge.taught) + length.calls * (output + JUDGE_PROMPT)
+    said = min(judge.taught.answer_tokens or JUDGE_OUTPUT, JUDGE_MAX_TOKENS)
+    cost = _cost(listed, prompt, said, prices.max_tokens(judge.request), length.calls, low=said / SPREAD)
+    weight = weight_of(judge.request.messages).times(length.calls)
+    weight += Weight(tokens=length.judged_bytes + length.calls * most_answer_bytes(longest))
+    return _bounded(cost, prices.terms(judge.request).bound(weight))
+
+
+def _bounded(cost: Estimate, bound: Bound) -> Estimate:
+    return replace(cost, worst=bound.pico, unbounded=(bound.unknown,) if bound.unknown else ())
 
 
 def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decimal:
@@ -294,14 +349,10 @@ def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decima
 
 
 def _cost(
-    prices: Sequence[Pricing], prompt_tokens: float, output: float, prompt_bound: int, longest: int, calls: int, *,
-    low: float,
-) -> Estimate:  # fmt: skip
-    """The estimate of many calls to one model.
-
-    prices: the catalogue's first, then its endpoints'. output, low: tokens of an answer, as expected and at least.
-    """
-    if not prices or any(price.prompt is None or price.completion is None for price in prices):
+    prices: Sequence[Pricing], prompt_tokens: float, output: float, longest: int, calls: int, *, low: float
+) -> Estimate:
+    """The expected cost of many calls to one model; its bound is another's business."""
+    if not prices or prices[0].prompt is None or prices[0].completion is None:
         return Estimate(None, None, None, None)
     listed = prices[0]
 
@@ -313,14 +364,7 @@ def _cost(
         )
         return to_pico(amount * (1 - listed.discount))
 
-    dearest = [price.dearest() for price in prices]
-    worst = max(
-        prompt_bound * max(p.prompt or usd_of(0), p.cache_write or usd_of(0))
-        + calls * longest * max(p.completion or usd_of(0), p.reasoning or usd_of(0))
-        + calls * (p.request or 0)
-        for p in dearest
-    )
-    return Estimate(at(low), at(output), at(output * SPREAD), to_pico_ceiling(worst))
+    return Estimate(at(low), at(output), at(output * SPREAD), None)
 
 
 def usd_of(count: float) -> Decimal:
@@ -338,5 +382,5 @@ def total(parts: Iterable[Estimate]) -> Estimate:
 
     return Estimate(
         add([p.low for p in found]), add([p.expected for p in found]), add([p.high for p in found]),
-        add([p.worst for p in found]),
+        add([p.worst for p in found]), tuple(dict.fromkeys(words for p in found for words in p.unbounded)),
     )  # fmt: skip

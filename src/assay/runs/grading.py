@@ -18,7 +18,7 @@ from assay.money import from_pico
 from assay.runs.dispatch import STORE_WAIT_S, Dispatcher, Gate, Outcome, Withdrawn
 from assay.runs.grid import under_policy
 from assay.scoring.graders import Grader, build
-from assay.scoring.judge import judge_messages, judge_params, parse_verdict
+from assay.scoring.judge import NONCE, judge_messages, judge_params, parse_verdict, shown_answer
 from assay.scoring.kinds import Facts, Verdict, shown, unscored
 from assay.scoring.limits import guarded
 from assay.store import results, runs
@@ -144,9 +144,10 @@ class Grading:
     ) -> Outcome:
         params = grader.spec.params
         question = "\n\n".join(message.text for message in request.messages)
+        cut = shown_answer(output, self._dispatcher.prices.max_tokens(request))
         messages = judge_messages(
-            rubric=str(params.get("rubric", "")), question=question, answer=output, expected=expected,
-            nonce=secrets.token_hex(6),
+            rubric=str(params.get("rubric", "")), question=question, answer=cut, expected=expected,
+            nonce=secrets.token_hex(NONCE // 2),
         )  # fmt: skip
         judge = under_policy(
             CompletionRequest(str(params["model"]), messages, judge_params(params)), self._plan.data_policy

@@ -22,6 +22,7 @@ from assay.runs.lanes import Lane, Lanes, ahead
 from assay.runs.live import LiveRun, Places, RunGate
 from assay.runs.modes import in_mode
 from assay.runs.pilot import awaits_pilot, cells_in_order, pilot_cells
+from assay.runs.prices import may_answer
 from assay.runs.rows import RowReader
 from assay.runs.waits import Waits
 from assay.scoring.kinds import Facts
@@ -114,7 +115,8 @@ class RunWorker:
         self._limit = self.plan.concurrency or self._concurrency
 
     async def _prepare(self) -> None:
-        models = {c.model_id for c in self.plan.contestants} | self._grading.judges
+        requests = [CompletionRequest(c.model_id, (), c.params) for c in self.plan.contestants]
+        models = {name for request in requests for name in may_answer(request)} | self._grading.judges
         await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
         self._piloting = awaits_pilot(self.plan, self.done)
         for index, contestant in enumerate(self.plan.contestants):

@@ -224,8 +224,14 @@ def _is_policy(found: Record) -> bool:
 
 def _is_estimate(found: object) -> bool:
     cost = found.get("cost") if isinstance(found, dict) else ()
-    return cost is None or (
-        isinstance(cost, dict) and all(value is None or type(value) is int for value in cost.values())
+    if not isinstance(cost, dict):
+        return cost is None
+    words = cost.get("unbounded", [])
+    amounts = without(cost, "unbounded").values()
+    return (
+        all(value is None or type(value) is int for value in amounts)
+        and isinstance(words, list)
+        and all(isinstance(word, str) for word in words)
     )
 
 

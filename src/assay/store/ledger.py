@@ -134,6 +134,8 @@ class Opening:
 
     intent: Intent
     monthly_budget_pico: int | None = None
+    unbounded: str = ""
+    """What of the call has no bound, in words, where its bound is unknown."""
 
 
 def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[AssayError | None]:
@@ -161,8 +163,8 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
                 if run is None:
                     raise NotFound(f"There is no run {run_id!r}.")
                 committed = run.settled_pico + run.reserved_pico + reserved.get(run_id, 0)
-                _check(intent, run.budget_pico, committed, "run")
-            _check(intent, opening.monthly_budget_pico, months[month], "month")
+                _check(opening, run.budget_pico, committed, "run")
+            _check(opening, opening.monthly_budget_pico, months[month], "month")
         except AssayError as error:
             outcomes.append(error)
             continue
@@ -194,14 +196,16 @@ _OPEN = {"state": "sent", "provenance": "unknown"}
 _INSERT = Prepared(insert(CALL), (*_INTENT_COLUMNS, *_OPEN))
 
 
-def _check(intent: Intent, budget: int | None, committed: int, whose: str) -> None:
+def _check(opening: Opening, budget: int | None, committed: int, whose: str) -> None:
     if budget is None:
         return
+    intent = opening.intent
     cure = "Raise the budget, then continue." if whose == "run" else "Raise ASSAY_MONTHLY_BUDGET_USD or wait."
     if intent.bound_pico is None:
         raise BudgetExceeded(
-            f"The price of {intent.model} is unknown, so the {whose}'s budget of {format_usd(budget)} cannot be held.",
-            cure="Remove the budget or the model.",
+            f"The {whose}'s budget of {format_usd(budget)} cannot be held, for nobody knows what a call costs at most: "
+            f"{opening.unbounded or intent.model}.",
+            cure="Leave that out, or remove the budget.",
         )
     if committed + intent.bound_pico > budget:
         raise BudgetExceeded(

@@ -51,6 +51,8 @@ class Growth:
     """First rows of the dataset from now on, all together."""
     dataset: str | None = None
     """A stored dataset, id or name, whose new rows are added."""
+    allow_unknown: bool = False
+    """Whether parameters and routing of the contestants that nobody knows by name are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def _target(rt: Runtime, run_id: str, growth: Growth) -> _Target:
 
 def _problems(rt: Runtime, dataset: StoredDataset, plan: RunPlan, growth: Growth) -> list[str]:
     """What keeps the additions from being asked; what the run has already is not judged anew."""
-    problems = runs.model_problems(rt, growth.contestants)
+    problems = runs.model_problems(rt, growth.contestants, mode=plan.mode, allow_unknown=growth.allow_unknown)
     known = set(dataset.columns) | set(plan.mapping)
     for prompt in growth.prompts:
         if not prompt.user.strip() and not prompt.messages:
@@ -263,6 +265,7 @@ def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | 
     target = _target(rt, run_id, growth)
     found = _estimate(rt, target)
     budget = None if budget_usd is None else to_pico(budget_usd)
+    runs.refuse_unbounded(rt, found.missing.cost, target.run.budget_pico if budget is None else budget)
     dataset = target.dataset if target.rows is None else _new_version(rt, target)
     grown = replace(target.after, dataset_id=dataset.id)
     detail = _detail(target, dataset, found, budget)

@@ -18,6 +18,7 @@ from assay.runs.grid import request_of
 from assay.store import comparisons, ledger, runs
 from assay.store.comparisons import ComparisonSummary
 from assay.workbench.panes import LivePane
+from assay.workbench.runs import model_problems
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -99,15 +100,19 @@ def start_comparison(
     contestants: Sequence[Contestant],
     blind: bool = False,
     request_id: str | None = None,
+    allow_unknown: bool = False,
 ) -> str:
     """Sends the prompt to every contestant and returns the comparison's id at once; answers stream in behind.
 
-    request_id: a second call with the same one sends nothing (a double click). Raises TemplateError, DataError.
+    request_id: a second call with the same one sends nothing (a double click). allow_unknown: parameters and routing
+    that nobody knows by name are sent. Raises TemplateError, DataError naming every problem.
     """
     if not 1 <= len(contestants) <= MOST:
         raise DataError(f"A comparison takes 1 to {MOST} models, not {len(contestants)}.", cure="Change the selection.")
     if not prompt.user.strip() and not prompt.messages:
         raise DataError("The prompt is empty.", cure="Write what the models should answer.")
+    if problems := model_problems(rt, contestants, allow_unknown=allow_unknown):
+        raise DataError(" ".join(problems))
     requests = [request_of(prompt, contestant, variables) for contestant in contestants]
     comparison_id = request_id or ledger.new_id()
     messages = [message.as_json() for message in requests[0].messages]

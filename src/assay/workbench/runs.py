@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from assay.datasets.template import is_known, mapped, prompt_variables, render_prompt
 from assay.domain.contestant import Contestant, Prompt
-from assay.domain.messages import Message
+from assay.domain.messages import CompletionRequest, Message
 from assay.domain.plan import RunMode, RunPlan
 from assay.domain.score import GraderSpec
-from assay.errors import AssayError, PolicyError, RunError
-from assay.money import to_pico
-from assay.openrouter.parameters import check_parameter
-from assay.runs.estimate import Lengths, RunEstimate, estimate_run, for_all, once
+from assay.errors import AssayError, BudgetExceeded, PolicyError, RunError, SettingsError
+from assay.money import format_usd, to_pico
+from assay.openrouter.parameters import checked_settings
+from assay.runs.estimate import Estimate, Lengths, RunEstimate, estimate_run, for_all, once, unbounded
 from assay.runs.modes import mode_notes
-from assay.runs.prices import base_model
+from assay.runs.prices import base_model, may_answer
 from assay.scoring.assertions import ROW_ASSERTIONS
 from assay.scoring.graders import build, suggested
 from assay.store import runs as stored
@@ -65,6 +65,8 @@ class RunDraft:
     """Conditions that the run must meet, as `gates.frozen` gives them."""
     pilot: bool = False
     """Pause after five rows drawn at random, so that the bill is foretold before the rest is paid."""
+    allow_unknown: bool = False
+    """Whether parameters and routing that nobody knows by name are sent."""
 
 
 def _dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
@@ -113,7 +115,7 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
     if len({c.key for c in draft.contestants}) < len(draft.contestants):
         problems.append("Two contestants are the same model with the same settings. Remove one or change it.")
     judges = [str(g.params.get("model", "")) for g in draft.graders if g.kind == "judge" and g.params.get("model")]
-    unusable = model_problems(rt, draft.contestants, judges)
+    unusable = model_problems(rt, draft.contestants, judges, mode=draft.mode, allow_unknown=draft.allow_unknown)
     problems += unusable or policies.problems(rt, dataset.id, draft.contestants, draft.graders, draft.data_policy)
     for spec in draft.graders:
         try:
@@ -139,21 +141,37 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
     return problems
 
 
-def model_problems(rt: Runtime, contestants: Sequence[Contestant], judges: Sequence[str] = ()) -> list[str]:
-    """What keeps models from being asked: not on the gateway, or a parameter out of its range."""
-    problems = []
-    for model_id in [*(c.model for c in contestants), *judges]:
-        if rt.catalogue.models() and rt.catalogue.find(base_model(model_id)) is None:
-            near = [m.id for m in rt.catalogue.models() if model_id.split("/")[-1][:4] in m.id][:3]
-            hint = f" Did you mean {' or '.join(near)}?" if near else " The Models page, or `assay models`, lists them."
-            problems.append(f"There is no model {model_id!r} on this gateway.{hint}")
+def model_problems(
+    rt: Runtime,
+    contestants: Sequence[Contestant],
+    judges: Sequence[str] = (),
+    *,
+    mode: RunMode = "normal",
+    allow_unknown: bool = False,
+) -> list[str]:
+    """What keeps models from being asked: not on the gateway, or parameters and routing that are unknown or out of
+    their range. A fallback counts as a model."""
+    asked = [model for c in contestants for model in may_answer(CompletionRequest(c.model, (), c.params))]
+    problems = [said for model_id in dict.fromkeys([*asked, *judges]) if (said := _model_problem(rt, model_id, mode))]
     for contestant in contestants:
-        for name, value in contestant.params.items():
-            try:
-                check_parameter(name, value)
-            except AssayError as error:
-                problems.append(f"{contestant.name}: {error}")
+        try:
+            checked_settings({**contestant.params, "provider": contestant.provider}, allow_unknown=allow_unknown)
+        except SettingsError as error:
+            problems.append(f"{contestant.name}: {error}")
     return problems
+
+
+def _model_problem(rt: Runtime, model_id: str, mode: RunMode) -> str:
+    """Why a model cannot be asked; empty: it can. A preset is known to the gateway alone."""
+    listed = rt.catalogue.models()
+    bare = base_model(model_id).partition("@preset/")[0]
+    if bare and listed and rt.catalogue.find(bare) is None:
+        near = [m.id for m in listed if model_id.split("/")[-1][:4] in m.id][:3]
+        hint = f" Did you mean {' or '.join(near)}?" if near else " The Models page, or `assay models`, lists them."
+        return f"There is no model {model_id!r} on this gateway.{hint}"
+    if bare.endswith(":batch") and mode != "batch":
+        return f"{model_id} is asked through batches only. Choose {bare.removesuffix(':batch')} with the mode batch."
+    return ""
 
 
 def estimate(rt: Runtime, draft: RunDraft) -> RunEstimate:
@@ -192,8 +210,26 @@ def _rows(rt: Runtime, plan: RunPlan) -> Iterator[Mapping[str, str]]:
 def learn_prices(rt: Runtime, plan: RunPlan) -> None:
     """Asks for the prices of a plan's models where they are not known."""
     judges = {str(g.params["model"]) for g in plan.graders if g.kind == "judge" and g.params.get("model")}
-    for model in {c.model_id for c in plan.contestants} | judges:
+    asked = {name for c in plan.contestants for name in may_answer(CompletionRequest(c.model_id, (), c.params))}
+    for model in asked | judges:
         rt.wait(rt.dispatcher.prices.learn(model))
+
+
+def refuse_unbounded(rt: Runtime, cost: Estimate, budget_pico: int | None) -> None:
+    """Raises BudgetExceeded, naming every cause, when a budget is to be held and what may be sent has no bound.
+
+    budget_pico: the run's own; the month's counts beside. Said before anything is created: such a run would pause at
+    its first cell, and could never go on.
+    """
+    monthly = rt.dispatcher.monthly_budget_pico
+    budgets = {"the run's": budget_pico, "the month's": monthly}
+    held = [f"{whose} budget of {format_usd(budget)}" for whose, budget in budgets.items() if budget is not None]
+    if cost.worst is None and held:
+        raise BudgetExceeded(
+            f"Nobody knows what the calls cost at most, so {' and '.join(held)} cannot be held: "
+            f"{'; '.join(cost.unbounded) or 'a price is unknown'}.",
+            cure="Leave that out, or remove the budget.",
+        )
 
 
 def estimate_lengths(rt: Runtime, plan: RunPlan, lengths: Sequence[Sequence[Lengths]]) -> RunEstimate:
@@ -209,7 +245,15 @@ def notes(rt: Runtime, draft: RunDraft) -> list[str]:
     """What a draft will do otherwise than its mode says, and what is not known, in words."""
     error = "" if rt.catalogue.models() else rt.catalogue.state.error
     unpriced = [f"Models and prices could not be fetched: {error}"] if error else []
-    return [*unpriced, *mode_notes(plan_of(rt, draft), rt.dispatcher.prices)]
+    plan = plan_of(rt, draft)
+    return [*unpriced, *mode_notes(plan, rt.dispatcher.prices), *_fallback_notes(plan)]
+
+
+def _fallback_notes(plan: RunPlan) -> Iterator[str]:
+    for contestant in plan.contestants:
+        _, *fallbacks = may_answer(CompletionRequest(contestant.model_id, (), contestant.params))
+        if fallbacks:
+            yield f"{contestant.name} may be answered by {' or '.join(fallbacks)}; each answer says by whom it is."
 
 
 def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) -> str:
@@ -223,6 +267,7 @@ def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) ->
         raise RunError(" ".join(problems))
     found = estimate(rt, draft)
     plan = plan_of(rt, draft)
+    refuse_unbounded(rt, found.cost, plan.budget_pico)
     if plan.budget_pico is None:
         plan = replace(plan, budget_pico=found.cost.worst)
     name = draft.name.strip() or _default_name(rt, draft)
@@ -256,23 +301,51 @@ def stop_run(rt: Runtime, run_id: str) -> None:
     rt.store.writer.call(lambda c: stored.command_run(c, run_id, "stop"))
 
 
-def continue_run(rt: Runtime, run_id: str, *, budget_usd: Decimal | None = None, retry_failed: bool = False) -> None:
-    """Goes on with the missing cells; budget_usd: a new budget; retry_failed: failed cells count as missing.
+def continue_run(
+    rt: Runtime,
+    run_id: str,
+    *,
+    budget_usd: Decimal | None = None,
+    no_budget: bool = False,
+    retry_failed: bool = False,
+) -> None:
+    """Goes on with the missing cells; retry_failed: failed cells count as missing.
 
-    Raises PolicyError when the dataset's data policy, tightened since, refuses a contestant or judge.
+    budget_usd: a new budget, what is spent already included; no_budget takes it away; neither: the present one stays.
+    Raises PolicyError when the dataset's data policy, tightened since, refuses a contestant or judge; BudgetExceeded
+    when the budget leaves no room, or cannot be held.
     """
     with rt.store.read() as connection:
-        refuse_under_policy(rt, stored.plan_of(stored.get_run(connection, run_id)))
+        run = stored.get_run(connection, run_id)
+        plan = stored.plan_of(run)
+    refuse_under_policy(rt, plan)
+    budget = None if no_budget else run.budget_pico if budget_usd is None else to_pico(budget_usd)
+    if budget_usd is not None:
+        _refuse_spent(run, budget)
+    learn_prices(rt, plan)
+    words = unbounded(plan, rt.dispatcher.prices)
+    refuse_unbounded(rt, Estimate(None, None, None, None if words else 0, words), budget)
 
     def queue(connection: Any) -> str:
         run = stored.get_run(connection, run_id)
-        if budget_usd is not None:
-            stored.set_budget(connection, run.id, to_pico(budget_usd))
+        if budget != run.budget_pico:
+            stored.set_budget(connection, run.id, budget)
         if run.state not in stored.LIVE:
             stored.set_state(connection, run.id, "queued")
         return str(run.id)
 
     rt.wait(start_engine(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
+
+
+def _refuse_spent(run: Any, budget_pico: int | None) -> None:
+    """Raises BudgetExceeded for a new budget that is spent already."""
+    committed = run.settled_pico + run.reserved_pico
+    if budget_pico is not None and budget_pico < committed and run.done < run.cells:
+        raise BudgetExceeded(
+            f"A budget of {format_usd(budget_pico)} leaves no room: {format_usd(committed)} of the run is spent or "
+            "may have been.",
+            cure="Give a higher one; it includes what is spent already.",
+        )
 
 
 def refuse_under_policy(rt: Runtime, plan: RunPlan) -> None:

@@ -21,7 +21,7 @@ from assay.domain.contestant import Contestant, Prompt, Variant
 from assay.domain.plan import RunMode
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, NotFound, SuiteError
-from assay.openrouter.parameters import check_parameter, modern_settings
+from assay.openrouter.parameters import ALLOW_UNKNOWN, check_parameter, modern_settings, unknown_names
 from assay.scoring.graders import build, parse_spec
 from assay.workbench.datasets import open_dataset
 from assay.workbench.lined_yaml import LinedYaml, read_yaml
@@ -217,6 +217,8 @@ class Suite(Part):
     """normal; floor: the cheapest provider; flex: the slower, cheaper tier; batch: half price, within a day."""
     tags: list[str] = []
     """Tags of the run."""
+    allow_unknown: bool = False
+    """Whether parameters and routing that nobody knows by name are sent; they are refused when absent."""
     gates: list[Gate] = []
     """Conditions; one that is not met makes the exit code 100."""
 
@@ -315,11 +317,15 @@ def _kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def draft_of(rt: Runtime, file: SuiteFile) -> tuple[RunDraft, list[str]]:
+def draft_of(rt: Runtime, file: SuiteFile, *, allow_unknown: bool = False) -> tuple[RunDraft, list[str]]:
     """The draft that a suite describes, and notes about settings that have no effect.
+
+    allow_unknown: names of parameters and routing that nobody knows are sent, whatever the suite says.
 
     Raises SuiteError for what the file says, NotFound and ImportRefused for the dataset.
     """
+    if allow_unknown and not file.suite.allow_unknown:
+        file = replace(file, suite=file.suite.model_copy(update={"allow_unknown": True}))
     suite = file.suite
     notes: list[str] = []
     contestants = tuple(_contestant(file, n, notes) for n in range(len(suite.contestants)))
@@ -335,7 +341,7 @@ def draft_of(rt: Runtime, file: SuiteFile) -> tuple[RunDraft, list[str]]:
         dataset_id=dataset.id, prompts=prompts, contestants=contestants, graders=graders, samples=suite.samples,
         mapping=suite.mapping, expected_column=suite.expected or dataset.roles.get("expected"),
         budget_usd=suite.budget_usd, concurrency=suite.concurrency, limit=suite.limit, name=suite.name,
-        tags=tuple(suite.tags), mode=suite.mode,
+        tags=tuple(suite.tags), mode=suite.mode, allow_unknown=suite.allow_unknown,
     )  # fmt: skip
     return draft, list(dict.fromkeys(notes))
 
@@ -384,6 +390,8 @@ def _contestant(file: SuiteFile, n: int, notes: list[str]) -> Contestant:
     part = ContestantPart(model=item) if isinstance(item, str) else item
     settings = modern_settings({**suite.params, **part.params, "provider": {**suite.provider, **part.provider}})
     notes += settings.messages
+    if not suite.allow_unknown and (unknown := unknown_names(settings.params, settings.provider)):
+        raise file.wrong(_place_of(part, n, unknown[0]), f"{' '.join(unknown)} {ALLOW_UNKNOWN}")
     for name, value in settings.params.items():
         try:
             check_parameter(name, value)
@@ -391,6 +399,15 @@ def _contestant(file: SuiteFile, n: int, notes: list[str]) -> Contestant:
             own = ("contestants", n, "params", name)
             raise file.wrong(own if name in part.params else ("params", name), str(error)) from error
     return Contestant(part.model, settings.params, settings.provider, part.variant, part.label)
+
+
+def _place_of(part: ContestantPart, n: int, complaint: str) -> tuple[str | int, ...]:
+    """Where the name of a complaint stands: with its contestant, or else at the suite's own settings."""
+    for holder, own in (("params", part.params), ("provider", part.provider)):
+        for name in own:
+            if f"{name!r}" in complaint or f".{name}" in complaint or f"{name}." in complaint:
+                return ("contestants", n, holder, name)
+    return ("provider",) if "routing" in complaint or "provider." in complaint else ("params",)
 
 
 def _grader(file: SuiteFile, n: int) -> GraderSpec:
