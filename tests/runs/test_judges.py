@@ -18,7 +18,7 @@ from assay.workbench import datasets, results, runs, standing
 from assay.workbench.runs import RunDraft, RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
-MODEL, JUDGE, ROWS = "sandbox/swift", "sandbox/sage", 6
+MODEL, JUDGE, ROWS = "sandbox/budget-mini", "sandbox/sage", 6
 GRADERS = (GraderSpec("contains", {"value": "e"}), GraderSpec("judge", {"model": JUDGE}))
 
 
