@@ -9,8 +9,11 @@ import typer
 
 from assay.cli.options import AsJson
 from assay.cli.terminal import UsageError, app, opened, out, print_json, say
-from assay.errors import DataError
+from assay.errors import DataError, SettingsError
 from assay.money import format_usd, from_pico
+from assay.sandbox.fault_kinds import FAULTS
+
+FAULT_HELP = "KIND is one of " + "; ".join(f"{kind}: {like}" for kind, like in FAULTS.items()) + "."
 
 
 @app.command()
@@ -71,12 +74,27 @@ def spend(
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8900,
     speed: Annotated[float, typer.Option(min=0, help="Multiplies all waiting; 0 answers at once.")] = 1.0,
+    fault: Annotated[
+        list[str],
+        typer.Option(
+            "--fault", metavar="KIND[:RATE][@MODEL]", help=f"Calls meet it, all or that share; several. {FAULT_HELP}"
+        ),
+    ] = [],  # noqa: B006
+    byok: Annotated[
+        list[str], typer.Option("--byok", metavar="PROVIDER", help="It bills a key of your own; several.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Serve the imitation of OpenRouter on loopback until Ctrl-C."""
     from assay.sandbox import SandboxConfig, SandboxServer
+    from assay.workbench.faults import parse_faults
 
     try:
-        server = SandboxServer(SandboxConfig(speed=speed), port=port)
+        faults = parse_faults(fault)
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
+    config = SandboxConfig(speed=speed, faults=faults, byok=frozenset(byok))
+    try:
+        server = SandboxServer(config, port=port)
     except OSError as error:
         raise DataError(f"Port {port} cannot be used: {error.strerror}.", cure="Choose another --port.") from error
     with server:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,7 +16,7 @@ from assay.sandbox.batches import Batches
 from assay.sandbox.billing import Books, number
 from assay.sandbox.catalogue import EMBEDDERS, EVERYTHING, PERSONAS, Endpoint, Persona, endpoint_row, known_model, row
 from assay.sandbox.chat import ConnectionCut, chat
-from assay.sandbox.config import SandboxConfig
+from assay.sandbox.config import Fault, SandboxConfig
 from assay.sandbox.embeddings import embeddings
 from assay.sandbox.faults import error
 from assay.sandbox.responses import responses
@@ -27,6 +29,11 @@ class Sandbox:
         self.config = config
         self.books = Books(config)
         self._batches = Batches(config, self.books)
+
+    def meet(self, faults: Sequence[Fault]) -> None:
+        """Lets calls meet these faults from now on, instead of those before."""
+        self.config = replace(self.config, faults=tuple(faults))
+        self._batches.config = self.config
 
     def _refusal(self, request: Request, *, management: bool = False) -> Response | None:
         """The error for a missing or wrong key; None: it may pass."""

@@ -45,13 +45,13 @@ class Batches:
     """The batches of a sandbox. They are worked whenever somebody looks."""
 
     def __init__(self, config: SandboxConfig, books: Books) -> None:
-        self._config = config
+        self.config = config
         self._books = books
         self._batches: dict[str, Batch] = {}
 
     async def create(self, request: Request) -> Response:
         """POST /batches."""
-        if not self._config.batches:
+        if not self.config.batches:
             return error(404, "Not Found")
         content = await request.body()
         try:
@@ -77,13 +77,13 @@ class Batches:
             routing if isinstance(routing, Mapping) else {}, time.time(),
         )  # fmt: skip
         self._batches[batch.id] = batch
-        if self._config.batch_lost:
+        if self.config.batch_lost:
             return error(502, "Bad Gateway")  # accepted all the same
         return JSONResponse(self._row(batch), 202)
 
     async def listed(self, request: Request) -> Response:
         """GET /batches, newest first."""
-        if not self._config.batches:
+        if not self.config.batches:
             return error(404, "Not Found")
         rows = [self._row(batch) for batch in reversed(self._batches.values())]
         limit = int(request.query_params.get("limit", "20"))
@@ -103,7 +103,7 @@ class Batches:
             batch.cancelled_at = batch.cancelled_at or time.time()
             return JSONResponse(self._row(batch) | {"deletion": {"openrouter": "deleted"}})
         row = self._row(batch)
-        if batch.results is not None and self._books.spend > self._config.credits_usd:
+        if batch.results is not None and self._books.spend > self.config.credits_usd:
             return JSONResponse(row | {"results": None}, 402)
         return JSONResponse(row | {"results": batch.results})
 
@@ -130,12 +130,12 @@ class Batches:
         return row
 
     def _status(self, batch: Batch) -> str:
-        passed, whole = time.time() - batch.created_at, self._config.batch_s * self._config.speed
+        passed, whole = time.time() - batch.created_at, self.config.batch_s * self.config.speed
         if batch.cancelled_at is not None and batch.results is None:
             return "cancelled"
         if passed < whole:
             return "validating" if passed < 0.1 * whole else "in_progress" if passed < 0.9 * whole else "finalizing"
-        return self._config.batch_ends
+        return self.config.batch_ends
 
     def _answer(self, batch: Batch) -> None:
         """Answers what a batch asks for and books it; a cancelled batch answers nothing."""
@@ -146,7 +146,7 @@ class Batches:
             row = {"id": f"{batch.id}_{place}", "custom_id": asked["custom_id"], "response": None, "error": None}
             body = {**asked["body"], "model": batch.model, "provider": {**asked["body"].get("provider", {})}}
             body["provider"] |= batch.provider
-            found = composed(body, self._config, self._books)
+            found = composed(body, self.config, self._books)
             if isinstance(found, Response):
                 row["response"] = _response(found)
             elif found.fault is not None and found.fault.kind not in IN_BODY:

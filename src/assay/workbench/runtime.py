@@ -121,6 +121,11 @@ class Runtime:
         """Whether answers are simulated and prices invented."""
         return self.gateway.is_sandbox
 
+    @property
+    def built_in_sandbox(self) -> Any:
+        """The sandbox that this process started for itself; None where there is none."""
+        return None if self._sandbox is None else self._sandbox.sandbox
+
     def start(self) -> None:
         """Settles what an earlier process left behind, and begins to work queued runs."""
         living = frozenset({self.owner})
