@@ -3,15 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
+# Half of the suite's time is waiting: three workers keep two cores busy. 0: one process, for a debugger.
+WORKERS ?= 3
 
-.PHONY: run test check format bench-smoke lock clean
+.PHONY: run test test-fast check format bench-smoke lock clean
 
 run: $(VENV)/.run
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: $(VENV)/.test
 	PYTHON=$(BIN)/python sh scripts/ensure_chromium.sh
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+# The inner loop: no browser, no npm, none of the tests that take long.
+test-fast: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" --ignore tests/e2e --ignore tests/interop $(PYTEST_ARGS)
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlalchemy import select
 
 from assay.store.engine import Store
@@ -16,7 +16,7 @@ from assay.store.tables import SPEND_SLOT
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 # A machine that is busy for a moment is no bug of what is tested.
-settings.register_profile("assay", deadline=None)
+settings.register_profile("assay", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("assay")
 
 
@@ -48,6 +48,13 @@ def sums_agree() -> Callable[[Store], None]:
     return check
 
 
+ALONE = {"browser": "browser", "promptfoo": "npm"}
+"""Fixtures whose tests are worked by one worker, one after another: they share a browser, or one folder of npm's."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright keeps an event loop running in the main thread until the session ends."""
-    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+    """Groups what pytest-xdist must not spread over workers."""
+    for item in items:
+        for fixture, group in ALONE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(group))

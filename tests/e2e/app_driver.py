@@ -35,9 +35,9 @@ def chromium() -> str | None:
     return named or next(filter(None, map(shutil.which, names)), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium. Ends with its module: until then Playwright keeps an event loop in the main thread."""
     path = chromium()
     if path is None:
         if os.environ.get("CI"):

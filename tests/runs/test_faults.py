@@ -36,7 +36,7 @@ SECRET_PROMPT = "the purple heron of question"
 
 async def send_all(url: str, database: str) -> tuple[list[Outcome], list[tuple[str, str, int]]]:
     """The outcomes of all calls, and (state, outcome, attempt) of the ledger's rows."""
-    settings = Settings(first_token_timeout_s=0.3, silence_timeout_s=0.3)
+    settings = Settings(first_token_timeout_s=1.5, silence_timeout_s=1.5)
     store = open_store(database)
     gateways = Gateways(Client(Gateway("sandbox", url, SecretStr(CANARY)), settings))
     dispatcher = Dispatcher(
