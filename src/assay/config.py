@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -186,6 +187,19 @@ class Gateway:
     def is_sandbox(self) -> bool:
         """Whether answers are simulated and prices invented."""
         return self.name == "sandbox"
+
+
+def address_of(base_url: str) -> str:
+    """A base URL in the one form in which addresses are compared, kept and shown: nothing secret is in it."""
+    try:
+        parts = urlsplit(base_url.strip())
+        port = parts.port
+    except ValueError:
+        return base_url.rpartition("@")[2]
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    usual = port is None or (parts.scheme.lower(), port) in (("http", 80), ("https", 443))
+    return f"{parts.scheme.lower()}://{host}{'' if usual else f':{port}'}{parts.path.rstrip('/')}"
 
 
 def endpoint_gateways(settings: Settings) -> list[Gateway]:

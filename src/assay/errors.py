@@ -11,7 +11,8 @@ AssayError                      anything Assay raises on purpose; says what happ
 ├── NotFound                    a run, dataset or comparison with that id does not exist
 ├── StoreError                  the database cannot be opened, is too old, is full or locked
 ├── RunError                    a run cannot be planned or put into the asked state
-│   └── BudgetExceeded          the next call could pass the budget
+│   ├── BudgetExceeded          the next call could pass the budget
+│   └── LeaseLost               another process has taken the run over (store/runs.py)
 └── GatewayError                a call to the gateway failed; carries a `Failure` (openrouter/failures.py)
 """
 

@@ -24,11 +24,13 @@ def runs(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: AsJson = Fals
     if as_json:
         print_json([
             {"run": r.id, "name": r.name, "state": r.state, "cells": r.cells, "done": r.done, "failed": r.failed,
-             "cost_usd": from_pico(r.settled_pico)} for r in found
+             "cost_usd": from_pico(r.settled_pico), "gateway": r.gateway, "waits": r.waits} for r in found
         ])  # fmt: skip
         return
     for r in found:
         out(f"{r.id}  {r.state:8} {r.done:>6}/{r.cells:<6} {format_usd(r.settled_pico):>10}  {r.name}")
+        if r.waits:
+            out(f"{'':32}  {r.waits}")
     if not found:
         out("There are no runs yet. `assay run --help` says how to start one.")
 

@@ -31,7 +31,6 @@ from assay.cli.progress import attend, work
 from assay.cli.scoreboard import conclude, report
 from assay.cli.suite import is_suite, load, overridden, run_suite
 from assay.cli.terminal import UsageError, app, opened, out_lines, print_json_text, say
-from assay.errors import DataError
 from assay.money import format_usd
 
 if TYPE_CHECKING:
@@ -114,8 +113,6 @@ def continue_(
     with opened() as rt:
         rt.ready()
         record = results.get_run(rt, run_id)
-        if record.gateway != rt.gateway.name:
-            raise DataError(f"The run belongs to the gateway {record.gateway}, this is {rt.gateway.name}.")
         none = budget is not None and budget.strip().lower() == "none"
         amount = None if none else parse_budget(budget)
         runs.continue_run(rt, record.id, budget_usd=amount, no_budget=none, retry_failed=retry_failed)

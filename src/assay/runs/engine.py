@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import NamedTuple
 
 from assay.errors import AssayError, StoreError
+from assay.openrouter.gateways import Gateways
+from assay.runs import home
 from assay.runs.dispatch import Dispatcher
 from assay.runs.live import LiveRun
 from assay.runs.waits import Waits
 from assay.runs.worker import RunWorker
 from assay.store import runs
 from assay.store.engine import Store
+from assay.store.writer import as_store_error
 
 log = logging.getLogger("assay.engine")
 POLL_S = 1.0
+UNEXPECTED = "The run met an unexpected error; the log has its details."
 PICKED_UP = (
     "Picked up where a process that ended had left it: finished cells are kept, and calls that were in flight then may "
     "have been paid."
@@ -31,8 +36,11 @@ class _Found(NamedTuple):
 class RunEngine:
     """Belongs to one event loop; `start` may be called from it only, `live` from anywhere."""
 
-    def __init__(self, *, store: Store, dispatcher: Dispatcher, owner: str, concurrency: int, waits: Waits) -> None:
+    def __init__(
+        self, *, store: Store, gateways: Gateways, dispatcher: Dispatcher, owner: str, concurrency: int, waits: Waits
+    ) -> None:
         self._store = store
+        self._gateways = gateways
         self._dispatcher = dispatcher
         self._owner = owner
         self._concurrency = concurrency
@@ -48,7 +56,8 @@ class RunEngine:
         return worker.live if worker else None
 
     def start(self, run_id: str, *, retry_failed: bool = False) -> asyncio.Task[None]:
-        """Works a queued run; a run that this engine works already goes on as it is."""
+        """Works a queued run; a run that this engine works already goes on as it is, and one that waits for another
+        gateway goes on waiting."""
         task = self._tasks.get(run_id)
         if task is not None and not task.done():
             if retry_failed:
@@ -64,22 +73,33 @@ class RunEngine:
         return task
 
     async def _work(self, run_id: str) -> None:
+        worker = self._workers[run_id]
         try:
-            await self._workers[run_id].work()
-        except AssayError as error:
-            await self._pause(run_id, str(error))
-        except Exception:
-            log.exception("run %s ended unexpectedly", run_id)
-            await self._pause(run_id, "The run met an unexpected error; the log has its details. Continue tries again.")
+            if await asyncio.to_thread(self._is_here, run_id):
+                await worker.work()
+        except Exception as error:
+            told = as_store_error(error)
+            if not isinstance(told, AssayError):
+                log.exception("run %s ended unexpectedly", run_id)
+                told = AssayError(UNEXPECTED)
+            await worker.give_back("paused", f"{told} Continue goes on with the missing cells.")
         finally:
             self._workers.pop(run_id, None)
             self._tasks.pop(run_id, None)
+        if worker.goes_on:
+            self.start(run_id)
 
-    async def _pause(self, run_id: str, reason: str) -> None:
-        try:
-            await self._store.writer.ask(lambda c: runs.set_state(c, run_id, "paused", reason=reason))
-        except AssayError:
-            log.warning("run %s could not be marked paused", run_id)
+    def _is_here(self, run_id: str) -> bool:
+        """Whether a run's gateways are those of this process; one that has none yet takes these."""
+        with self._store.read() as connection:
+            row = runs.get_run(connection, run_id)
+            plan = runs.plan_of(row)
+        if home.waits_for(row, plan, self._gateways):
+            return False
+        if not runs.gateways_of(row):
+            addresses = home.addresses_of(plan, self._gateways)
+            self._store.writer.call(lambda c: runs.place(c, run_id, addresses))
+        return True
 
     def watch(self) -> None:
         """Begins to pick up queued and interrupted runs of this gateway, now and whenever one appears."""
@@ -94,12 +114,20 @@ class RunEngine:
                         self._workers[found.run_id].live.notices.append(PICKED_UP)
             except StoreError as error:
                 log.warning("looking for runs: %s", error)
+            except Exception:  # whatever one look met, the next may not meet
+                log.exception("looking for runs")
             await asyncio.sleep(POLL_S)
 
     def _waiting(self) -> list[_Found]:
         with self._store.read() as connection:
-            found = [run_id for run_id in runs.interrupted(connection, owner=self._owner) if run_id not in self._tasks]
-            return [_Found(run_id, runs.get_run(connection, run_id).state == "running") for run_id in found]
+            rows = [row for row in runs.unworked(connection, owner=self._owner) if row.id not in self._tasks]
+        found = [row for row in rows if not home.waits_for(row, runs.plan_of(row), self._gateways)]
+        for row in found:
+            if home.is_unplaced(row, self._gateways):
+                words = home.unplaced_words(self._gateways)
+                self._store.writer.call(partial(runs.set_state, run_id=row.id, state="paused", reason=words))
+        here = (row for row in found if not home.is_unplaced(row, self._gateways))
+        return [_Found(row.id, row.state == "running") for row in here]
 
     async def aclose(self) -> None:
         """Stops working; runs stay queued and go on when an engine picks them up."""

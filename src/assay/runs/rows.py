@@ -20,17 +20,22 @@ class RowReader:
         self._chunks: dict[int, asyncio.Future[list[StoredRow]]] = {}
 
     async def row(self, position: int) -> StoredRow:
-        """A row of the dataset; those near it are read with it."""
+        """A row of the dataset; those near it are read with it. Raises StoreError."""
         chunk = position // ROWS_AT_ONCE
         reading = self._chunks.get(chunk)
-        if reading is not None and reading.done():
+        if reading is not None and reading.done() and reading.exception() is None:
             return reading.result()[position % ROWS_AT_ONCE]
         if reading is None:
             # One reading for all cells that wait for the chunk.
             reading = self._chunks[chunk] = asyncio.ensure_future(asyncio.to_thread(self._read, chunk))
             for old in list(self._chunks)[:-CHUNKS_KEPT]:  # those read first: a pilot's rows lie anywhere
                 del self._chunks[old]
-        return (await asyncio.shield(reading))[position % ROWS_AT_ONCE]
+        try:
+            return (await asyncio.shield(reading))[position % ROWS_AT_ONCE]
+        except Exception:
+            if self._chunks.get(chunk) is reading:
+                del self._chunks[chunk]  # whoever asks again has it read again
+            raise
 
     def _read(self, chunk: int) -> list[StoredRow]:
         with self._store.read() as connection:

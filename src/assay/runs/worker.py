@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from assay.domain.data_policy import strictest
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import Cell, RunPlan
-from assay.errors import BudgetExceeded, PolicyError, RunError, StoreError, TemplateError
+from assay.errors import AssayError, BudgetExceeded, PolicyError, RunError, StoreError, TemplateError
 from assay.money import from_pico
 from assay.runs.batch_mode import BatchMode
 from assay.runs.compliance import candidates
@@ -35,6 +36,8 @@ LEASE_MS = 15_000
 HEARTBEAT_S = 0.4
 BUDGET_WAIT_S = 0.1
 """Seconds between two looks whether settled calls have made room in the budget."""
+READ_TRIES = 5
+"""How often something is read before the run pauses because it cannot be."""
 SILENCE_WAIT_S = 2.0
 """Seconds before a cell is tried again that did not reach the gateway."""
 
@@ -72,32 +75,50 @@ class RunWorker:
         self._silent_since: float | None = None
         self._heard = False
         self._halt: _Halt | None = None
+        self._halting = asyncio.Event()
+        self._gate: RunGate | None = None
         self._flying = 0
+        self._token: int | None = None
         self._idle: deque[asyncio.Future[None]] = deque()
         self._answers: dict[str, asyncio.Future[Outcome]] = {}
+        self.goes_on = False
+        """Whether it was asked to go on while it halted."""
         self.live = LiveRun()
 
     async def work(self) -> None:
-        """Takes the lease and works the missing cells; returns at once when another process holds it."""
+        """Takes the lease and works the missing cells; returns at once when another process holds it.
+
+        The lease is given back at every ending, but for errors: whoever hears of one calls `give_back`.
+        """
         token = await self.write(lambda c: runs.take_lease(c, self._run_id, self._owner, ttl_ms=LEASE_MS))
         if token is None:
             return
         self._token = token
         living = frozenset({self._owner})
         await self.write(lambda c: ledger.mark_orphans(c, living=living, run_id=self._run_id))
-        await asyncio.to_thread(self._load)
         try:
-            await self._prepare()
-            await self._refuse()
-            await self._work_modes()
+            self._hear(await self.read(self._load))
+            heart = asyncio.create_task(self._beat())
+            try:
+                await self._prepare()
+                await self._refuse()
+                await self._work_modes()
+            finally:
+                heart.cancel()
             await self._finish()
-        except RunError:
-            return  # the lease is another's: nothing more is written
+        except runs.LeaseLost:
+            return  # it is another's: nothing more is written
         except asyncio.CancelledError:
-            await asyncio.shield(self._release("queued", "The app was closed; the run goes on when it opens again."))
+            await asyncio.shield(self.give_back("queued", "The app was closed; the run goes on when it opens again."))
             raise
 
-    def _load(self) -> None:
+    async def give_back(self, state: str, reason: str) -> None:
+        """Leaves the run in a state, as far as something can be written; nothing without a lease."""
+        with suppress(StoreError, runs.LeaseLost):
+            await self._release(state, reason, patient=False)
+
+    def _load(self) -> str:
+        """Reads all that is kept of the run; the command that waits for whoever works it."""
         with self._store.read() as connection:
             row = runs.get_run(connection, self._run_id)
             # A policy that was tightened after the start holds for every call from now on.
@@ -113,11 +134,12 @@ class RunWorker:
         self._keys = [contestant.key for contestant in self.plan.contestants]
         self._grading = Grading(self, self.plan, self._dispatcher)
         self._limit = self.plan.concurrency or self._concurrency
+        return str(row.command)
 
     async def _prepare(self) -> None:
         requests = [CompletionRequest(c.model_id, (), c.params) for c in self.plan.contestants]
         models = {name for request in requests for name in may_answer(request)} | self._grading.judges
-        await asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models))
+        await self._unless_halted(asyncio.gather(*(self._dispatcher.prices.learn(model) for model in models)))
         self._piloting = awaits_pilot(self.plan, self.done)
         for index, contestant in enumerate(self.plan.contestants):
             ordered = cells_in_order(self.plan, index, pilot_only=self._piloting)
@@ -135,24 +157,30 @@ class RunWorker:
     async def _refuse(self) -> None:
         """Halts the run before anything is sent when someone in it has no endpoint under the data policy."""
         wanted = candidates(self.plan.contestants, self.plan.graders)
-        found = await self._dispatcher.compliance.check(wanted, self.plan.data_policy)
-        if found.refused:
+        found = await self._unless_halted(self._dispatcher.compliance.check(wanted, self.plan.data_policy))
+        if found is not None and found.refused:
             said = " ".join(map(str, found.refused))
             self.stop("paused", f"{said} Start a run without them, or change the dataset's data policy.")
 
     # -- the life of the run -----------------------------------------------------------------------------------
 
     async def _work_modes(self) -> None:
-        heart = asyncio.create_task(self._beat())
+        if self.plan.mode == "batch":
+            await BatchMode(
+                self, run_id=self._run_id, store=self._store, dispatcher=self._dispatcher,
+                poll_s=self._waits.batch_poll_s,
+            ).work()  # fmt: skip
+        await self._work_lanes()
+
+    async def _unless_halted(self, work: Awaitable[T]) -> T | None:
+        """What work gives; None once the run halts, without waiting for it any longer."""
+        working, halting = asyncio.ensure_future(work), asyncio.ensure_future(self._halting.wait())
         try:
-            if self.plan.mode == "batch":
-                await BatchMode(
-                    self, run_id=self._run_id, store=self._store, dispatcher=self._dispatcher,
-                    poll_s=self._waits.batch_poll_s,
-                ).work()  # fmt: skip
-            await self._work_lanes()
+            await asyncio.wait((working, halting), return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
         finally:
-            heart.cancel()
+            working.cancel()
+            halting.cancel()
 
     async def _work_lanes(self) -> None:
         try:
@@ -160,26 +188,42 @@ class RunWorker:
                 # As many as may be asked for at once, with those ahead, and as many again that grade and write.
                 for _ in range(min(4 * self._limit + ahead(self._limit), self.plan.cell_count)):
                     group.create_task(self._follow())
-        except* RunError as errors:
-            raise errors.exceptions[0] from None
+        except BaseExceptionGroup as group:
+            raise min(_leaves(group), key=_weight) from group
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             self._call_next()  # a pause of a contestant may have passed
             try:
-                command = await self.write(
-                    lambda c: runs.heartbeat(c, self._run_id, self._token, ttl_ms=LEASE_MS), patient=False
-                )
+                self._hear(await self._told())
             except StoreError:
                 continue
-            except RunError:
+            except runs.LeaseLost:
                 self.stop("lost", "")
                 return
-            if command == "pause":
-                self.stop("paused", "Paused by you. Continue goes on with the missing cells.")
-            elif command == "stop":
-                self.stop("stopped", "Stopped by you.")
+
+    async def _told(self) -> str:
+        """Extends the lease; the command that waits for this worker."""
+        command = await self.write(
+            lambda c: runs.heartbeat(c, self._run_id, self._held, ttl_ms=LEASE_MS), patient=False
+        )
+        if command == runs.CONTINUE and self._halt is None:
+            await self.write(lambda c: runs.obeyed(c, self._run_id, self._held), patient=False)
+        return command
+
+    def _hear(self, command: str) -> None:
+        if command == "pause":
+            self.stop("paused", "Paused by you. Continue goes on with the missing cells.")
+        elif command == "stop":
+            self.stop("stopped", "Stopped by you.")
+
+    @property
+    def _held(self) -> int:
+        """The fencing token."""
+        if self._token is None:
+            raise RunError("The run has no lease.")
+        return self._token
 
     @property
     def halted(self) -> str | None:
@@ -195,8 +239,10 @@ class RunWorker:
         """Halts the run: nothing further is sent."""
         if self._halt is None:
             self._halt = _Halt(state, reason)
-            self._dispatcher.pacer.let_go(self._gate)
-            self._dispatcher.pacer.let_go(self._judge_gate, held_only=True)
+            self._halting.set()
+            if self._gate is not None:
+                self._dispatcher.pacer.let_go(self._gate)
+                self._dispatcher.pacer.let_go(self._judge_gate, held_only=True)
             self._call_next()
 
     async def _finish(self) -> None:
@@ -215,8 +261,12 @@ class RunWorker:
                 halt = _Halt("paused", " ".join([PILOT_DONE, *said]))
         await self._release(halt.state, halt.reason)
 
-    async def _release(self, state: str, reason: str) -> None:
-        await self.write(lambda c: runs.release(c, self._run_id, self._token, state=state, reason=reason))
+    async def _release(self, state: str, reason: str, *, patient: bool = True) -> None:
+        if (token := self._token) is not None:
+            found = await self.write(
+                lambda c: runs.release(c, self._run_id, token, state=state, reason=reason), patient=patient
+            )
+            self.goes_on = found == "queued" and state != "queued"
 
     # -- cells -------------------------------------------------------------------------------------------------
 
@@ -279,7 +329,7 @@ class RunWorker:
 
     async def _cell(self, cell: Cell) -> _Answered | None:
         """Asks for a cell; None: there is nothing to grade and write."""
-        row = await self.rows.row(cell.row)
+        row = await self._readable(lambda: self.rows.row(cell.row))
         try:
             request = self.request(cell, row)
         except (TemplateError, PolicyError) as error:
@@ -442,7 +492,7 @@ class RunWorker:
 
     async def _judge_kept(self, cell: Cell, row: StoredRow, request: CompletionRequest) -> None:
         """Asks the judges that an earlier work could not ask; the answer stands and is not asked for again."""
-        kept = await asyncio.to_thread(self._read_result, cell.number)
+        kept = await self.read(lambda: self._read_result(cell.number))
         await self._grading.ask_kept(cell, row, request, kept)
         self.live.finished.append(asyncio.get_running_loop().time())
 
@@ -473,6 +523,22 @@ class RunWorker:
         """Writes, as soon as something can be written."""
         return await self._patiently(lambda: self._store.writer.ask(operation), patient=patient)
 
+    async def read(self, reading: Callable[[], T]) -> T:
+        """Reads beside the loop. Raises StoreError once it could not be for a while."""
+        return await self._readable(lambda: asyncio.to_thread(reading))
+
+    async def _readable(self, ask: Callable[[], Awaitable[T]]) -> T:
+        for left in reversed(range(READ_TRIES)):
+            try:
+                return await ask()
+            except StoreError as error:
+                if not left or self._halt is not None:
+                    raise
+                self.live.note = str(error)
+            await asyncio.sleep(STORE_WAIT_S)
+            self.live.note = ""
+        raise AssertionError("unreachable")
+
     async def _patiently(self, ask: Callable[[], asyncio.Future[T]], *, patient: bool = True) -> T:
         """Writes, and while nothing can be written (disk full, database locked) says so and tries again."""
         while True:
@@ -486,3 +552,16 @@ class RunWorker:
             else:
                 self.live.note = ""
                 return value
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _weight(error: BaseException) -> int:
+    """Which of several errors is told: a lost lease before all, then what has words."""
+    return 0 if isinstance(error, runs.LeaseLost) else 1 if isinstance(error, AssayError) else 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,12 @@ from assay.store.prompts import link_prompts
 from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, SCORE
 
 LIVE = ("queued", "running")
+_MEANT = {"paused": "pause", "stopped": "stop"}
+"""What a worker is to do that finds its run in a state which somebody else has put it into."""
+
+
+class LeaseLost(RunError):
+    """Another process has taken the run over: whoever hears this writes nothing more of it."""
 
 
 def create_run(
@@ -30,8 +36,12 @@ def create_run(
     tags: Sequence[str] = (),
     estimate_json: str = "{}",
     request_id: str | None = None,
+    gateways: Mapping[str, str] | None = None,
 ) -> str:
-    """Stores a queued run and returns its id; the same request_id gives the same run (a double click starts one)."""
+    """Stores a queued run and returns its id; the same request_id gives the same run (a double click starts one).
+
+    gateways: name -> address of every gateway that it is asked at; None: those that are there when it is first worked.
+    """
     run_id = request_id or new_id()
     if connection.execute(select(RUN.c.id).where(RUN.c.id == run_id)).scalar() is not None:
         return run_id
@@ -41,7 +51,7 @@ def create_run(
             dataset_id=plan.dataset_id, plan_json=json.dumps(plan.as_json(), ensure_ascii=False),
             estimate_json=estimate_json, tags_json=json.dumps(list(tags)), cells=plan.cell_count, done=0, failed=0,
             budget_pico=plan.budget_pico, settled_pico=0, reserved_pico=0, lease_owner="", lease_until_ms=0,
-            lease_token=0, worked_ms=0, beat_ms=0,
+            lease_token=0, worked_ms=0, beat_ms=0, gateways_json=json.dumps(dict(gateways or {})),
         )
     )  # fmt: skip
     link_prompts(connection, run_id, plan.prompts)
@@ -73,25 +83,62 @@ def plan_of(row: Row[Any]) -> RunPlan:
     return RunPlan.from_json(json.loads(row.plan_json))
 
 
+def gateways_of(row: Row[Any]) -> dict[str, str]:
+    """Name -> address of every gateway that a run is asked at; {}: nobody kept it."""
+    return dict(json.loads(row.gateways_json))
+
+
+def asked_at(connection: Connection, run_id: str) -> set[str]:
+    """Names of the gateways that calls of a run were sent to."""
+    return set(connection.execute(select(CALL.c.gateway).where(CALL.c.run_id == run_id).distinct()).scalars())
+
+
+def place(connection: Connection, run_id: str, gateways: Mapping[str, str]) -> None:
+    """Keeps at which gateways a run is asked from now on."""
+    connection.execute(update(RUN).where(RUN.c.id == run_id).values(gateways_json=json.dumps(dict(gateways))))
+
+
 def list_runs(connection: Connection, *, limit: int = 50, offset: int = 0, live_only: bool = False) -> list[Row[Any]]:
     """Rows of runs, newest first."""
     query = select(RUN).order_by(RUN.c.created_ms.desc()).limit(limit).offset(offset)
     return list(connection.execute(query.where(RUN.c.state.in_(LIVE)) if live_only else query))
 
 
-def command_run(connection: Connection, run_id: str, command: str) -> None:
-    """Asks the engine that works a run to pause or stop; a run that nobody works is put into that state at once."""
+def command_run(connection: Connection, run_id: str, command: str, *, at_once: bool = False) -> None:
+    """Asks the engine that works a run to pause or stop; a run that nobody works is put into that state at once.
+
+    A stop is not taken back by a pause that comes after it. at_once: nobody will work the run, whatever its lease says.
+    """
     run = get_run(connection, run_id)
-    if run.state in LIVE and run.lease_until_ms > now_ms():
-        connection.execute(update(RUN).where(RUN.c.id == run.id).values(command=command))
+    if run.state in LIVE and run.lease_until_ms > now_ms() and not at_once:
+        if (run.command, command) != ("stop", "pause"):
+            connection.execute(update(RUN).where(RUN.c.id == run.id).values(command=command))
         return
     if run.state in (*LIVE, "paused"):
         state = "paused" if command == "pause" else "stopped"
         set_state(connection, run.id, state, reason=f"{state.capitalize()} by you.")
 
 
+def queue(connection: Connection, run_id: str, *, command: str = "") -> None:
+    """Asks that a run be gone on with. One that is worked goes on even if it was asked to pause or stop, and has begun
+    to; one at rest is queued.
+
+    command: what whoever works it is to do first (stop: to take back what waits at the gateway).
+    """
+    run = get_run(connection, run_id)
+    if run.state in LIVE:
+        connection.execute(update(RUN).where(RUN.c.id == run.id).values(command=command or CONTINUE))
+        return
+    set_state(connection, run.id, "queued")
+    if command:
+        connection.execute(update(RUN).where(RUN.c.id == run.id).values(command=command))
+
+
+CONTINUE = "continue"
+
+
 def set_state(connection: Connection, run_id: str, state: str, *, reason: str = "", token: int | None = None) -> None:
-    """Puts a run into a state; token: only while the lease with this token holds, else RunError."""
+    """Puts a run into a state; token: only while the lease with this token holds, else LeaseLost."""
     values: dict[str, Any] = {"state": state, "reason": reason, "command": ""}
     if state in ("done", "stopped"):
         values["finished_ms"] = now_ms()
@@ -105,7 +152,7 @@ def _update(connection: Connection, run_id: str, values: dict[str, Any], token: 
     if token is not None:
         query = query.where(RUN.c.lease_token == token)
     if connection.execute(query).rowcount == 0:
-        raise RunError(f"Run {run_id} is worked by another process.")
+        raise LeaseLost(f"Run {run_id} is worked by another process.")
 
 
 def set_budget(connection: Connection, run_id: str, budget_pico: int | None) -> None:
@@ -114,7 +161,10 @@ def set_budget(connection: Connection, run_id: str, budget_pico: int | None) -> 
 
 
 def take_lease(connection: Connection, run_id: str, owner: str, *, ttl_ms: int) -> int | None:
-    """The fencing token of a new lease; None when another living process holds the run or it is not to be worked."""
+    """The fencing token of a new lease; None when another living process holds the run or it is not to be worked.
+
+    A pause or stop that the one before did not obey any more stands: the new one hears it.
+    """
     run = get_run(connection, run_id)
     held = run.lease_until_ms > now_ms() and not is_surely_dead(run.lease_owner, living=frozenset({owner}))
     if run.state not in LIVE or (held and run.lease_owner):
@@ -122,7 +172,8 @@ def take_lease(connection: Connection, run_id: str, owner: str, *, ttl_ms: int) 
     token = run.lease_token + 1
     values = {
         "lease_owner": owner, "lease_until_ms": now_ms() + ttl_ms, "lease_token": token, "state": "running",
-        "started_ms": run.started_ms or now_ms(), "command": "", "beat_ms": now_ms(),
+        "started_ms": run.started_ms or now_ms(), "beat_ms": now_ms(), "reason": "",
+        "command": "" if run.command == CONTINUE else run.command,
     }  # fmt: skip
     connection.execute(update(RUN).where(RUN.c.id == run.id).values(values))
     return int(token)
@@ -140,25 +191,46 @@ def _worked(now: int) -> dict[str, Any]:
 
 
 def heartbeat(connection: Connection, run_id: str, token: int, *, ttl_ms: int) -> str:
-    """Extends the lease and returns the waiting command. Raises RunError when the lease is lost."""
+    """Extends the lease and returns the waiting command. Raises LeaseLost.
+
+    Where beats failed for so long that the run was paused or stopped as one that nobody works, that is the command.
+    """
     now = now_ms()
     _update(connection, run_id, {"lease_until_ms": now + ttl_ms, **_worked(now)}, token)
-    return str(connection.execute(select(RUN.c.command).where(RUN.c.id == run_id)).scalar_one())
+    run = connection.execute(select(RUN.c.state, RUN.c.command).where(RUN.c.id == run_id)).one()
+    return str(_MEANT.get(run.state, run.command))
 
 
-def release(connection: Connection, run_id: str, token: int, *, state: str, reason: str = "") -> None:
-    """Ends the lease and leaves the run in a state."""
+def obeyed(connection: Connection, run_id: str, token: int) -> None:
+    """Clears the command of a run: there is nothing to do for it any more."""
+    _update(connection, run_id, {"command": ""}, token)
+
+
+def release(connection: Connection, run_id: str, token: int, *, state: str, reason: str = "") -> str:
+    """Ends the lease, leaves the run in a state and returns it: queued, where it was asked to go on meanwhile."""
+    command = connection.execute(select(RUN.c.command).where(RUN.c.id == run_id)).scalar()
+    if command == CONTINUE and state in _MEANT:
+        state, reason = "queued", ""
     set_state(connection, run_id, state, reason=reason, token=token)
-    _update(connection, run_id, {"lease_until_ms": 0, "lease_owner": "", **_worked(now_ms())}, token)
+    kept = {"command": command} if state == "queued" and command in _MEANT.values() else {}
+    _update(connection, run_id, {"lease_until_ms": 0, "lease_owner": "", **kept, **_worked(now_ms())}, token)
+    return state
 
 
 def interrupted(connection: Connection, *, owner: str) -> list[str]:
     """Ids of runs that should be worked and that nobody living works, oldest first."""
+    return [run.id for run in unworked(connection, owner=owner)]
+
+
+def unworked(connection: Connection, *, owner: str) -> list[Row[Any]]:
+    """Rows of the runs that should be worked and that nobody living works, oldest first."""
     rows = connection.execute(select(RUN).where(RUN.c.state.in_(LIVE)).order_by(RUN.c.created_ms)).all()
-    living = frozenset({owner})
-    return [
-        r.id for r in rows if r.lease_until_ms <= now_ms() or is_surely_dead(r.lease_owner, living=living)
-    ]  # fmt: skip
+    return [row for row in rows if not is_held(row, living=frozenset({owner}))]
+
+
+def is_held(run: Row[Any], *, living: frozenset[str]) -> bool:
+    """Whether somebody who may still live works a run. living: the owners of this process."""
+    return bool(run.lease_until_ms > now_ms() and not is_surely_dead(run.lease_owner, living=living))
 
 
 # -- cells -----------------------------------------------------------------------------------------------------
@@ -221,7 +293,7 @@ class Saving:
 def save_all(connection: Connection, savings: Sequence[Saving]) -> list[AssayError | None]:
     """Settles the calls and stores the results, in one transaction.
 
-    For each: None, or RunError when its token is no longer the run's; its call is then settled all the same.
+    For each: None, or LeaseLost when its token is no longer the run's; its call is then settled all the same.
     """
     books = Books()
     settlements = [saving.settlement for saving in savings if saving.settlement is not None]
@@ -234,7 +306,7 @@ def save_all(connection: Connection, savings: Sequence[Saving]) -> list[AssayErr
     for (run_id, token), records in groups.items():
         try:
             _save(connection, run_id, records, token, books)
-        except RunError as error:
+        except LeaseLost as error:
             refused[run_id, token] = error
     books.write(connection)
     return [refused.get((saving.record.run_id, saving.token)) for saving in savings]
@@ -243,7 +315,7 @@ def save_all(connection: Connection, savings: Sequence[Saving]) -> list[AssayErr
 def save_results(connection: Connection, records: Sequence[ResultRecord], *, token: int | None = None) -> None:
     """Stores results with texts and scores and counts them in their runs, replacing an earlier record of a cell.
 
-    token: the lease's fencing token; RunError, having written nothing, when it is no longer the run's.
+    token: the lease's fencing token; LeaseLost, having written nothing, when it is no longer the run's.
     """
     for run_id in sorted({record.run_id for record in records}):
         books = Books()
@@ -263,7 +335,7 @@ def _save(
 ) -> None:
     held = _TOKEN.rows(connection, {"run": run_id})
     if not held or (token is not None and held[0][0] != token):
-        raise RunError(f"Run {run_id} is worked by another process.")
+        raise LeaseLost(f"Run {run_id} is worked by another process.")
     before = _BEFORE.rows(connection, [record.cell for record in records], {"run": run_id})
     if before:
         replaced = [cell for cell, _ in before]

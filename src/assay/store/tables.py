@@ -211,6 +211,8 @@ class Run(SQLModel, table=True):
     reason: str = ""
     """Why it is paused or stopped, and the cure, in words."""
     gateway: str
+    gateways_json: str = Field(default="{}", sa_column=Column(Text, nullable=False, server_default="{}"))
+    """JSON object: name -> address of every gateway that its models are asked at; {}: nobody kept it."""
     dataset_id: str = Field(index=True)
     plan_json: str = Field(sa_column=Column(Text, nullable=False))
     estimate_json: str = Field(default="{}", sa_column=Column(Text, nullable=False))

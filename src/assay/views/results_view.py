@@ -46,7 +46,7 @@ def run_list(rt: Runtime) -> None:
             go_to("batch")
         return
     frame = pd.DataFrame({
-        "Run": [words.plain(r.name) for r in found], "State": [r.state for r in found],
+        "Run": [words.plain(r.name) for r in found], "State": ["waits" if r.waits else r.state for r in found],
         "Started": [words.moment(r.created_ms) for r in found],
         "Cells": [f"{r.done:,} of {r.cells:,}" for r in found], "Failed": [r.failed for r in found],
         "Spent": [format_usd(r.settled_pico) for r in found], "Gateway": [r.gateway for r in found],

@@ -60,7 +60,7 @@ def _show(rt: Runtime, state: RunProgress) -> None:
     for notice in state.notices:
         st.info(words.label(notice, 400), icon=":material/info:")
     if state.reason:
-        box = st.warning if state.state in ("paused", "stopped") else st.info
+        box = st.warning if state.state in ("paused", "stopped") or state.waits else st.info
         box(words.label(state.reason, 600), icon=":material/pause_circle:" if state.state == "paused" else None)
     if state.orphans.calls:
         _possibly_paid(rt, state)

@@ -23,6 +23,7 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import RunError
 from assay.money import to_pico
+from assay.runs import home
 from assay.runs.estimate import RunEstimate, missing_lengths
 from assay.store import dataset_names
 from assay.store import datasets as stored_datasets
@@ -147,8 +148,7 @@ def _target(rt: Runtime, run_id: str, growth: Growth) -> _Target:
         run = stored_runs.get_run(connection, run_id)
         before = stored_runs.plan_of(run)
         dataset = get_dataset(connection, before.dataset_id)
-    if run.gateway != rt.gateway.name:
-        raise RunError(f"The run belongs to the gateway {run.gateway}, this is {rt.gateway.name}.")
+    runs.refuse_elsewhere(rt, run.id)
     stored.check_idle(run)
     source = rows = None
     if growth.dataset:
@@ -269,9 +269,12 @@ def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | 
     dataset = target.dataset if target.rows is None else _new_version(rt, target)
     grown = replace(target.after, dataset_id=dataset.id)
     detail = _detail(target, dataset, found, budget)
-    rt.store.writer.call(
-        lambda c: stored.grow_run(c, target.run.id, grown, before=target.before, detail=detail, budget_pico=budget)
-    )
+
+    def write(connection: Any) -> None:
+        stored.grow_run(connection, target.run.id, grown, before=target.before, detail=detail, budget_pico=budget)
+        stored_runs.place(connection, target.run.id, home.addresses_of(grown, rt.gateways))
+
+    rt.store.writer.call(write)
     rt.progress_sums.pop(target.run.id, None)
     rt.wait(runs.start_engine(rt, target.run.id))
     return found

@@ -63,6 +63,7 @@ class ComparisonView:
     """A comparison as the page shows it."""
 
     id: str
+    gateway: str
     created_ms: int
     title: str
     prompt: Prompt
@@ -145,7 +146,8 @@ def watch(rt: Runtime, comparison_id: str) -> ComparisonView:
         for n, contestant in enumerate(contestants)
     ]
     return ComparisonView(
-        comparison_id, stored.row.created_ms, stored.row.title, Prompt.from_json(json.loads(stored.row.prompt_json)),
+        comparison_id, stored.row.gateway, stored.row.created_ms, stored.row.title,
+        Prompt.from_json(json.loads(stored.row.prompt_json)),
         json.loads(stored.row.variables_json), bool(stored.row.blind), stored.row.vote, tuple(panes),
     )  # fmt: skip
 
@@ -185,6 +187,10 @@ def stop_comparison(rt: Runtime, comparison_id: str, position: int | None = None
 def retry_pane(rt: Runtime, comparison_id: str, position: int) -> None:
     """Asks one contestant again; the earlier calls stay in the ledger."""
     view = watch(rt, comparison_id)
+    if view.gateway != rt.gateway.name:
+        raise DataError(
+            f"This was asked at {view.gateway}, and calls go to {rt.gateway.name} now.", cure="Send the prompt anew."
+        )
     contestant = view.panes[position].contestant
     request = request_of(view.prompt, contestant, view.variables)
     rt.store.writer.call(

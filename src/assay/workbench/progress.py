@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.domain.plan import RunPlan
 from assay.errors import RunError
 from assay.openrouter.pacing import PaceState
+from assay.runs import home
 from assay.runs.lanes import Lane
 from assay.stats.prediction import Prediction
 from assay.store import runs as stored
@@ -64,6 +65,8 @@ class RunProgress:
     """Possibly paid: in flight when their process ended; counted among the unknown."""
     notices: tuple[str, ...] = ()
     """What went otherwise than asked for, while it is worked; at the end it stands in the reason."""
+    waits: str = ""
+    """Which gateway it waits for, in words; empty: for none."""
     batch: Waiting | None = None
     """What waits at the gateway's batch endpoint; None: nothing does."""
     forecast: Prediction | None = None
@@ -140,6 +143,13 @@ def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
     return sums
 
 
+def waits_for(rt: Runtime, run: Any) -> str:
+    """Which gateway a run that is not at its end waits for, in words; empty: for none. run: its row."""
+    if run.state not in (*stored.LIVE, "paused") or stored.is_held(run, living=frozenset({rt.owner})):
+        return ""
+    return home.waits_for(run, stored.plan_of(run), rt.gateways)
+
+
 def glance(rt: Runtime, run_id: str) -> Glance:
     """State and count of a run, without its money. Raises NotFound."""
     with rt.store.read() as connection:
@@ -153,6 +163,7 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         run = stored.get_run(connection, run_id)
         sums = _sums(rt, connection, run)
         batch = waiting(connection, run.id) if sums.plan.mode == "batch" else None
+    waits = waits_for(rt, run)
     plan, counts, money, failures = sums.plan, sums.counts, sums.money, sums.failures
     live = rt.engine.live(run.id)
     rate = live.rate(time.monotonic()) if live else 0.0
@@ -171,7 +182,8 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
             )
         )  # fmt: skip
     return RunProgress(
-        id=run.id, name=run.name, state=run.state, reason=(live and (live.note or live.silence)) or run.reason,
+        id=run.id, name=run.name, state="queued" if waits and run.state == "running" else run.state,
+        reason=(live and (live.note or live.silence)) or " ".join(filter(None, (run.reason, waits))), waits=waits,
         cells=run.cells, done=run.done, failed=run.failed, rate_per_s=rate,
         eta_s=(run.cells - run.done) / rate if rate > 0 and run.state == "running" else None,
         spent_pico=sum(m.known_pico for m in money.values()),
@@ -207,11 +219,14 @@ def _worked_s(run: Any) -> float:
 
 
 def wait_for_run(rt: Runtime, run_id: str, *, timeout_s: float | None = None) -> RunProgress:
-    """Waits until a run is neither queued nor running. Raises RunError after timeout_s."""
+    """Waits until a run is neither queued nor running, or is seen to wait for another gateway.
+
+    Raises RunError after timeout_s.
+    """
     until = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
         state = progress(rt, run_id)
-        if not state.is_live:
+        if not state.is_live or state.waits:
             return state
         if until is not None and time.monotonic() > until:
             raise RunError(f"Run {run_id} is still {state.state} after {timeout_s} s.")

@@ -17,12 +17,14 @@ from assay.domain.score import GraderSpec
 from assay.errors import AssayError, BudgetExceeded, PolicyError, RunError, SettingsError
 from assay.money import format_usd, to_pico
 from assay.openrouter.parameters import checked_settings
+from assay.runs import home
 from assay.runs.estimate import Estimate, Lengths, RunEstimate, estimate_run, for_all, once, unbounded
 from assay.runs.modes import mode_notes
 from assay.runs.prices import base_model, may_answer
 from assay.scoring.assertions import ROW_ASSERTIONS
 from assay.scoring.graders import build, suggested
 from assay.store import runs as stored
+from assay.store.batches import waiting
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 from assay.store.ledger import now_ms
 from assay.workbench import policies
@@ -30,6 +32,7 @@ from assay.workbench.progress import RunProgress as RunProgress
 from assay.workbench.progress import glance as glance
 from assay.workbench.progress import progress as progress
 from assay.workbench.progress import wait_for_run as wait_for_run
+from assay.workbench.progress import waits_for as waits_for
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -273,7 +276,13 @@ def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) ->
     name = draft.name.strip() or _default_name(rt, draft)
     run_id = rt.store.writer.call(
         lambda c: stored.create_run(
-            c, plan, name=name, tags=draft.tags, estimate_json=found.as_json(), request_id=request_id
+            c,
+            plan,
+            name=name,
+            tags=draft.tags,
+            estimate_json=found.as_json(),
+            request_id=request_id,
+            gateways=home.addresses_of(plan, rt.gateways),
         )
     )
     rt.wait(start_engine(rt, run_id))
@@ -293,12 +302,27 @@ async def start_engine(rt: Runtime, run_id: str, *, retry_failed: bool = False) 
 
 def pause_run(rt: Runtime, run_id: str) -> None:
     """Pauses a run: calls in flight finish, nothing further is sent."""
-    rt.store.writer.call(lambda c: stored.command_run(c, run_id, "pause"))
+    rt.store.writer.call(lambda c: _command(rt, c, run_id, "pause"))
 
 
 def stop_run(rt: Runtime, run_id: str) -> None:
-    """Stops a run for good: calls in flight finish, the missing cells stay missing."""
-    rt.store.writer.call(lambda c: stored.command_run(c, run_id, "stop"))
+    """Stops a run for good: calls in flight finish, batches at the gateway are cancelled, the missing cells stay
+    missing."""
+    if rt.store.writer.call(lambda c: _command(rt, c, run_id, "stop")):
+        rt.wait(start_engine(rt, run_id))
+
+
+def _command(rt: Runtime, connection: Any, run_id: str, command: str) -> bool:
+    """Pauses or stops a run; whether it needs the engine for that: its batches at the gateway are cancelled by it."""
+    run = stored.get_run(connection, run_id)
+    held = run.state in stored.LIVE and stored.is_held(run, living=frozenset({rt.owner}))
+    here = not home.waits_for(run, stored.plan_of(run), rt.gateways)
+    resting = not held and run.state in (*stored.LIVE, "paused")
+    if command == "stop" and resting and here and waiting(connection, run.id) is not None:
+        stored.queue(connection, run.id, command="stop")
+        return True
+    stored.command_run(connection, run.id, command, at_once=not held and not here)
+    return False
 
 
 def continue_run(
@@ -312,12 +336,12 @@ def continue_run(
     """Goes on with the missing cells; retry_failed: failed cells count as missing.
 
     budget_usd: a new budget, what is spent already included; no_budget takes it away; neither: the present one stays.
-    Raises PolicyError when the dataset's data policy, tightened since, refuses a contestant or judge; BudgetExceeded
-    when the budget leaves no room, or cannot be held.
+    Raises RunError when the run belongs to another gateway; PolicyError when the dataset's data policy, tightened
+    since, refuses a contestant or judge; BudgetExceeded when the budget leaves no room, or cannot be held.
     """
+    plan = refuse_elsewhere(rt, run_id)
     with rt.store.read() as connection:
         run = stored.get_run(connection, run_id)
-        plan = stored.plan_of(run)
     refuse_under_policy(rt, plan)
     budget = None if no_budget else run.budget_pico if budget_usd is None else to_pico(budget_usd)
     if budget_usd is not None:
@@ -330,8 +354,9 @@ def continue_run(
         run = stored.get_run(connection, run_id)
         if budget != run.budget_pico:
             stored.set_budget(connection, run.id, budget)
-        if run.state not in stored.LIVE:
-            stored.set_state(connection, run.id, "queued")
+        if not stored.gateways_of(run):
+            stored.place(connection, run.id, home.addresses_of(plan, rt.gateways))
+        stored.queue(connection, run.id)
         return str(run.id)
 
     rt.wait(start_engine(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
@@ -346,6 +371,17 @@ def _refuse_spent(run: Any, budget_pico: int | None) -> None:
             "may have been.",
             cure="Give a higher one; it includes what is spent already.",
         )
+
+
+def refuse_elsewhere(rt: Runtime, run_id: str) -> RunPlan:
+    """The plan of a run. Raises RunError, saying which gateway it waits for, when that is not here."""
+    with rt.store.read() as connection:
+        run = stored.get_run(connection, run_id)
+        plan = stored.plan_of(run)
+        names = stored.asked_at(connection, run.id) if home.is_unplaced(run, rt.gateways) else set[str]()
+    if words := home.waits_for(run, plan, rt.gateways) or home.unknown_of(names, rt.gateways):
+        raise RunError(words)
+    return plan
 
 
 def refuse_under_policy(rt: Runtime, plan: RunPlan) -> None:
@@ -382,13 +418,15 @@ class RunSummary:
     settled_pico: int
     gateway: str
     tags: tuple[str, ...]
+    waits: str = ""
+    """Which gateway it waits for, in words; empty: for none."""
 
 
 def list_runs(rt: Runtime, *, limit: int = 50, offset: int = 0, live_only: bool = False) -> list[RunSummary]:
     """Runs, newest first."""
     with rt.store.read() as connection:
         rows = stored.list_runs(connection, limit=limit, offset=offset, live_only=live_only)
-    return [summary_of(row) for row in rows]
+    return [replace(summary_of(row), waits=waits_for(rt, row)) for row in rows]
 
 
 def summary_of(r: Any) -> RunSummary:

@@ -95,6 +95,7 @@ class Runtime:
             )
             self.engine = RunEngine(
                 store=self.store,
+                gateways=self.gateways,
                 dispatcher=self.dispatcher,
                 owner=self.owner,
                 concurrency=settings.concurrency,
