@@ -32,6 +32,12 @@ Endpoints = Sequence[Mapping[str, Any]]
 SLOW = SandboxConfig(speed=1)
 
 
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of the further endpoints."""
+    monkeypatch.setenv("LOCAL_KEY", "key")
+
+
 @contextmanager
 def workbench(
     folder: Path, server: SandboxServer | None, *, endpoints: Endpoints = (), watch: bool = True
@@ -48,7 +54,8 @@ def workbench(
 
 def endpoint(server: SandboxServer, name: str = "local") -> dict[str, Any]:
     """A further endpoint that a server plays."""
-    return {"name": name, "base_url": server.base_url, "prices": {"*": {"prompt": "0", "completion": "0"}}}
+    prices = {"*": {"prompt": "0", "completion": "0"}}
+    return {"name": name, "base_url": server.base_url, "key_variable": "LOCAL_KEY", "prices": prices}
 
 
 def draft_of(rt: Runtime, *models: str, **more: Any) -> runs.RunDraft:

@@ -16,7 +16,7 @@ from sqlalchemy.pool import QueuePool
 from assay.errors import StoreError
 from assay.store.writer import Writer
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration."""
 SOUND_SQLITE = (3, 51, 3)
 """The first release without the WAL-reset corruption bug (RELIABILITY 0.1)."""
