@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     unreachable_patience_s: float = Field(60.0, ge=0)
     """Seconds that a run waits for a gateway that cannot be reached before it pauses."""
     catalogue_ttl_s: float = Field(3600.0, ge=0)
+    database_patience_s: float = Field(120.0, ge=0)
+    """Seconds that a database is waited for which another program holds locked."""
     upload_limit_mb: int = Field(50, ge=1)
     monthly_budget_usd: str | None = None
     api_token: SecretStr | None = None

@@ -111,7 +111,7 @@ def opened() -> Iterator[Runtime]:
     """A runtime for one command, with the catalogue ready."""
     from assay.workbench.runtime import open_runtime
 
-    with open_runtime() as rt:
+    with open_runtime(on_wait=say) as rt:
         # What stands by now stays: collecting passes it over, and begins again (__main__.py).
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER, 20, 20)

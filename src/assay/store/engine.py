@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from assay.errors import StoreError
-from assay.store.writer import Writer
+from assay.store.birth import HEAD as HEAD
+from assay.store.birth import prepare
+from assay.store.writer import LOCKED_PATIENCE_S, Patience, Writer, as_store_error, is_locked
 
-HEAD = "0009"
-"""The newest migration."""
 SOUND_SQLITE = (3, 51, 3)
 """The first release without the WAL-reset corruption bug (RELIABILITY 0.1)."""
 CACHE_KB = 2000
 """KiB of pages that a connection keeps: a dozen stand open, and the system's cache holds the file for all."""
 BUSY_MS = 5_000
+WRITER_BUSY_MS = 1_000
+"""The writer's thread waits by itself for as long as it has patience, and says so (writer.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,23 @@ class StoreHealth:
 class Store:
     """An open database. Reads through `read()`, writes through `writer`."""
 
-    def __init__(self, url: str, reader: Engine, writer_engine: Engine, path: Path | None) -> None:
+    def __init__(
+        self, url: str, reader: Engine, writer_engine: Engine, path: Path | None, patience: Patience | None = None
+    ) -> None:
         self.url = url
         self.path = path
         self.reader = reader
         self._writer_engine = writer_engine
-        self.writer = Writer(writer_engine)
+        self.writer = Writer(writer_engine, patience=patience)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading: one consistent snapshot."""
-        with self.reader.connect() as connection:
-            yield connection
+        """A connection for reading: one consistent snapshot. Raises StoreError in words."""
+        try:
+            with self.reader.connect() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeout) as error:
+            raise as_store_error(error) from error
 
     def health(self) -> StoreHealth:
         """Version, file and sizes."""
@@ -86,8 +94,14 @@ class Store:
         self._writer_engine.dispose()
 
 
-def open_store(url: str) -> Store:
-    """Opens the database and migrates it to the newest tables. Raises StoreError in words when it cannot."""
+def open_store(
+    url: str, *, patience_s: float = LOCKED_PATIENCE_S, on_wait: Callable[[str], None] | None = None
+) -> Store:
+    """Opens the database and migrates it to the newest tables; several processes may do so at once.
+
+    patience_s: how long a database is waited for that another program holds locked. on_wait: told, in words, once each
+    time that it is waited for. Raises StoreError in words when it cannot.
+    """
     try:
         parsed = make_url(url)
     except SQLAlchemyError as error:
@@ -97,38 +111,56 @@ def open_store(url: str) -> Store:
         if not parsed.database or parsed.database == ":memory:":
             raise StoreError("Assay needs a database file.", cure="Set ASSAY_DATABASE_URL to sqlite:///FILE.")
         path = Path(parsed.database).resolve()
+    shown = parsed.render_as_string(hide_password=True)
+    engines: list[Engine] = []
+    patience = Patience(patience_s, on_wait)
     try:
         if path is not None:
+            if path.is_dir():
+                raise StoreError(f"The database {shown} is a folder.", cure="Name a file in it: ASSAY_DATABASE_URL.")
             path.parent.mkdir(parents=True, exist_ok=True)
-        writer = _engine(url, path, writing=True)
-        _migrate(writer)
-        return Store(url, _engine(url, path, writing=False), writer, path)
-    except (SQLAlchemyError, OSError) as error:
+        writer, reader = (_engine(url, path, writing=writing) for writing in (True, False))
+        engines += [writer, reader]
+        patience.through(lambda: prepare(reader, writer, shown))
+        return Store(url, reader, writer, path, patience)
+    except (SQLAlchemyError, OSError, ImportError) as error:
+        _dispose(engines)
+        if is_locked(error):
+            raise as_store_error(error) from error
         reason = getattr(error, "orig", None) or error
         raise StoreError(
-            f"The database {parsed.render_as_string(hide_password=True)} cannot be opened: {reason}.",
+            f"The database {shown} cannot be opened: {str(reason).strip()[:300]}.",
             cure="Check ASSAY_DATABASE_URL, the folder's permissions and the free space.",
         ) from error
+    except BaseException:
+        _dispose(engines)
+        raise
+
+
+def _dispose(engines: Sequence[Engine]) -> None:
+    for engine in engines:
+        engine.dispose()
 
 
 def _engine(url: str, path: Path | None, *, writing: bool) -> Engine:
     if path is None:
         return create_engine(url, pool_pre_ping=True)
+    busy_ms = WRITER_BUSY_MS if writing else BUSY_MS
     engine = create_engine(
         f"sqlite:///{path}",
         module=sqlite_driver(),
         poolclass=QueuePool,
         pool_size=1 if writing else 8,
         max_overflow=0 if writing else 24,
-        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False, "isolation_level": None},
+        connect_args={"timeout": busy_ms / 1000, "check_same_thread": False, "isolation_level": None},
     )
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _: object) -> None:
         cursor = connection.cursor()
         for pragma in (
-            f"busy_timeout = {BUSY_MS}",
-            "journal_mode = WAL",
+            f"busy_timeout = {busy_ms}",
+            *(("journal_mode = WAL",) if writing else ()),
             "synchronous = FULL",
             "foreign_keys = ON",
             "journal_size_limit = 134217728",
@@ -168,26 +200,3 @@ def driver_version(connection: Connection) -> str:
 
 def _tuple(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
-def _migrate(engine: Engine) -> None:
-    """Brings the tables to HEAD. A new database gets them at once; Alembic, slow to import, only changes old ones."""
-    try:
-        with engine.connect() as connection:
-            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    except DBAPIError:
-        found = None
-    if found == HEAD:
-        return
-    if found is None and not inspect(engine).get_table_names():
-        from assay.store.tables import create_tables
-
-        with engine.begin() as connection:
-            create_tables(connection)
-            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
-        return
-    from assay.store.migrations.upgrade import upgrade
-
-    with engine.begin() as connection:
-        upgrade(connection)

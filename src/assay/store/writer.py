@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from assay.errors import AssayError, StoreError
 
@@ -26,6 +27,33 @@ GATHER_S = 0.03
 """Seconds between two transactions under load: what comes meanwhile shares the next. A lone write does not wait."""
 LOCKED_PATIENCE_S = 120.0
 """How long a locked database is waited for."""
+LOCKED_LOOK_S = 0.05
+TOLD_AFTER_S = 1.0
+"""How long a locked database is waited for without a word."""
+WAITING = "Waiting for the database: another program holds it locked."
+
+
+class Patience:
+    """How long a locked database is waited for. on_wait: told once each time that it is."""
+
+    def __init__(self, seconds: float = LOCKED_PATIENCE_S, on_wait: Callable[[str], None] | None = None) -> None:
+        self.seconds = seconds
+        self._on_wait = on_wait
+
+    def through(self, work: Callable[[], T]) -> T:
+        """What work gives, tried again while the database is locked. Raises what the last try raised."""
+        started, told = time.monotonic(), False
+        while True:
+            try:
+                return work()
+            except DBAPIError as error:
+                waited = time.monotonic() - started
+                if not is_locked(error) or waited > self.seconds:
+                    raise
+            if self._on_wait is not None and not told and waited > TOLD_AFTER_S:
+                told = True
+                self._on_wait(WAITING)
+            time.sleep(LOCKED_LOOK_S)
 
 
 class Writer:
@@ -35,8 +63,9 @@ class Writer:
     by not having made any. Any other error undoes the whole batch, whose operations are then tried one by one.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, patience: Patience | None = None) -> None:
         self._engine = engine
+        self._patience = patience or Patience()
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="assay-writer", daemon=True)
         self._closed = False
@@ -115,16 +144,13 @@ class Writer:
         _tell(batch, outcomes)
 
     def _patiently(self, batch: list[_Item]) -> list[_Outcome]:
-        """One transaction; a locked database is tried again for two minutes while the callers wait."""
-        until = time.monotonic() + LOCKED_PATIENCE_S
-        while True:
-            try:
-                with self._engine.begin() as connection:
-                    return _outcomes(batch, connection)
-            except DBAPIError as error:
-                if "locked" not in str(error.orig) or time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
+        """One transaction; a locked database is waited for while the callers wait."""
+
+        def once() -> list[_Outcome]:
+            with self._engine.begin() as connection:
+                return _outcomes(batch, connection)
+
+        return self._patience.through(once)
 
 
 class _Item(NamedTuple):
@@ -204,15 +230,27 @@ def _outcome(operation: Operation, connection: Connection) -> _Outcome:
         return _Outcome(None, error)
 
 
+def is_locked(error: BaseException) -> bool:
+    """Whether another connection holds what was asked for: it is tried again."""
+    said = str(getattr(error, "orig", ""))
+    return "locked" in said or "lock timeout" in said or "deadlock detected" in said
+
+
 def as_store_error(error: Exception) -> Exception:
     """A database error in words; any other error as it is."""
+    if isinstance(error, PoolTimeout):
+        return StoreError("Too many readers use the database at once.", cure="Try again in a moment.")
     if not isinstance(error, DBAPIError):
         return error
     said = str(error.orig)
-    if "full" in said or "disk I/O" in said:
+    if "full" in said or "disk I/O" in said or "No space left" in said:
         return StoreError("The disk is full: nothing could be written.", cure="Free some space; nothing is lost.")
-    if "locked" in said:
+    if is_locked(error):
         return StoreError("Another program holds the database locked.", cure="Close it; the work then goes on.")
+    if "unable to open" in said:
+        return StoreError("The database file cannot be opened.", cure="Check that it is there, and its permissions.")
+    if "malformed" in said or "not a database" in said:
+        return StoreError(f"The database file is damaged: {said[:200]}.", cure="Restore it from a copy.")
     if "readonly" in said:
         return StoreError("The database file is read-only.", cure="Check its permissions and its folder's.")
-    return StoreError(f"The database refused a change: {said[:200]}.")
+    return StoreError(f"The database refused it: {said[:200]}.")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import SecretStr
 
 from assay.config import Gateway, Settings, endpoint_gateways
-from assay.errors import AssayError
 from assay.money import to_pico, usd
 from assay.openrouter.client import Client
 from assay.openrouter.gateways import Gateways
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from assay.workbench.progress import ProgressSums
     from assay.workbench.standing import Counted
 
+log = logging.getLogger("assay.workbench")
 T = TypeVar("T")
 PIN = "_assay_runtime"
 """Name of the module without a file that holds the runtime: it survives Streamlit's reloads of edited modules."""
@@ -44,21 +45,31 @@ RECOVER_SINCE_MS = 7 * 86_400_000
 class Runtime:
     """One gateway, one store, one engine. Functions of `workbench` take it as their first argument."""
 
-    def __init__(self, settings: Settings, *, gateway: Gateway | None = None, sandbox_speed: float = 1.0) -> None:
+    def __init__(
+        self, settings: Settings, *, gateway: Gateway | None = None, sandbox_speed: float = 1.0,
+        on_wait: Callable[[str], None] = log.warning,
+    ) -> None:  # fmt: skip
+        """Opens everything. on_wait: told, in words, when the database is waited for. Raises AssayError, having left
+        nothing open."""
         self.settings = settings
         self.owner = new_owner()
-        self._sandbox: Any = None
         self.progress_sums: dict[str, ProgressSums] = {}
         self.standings: dict[str, Counted] = {}
         self.measured: dict[tuple[object, ...], Sequence[Lengths]] = {}
-        self.gateway = gateway or self._gateway(sandbox_speed)
-        self.store: Store = open_store(settings.database_url)
-        self._loop = new_event_loop()
-        self._thread = threading.Thread(target=self._run_loop, name="assay-loop", daemon=True)
-        self._thread.start()
-        self._assemble()
+        with ExitStack() as opened:
+            self.store: Store = open_store(
+                settings.database_url, patience_s=settings.database_patience_s, on_wait=on_wait
+            )
+            opened.callback(self.store.close)
+            self.gateway = gateway or self._gateway(sandbox_speed, opened)
+            self._loop = new_event_loop()
+            self._thread = threading.Thread(target=self._run_loop, name="assay-loop", daemon=True)
+            self._thread.start()
+            opened.callback(self._end_loop)
+            self._assemble(opened)
+            self._opened = opened.pop_all()
 
-    def _gateway(self, speed: float) -> Gateway:
+    def _gateway(self, speed: float, opened: ExitStack) -> Gateway:
         """OpenRouter where a key is set, else a sandbox of our own on a free loopback port."""
         settings = self.settings
         if settings.key_source != "none":
@@ -68,14 +79,15 @@ class Runtime:
             )  # fmt: skip
         from assay.sandbox import SandboxConfig, SandboxServer
 
-        self._sandbox = SandboxServer(SandboxConfig(speed=speed))
-        return Gateway("sandbox", self._sandbox.start(), SecretStr("sandbox"))
+        sandbox = SandboxServer(SandboxConfig(speed=speed))
+        opened.callback(sandbox.stop)
+        return Gateway("sandbox", sandbox.start(), SecretStr("sandbox"))
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    def _assemble(self) -> None:
+    def _assemble(self, opened: ExitStack) -> None:
         settings, gateway = self.settings, self.gateway
 
         async def build() -> None:
@@ -108,14 +120,21 @@ class Runtime:
 
         from assay.workbench.panes import Playground
 
-        try:
-            self.wait(build())
-        except AssayError:
-            self._end_loop()
-            self.store.close()
-            raise
+        opened.callback(lambda: self.wait(self._quiet()))
+        self.wait(build())
+        opened.callback(lambda: self.wait(self.gateways.aclose()))
+        opened.callback(lambda: self.wait(self.dispatcher.aclose()))
         self.playground = Playground(self.store, self.dispatcher, gateway=gateway.name)
+        opened.callback(lambda: self.wait(self.playground.aclose()))
+        opened.callback(lambda: self.wait(self.engine.aclose()))
         self.catalogue.load()
+
+    async def _quiet(self) -> None:
+        """Ends whatever still runs on the loop."""
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     @property
     def is_sandbox(self) -> bool:
@@ -155,23 +174,9 @@ class Runtime:
         return self.spawn(work).result()
 
     def stop(self) -> None:
-        """Ends everything in order: engine, playground, client, loop, store, sandbox."""
-
-        async def close() -> None:
-            await self.engine.aclose()
-            await self.playground.aclose()
-            await self.dispatcher.aclose()
-            await self.gateways.aclose()
-            rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in rest:
-                task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
-
-        self.wait(close())
-        self._end_loop()
-        self.store.close()
-        if self._sandbox is not None:
-            self._sandbox.stop()
+        """Ends everything in order: engine, playground, client, loop, sandbox, store. What fails keeps nothing else
+        open."""
+        self._opened.close()
 
     def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -189,7 +194,11 @@ def runtime() -> Runtime:
         found: Runtime | None = getattr(pin, "runtime", None)
         if found is None:
             found = Runtime(Settings())
-            found.start()
+            try:
+                found.start()
+            except BaseException:
+                found.stop()
+                raise
             pin.runtime = found  # type: ignore[attr-defined]
         return found
 
@@ -205,10 +214,11 @@ def close_runtime() -> None:
 
 @contextmanager
 def open_runtime(
-    settings: Settings | None = None, *, gateway: Gateway | None = None, sandbox_speed: float = 1.0, watch: bool = False
-) -> Iterator[Runtime]:
+    settings: Settings | None = None, *, gateway: Gateway | None = None, sandbox_speed: float = 1.0,
+    watch: bool = False, on_wait: Callable[[str], None] = log.warning,
+) -> Iterator[Runtime]:  # fmt: skip
     """A runtime of one's own, for the command line and tests; watch: it also works queued runs."""
-    opened = Runtime(settings or Settings(), gateway=gateway, sandbox_speed=sandbox_speed)
+    opened = Runtime(settings or Settings(), gateway=gateway, sandbox_speed=sandbox_speed, on_wait=on_wait)
     try:
         if watch:
             opened.start()
