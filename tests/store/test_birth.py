@@ -177,7 +177,7 @@ def test_read_that_fails_is_a_store_error(tmp_path: Path) -> None:
     """Whoever reads hears the words, not the driver's error, and reads again when the cause is gone."""
     path = tmp_path / "assay.db"
     store = open_store(f"sqlite:///{path}")
-    with pytest.raises(StoreError, match="refused it: no such table: nowhere"), store.read() as connection:
+    with pytest.raises(StoreError, match="refused a reading: no such table: nowhere"), store.read() as connection:
         connection.execute(text("SELECT * FROM nowhere"))
 
     with store.read() as connection:

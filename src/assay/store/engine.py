@@ -60,7 +60,7 @@ class Store:
             with self.reader.connect() as connection:
                 yield connection
         except (DBAPIError, PoolTimeout) as error:
-            raise as_store_error(error) from error
+            raise as_store_error(error, "a reading") from error
 
     def health(self) -> StoreHealth:
         """Version, file and sizes."""

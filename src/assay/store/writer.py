@@ -236,8 +236,8 @@ def is_locked(error: BaseException) -> bool:
     return "locked" in said or "lock timeout" in said or "deadlock detected" in said
 
 
-def as_store_error(error: Exception) -> Exception:
-    """A database error in words; any other error as it is."""
+def as_store_error(error: Exception, refused: str = "a change") -> Exception:
+    """A database error in words; any other error as it is. refused: what the database would not do."""
     if isinstance(error, PoolTimeout):
         return StoreError("Too many readers use the database at once.", cure="Try again in a moment.")
     if not isinstance(error, DBAPIError):
@@ -253,4 +253,4 @@ def as_store_error(error: Exception) -> Exception:
         return StoreError(f"The database file is damaged: {said[:200]}.", cure="Restore it from a copy.")
     if "readonly" in said:
         return StoreError("The database file is read-only.", cure="Check its permissions and its folder's.")
-    return StoreError(f"The database refused it: {said[:200]}.")
+    return StoreError(f"The database refused {refused}: {said[:200]}.")
