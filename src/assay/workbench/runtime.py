@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import SecretStr
 
 from assay.config import Gateway, Settings, endpoint_gateways
+from assay.errors import AssayError
 from assay.money import to_pico, usd
 from assay.openrouter.client import Client
 from assay.openrouter.gateways import Gateways
@@ -53,6 +54,7 @@ class Runtime:
         nothing open."""
         self.settings = settings
         self.owner = new_owner()
+        self._sandbox: Any = None
         self.progress_sums: dict[str, ProgressSums] = {}
         self.standings: dict[str, Counted] = {}
         self.measured: dict[tuple[object, ...], Sequence[Lengths]] = {}
@@ -79,9 +81,9 @@ class Runtime:
             )  # fmt: skip
         from assay.sandbox import SandboxConfig, SandboxServer
 
-        sandbox = SandboxServer(SandboxConfig(speed=speed))
-        opened.callback(sandbox.stop)
-        return Gateway("sandbox", sandbox.start(), SecretStr("sandbox"))
+        self._sandbox = SandboxServer(SandboxConfig(speed=speed))
+        opened.callback(self._sandbox.stop)
+        return Gateway("sandbox", self._sandbox.start(), SecretStr("sandbox"))
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -155,8 +157,11 @@ class Runtime:
         self.spawn(self._begin())
 
     async def _begin(self) -> None:
-        if self.catalogue.is_stale:
-            await self.catalogue.refresh()
+        try:
+            if self.catalogue.is_stale:
+                await self.catalogue.refresh()
+        except AssayError as error:
+            log.warning("the models are not read anew: %s", error)
         self.engine.watch()
         await self.dispatcher.recover_all(since_ms=ledger.now_ms() - RECOVER_SINCE_MS)
 
