@@ -10,7 +10,9 @@ running      run, continue, estimate
 growing      grow
 comparing    compare
 reading      runs, show, export
-gateway      models, spend, sandbox, serve
+doctor       doctor, fees
+models       models
+gateway      spend, sandbox, serve
 data         import, import-run
 datasets     datasets, with policy, tag, split, rows, derive, failed, rename, delete below it
 library      prompts: list, show, save, diff, label
@@ -20,12 +22,14 @@ from __future__ import annotations
 
 import sys
 
-from assay.cli import running, growing, reading, comparing, gateway, data, datasets, library, suite  # isort: skip
+from assay.cli import running, growing, reading, comparing, gateway, data, datasets, doctor, library, models, suite  # isort: skip
 from assay.cli.terminal import UsageError, app, guard_streams, say
 from assay.errors import AssayError, SuiteError
 
 __all__ = [
-    "app", "comparing", "data", "datasets", "gateway", "growing", "library", "main", "reading", "running", "suite"
+    "app", "comparing", "data", "datasets", "doctor", "gateway", "growing", "library", "main", "models",
+    "reading", "running",
+    "suite",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Commands about the gateway: models, spend, sandbox, serve."""
+"""Commands about the gateway: spend, sandbox, serve."""
 
 from __future__ import annotations
 
@@ -14,33 +14,6 @@ from assay.money import format_usd, from_pico
 from assay.sandbox.fault_kinds import FAULTS
 
 FAULT_HELP = "KIND is one of " + "; ".join(f"{kind}: {like}" for kind, like in FAULTS.items()) + "."
-
-
-@app.command()
-def models(search: Annotated[str, typer.Argument(help="Part of an id or name.")] = "", as_json: AsJson = False) -> None:
-    """List the models of the gateway with their prices per million tokens."""
-    from assay.workbench.catalogue import catalogue_state, list_models
-
-    with opened() as rt:
-        rt.ready()
-        found = [m for m in list_models(rt) if search.lower() in f"{m.id} {m.name}".lower()]
-        error = catalogue_state(rt).error
-    if error and not found:
-        raise DataError(error)
-    if as_json:
-        print_json([
-            {"id": m.id, "name": m.name, "prompt_usd_per_million": m.prompt_usd_per_million,
-             "completion_usd_per_million": m.completion_usd_per_million, "context": m.context_length} for m in found
-        ])  # fmt: skip
-        return
-    if not found:
-        out(f"No model fits {search!r}. Without a search word all are listed.")
-        return
-    out(f"{'model':44} {'USD per M in / out':>20}  {'context':>9}")
-    for m in found:
-        prices = [m.prompt_usd_per_million, m.completion_usd_per_million]
-        shown = " / ".join("unknown" if p is None else f"${p.normalize():f}" for p in prices)
-        out(f"{m.id:44} {shown:>20}  {m.context_length or 0:>9,}")
 
 
 @app.command()
