@@ -11,7 +11,7 @@ from assay.config import Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.runs.estimate import RunEstimate
-from assay.store import runs as stored
+from assay.store import learnt
 from assay.workbench import datasets, runs
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
@@ -59,10 +59,10 @@ def test_estimate_learns_lengths_and_characters_from_the_ledger(rt: Runtime) -> 
     assert second.cost.worst is not None
     assert second.cost.low < billed[1] < second.cost.worst
     with rt.store.read() as connection:
-        taught = stored.learnt_of(connection, SWIFT)
+        taught = learnt.learnt_of(connection, SWIFT)
         assert taught.tokens_per_char is not None
         assert 0.1 < taught.tokens_per_char < 1
-        assert stored.learnt_of(connection, SWIFT, True) == stored.Learnt()
+        assert learnt.learnt_of(connection, SWIFT, True) == learnt.Learnt()
 
 
 def test_estimate_has_a_time_for_each_contestant_and_for_all(rt: Runtime) -> None:

@@ -161,6 +161,12 @@ def estimate(
         out_lines([in_words(found), *by_contestant(found)])
 
 
+GUESSED = (
+    "How long the answers will be is a guess: nobody was asked this prompt yet. `assay run --pilot` asks five rows "
+    "drawn at random and says what the whole will cost."
+)
+
+
 def in_words(found: RunEstimate) -> str:
     """An estimate in one line."""
     judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""

@@ -16,22 +16,22 @@ from assay.domain.plan import RunPlan
 from assay.money import to_pico
 from assay.openrouter.bounds import Bound, Weight, size_of, weight_of
 from assay.openrouter.pricing import Pricing, estimate_tokens, parse_pricing
+from assay.runs.answers import AnswerLength, Teacher, answer_length
 from assay.runs.modes import DISCOUNT, in_mode, unbatchable
 from assay.runs.prices import PriceBook, allowed
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import MAX_TOKENS as JUDGE_MAX_TOKENS
 from assay.scoring.judge import NONCE, judge_messages, judge_params, most_answer_bytes
-from assay.store.runs import Learnt
+from assay.stats.prediction import Sample
+from assay.store.learnt import Learnt
 
-DEFAULT_OUTPUT = 160
-REASONING_OUTPUT = 700
 JUDGE_OUTPUT = 60
 JUDGE_PROMPT = 220
 """Tokens of a judge's instructions."""
 SPREAD = 2.0
-"""Low and high of the answer's length around the expected one."""
-GUESS_SPREAD = 20.0
-"""Low end of a length that nothing has taught: many prompts ask for a single word."""
+"""Low and high of a verdict's length around the expected one."""
+PROMPT_DOUBT = 0.4
+"""How far the tokens of a prompt may be from four characters each, as a share."""
 SECONDS_PER_CALL = 3.0
 BATCH_SECONDS = 86_400.0
 """A batch is answered within a day."""
@@ -48,6 +48,8 @@ class Estimate:
     """The bound of one attempt per call, by the arithmetic that reserves the budget of each call."""
     unbounded: tuple[str, ...] = ()
     """What has no bound, in words; empty where there is one."""
+    guessed: bool = False
+    """Some answers' length is a guess: nobody was asked this prompt yet."""
 
     def times(self, factor: Decimal) -> Estimate:
         """The same at a part of the price; the bound stays, for no discount is promised."""
@@ -197,23 +199,26 @@ def estimate_run(
     lengths: Sequence[Sequence[Lengths]],
     prices: PriceBook,
     *,
-    learnt: Callable[[str, bool], Learnt],
+    teacher: Teacher,
     per_minute: Callable[[str], int | None] = lambda _: None,
     places: int = 32,
 ) -> RunEstimate:
     """The estimate of a plan.
 
-    lengths: by contestant and prompt, of the calls that are to be sent. learnt: what this team's ledger has taught of
-    a model, as a contestant or (True) as a judge. per_minute: calls per minute that a model takes at most. places:
-    calls in flight where the plan sets no limit. Raises PolicyError where the data policy leaves no provider.
+    lengths: by contestant and prompt, of the calls that are to be sent. teacher: what this team's ledger has taught.
+    per_minute: calls per minute that a model takes at most. places: calls in flight where the plan sets no limit.
+    Raises PolicyError where the data policy leaves no provider.
     """
     judges = [_asked_judge(plan, g.params) for g in plan.graders if g.kind == "judge"]
-    taught = {c.model_id: learnt(c.model_id, False) for c in plan.contestants}
-    verdicts = [_Judge(judge, learnt(judge.model, True)) for judge in judges]
+    taught = {c.model_id: teacher.learnt(c.model_id, False) for c in plan.contestants}
+    verdicts = [_Judge(judge, teacher.learnt(judge.model, True)) for judge in judges]
+    answers = [[teacher.answers(c.model_id, prompt.key) for prompt in plan.prompts] for c in plan.contestants]
     places = plan.concurrency or places
     shares = tuple(
-        _share(plan, contestant, mine, verdicts, prices, taught[contestant.model_id], places)
-        for contestant, mine in zip(plan.contestants, lengths, strict=True)
+        _share(
+            plan, contestant, list(zip(mine, known, strict=True)), verdicts, prices, taught[contestant.model_id], places
+        )
+        for contestant, mine, known in zip(plan.contestants, lengths, answers, strict=True)
     )
     calls = sum(share.calls for share in shares)
     usual = None
@@ -221,8 +226,16 @@ def estimate_run(
         normal = replace(plan, mode="normal")
         usual = total(
             [
-                _share(normal, contestant, mine, verdicts, prices, taught[contestant.model_id], places).cost
-                for contestant, mine in zip(plan.contestants, lengths, strict=True)
+                _share(
+                    normal,
+                    contestant,
+                    list(zip(mine, known, strict=True)),
+                    verdicts,
+                    prices,
+                    taught[contestant.model_id],
+                    places,
+                ).cost
+                for contestant, mine, known in zip(plan.contestants, lengths, answers, strict=True)
             ]
         ).expected
     return RunEstimate(
@@ -290,7 +303,7 @@ def _cell_s(taught: Learnt, verdicts: Sequence[_Judge]) -> float:
 def _share(
     plan: RunPlan,
     contestant: Contestant,
-    lengths: Sequence[Lengths],
+    prompts: Sequence[tuple[Lengths, Sample | None]],
     verdicts: Sequence[_Judge],
     prices: PriceBook,
     taught: Learnt,
@@ -302,16 +315,17 @@ def _share(
     terms = prices.terms(asked)
     known = prices.prices(model_id, asked.provider)
     model = prices.model(model_id)
-    guess = taught.answer_tokens or (REASONING_OUTPUT if model is not None and model.reasons else DEFAULT_OUTPUT)
-    output = min(guess, longest)
+    reasons = model is not None and model.reasons
     cheaper = _cheaper(plan, contestant, prices)
     parts = []
-    for length in (length for length in lengths if length.calls):
-        low = output / (SPREAD if taught.answer_tokens else GUESS_SPREAD)
-        cost = _cost(known, length.tokens_of(taught), output, longest, length.calls, low=low)
+    for length, answers in prompts:
+        if not length.calls:
+            continue
+        answer = answer_length(answers, taught=taught, reasons=reasons, calls=length.calls, longest=longest)
+        cost = _cost(known, length.tokens_of(taught), answer, length.calls)
         parts.append(_bounded(cost.times(cheaper), terms.bound(length.weight)))
-        parts += [_judging(judge, length, output, longest, prices) for judge in verdicts]
-    calls = sum(length.calls for length in lengths)
+        parts += [_judging(judge, length, answer.expected, longest, prices) for judge in verdicts]
+    calls = sum(length.calls for length, _ in prompts)
     seconds = BATCH_SECONDS if plan.mode == "batch" else calls * _cell_s(taught, verdicts) / places
     return ContestantEstimate(contestant.name, calls, total(parts), seconds)
 
@@ -321,7 +335,8 @@ def _judging(judge: _Judge, length: Lengths, output: float, longest: int, prices
     listed = prices.prices(judge.model, judge.request.provider)
     prompt = length.tokens_of(judge.taught) + length.calls * (output + JUDGE_PROMPT)
     said = min(judge.taught.answer_tokens or JUDGE_OUTPUT, JUDGE_MAX_TOKENS)
-    cost = _cost(listed, prompt, said, prices.max_tokens(judge.request), length.calls, low=said / SPREAD)
+    high = min(said * SPREAD, float(prices.max_tokens(judge.request)))
+    cost = _cost(listed, prompt, AnswerLength(said / SPREAD, said, high, guessed=False), length.calls)
     weight = weight_of(judge.request.messages).times(length.calls)
     weight += Weight(tokens=length.judged_bytes + length.calls * most_answer_bytes(longest))
     return _bounded(cost, prices.terms(judge.request).bound(weight))
@@ -348,23 +363,23 @@ def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decima
     return min(Decimal(1), min(known) / model.pricing.completion) if known else Decimal(1)
 
 
-def _cost(
-    prices: Sequence[Pricing], prompt_tokens: float, output: float, longest: int, calls: int, *, low: float
-) -> Estimate:
+def _cost(prices: Sequence[Pricing], prompt_tokens: float, answer: AnswerLength, calls: int) -> Estimate:
     """The expected cost of many calls to one model; its bound is another's business."""
     if not prices or prices[0].prompt is None or prices[0].completion is None:
         return Estimate(None, None, None, None)
     listed = prices[0]
 
-    def at(each: float) -> int:
+    def at(each: float, counted: float) -> int:
         amount = (
-            usd_of(prompt_tokens) * (listed.prompt or 0)
-            + usd_of(min(each, longest) * calls) * (listed.completion or 0)
+            usd_of(prompt_tokens * counted) * (listed.prompt or 0)
+            + usd_of(each * calls) * (listed.completion or 0)
             + calls * (listed.request or 0)
         )
         return to_pico(amount * (1 - listed.discount))
 
-    return Estimate(at(low), at(output), at(output * SPREAD), None)
+    doubt = PROMPT_DOUBT if answer.guessed else 0.0
+    low, high = at(answer.low, 1 - doubt), at(answer.high, 1 + doubt)
+    return Estimate(low, at(answer.expected, 1), high, None, guessed=answer.guessed)
 
 
 def usd_of(count: float) -> Decimal:
@@ -383,4 +398,5 @@ def total(parts: Iterable[Estimate]) -> Estimate:
     return Estimate(
         add([p.low for p in found]), add([p.expected for p in found]), add([p.high for p in found]),
         add([p.worst for p in found]), tuple(dict.fromkeys(words for p in found for words in p.unbounded)),
+        any(p.guessed for p in found),
     )  # fmt: skip

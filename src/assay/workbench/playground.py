@@ -13,10 +13,12 @@ from assay.domain.completion import Cost
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import DataError
+from assay.runs.answers import Teacher
 from assay.runs.estimate import Estimate, estimate_run, lengths_of
 from assay.runs.grid import request_of
-from assay.store import comparisons, ledger, runs
+from assay.store import comparisons, ledger
 from assay.store.comparisons import ComparisonSummary
+from assay.store.learnt import learnt_of
 from assay.workbench.panes import LivePane
 from assay.workbench.runs import model_problems
 
@@ -88,7 +90,7 @@ def expected_cost(
             plan,
             lengths_of(plan, [variables]),
             rt.dispatcher.prices,
-            learnt=partial(runs.learnt_of, connection),
+            teacher=Teacher(partial(learnt_of, connection)),
         )
     return estimate.cost
 

@@ -18,11 +18,13 @@ from assay.errors import AssayError, BudgetExceeded, PolicyError, RunError, Sett
 from assay.money import format_usd, to_pico
 from assay.openrouter.parameters import checked_settings
 from assay.runs import home
+from assay.runs.answers import Teacher
 from assay.runs.estimate import Estimate, Lengths, RunEstimate, estimate_run, for_all, once, unbounded
 from assay.runs.modes import mode_notes
 from assay.runs.prices import base_model, may_answer
 from assay.scoring.assertions import ROW_ASSERTIONS
 from assay.scoring.graders import build, suggested
+from assay.store import learnt
 from assay.store import runs as stored
 from assay.store.batches import waiting
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
@@ -239,9 +241,14 @@ def estimate_lengths(rt: Runtime, plan: RunPlan, lengths: Sequence[Sequence[Leng
     """The estimate of calls of these lengths, by contestant and prompt, from what this team's ledger has taught."""
     with rt.store.read() as connection:
         return estimate_run(
-            plan, lengths, rt.dispatcher.prices, learnt=partial(stored.learnt_of, connection),
+            plan, lengths, rt.dispatcher.prices, teacher=teacher_of(connection),
             per_minute=rt.dispatcher.pacer.rate, places=rt.settings.concurrency,
         )  # fmt: skip
+
+
+def teacher_of(connection: Any) -> Teacher:
+    """What this team's ledger has taught."""
+    return Teacher(partial(learnt.learnt_of, connection), partial(learnt.answer_lengths, connection))
 
 
 def notes(rt: Runtime, draft: RunDraft) -> list[str]:

@@ -296,6 +296,8 @@ def _summary(draft: RunDraft, found: RunEstimate) -> str:
         low, high, worst = (format_usd(v).replace("$", "\\$") for v in (cost.low, cost.high, cost.worst))
         limit = f"\\${draft.budget_usd}" if draft.budget_usd is not None else worst
         money = f"about **{format_usd(cost.expected)}** ({low} to {high}, never above {limit})".replace("**$", "**\\$")
+        if cost.guessed:
+            money += ", by a guess: nobody was asked this prompt yet"
     saved = ""
     if found.saving is not None and found.usual:
         share = found.saving / found.usual
