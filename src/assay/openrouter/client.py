@@ -28,6 +28,8 @@ from assay.openrouter.wire_values import amount_of, id_of, text_of
 
 ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of one answer at most."""
+MOST_COMMENTS = 20_000
+"""Keep-alive comments in one stream at most: hours of them."""
 REPLY_LIMIT = 256 * 1024 * 1024
 """Bytes of a catalogue or of a batch's results at most."""
 ENDING_S = 2.0
@@ -183,7 +185,7 @@ class Client:
                 return await self._stream(answer, state, said)
             return self._plain(await self._read(answer, state), state)
         finally:
-            await answer.aclose()
+            await answer.aclose(ended=state.assembly is not None and state.assembly.done)
 
     async def _read(self, answer: Answer, state: Attempt) -> bytes:
         """The body, without keys. Raises GatewayFailed past the limit of an answer."""
@@ -256,7 +258,7 @@ class Client:
                 if not assembly.events:
                     unread.append(chunk)
                 self._take(reader.feed(chunk), assembly, state, said)
-                if reader.size > ANSWER_LIMIT:
+                if reader.size > ANSWER_LIMIT or reader.comments > MOST_COMMENTS:
                     raise self._failed("too_large", state)
                 if assembly.done:
                     break
@@ -306,7 +308,7 @@ class Client:
     async def endpoints(self, model_id: str) -> Mapping[str, Any]:
         """A model with its endpoints: price, quantization, uptime, latency and throughput of every provider."""
         author, _, slug = model_id.partition("/")
-        body = await self._get(f"/models/{quote(author)}/{quote(slug, safe=':')}/endpoints")
+        body = await self._get(f"/models/{_quoted(author)}/{_quoted(slug)}/endpoints")
         return _object(body.get("data"))
 
     async def providers(self) -> list[Mapping[str, Any]]:
@@ -430,6 +432,10 @@ async def _joined(chunks: AsyncIterator[bytes], most: int) -> bytes | None:
             return None
         parts.append(chunk)
     return b"".join(parts)
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe=":", errors="replace")
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -8,18 +8,23 @@ takes aiohttp for those), upgrades.
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple, cast
 
 import httptools
 import httpx
 
-KEEPALIVE_S = 60.0
+from assay.openrouter.addresses import AGAIN_AFTER_S, Addresses
+from assay.openrouter.habits import END_WAIT_S, LINGER_S, PROOF_S, Habits
+
 HEAD_LIMIT = 256 * 1024
-"""Bytes of status line and headers at most."""
+"""Bytes at most of status line and headers, and of whatever else comes between two pieces of a body."""
+LATE_LIMIT = 64 * 1024
+"""Bytes that may still come of a body whose reader has what it wants."""
 HIGH_WATER = 1024 * 1024
 """Unread bytes of an answer above which the connection is not read."""
 
@@ -58,6 +63,13 @@ class Connection(asyncio.Protocol):
         self.gone = False
         """Its socket is closed."""
         self.idle_since = 0.0
+        self.used = 0
+        """Requests that it carried."""
+        self.on_lost: Callable[[Connection], None] | None = None
+        """Told when the server closes it while it is idle."""
+        self.on_end: Callable[[Connection], None] | None = None
+        """Told when the answer ends whose reader has left."""
+        self._fd = -1
         self._parser = httptools.HttpResponseParser(self)
         self._begin()
 
@@ -70,7 +82,8 @@ class Connection(asyncio.Protocol):
         self._more: asyncio.Future[None] | None = None
         self._chunks: deque[bytes] = deque()
         self._unread = 0
-        self._head_size = 0
+        self._beside = 0
+        """Bytes since the last piece of the body: headers, sizes of chunks, trailers."""
         self._has_head = False
         self._error: Exception | None = None
         self._paused = False
@@ -83,8 +96,28 @@ class Connection(asyncio.Protocol):
         if self.closed or self.transport is None:
             raise httpx.WriteError("The connection was closed before the request was sent.")
         self._head = self._loop.create_future()
+        self.used += 1
         self.transport.write(message)
         await self._head
+
+    @property
+    def heard(self) -> bool:
+        """Whether a byte came of the answer."""
+        return self._beside > 0 or self._has_head
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether an idle connection can carry no request: the server closed it, or said what nobody asked for."""
+        return self.closed or self._fd < 0 or _is_readable(self._fd)
+
+    def forget_rest(self, on_end: Callable[[Connection], None]) -> None:
+        """Reads what is still to come of the answer, and throws it away."""
+        self.on_end = on_end
+        self._chunks.clear()
+        self._unread = 0
+        if self._paused and self.transport is not None:
+            self._paused = False
+            self.transport.resume_reading()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body's bytes as they come. Raises httpx.ReadError when the connection breaks before its end."""
@@ -117,21 +150,21 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         self.transport = cast("asyncio.Transport", transport)
+        self._fd = self.transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came; those that nobody asked for would be taken for the next request's answer."""
         if self._head is None or self.complete:
             self.drop()
             return
-        if not self._has_head:
-            self._head_size += len(data)
+        self._beside += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(httpx.RemoteProtocolError(f"The answer is not HTTP: {error}"))
             self.drop()
             return
-        if not self._has_head and self._head_size > HEAD_LIMIT:
+        if self._beside > HEAD_LIMIT and not self.complete:
             self._fail(httpx.RemoteProtocolError("The answer's headers are too large."))
             self.drop()
 
@@ -140,8 +173,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone; a body without a declared length ends here."""
+        by_server = not self.closed
         self.closed = self.gone = True
-        if self.complete:
+        if self.complete or self._head is None:
+            if by_server and self.on_lost is not None:
+                self.on_lost(self)
             return
         declared = {name.lower() for name, _ in self.headers} & {b"content-length", b"transfer-encoding"}
         if self._has_head and not declared and error is None:
@@ -167,8 +203,8 @@ class Connection(asyncio.Protocol):
             self.closed = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header came."""
-        if not self.complete:
+        """A header came; those after the body (trailers) are nobody's business."""
+        if not self._has_head:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -188,8 +224,13 @@ class Connection(asyncio.Protocol):
         """A piece of the body came."""
         if self.complete:
             return
-        self._chunks.append(body)
+        self._beside = 0
         self._unread += len(body)
+        if self.on_end is not None:
+            if self._unread > LATE_LIMIT:
+                self.drop()
+            return
+        self._chunks.append(body)
         if self._unread > HIGH_WATER and not self._paused and self.transport is not None:
             self._paused = True
             self.transport.pause_reading()
@@ -202,6 +243,17 @@ class Connection(asyncio.Protocol):
         self.keep_alive = not self.closed and self._parser.should_keep_alive()
         self.complete = True
         self._wake()
+        if self.on_end is not None:
+            on_end, self.on_end = self.on_end, None
+            self._loop.call_soon(on_end, self)  # what else these bytes hold is seen first
+
+
+def _is_readable(fd: int) -> bool:
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([fd], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Exchange(httpx.AsyncByteStream):
@@ -222,11 +274,14 @@ class Exchange(httpx.AsyncByteStream):
             raise httpx.StreamClosed
         return self._connection.chunks()
 
-    async def aclose(self) -> None:
-        """Gives the connection back, or drops it."""
+    async def aclose(self, *, ended: bool = False) -> None:
+        """Gives the connection back, or drops it.
+
+        ended: the answer said that it is at its end, so that only the end of its body may be missing.
+        """
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._pool.give_back(self._origin, connection)
+            self._pool.give_back(self._origin, connection, ended=ended)
 
 
 class ConnectionPool(httpx.AsyncBaseTransport):
@@ -239,6 +294,11 @@ class ConnectionPool(httpx.AsyncBaseTransport):
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls = tls
         self._idle: dict[Origin, list[Connection]] = {}
+        self._ending: dict[Origin, set[Connection]] = {}
+        """Connections whose answer is read to its end by nobody."""
+        self._waiting: dict[Origin, deque[asyncio.Future[None]]] = {}
+        self._habits: dict[Origin, Habits] = {}
+        self._addresses: dict[Origin, Addresses] = {}
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -256,51 +316,146 @@ class ConnectionPool(httpx.AsyncBaseTransport):
 
         connect_s: seconds that connecting may take; None: without a limit.
         """
-        connection = self._take(origin) or await self._connect(origin, connect_s)
-        try:
-            await connection.ask(message)
-        except BaseException:
-            connection.drop()
-            raise
-        return Exchange(self, origin, connection)
+        for reused in (await self._take(origin), None):
+            connection = reused or await self._connect(origin, connect_s)
+            try:
+                await connection.ask(message)
+            except httpx.WriteError:
+                # Nothing was written: the next connection is as good as the first.
+                connection.drop()
+                if reused is None:
+                    raise
+            except BaseException as error:
+                connection.drop()
+                if reused is not None and isinstance(error, httpx.ReadError) and not connection.heard:
+                    self._habits[origin].lost(asyncio.get_running_loop().time())
+                raise
+            else:
+                return Exchange(self, origin, connection)
+        raise AssertionError  # the second round returns or raises
 
-    def _take(self, origin: Origin) -> Connection | None:
-        """The connection that was used last, if one is idle and not too old."""
+    async def _take(self, origin: Origin) -> Connection | None:
+        """The connection that was used last, if one is idle and the server's habits let it carry a further request."""
+        habits = self._habits.setdefault(origin, Habits())
+        now = asyncio.get_running_loop().time()
+        if not habits.keeps(now):
+            return None
+        found = self._idle_one(origin, habits, now)
+        if found is None and habits.finishes and self._ending.get(origin):
+            await self._next_end(origin)
+            found = self._idle_one(origin, habits, asyncio.get_running_loop().time())
+        if found is not None and not habits.proven:
+            # Small servers close a connection just after an answer: a request sent then would be lost, and nobody
+            # could tell. Once per server the first connection is watched for a moment.
+            try:
+                await asyncio.sleep(max(0.0, found.idle_since + PROOF_S - now))
+            except asyncio.CancelledError:
+                found.drop()
+                raise
+            if found.is_stale:
+                found.drop()
+                return None
+            habits.proven = True
+        return found
+
+    def _idle_one(self, origin: Origin, habits: Habits, now: float) -> Connection | None:
         idle = self._idle.get(origin)
-        oldest = asyncio.get_running_loop().time() - KEEPALIVE_S
         while idle:
             connection = idle.pop()
-            if not connection.closed and connection.idle_since > oldest:
+            if connection.idle_since > now - habits.idle_s and not connection.is_stale:
                 return connection
             connection.drop()
         return None
 
+    async def _next_end(self, origin: Origin) -> None:
+        """Waits a moment for an answer whose end alone is missing."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(origin, deque())
+        waiting.append(turn)
+        try:
+            async with asyncio.timeout(END_WAIT_S):
+                await turn
+        except TimeoutError:
+            pass
+        finally:
+            if turn in waiting:
+                waiting.remove(turn)
+
     async def _connect(self, origin: Origin, timeout_s: float | None) -> Connection:
-        loop = asyncio.get_running_loop()
-        tls = self._tls if origin.scheme == "https" else None
         try:
             async with asyncio.timeout(timeout_s):
-                _, connection = await loop.create_connection(
-                    Connection, origin.host, origin.port, ssl=tls, server_hostname=origin.host if tls else None
-                )
+                connection = await self._connected(origin)
         except TimeoutError:
             raise httpx.ConnectTimeout(f"No connection to {origin.host} within {timeout_s} s.") from None
-        except OSError as error:  # TLS errors are OSErrors too
+        except (OSError, UnicodeError) as error:  # TLS errors are OSErrors too; names that no resolver takes are not
             raise httpx.ConnectError(str(error)) from error
         self._open.add(connection)
         return connection
 
-    def give_back(self, origin: Origin, connection: Connection) -> None:
-        """Keeps a connection for the next request when its answer was complete, else drops it."""
+    async def _connected(self, origin: Origin) -> Connection:
+        """A new connection; what breaks on the way is tried again, for nothing was sent yet."""
+        loop = asyncio.get_running_loop()
+        addresses = self._addresses.setdefault(origin, Addresses(origin.host, origin.port))
+        tls = self._tls if origin.scheme == "https" else None
+        for wait in (*AGAIN_AFTER_S, None):
+            try:
+                connected = await addresses.connected()
+                _, connection = await loop.create_connection(
+                    Connection, sock=connected, ssl=tls, server_hostname=origin.host if tls else None
+                )
+            except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                if wait is None:
+                    raise
+                await asyncio.sleep(wait)
+            else:
+                return connection
+        raise AssertionError  # the last round returns or raises
+
+    def give_back(self, origin: Origin, connection: Connection, *, ended: bool = False) -> None:
+        """Keeps a connection for the next request when its answer was complete, else drops it.
+
+        ended: only the end of the body may be missing; it is waited for, by nobody who has anything else to do.
+        """
         if connection.complete and connection.keep_alive and not connection.closed:
-            connection.idle_since = asyncio.get_running_loop().time()
-            self._idle.setdefault(origin, []).append(connection)
+            self._keep(origin, connection)
+        elif ended and not connection.complete and not connection.closed:
+            self._linger(origin, connection)
         else:
             connection.drop()
+
+    def _keep(self, origin: Origin, connection: Connection) -> None:
+        habits = self._habits.setdefault(origin, Habits())
+        if connection.used == 1:
+            habits.read(connection.headers)
+        connection.idle_since = asyncio.get_running_loop().time()
+        connection.on_lost = lambda lost: habits.closed(lost.idle_since, asyncio.get_running_loop().time())
+        self._idle.setdefault(origin, []).append(connection)
+
+    def _linger(self, origin: Origin, connection: Connection) -> None:
+        ending = self._ending.setdefault(origin, set())
+        ending.add(connection)
+
+        def end(_: Connection) -> None:
+            ending.discard(connection)
+            giving_up.cancel()
+            if connection.complete:
+                self.give_back(origin, connection)
+            else:
+                connection.drop()
+                self._habits[origin].finishes = False
+            waiting = self._waiting.get(origin)
+            while waiting:
+                if not (turn := waiting.popleft()).done():
+                    turn.set_result(None)
+                    break
+
+        giving_up = asyncio.get_running_loop().call_later(LINGER_S, end, connection)
+        connection.forget_rest(end)
 
     async def aclose(self) -> None:
         """Closes all connections and waits until they are gone."""
         self._idle.clear()
+        self._ending.clear()
         opened = list(self._open)
         for connection in opened:
             connection.drop()

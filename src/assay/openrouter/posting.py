@@ -30,8 +30,11 @@ class Answer(Protocol):
     def chunks(self) -> AsyncIterator[bytes]:
         """The body's bytes as they come, decoded. Raises httpx's errors."""
 
-    async def aclose(self) -> None:
-        """Gives the connection back, or drops it when the body was not read to its end."""
+    async def aclose(self, *, ended: bool = False) -> None:
+        """Gives the connection back, or drops it when the body was not read to its end.
+
+        ended: the answer said that it is at its end, so that only the end of its body may be missing.
+        """
 
 
 class Poster(Protocol):
@@ -82,7 +85,7 @@ class HttpxAnswer:
         encoding: str | None = self.headers.get("content-encoding")
         return self._response.aiter_bytes() if encoding is None else decoded(self._response.aiter_raw(), encoding)
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, ended: bool = False) -> None:
         """Gives the connection back, or drops it."""
         await self._response.aclose()
 
@@ -117,5 +120,5 @@ class _PooledAnswer:
         encoding: str | None = self.headers.get("content-encoding") if b"content-encoding" in self._found else None
         return decoded(aiter(self._exchange), encoding)
 
-    async def aclose(self) -> None:
-        await self._exchange.aclose()
+    async def aclose(self, *, ended: bool = False) -> None:
+        await self._exchange.aclose(ended=ended)

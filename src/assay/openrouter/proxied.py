@@ -8,7 +8,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from assay.openrouter.connections import KEEPALIVE_S
+from assay.openrouter.habits import KEEPALIVE_S
 
 
 class ProxiedTransport(AiohttpTransport):

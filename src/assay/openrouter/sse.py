@@ -37,6 +37,8 @@ class SSEReader:
         for block in blocks:
             if block.startswith(b"data: ") and not self._data and b"\n" not in block:
                 events.append(block[6:])
+            elif block.startswith(b":") and not self._data and b"\n" not in block:
+                self.comments += 1
             else:
                 events += self._lines([*block.split(b"\n"), b""])
         *lines, rest = last.split(b"\n")
