@@ -146,6 +146,21 @@ def render_prompt(prompt: Prompt, values: Mapping[str, str]) -> tuple[Message, .
     return _wrapped(messages, values.get("__prefix", ""), values.get("__suffix", ""))
 
 
+def unsendable(prompt: Prompt, values: Mapping[str, str], messages: Iterable[Message]) -> str:
+    """Why a rendered prompt asks nothing, in words: it is empty, or all that the row gives it is; empty: it asks."""
+    names = prompt_variables(prompt)
+    if names and not any((value_of(name, values) or "").strip() for name in names):
+        which = ", ".join(f"{{{{{name}}}}}" for name in names[:5])
+        return f"The row has nothing to ask: {which} {'is' if len(names) == 1 else 'are'} empty."
+    return "" if any(map(_says_something, messages)) else "The prompt is empty."
+
+
+def _says_something(message: Message) -> bool:
+    if isinstance(message.content, str):
+        return bool(message.content.strip())
+    return any(not _is_text(part) or part["text"].strip() for part in message.content or ())
+
+
 def _conversation_of(user: str, known: Mapping[str, str]) -> tuple[Message, ...] | None:
     only = _SLOT.fullmatch(user.strip())
     return conversation(known[only.group(1)]) if only and only.group(1) else None
@@ -199,6 +214,14 @@ def _wrapped(messages: tuple[Message, ...], prefix: str, suffix: str) -> tuple[M
 def mapped(values: Mapping[str, str], mapping: Mapping[str, str]) -> dict[str, str]:
     """The row's values with each mapped variable added under its own name."""
     return {**values, **{name: values[column] for name, column in mapping.items() if column in values}}
+
+
+_STATEMENT = re.compile(r"\{%-?\s*(\w+)|\{(#)")
+
+
+def statements(template: str) -> tuple[str, ...]:
+    """Marks of a template language that is not run here, each once, as written: `{% if`, `{#`."""
+    return tuple(dict.fromkeys(f"{{% {found[1]}" if found[1] else "{#" for found in _STATEMENT.finditer(template)))
 
 
 # -- templates of other tools ----------------------------------------------------------------------------------

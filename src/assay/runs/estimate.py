@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from assay.datasets.template import mapped, render_prompt
+from assay.datasets.template import mapped, render_prompt, unsendable
 from assay.domain.contestant import Contestant
 from assay.domain.data_policy import narrowed
 from assay.domain.messages import CompletionRequest
@@ -182,12 +182,15 @@ def _judges(plan: RunPlan) -> list[Grader]:
 
 
 def _of_row(plan: RunPlan, values: Mapping[str, str], judges: Sequence[Grader]) -> Iterator[Lengths]:
-    """The lengths of one call for each prompt of a row."""
+    """The lengths of one call for each prompt of a row; none where it asks nothing and is not sent."""
     given = mapped(values, plan.mapping)
     # Judges differ in what they are told to expect: the longest counts for each.
     expected = max((size_of(judge.expected_of(values, plan.expected_column) or "") for judge in judges), default=0)
     for prompt in plan.prompts:
         messages = render_prompt(prompt, given)
+        if unsendable(prompt, given, messages):
+            yield Lengths()
+            continue
         texts = [message.text for message in messages]
         tokens = sum(estimate_tokens(text) + 4 for text in texts)
         shown = sum(map(size_of, texts)) + 2 * len(texts) + expected

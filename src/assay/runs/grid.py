@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from assay.datasets.template import mapped, render_prompt
+from assay.datasets.template import mapped, render_prompt, unsendable
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.data_policy import narrowed, uncovered
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import RunPlan
-from assay.errors import PolicyError
+from assay.errors import PolicyError, TemplateError
 
 
 def request_of(
@@ -21,9 +21,13 @@ def request_of(
     """The request of a contestant for a row, exactly as it is sent.
 
     data_policy: provider routing that nothing may relax. max_tokens: sent where the contestant sets none.
-    Raises TemplateError for undefined variables, PolicyError where the policy forbids the request.
+    Raises TemplateError for undefined variables and for a prompt that asks nothing, PolicyError where the policy
+    forbids the request.
     """
-    messages = render_prompt(prompt, mapped(values, mapping or {}))
+    given = mapped(values, mapping or {})
+    messages = render_prompt(prompt, given)
+    if why := unsendable(prompt, given, messages):
+        raise TemplateError(f"{why} It was not sent.", cure="Fill the row in, or leave it out.")
     params = dict(contestant.params)
     if max_tokens is not None and not {"max_tokens", "max_completion_tokens"} & params.keys():
         params["max_tokens"] = max_tokens

@@ -41,6 +41,13 @@ class Grader:
         """Whether it makes calls."""
         return self.kind.grade is None and self.kind.grade_with_facts is None
 
+    @property
+    def needs_expected(self) -> bool:
+        """Whether a row without an expected answer, or without a check of its own, gives it nothing to score by."""
+        if self.kind.kind == "regex":
+            return not self.spec.params.get("pattern") and not self.spec.params.get("value")
+        return self.kind.expected_of is not None or (self.kind.needs_expected and not self.spec.params.get("value"))
+
     def expected_of(self, values: Mapping[str, str], column: str | None) -> str | None:
         """What is expected for a row: the fixed value, else the grader's own column, else the run's; None: nothing."""
         if self.kind.expected_of is not None:

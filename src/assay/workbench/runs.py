@@ -30,6 +30,7 @@ from assay.store.batches import waiting
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 from assay.store.ledger import now_ms
 from assay.workbench import policies
+from assay.workbench.cautions import cautions
 from assay.workbench.progress import RunProgress as RunProgress
 from assay.workbench.progress import glance as glance
 from assay.workbench.progress import progress as progress
@@ -135,7 +136,7 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
         column = spec.params.get("expected") or draft.expected_column
         if column and column not in dataset.columns:
             problems.append(f"The grader {spec.label} expects the column {column!r}, which does not exist.")
-        if grader.kind.needs_expected and not column and not spec.params.get("value"):
+        if grader.needs_expected and not column:
             problems.append(f"The grader {spec.label} needs an expected column. Choose one.")
     if draft.samples < 1 or draft.samples > 100:
         problems.append("Samples must be within 1 to 100.")
@@ -252,11 +253,11 @@ def teacher_of(connection: Any) -> Teacher:
 
 
 def notes(rt: Runtime, draft: RunDraft) -> list[str]:
-    """What a draft will do otherwise than its mode says, and what is not known, in words."""
+    """What a draft will do otherwise than it says, what its rows leave out, and what is not known, in words."""
     error = "" if rt.catalogue.models() else rt.catalogue.state.error
     unpriced = [f"Models and prices could not be fetched: {error}"] if error else []
     plan = plan_of(rt, draft)
-    return [*unpriced, *mode_notes(plan, rt.dispatcher.prices), *_fallback_notes(plan)]
+    return [*unpriced, *mode_notes(plan, rt.dispatcher.prices), *_fallback_notes(plan), *cautions(rt, plan)]
 
 
 def _fallback_notes(plan: RunPlan) -> Iterator[str]:

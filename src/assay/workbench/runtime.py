@@ -33,6 +33,7 @@ from assay.workbench.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from assay.runs.estimate import Lengths
+    from assay.workbench.cautions import RowCounts
     from assay.workbench.progress import ProgressSums
     from assay.workbench.standing import Counted
 
@@ -57,6 +58,7 @@ class Runtime:
         self._sandbox: Any = None
         self.progress_sums: dict[str, ProgressSums] = {}
         self.standings: dict[str, Counted] = {}
+        self.cautioned: dict[tuple[object, ...], RowCounts] = {}
         self.measured: dict[tuple[object, ...], Sequence[Lengths]] = {}
         with ExitStack() as opened:
             self.store: Store = open_store(

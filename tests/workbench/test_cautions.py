@@ -1,0 +1,83 @@
+"""What a draft leaves out is said before anything is sent, and what asks nothing is not paid."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.score import GraderSpec
+from assay.workbench import datasets, runs, standing
+from assay.workbench.runtime import Runtime
+
+ROWS = "q,input,label\nHow are you?,,fine\n ,,\nWho are you?,Ada,\n,,\nWhat is it?,a cat,cat\n"
+"""Five rows: an empty input, an empty row, no label, separators only, a whole one."""
+
+
+def draft(rt: Runtime, prompt: str = "{{q}} {{input}}", *, content: str = ROWS, **more: object) -> runs.RunDraft:
+    """A draft over the rows, graded by the label."""
+    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
+    dataset = datasets.save_table(rt, table, name="q", source="q")
+    values: dict[str, object] = {"graders": (GraderSpec("equals"),), "expected_column": "label"} | more
+    return runs.RunDraft(dataset.id, (Prompt(prompt),), (Contestant("sandbox/swift"),), **values)  # type: ignore[arg-type]
+
+
+def test_rows_are_told_by_what_they_lack(rt: Runtime) -> None:
+    """Calls that are not sent, gaps that are, and rows that a grader leaves out, each with its count."""
+    said = " ".join(runs.notes(rt, draft(rt, samples=2)))
+
+    assert "2 prompts of rows without anything to ask: 4 calls not sent." in said
+    assert "{{input}} is empty in 1 row of 5, which are sent all the same." in said
+    assert "equals has nothing to go by in 3 rows of 5 without an expected answer" in said
+
+
+def test_row_without_anything_to_ask_is_not_sent_or_paid(rt: Runtime) -> None:
+    """Its cell is a record with the reason and costs nothing; the estimate does not count it."""
+    wanted = draft(rt)
+
+    run_id = runs.start_run(rt, wanted)
+    done = runs.wait_for_run(rt, run_id, timeout_s=30)
+
+    with rt.store.read() as connection:
+        calls = connection.execute(text("SELECT count(DISTINCT cell) FROM call")).scalar_one()
+        errors = (
+            connection.execute(text("SELECT error FROM result_text WHERE error != '' ORDER BY cell")).scalars().all()
+        )
+    assert (runs.estimate(rt, wanted).calls, calls) == (3, 3)
+    assert (done.state, done.done, done.failed) == ("done", 5, 2)
+    assert all(error.startswith("The row has nothing to ask: {{q}}, {{input}} are empty.") for error in errors)
+    assert len(errors) == 2
+
+
+def test_row_without_an_expected_answer_is_left_out_not_wrong(rt: Runtime) -> None:
+    """It counts in the coverage alone; another grader of the row decides by itself."""
+    both = (GraderSpec("contains"), GraderSpec("regex", {"pattern": "."}))
+    bare = runs.start_run(rt, draft(rt, graders=both[:1]))
+    pair = runs.start_run(rt, draft(rt, graders=both))
+    for run_id in (bare, pair):
+        runs.wait_for_run(rt, run_id, timeout_s=30)
+
+    assert standing.scoreboard(rt, bare)[0].scored == 2
+    assert standing.scoreboard(rt, pair)[0].scored == 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [("Say {q}", "names the column 'q' without double braces"), ("${q}", "write {{q}}"),
+     ("{% if q %}{{q}}{% endif %}", "'{% if', which is not run"), ("{# a note #}{{q}}", "'{#', which is not run")],
+)  # fmt: skip
+def test_template_of_another_tool_is_pointed_out(rt: Runtime, prompt: str, said: str) -> None:
+    """What is not replaced is sent as it stands, and that is said."""
+    assert said in " ".join(runs.notes(rt, draft(rt, prompt)))
+
+
+def test_whole_rows_and_plain_templates_are_not_remarked_on(rt: Runtime) -> None:
+    """Nothing to say, nothing said."""
+    assert runs.notes(rt, draft(rt, '{"json": {"a": "{{q}}"}}', content="q,label\na,b\n")) == []
+
+
+def test_pattern_that_no_row_has_is_refused(rt: Runtime) -> None:
+    """A regex grader without a pattern needs a column of them."""
+    problems = runs.check(rt, draft(rt, graders=(GraderSpec("regex"),), expected_column=None))
+
+    assert problems == ["The grader regex needs an expected column. Choose one."]
