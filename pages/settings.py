@@ -1,6 +1,6 @@
 import streamlit as st
 
-from assay.views import words
+from assay.views import doctor, faults, words
 from assay.views.components import errors_in_words, title
 from assay.views.resources import get_runtime
 from assay.workbench.health import check_gateway, health
@@ -23,6 +23,8 @@ with errors_in_words():
             (st.success if answer.ok else st.error)(words.label(answer.message, 600))
             if answer.facts:
                 st.table({name: words.label(said) for name, said in answer.facts.items()})
+        doctor.panel(rt)
+        faults.panel(rt)
         if found.endpoints:
             st.markdown("Further endpoints")
             st.table({words.label(name): words.label(url, 120) for name, url in found.endpoints})

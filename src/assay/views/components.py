@@ -69,7 +69,8 @@ def model_line(model: Model) -> str:
     prices = "free" if model.is_free else f"{given} / {taken}"
     extra = [m for m in model.input_modalities if m != "text"]
     reads = f" · reads {', '.join(extra)}" if extra else ""
-    return f"{model.id} · {prices} · {words.context(model.context_length)}{reads}"
+    moderated = " · moderated" if model.is_moderated else ""
+    return f"{model.id} · {prices} · {words.context(model.context_length)}{reads}{moderated}"
 
 
 def model_picker(rt: Runtime, *, key: str, default: Sequence[str], most: int = 10) -> list[str]:
@@ -141,25 +142,3 @@ def parameters_popover(rt: Runtime, models: Sequence[str], *, key: str) -> dict[
         if ignored:
             st.caption(f":material/info: {words.label(name)} ignores {', '.join(ignored)}.")
     return chosen
-
-
-def routing_popover(*, key: str) -> tuple[str, dict[str, Any]]:
-    """(variant, provider routing) as the user set them."""
-    provider: dict[str, Any] = {}
-    with st.popover("Routing", icon=":material/alt_route:"):
-        variant = st.segmented_control(
-            "Prefer", ["", "floor", "nitro"], default="", key=f"{key}.variant", persist_state="session",
-            format_func=lambda v: {"": "Default", "floor": "Cheapest", "nitro": "Fastest"}[v],
-            help="Cheapest sends :floor, which admits slower tiers; fastest sends :nitro, which may be dearer.",
-        )  # fmt: skip
-        order = st.text_input("Provider order", key=f"{key}.order", placeholder="northwind, eastbay",
-                              help="Tried in this order; comma separated.", persist_state="session")  # fmt: skip
-        if names := [name.strip() for name in (order or "").split(",") if name.strip()]:
-            provider["order"] = names
-            if not st.toggle("Allow other providers", value=True, key=f"{key}.fallbacks", persist_state="session"):
-                provider["allow_fallbacks"] = False
-        if st.toggle("Zero data retention only", key=f"{key}.zdr", persist_state="session"):
-            provider["zdr"] = True
-        if st.toggle("No providers that train on data", key=f"{key}.deny", persist_state="session"):
-            provider["data_collection"] = "deny"
-    return variant or "", provider

@@ -12,6 +12,7 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
 from assay.money import format_usd, from_pico
 from assay.views import components, words
+from assay.views.routing import routing_popover
 from assay.workbench import growth, importing
 from assay.workbench.growth import Growth, GrowthEstimate
 from assay.workbench.results import RunRecord
@@ -52,7 +53,7 @@ def _contestants(rt: Runtime, run: RunRecord) -> None:
     if not same:
         with st.container(horizontal=True):
             params = components.parameters_popover(rt, models, key="grow.in.params")
-            variant, provider = components.routing_popover(key="grow.in.routing")
+            variant, provider = routing_popover(rt, models, key="grow.in.routing")
     chosen = tuple(Contestant(model, params, provider, variant) for model in models)  # type: ignore[arg-type]
     _bar(rt, run, Growth(contestants=chosen) if chosen else None, "Choose at least one model.")
 

@@ -12,8 +12,11 @@ from assay.openrouter.catalogue import Model
 from assay.views import components, words
 from assay.views.charts_models import price_against_context
 from assay.workbench import catalogue
+from assay.workbench.doctor import LINKS
+from assay.workbench.endpoint_words import status_words
 from assay.workbench.runtime import Runtime
 
+ONLY = ("Free", "Reasoning", "Images", "Tools", "JSON schema", "Not moderated")
 CONFIG = {"displaylogo": False}
 
 
@@ -22,8 +25,7 @@ def toolbar(rt: Runtime) -> tuple[str, list[str]]:
     state = catalogue.catalogue_state(rt)
     with st.container(horizontal=True):
         search = st.text_input("Search", key="models.search", placeholder="Name, author or description", type="search")
-        only = st.pills("Only", ["Free", "Reasoning", "Images", "Tools", "JSON schema"], selection_mode="multi",
-                        key="models.only")  # fmt: skip
+        only = st.pills("Only", ONLY, selection_mode="multi", key="models.only")
     as_of = f"As of {words.moment(state.fetched_ms)}." if state.fetched_ms else "Never fetched."
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"{as_of} Prices in USD per million tokens.", width="content")
@@ -45,6 +47,7 @@ def chosen(models: Sequence[Model], search: str, only: Sequence[str]) -> list[Mo
         "Images": lambda m: "image" in m.input_modalities,
         "Tools": lambda m: "tools" in m.supported_parameters,
         "JSON schema": lambda m: "structured_outputs" in m.supported_parameters,
+        "Not moderated": lambda m: m.is_moderated is False,
     }
     text = search.lower()
     return [
@@ -66,6 +69,7 @@ def table(models: Sequence[Model]) -> str | None:
         "Context": [m.context_length for m in models],
         "Longest answer": [m.max_completion_tokens for m in models],
         "Reads": [", ".join(m.input_modalities) for m in models],
+        "Moderated": [{True: "yes", False: "no", None: ""}[m.is_moderated] for m in models],
         "Parameters": [", ".join(sorted(m.supported_parameters)) for m in models],
         "Age, days": [round((now - m.created) / 86_400) if m.created else None for m in models],
         "Expires": [m.expiration_date or "" for m in models],
@@ -99,6 +103,8 @@ def providers(rt: Runtime, model_id: str) -> None:
     model = catalogue.get_model(rt, model_id)
     if model is not None and model.description:
         st.text(words.plain(model.description))
+    if model is not None and model.is_moderated:
+        st.caption(":material/shield: Moderated: a prompt may be refused before it reaches the model.")
     rows = catalogue.model_endpoints(rt, model_id)
     if not rows:
         st.caption("This endpoint names no providers.")
@@ -107,7 +113,8 @@ def providers(rt: Runtime, model_id: str) -> None:
     zdr = catalogue.zdr_endpoints(rt)
     frame = pd.DataFrame([
         {
-            "Provider": r.get("provider_name"), "Endpoint": r.get("tag"), "Input": _per_million(r, "prompt"),
+            "Provider": r.get("provider_name"), "Endpoint": r.get("tag"), "Status": status_words(r.get("status")),
+            "Input": _per_million(r, "prompt"),
             "Output": _per_million(r, "completion"), "Quantization": r.get("quantization"),
             "Uptime, 30 min": r.get("uptime_last_30m"), "First token p50": _p50(r, "latency_last_30m"),
             "Speed p50": _p50(r, "throughput_last_30m"), "Context": r.get("context_length"),
@@ -124,6 +131,11 @@ def providers(rt: Runtime, model_id: str) -> None:
         "Context": st.column_config.NumberColumn(format="localized"),
     }
     st.dataframe(frame, hide_index=True, key="models.providers", column_config=config, placeholder="–")
+    if down := [
+        words.label(str(r.get("provider_name"))) for r in rows if status_words(r.get("status")) in ("down", "off")
+    ]:
+        st.warning(f"Down now: {', '.join(down)}.", icon=":material/cloud_off:")
+    st.caption(f"[Status of the gateway]({LINKS['Status']}) · [Pricing]({LINKS['Pricing']})")
     price_changes(rt, model_id)
 
 

@@ -14,6 +14,7 @@ from assay.money import format_usd
 from assay.views import components, state, words
 from assay.views.prompts import pickers
 from assay.views.prompts.template import show_prompt
+from assay.views.routing import in_words, routing_popover
 from assay.workbench import playground
 from assay.workbench.runtime import Runtime
 
@@ -39,7 +40,7 @@ def form(rt: Runtime) -> PlaygroundDraft:
     variables = _variables(prompt)
     with st.container(horizontal=True, vertical_alignment="center"):
         params = components.parameters_popover(rt, models, key="playground.params")
-        variant, provider = components.routing_popover(key="playground.routing")
+        variant, provider = routing_popover(rt, models, key="playground.routing")
         pickers.open_popover(rt, key="playground.library")
         blind = st.toggle("Blind", key="playground.blind", help="Hides which model is which until you vote.")
         contestants = tuple(Contestant(name, params, provider, variant) for name in models)  # type: ignore[arg-type]
@@ -50,6 +51,8 @@ def form(rt: Runtime) -> PlaygroundDraft:
         if st.button("Run", key="playground.run", type="primary", icon=":material/play_arrow:", shortcut="Ctrl+Enter",
                      disabled=not ready) and ready:  # fmt: skip
             _send(rt, draft)
+    if provider:
+        st.caption(f":material/alt_route: {words.label(in_words(provider), 300)}")
     if problem := st.session_state.pop("playground.problem", None):
         components.show_error(problem)
     return draft

@@ -19,6 +19,7 @@ from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
 from assay.views.prompts import pickers
+from assay.views.routing import in_words, routing_popover
 from assay.workbench import datasets, policies, runs
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime
@@ -42,7 +43,9 @@ def page(rt: Runtime) -> None:
     models = components.model_picker(rt, key="batch.models", default=components.default_models(rt))
     with st.container(horizontal=True):
         params = components.parameters_popover(rt, models, key="batch.params")
-        variant, provider = components.routing_popover(key="batch.routing")
+        variant, provider = routing_popover(rt, models, key="batch.routing")
+    if provider:
+        st.caption(f":material/alt_route: {words.label(in_words(provider), 300)}")
     contestants = tuple(Contestant(name, params, provider, variant) for name in models)  # type: ignore[arg-type]
     specs = graders(rt, source)
     st.subheader("4 · Limits", anchor=False)
