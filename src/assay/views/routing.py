@@ -78,7 +78,7 @@ def _providers(known: Sequence[str], key: str) -> dict[str, Any]:
 def _wishes(key: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     sort = st.selectbox("Sort by", SORTS, index=None, key=f"{key}.sort", placeholder="not sent",
-                        persist_state="session", help="The best by this first, instead of the gateway's own balance.")  # fmt: skip
+                        persist_state="session", help="Instead of the gateway's own balance.")  # fmt: skip
     if sort:
         found["sort"] = sort
     wanted = st.multiselect("Quantizations", QUANTIZATIONS, key=f"{key}.quantizations", placeholder="any",
