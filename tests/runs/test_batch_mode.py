@@ -103,6 +103,30 @@ def test_requests_that_a_batch_fails_are_asked_one_by_one(tmp_path: Path) -> Non
         assert set(states(rt)) == {"settled"}
 
 
+ODD_ONES = {
+    "pinned": Contestant("sandbox/swift", provider={"sort": "price"}),
+    "free": Contestant("sandbox/penny:free"),
+    "variant": Contestant("sandbox/swift", variant="floor"),
+    "fallbacks": Contestant("sandbox/swift", {"models": ["sandbox/scribe"]}),
+}
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("odd", ODD_ONES)
+def test_contestant_that_cannot_be_batched_costs_the_others_nothing(tmp_path: Path, odd: str, first: bool) -> None:
+    """The others keep the batch and its price, wherever the odd one stands; who is asked as usual is told."""
+    pair = (ODD_ONES[odd], PAIR[0]) if first else (PAIR[0], ODD_ONES[odd])
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+        run = finished(rt, draft_of(rt, contestants=pair, limit=5))
+        with rt.store.read() as connection:
+            handed_in = [batch.contestant for batch in connection.execute(GATEWAY_BATCH.select())]
+
+        assert (run.state, run.done, run.failed) == ("done", 10, 0)
+        assert handed_in == [1 if first else 0]
+        assert "was asked call by call" in run.reason
+        assert from_pico(run.spent_pico) == billed(server)
+
+
 @pytest.mark.parametrize("ends", ["failed", "expired"])
 def test_batch_that_ends_without_answers_falls_back_to_calls(tmp_path: Path, ends: Any) -> None:
     """The whole run is asked one by one; the batch cost nothing."""

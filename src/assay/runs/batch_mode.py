@@ -20,7 +20,7 @@ from assay.errors import BudgetExceeded, PolicyError, TemplateError
 from assay.openrouter.batches import Asked, BatchAnswer, BatchEndpoint, BatchState
 from assay.openrouter.failures import Failure, GatewayFailed, failure_of
 from assay.runs.dispatch import Dispatcher, Outcome, settlement_of
-from assay.runs.modes import DISCOUNT, unbatchable
+from assay.runs.modes import unbatchable
 from assay.store import batches, ledger
 from assay.store.engine import Store
 
@@ -93,8 +93,10 @@ class BatchMode:
     async def _hand_in(self) -> None:
         for index in range(len(self._worker.plan.contestants)):
             for cells in self._chunks(index):
-                if index in self._left or self._worker.halted is not None or self._no_room is not None:
+                if self._worker.halted is not None or self._no_room is not None:
                     return
+                if index in self._left:
+                    break  # the others go on
                 await self._submit(index, cells)
 
     def _chunks(self, contestant: int) -> Iterator[list[int]]:
@@ -146,7 +148,7 @@ class BatchMode:
         """Makes the intents durable, each with its reservation; what the budget has no room for is tried later."""
         owner = batches.owner_of(batch_id)
         intents = [
-            (cell, request, self._dispatcher.intent(request, self._worker.context(cell), owner=owner))
+            (cell, request, self._dispatcher.intent(request, self._worker.context(cell), batch=owner))
             for cell, request in requests
         ]
         opened = await asyncio.gather(
@@ -181,13 +183,22 @@ class BatchMode:
             if failure.stop == "run":
                 self._worker.stop("paused", str(failure))
             elif failure.kind == "not_found":
-                for index in range(len(self._worker.plan.contestants)):
-                    if index not in self._left:
-                        self._leave(index, "the gateway offers no batches for it")
+                await self._without(stored.contestant)
             else:
                 self._leave(stored.contestant, f"the gateway refused the batch. {failure}".rstrip("."))
             return
         await self._look_for(stored, calls, model)
+
+    async def _without(self, contestant: int) -> None:
+        """After a 404: of the model alone where the gateway has batches, of every contestant where it has none."""
+        try:
+            await self._endpoint.since(ledger.now_ms() / 1000)
+        except GatewayFailed:
+            left = [n for n in range(len(self._worker.plan.contestants)) if n not in self._left]
+        else:
+            left = [contestant]
+        for index in left:
+            self._leave(index, "the gateway offers no batches for it")
 
     async def _look_for(self, stored: batches.StoredBatch, calls: dict[str, int], model: str) -> None:
         """Whether the gateway has a batch of which it never told the id."""
@@ -342,7 +353,7 @@ class BatchMode:
         if failure is None and completion is not None:
             cost = self._dispatcher.prices.cost(request, completion)
             if completion.cost.pico is None and cost.pico is not None:
-                cost = replace(cost, pico=int(cost.pico * DISCOUNT))
+                cost = self._dispatcher.prices.batch_cost(request, completion, usual=cost)
             return Outcome(settlement_of(call_id, completion, cost, outcome="ok"), completion, None)
         failure = failure or failure_of("empty", detail="the batch has no answer to this request")
         cost = completion.cost if completion is not None else UNKNOWN_COST

@@ -13,6 +13,7 @@ from assay.domain.completion import UNKNOWN_COST, Completion, Cost
 from assay.domain.messages import CompletionRequest
 from assay.errors import RunError, StoreError
 from assay.openrouter.attempt import OnBytes, OnDelta
+from assay.openrouter.bounds import weight_of
 from assay.openrouter.client import Client
 from assay.openrouter.failures import Failure, GatewayFailed
 from assay.openrouter.gateways import Gateways
@@ -149,13 +150,14 @@ class Dispatcher:
         return self._gateways.of(model).client.gateway.name
 
     def intent(
-        self, request: CompletionRequest, context: CallContext, *, attempt: int = 1, owner: str | None = None
+        self, request: CompletionRequest, context: CallContext, *, attempt: int = 1, batch: str | None = None
     ) -> ledger.Intent:
-        """The intent of a call; owner: other than this process."""
+        """The intent of a call; batch: the owner of its batch, which holds it instead of this process."""
+        terms = self.prices.batch_terms(request) if batch else self.prices.terms(request)
         return ledger.Intent(
             id=ledger.new_id(), created_ms=ledger.now_ms(), model=request.model,
             gateway=self.gateway_of(request.model), purpose=context.purpose,
-            owner=owner or self._owner, bound_pico=self.prices.bound(request).pico,
+            owner=batch or self._owner, bound_pico=terms.bound(weight_of(request.messages)).pico,
             prompt_chars=request.chars, attempt=attempt,
             run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
             contestant_key=context.contestant_key, tags_json=context.tags_json,
@@ -163,7 +165,9 @@ class Dispatcher:
 
     def open(self, intent: ledger.Intent, request: CompletionRequest) -> asyncio.Future[None]:
         """Makes an intent durable; the future fails with BudgetExceeded or StoreError."""
-        unbounded = "" if intent.bound_pico is not None else self.prices.bound(request).unknown
+        unbounded = ""
+        if intent.bound_pico is None:
+            unbounded = self.prices.batch_terms(request).bound(weight_of(request.messages)).unknown
         return self._store.writer.ask_item(ledger.open_intents, ledger.Opening(intent, self._monthly, unbounded))
 
     async def complete(

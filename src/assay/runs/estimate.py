@@ -17,7 +17,7 @@ from assay.money import to_pico
 from assay.openrouter.bounds import Bound, Weight, size_of, weight_of
 from assay.openrouter.pricing import Pricing, estimate_tokens, parse_pricing
 from assay.runs.answers import AnswerLength, Teacher, answer_length
-from assay.runs.modes import DISCOUNT, in_mode, unbatchable
+from assay.runs.modes import in_mode, unbatchable
 from assay.runs.prices import PriceBook, allowed
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import MAX_TOKENS as JUDGE_MAX_TOKENS
@@ -315,7 +315,7 @@ def _share(
     model_id = contestant.model_id
     asked = _asked(plan, contestant, prices)
     longest = prices.max_tokens(asked)
-    terms = prices.terms(asked)
+    terms = prices.batch_terms(asked) if plan.mode == "batch" else prices.terms(asked)
     known = prices.prices(model_id, asked.provider)
     model = prices.model(model_id)
     reasons = model is not None and model.reasons
@@ -354,7 +354,8 @@ def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decima
     model_id = contestant.model_id
     model = prices.model(model_id)
     if plan.mode == "batch":
-        return DISCOUNT if not unbatchable(plan, contestant, is_main=prices.speaks_openrouter(model_id)) else Decimal(1)
+        why = unbatchable(plan, contestant, is_main=prices.speaks_openrouter(model_id))
+        return Decimal(1) if why else prices.batch_share(model_id)
     if plan.mode == "normal" or model is None or not model.pricing.completion:
         return Decimal(1)
     rows = prices.flex_endpoints(model_id)

@@ -7,11 +7,7 @@ from dataclasses import replace
 from assay.domain.contestant import Contestant
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import RunMode, RunPlan
-from assay.money import usd
-from assay.runs.prices import PriceBook
-
-DISCOUNT = usd("0.5")
-"""What a batch costs of the usual price, about: for estimates, and for answers that do not say their cost."""
+from assay.runs.prices import PriceBook, dynamic_variants
 
 
 def in_mode(request: CompletionRequest, mode: RunMode, prices: PriceBook) -> CompletionRequest:
@@ -30,8 +26,14 @@ def unbatchable(plan: RunPlan, contestant: Contestant, *, is_main: bool) -> str:
     """
     if not is_main:
         return "its endpoint has no batches"
-    if contestant.model_id.endswith(":free"):
+    if "free" in contestant.model_id.split(":")[1:]:
         return "free variants have no batches"
+    if variants := dynamic_variants(contestant.model_id):
+        return f"a batch is not routed, and {':'.join(['', *variants])} is routing"
+    if "@preset/" in contestant.model_id:
+        return "presets have no batches"
+    if contestant.params.get("models"):
+        return "a batch asks one model, without fallbacks"
     if set(plan.data_policy) - {"only"} or set(contestant.provider) - {"only", "allow_fallbacks"}:
         return "a batch carries no routing but the allowed providers"
     if any(isinstance(message.content, tuple) for prompt in plan.prompts for message in prompt.messages):

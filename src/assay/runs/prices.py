@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from assay.domain.completion import Completion, Cost
@@ -21,6 +22,8 @@ from assay.openrouter.pricing import Pricing, parse_pricing
 from assay.openrouter.usage import estimated_cost
 from assay.openrouter.wire_values import count_of
 
+BATCH_DISCOUNT = Decimal("0.5")
+"""What a batch costs of the usual price, about, where the catalogue lists no batch price."""
 DEFAULT_MAX_TOKENS = 1024
 REASONING_MAX_TOKENS = 4096
 VARIANTS = ("floor", "nitro", "exacto", "online")
@@ -38,6 +41,11 @@ def base_model(model_id: str) -> str:
     """The catalogue's id of a model id with dynamic variants, in any order and number (`x:nitro:free:online`)."""
     name, *variants = model_id.split(":")
     return ":".join([name, *(variant for variant in variants if variant.lower() not in VARIANTS)])
+
+
+def dynamic_variants(model_id: str) -> tuple[str, ...]:
+    """The dynamic variants behind a model id, as written; none: empty."""
+    return tuple(variant for variant in model_id.split(":")[1:] if variant.lower() in VARIANTS)
 
 
 def may_answer(request: CompletionRequest) -> tuple[str, ...]:
@@ -235,6 +243,37 @@ class PriceBook:
         images = weight_of(request.messages).images
         cost = estimated_cost(completion, model.pricing, images=images) if model else completion.cost
         return Cost(0, "estimated") if cost.pico is None and bound.pico == 0 else cost
+
+    def batch_model(self, model_id: str) -> Model | None:
+        """The catalogue's row with the price of a model in batches; None: it lists none."""
+        return self._find(f"{base_model(model_id).removesuffix(':batch')}:batch")
+
+    def batch_share(self, model_id: str) -> Decimal:
+        """What a batch costs of the usual price: the catalogue's own, the dearer of prompt and answer."""
+        row, model = self.batch_model(model_id), self.model(model_id)
+        if row is None or model is None:
+            return BATCH_DISCOUNT
+        pairs = [(row.pricing.prompt, model.pricing.prompt), (row.pricing.completion, model.pricing.completion)]
+        shares = [batch / usual for batch, usual in pairs if batch is not None and usual]
+        return max(shares, default=BATCH_DISCOUNT)
+
+    def batch_cost(self, request: CompletionRequest, completion: Completion, *, usual: Cost) -> Cost:
+        """The cost of an answer of a batch that does not say it; usual: what the answer would cost alone."""
+        row = self.batch_model(request.model)
+        if row is not None:
+            return estimated_cost(completion, row.pricing)
+        return usual if usual.pico is None else replace(usual, pico=int(usual.pico * BATCH_DISCOUNT))
+
+    def batch_terms(self, request: CompletionRequest) -> Terms:
+        """The dearest of a request in a batch: as usual, or what the catalogue's batch row says where that is more."""
+        usual, row = self.terms(request), self.batch_model(request.model)
+        if row is None:
+            return usual
+        offer = Offer(
+            name=row.id, pricings=[row.pricing], context=row.context_length,
+            longest=row.max_completion_tokens or row.context_length,
+        )  # fmt: skip
+        return usual.at_least(terms_of(offer, replace(request, model=row.id)))
 
 
 def _is(one: object, other: object) -> bool:

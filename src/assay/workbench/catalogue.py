@@ -106,10 +106,13 @@ class Catalogue:
 
 
 def list_models(rt: Runtime, *, text_only: bool = True) -> tuple[Model, ...]:
-    """The models that can answer with text, at once; a stale catalogue is refreshed in the background."""
+    """The models that can be called and answer with text, at once; a stale catalogue is refreshed in the background.
+
+    Rows that only say what a model costs in batches are left out: no ordinary call can be made to them.
+    """
     if rt.catalogue.is_stale:
         rt.spawn(rt.catalogue.refresh())
-    models = rt.catalogue.models()
+    models = tuple(m for m in rt.catalogue.models() if not m.id.endswith(":batch"))
     return tuple(m for m in models if "text" in m.output_modalities) if text_only else models
 
 
