@@ -6,17 +6,19 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from assay.errors import SettingsError
-from assay.money import usd
+from assay.money import budget_usd, usd
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 SECRETS_FILE = Path(".streamlit/secrets.toml")
@@ -34,10 +36,17 @@ class SecretsToml(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """The settings found in the file; an absent or unreadable file gives none."""
         return {
-            name: value
+            _field_of(name): value
             for name, value in read_secrets().items()
             if name.startswith(("OPENROUTER_", "ASSAY_")) and isinstance(value, str | int | float | bool | list | dict)
         }
+
+
+def _field_of(name: str) -> str:
+    """A source speaks of fields by their own names, or by an alias; the prefix is the environment's."""
+    if name == "ASSAY_BASE_URL" or not name.startswith("ASSAY_"):
+        return name
+    return name.removeprefix("ASSAY_").lower()
 
 
 def read_secrets() -> dict[str, Any]:
@@ -85,7 +94,9 @@ class EndpointSetting(BaseModel, extra="forbid"):
 class Settings(BaseSettings):
     """What can be set from outside; every name with the prefix ASSAY_, but for the key and base URL of OpenRouter."""
 
-    model_config = SettingsConfigDict(env_prefix="ASSAY_", env_file=".env", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ASSAY_", env_file=".env", extra="ignore", populate_by_name=True, allow_inf_nan=False
+    )
 
     openrouter_api_key: SecretStr | None = Field(None, validation_alias="OPENROUTER_API_KEY")
     openrouter_management_key: SecretStr | None = Field(None, validation_alias="OPENROUTER_MANAGEMENT_KEY")
@@ -109,7 +120,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(4, ge=1, le=10)
     batch_poll_s: float = Field(5.0, gt=0)
     """Seconds before the gateway's batch is first looked after; each further wait is longer, up to a minute."""
-    probe_waits_s: tuple[float, ...] = (5.0, 15.0, 30.0)
+    probe_waits_s: tuple[Annotated[float, Field(ge=0)], ...] = (5.0, 15.0, 30.0)
     """Seconds that a contestant is paused for after it kept failing, each time before one cell tries it again."""
     unreachable_patience_s: float = Field(60.0, ge=0)
     """Seconds that a run waits for a gateway that cannot be reached before it pauses."""
@@ -117,12 +128,12 @@ class Settings(BaseSettings):
     database_patience_s: float = Field(120.0, ge=0)
     """Seconds that a database is waited for which another program holds locked."""
     upload_limit_mb: int = Field(50, ge=1)
-    monthly_budget_usd: str | None = None
+    monthly_budget_usd: Decimal | None = None
     api_token: SecretStr | None = None
     """Switches the HTTP service on; callers send it as a bearer token."""
     endpoints: list[EndpointSetting] = Field(default_factory=list)
     """Further OpenAI-compatible endpoints: a JSON list in ASSAY_ENDPOINTS, or [[ASSAY_ENDPOINTS]] in secrets.toml."""
-    requests_per_minute: dict[str, int] = Field(default_factory=dict)
+    requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     """Most calls per minute by model id, `*` for every model: a JSON object in ASSAY_REQUESTS_PER_MINUTE."""
 
     @classmethod
@@ -136,6 +147,26 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then environment, then `.env`, then `.streamlit/secrets.toml`."""
         return init_settings, env_settings, dotenv_settings, SecretsToml(settings_cls)
+
+    def __init__(self, **given: Any) -> None:
+        """Raises SettingsError naming every setting that cannot be used; what it held is not shown unless it is a
+        budget, for it may be a key."""
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            said = [f"{_variable(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+            raise SettingsError(f"A setting cannot be used. {'; '.join(said)}".rstrip(".") + ".") from None
+        except SourceError as error:
+            raise SettingsError(f"A setting cannot be read as JSON: {error}.") from None
+
+    @field_validator("monthly_budget_usd", mode="before")
+    @classmethod
+    def _is_budget(cls, value: Any) -> Decimal | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+            raise ValueError(f"{value!r} is not an amount in USD.")
+        return budget_usd(value)
 
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
@@ -156,11 +187,7 @@ class Settings(BaseSettings):
 
 def read_settings(**given: Any) -> Settings:
     """The settings of this process. Raises SettingsError naming every variable that cannot be meant."""
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        said = [f"{_variable(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
-        raise SettingsError(f"A setting cannot be used. {'; '.join(said)}.") from None
+    return Settings(**given)
 
 
 def _variable(place: tuple[int | str, ...]) -> str:

@@ -16,20 +16,21 @@ gateway      spend, sandbox, serve
 data         import, import-run
 datasets     datasets, with policy, tag, split, rows, derive, failed, rename, delete below it
 library      prompts: list, show, save, diff, label
+pricing      price
 """
 
 from __future__ import annotations
 
 import sys
 
-from assay.cli import running, growing, reading, comparing, gateway, data, datasets, doctor, library, models, suite  # isort: skip
+from assay.cli import running, growing, reading, comparing, gateway, data, datasets, doctor, library, models  # isort: skip
+from assay.cli import pricing, suite  # isort: skip
 from assay.cli.terminal import UsageError, app, guard_streams, say
-from assay.errors import AssayError, SuiteError
+from assay.errors import AssayError, SettingsError, SuiteError
 
 __all__ = [
-    "app", "comparing", "data", "datasets", "doctor", "gateway", "growing", "library", "main", "models",
-    "reading", "running",
-    "suite",
+    "app", "comparing", "data", "datasets", "doctor", "gateway", "growing", "library", "main", "models", "pricing",
+    "reading", "running", "suite",
 ]  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def main() -> None:
     guard_streams()
     try:
         app(options_first(sys.argv[1:]))
-    except (UsageError, SuiteError) as error:
+    except (UsageError, SuiteError, SettingsError) as error:
         say(f"Error: {error}")
         sys.exit(2)
     except AssayError as error:

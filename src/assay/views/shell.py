@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from assay.errors import AssayError
-from assay.money import format_usd, to_pico, usd
+from assay.money import format_usd, to_pico
 from assay.views import components, words
 from assay.views.components import show_error
 from assay.views.resources import get_runtime
@@ -49,7 +49,7 @@ def frame(rt: Runtime) -> None:
 def _spend_line(rt: Runtime) -> None:
     month = spend.this_month(rt, offset_ms=spend.local_offset_ms())
     budget = rt.settings.monthly_budget_usd
-    limit = to_pico(usd(budget)) if budget else None
+    limit = None if budget is None else to_pico(budget)
     text = f"This month {spend.in_words(month)}".replace("$", "\\$")
     if limit:
         st.progress(min(1.0, month.known_pico / limit), text=f"{text} of \\{format_usd(limit)}")

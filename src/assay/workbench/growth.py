@@ -22,7 +22,6 @@ from assay.datasets.template import is_known, prompt_variables
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import RunError
-from assay.money import to_pico
 from assay.runs import home
 from assay.runs.estimate import RunEstimate, missing_lengths
 from assay.store import dataset_names
@@ -264,7 +263,7 @@ def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | 
     """
     target = _target(rt, run_id, growth)
     found = _estimate(rt, target)
-    budget = None if budget_usd is None else to_pico(budget_usd)
+    budget = runs.budget_pico(budget_usd)
     runs.refuse_unbounded(rt, found.missing.cost, target.run.budget_pico if budget is None else budget)
     dataset = target.dataset if target.rows is None else _new_version(rt, target)
     grown = replace(target.after, dataset_id=dataset.id)

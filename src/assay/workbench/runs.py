@@ -15,6 +15,7 @@ from assay.domain.messages import CompletionRequest, Message
 from assay.domain.plan import RunMode, RunPlan
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, BudgetExceeded, PolicyError, RunError, SettingsError
+from assay.money import budget_usd as checked_budget
 from assay.money import format_usd, to_pico
 from assay.openrouter.parameters import checked_settings
 from assay.runs import home
@@ -75,6 +76,14 @@ class RunDraft:
     """Whether parameters and routing that nobody knows by name are sent."""
 
 
+def budget_pico(amount: Decimal | None) -> int | None:
+    """A budget in pico-dollars; None: none is set. Raises RunError for what is no amount, or negative."""
+    try:
+        return None if amount is None else to_pico(checked_budget(amount))
+    except ValueError as error:
+        raise RunError(f"The budget {error}", cure="Give an amount in USD, such as 2.50.") from None
+
+
 def _dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
     with rt.store.read() as connection:
         return get_dataset(connection, dataset_id)
@@ -87,7 +96,7 @@ def plan_of(rt: Runtime, draft: RunDraft) -> RunPlan:
     return RunPlan(
         dataset_id=dataset.id, row_count=rows, prompts=draft.prompts, contestants=draft.contestants,
         graders=draft.graders, samples=draft.samples, mapping=draft.mapping, expected_column=draft.expected_column,
-        budget_pico=to_pico(draft.budget_usd) if draft.budget_usd is not None else None,
+        budget_pico=budget_pico(draft.budget_usd),
         concurrency=draft.concurrency, cache=draft.cache, gateway=rt.gateway.name,
         data_policy=policies.effective(rt, dataset.id, draft.data_policy), mode=draft.mode, gates=draft.gates,
         pilot=draft.pilot,
@@ -140,6 +149,10 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
             problems.append(f"The grader {spec.label} needs an expected column. Choose one.")
     if draft.samples < 1 or draft.samples > 100:
         problems.append("Samples must be within 1 to 100.")
+    try:
+        budget_pico(draft.budget_usd)
+    except RunError as error:
+        problems.append(str(error))
     if draft.budget_usd is not None and not rt.catalogue.models() and rt.catalogue.state.error:
         problems.append(
             f"Without prices no budget can be held, and they could not be fetched: {rt.catalogue.state.error}"
@@ -221,15 +234,15 @@ def learn_prices(rt: Runtime, plan: RunPlan) -> None:
         rt.wait(rt.dispatcher.prices.learn(model))
 
 
-def refuse_unbounded(rt: Runtime, cost: Estimate, budget_pico: int | None) -> None:
+def refuse_unbounded(rt: Runtime, cost: Estimate, budget: int | None) -> None:
     """Raises BudgetExceeded, naming every cause, when a budget is to be held and what may be sent has no bound.
 
-    budget_pico: the run's own; the month's counts beside. Said before anything is created: such a run would pause at
-    its first cell, and could never go on.
+    budget: the run's own, in pico-dollars; the month's counts beside. Said before anything is created: such a run
+    would pause at its first cell, and could never go on.
     """
     monthly = rt.dispatcher.monthly_budget_pico
-    budgets = {"the run's": budget_pico, "the month's": monthly}
-    held = [f"{whose} budget of {format_usd(budget)}" for whose, budget in budgets.items() if budget is not None]
+    budgets = {"the run's": budget, "the month's": monthly}
+    held = [f"{whose} budget of {format_usd(pico)}" for whose, pico in budgets.items() if pico is not None]
     if cost.worst is None and held:
         raise BudgetExceeded(
             f"Nobody knows what the calls cost at most, so {' and '.join(held)} cannot be held: "
@@ -351,7 +364,7 @@ def continue_run(
     with rt.store.read() as connection:
         run = stored.get_run(connection, run_id)
     refuse_under_policy(rt, plan)
-    budget = None if no_budget else run.budget_pico if budget_usd is None else to_pico(budget_usd)
+    budget = None if no_budget else run.budget_pico if budget_usd is None else budget_pico(budget_usd)
     if budget_usd is not None:
         _refuse_spent(run, budget)
     learn_prices(rt, plan)
@@ -370,12 +383,12 @@ def continue_run(
     rt.wait(start_engine(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
 
 
-def _refuse_spent(run: Any, budget_pico: int | None) -> None:
+def _refuse_spent(run: Any, budget: int | None) -> None:
     """Raises BudgetExceeded for a new budget that is spent already."""
     committed = run.settled_pico + run.reserved_pico
-    if budget_pico is not None and budget_pico < committed and run.done < run.cells:
+    if budget is not None and budget < committed and run.done < run.cells:
         raise BudgetExceeded(
-            f"A budget of {format_usd(budget_pico)} leaves no room: {format_usd(committed)} of the run is spent or "
+            f"A budget of {format_usd(budget)} leaves no room: {format_usd(committed)} of the run is spent or "
             "may have been.",
             cure="Give a higher one; it includes what is spent already.",
         )

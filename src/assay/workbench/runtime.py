@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from assay.config import Gateway, Settings, endpoint_gateways
 from assay.errors import AssayError
-from assay.money import to_pico, usd
+from assay.money import to_pico
 from assay.openrouter.client import Client
 from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
@@ -107,7 +107,7 @@ class Runtime:
                 pacer=Pacer(per_minute=settings.requests_per_minute),
                 policy=RetryPolicy(max_attempts=settings.max_attempts),
                 owner=self.owner,
-                monthly_budget_pico=to_pico(usd(budget)) if budget else None,
+                monthly_budget_pico=None if budget is None else to_pico(budget),
             )
             self.engine = RunEngine(
                 store=self.store,

@@ -21,6 +21,7 @@ from assay.domain.contestant import Contestant, Prompt, Variant
 from assay.domain.plan import RunMode
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, NotFound, SuiteError
+from assay.money import MOST_BUDGET_USD
 from assay.openrouter.parameters import ALLOW_UNKNOWN, check_parameter, modern_settings, unknown_names
 from assay.scoring.graders import build, parse_spec
 from assay.workbench.datasets import open_dataset
@@ -209,7 +210,7 @@ class Suite(Part):
     """Answers per cell."""
     limit: int | None = Field(None, ge=1)
     """First rows only."""
-    budget_usd: Annotated[Decimal, Field(ge=0, strict=False)] | None = None
+    budget_usd: Annotated[Decimal, Field(ge=0, le=MOST_BUDGET_USD, strict=False)] | None = None
     """USD that the run never passes; the estimate's worst case when absent."""
     concurrency: int | None = Field(None, ge=1, le=512)
     """Calls in flight at most; adaptive when absent."""
