@@ -98,7 +98,7 @@ def test_estimate_of_a_growth_is_the_estimate_of_its_cells(rt: Runtime) -> None:
 def test_budget_holds_for_what_is_added(rt: Runtime) -> None:
     """Without a new budget the run pauses at the old one; the proposed one surely suffices."""
     run_id = started(rt, budget_usd=None)
-    wanted = Growth(contestants=(SCRIBE,), samples=5)
+    wanted = Growth(contestants=(Contestant("sandbox/atlas-large"),), samples=5)
     found = growth.grow_run(rt, run_id, wanted)
     paused = finished(rt, run_id)
 
