@@ -64,7 +64,7 @@ def seed_run(store: Store, results: int) -> str:
             records.append(runs.ResultRecord(
                 run_id=run_id, cell=cell.number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
                 sample=cell.sample, status="ok", output="billing" if right else "bug", call_id=intent.id,
-                cost_pico=10**8, total_ms=400.0, prompt_tokens=30, completion_tokens=5,
+                total_ms=400.0, prompt_tokens=30, completion_tokens=5,
                 scores=(Score("equals", float(right), right, "compared"),),
             ))  # fmt: skip
         write_calls(store, intents)

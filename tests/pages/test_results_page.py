@@ -74,7 +74,7 @@ def test_rows_of_a_run_at_work_can_be_read_anew(rt: Runtime, tmp_path: Path) -> 
     def answer(cell: int) -> None:
         record = stored.ResultRecord(
             run_id=run_id, cell=cell, row=cell // 2, prompt=0, contestant=cell % 2, sample=0, status="ok",
-            output="Paris", cost_pico=5, scores=(Score("contains", 1.0, True, ""),),
+            output="Paris", scores=(Score("contains", 1.0, True, ""),),
         )  # fmt: skip
         rt.store.writer.call(lambda c: stored.save_results(c, [record]))
 

@@ -53,7 +53,7 @@ def reasons(rt: Runtime) -> list[str]:
 def all_judged(rt: Runtime, run_id: str) -> None:
     """Every cell is graded, and its cost is that of its calls."""
     with rt.store.read() as connection:
-        cells = connection.execute(text("SELECT cell, cost_pico FROM result ORDER BY cell")).all()
+        cells = connection.execute(text("SELECT cell, cost_pico + judging_pico FROM result ORDER BY cell")).all()
         ledger = connection.execute(
             text("SELECT cell, sum(cost_pico) FROM call WHERE outcome = 'ok' GROUP BY cell ORDER BY cell")
         ).all()

@@ -74,7 +74,7 @@ def answered(store: Store, plan: RunPlan, *, share: int = 2) -> str:
             ledger.settle(connection, ended)
             record = runs.ResultRecord(
                 run_id=run_id, cell=number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
-                sample=cell.sample, status="ok", output=place(cell), call_id=call.id, cost_pico=7,
+                sample=cell.sample, status="ok", output=place(cell), call_id=call.id,
                 scores=(Score("a", 1, True, place(cell)), Score("b", 0, False, place(cell))),
             )  # fmt: skip
             runs.save_results(connection, [record])

@@ -20,6 +20,7 @@ from assay.domain.score import GraderSpec
 from assay.errors import AssayError, DataError, ImportRefused, RunError
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import spend as sums
+from assay.store.cell_costs import run_cost
 from assay.store.tables import MONTH_SPEND, RUN
 from assay.workbench import (
     archives,
@@ -151,8 +152,11 @@ def test_imported_spend_counts_once_and_in_its_month(archive: Path, tmp_path: Pa
     with empty.store.read() as connection:
         months = {row.month: row.settled_pico for row in connection.execute(MONTH_SPEND.select())}
         run = connection.execute(RUN.select()).one()
-    assert months == {"2023-11": found.spent_pico}
-    assert run.settled_pico == found.spent_pico > 0
+        cost = run_cost(connection, run.id)
+    assert found.spent_pico == cost.known_pico + cost.judging_pico > 0
+    held = found.spent_pico + cost.unknown_bound_pico + cost.judging_bound_pico
+    assert months == {"2023-11": held}
+    assert run.settled_pico == held
     with pytest.raises(RunError, match="here already"):
         archives.import_run(empty, archive)
     with empty.store.read() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ledger_calls import paid
 
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
@@ -38,13 +39,15 @@ def finished(
     dataset = open_dataset(rt, str(file))
     plan = RunPlan(dataset.id, len(ids), (Prompt("{{text}}"),), (contestant,), (GraderSpec(grader),), gateway="sandbox")
     records = [
-        ResultRecord(run_id=name, cell=n, row=n, prompt=0, contestant=0, sample=0, status="ok", cost_pico=cost,
+        ResultRecord(run_id=name, cell=n, row=n, prompt=0, contestant=0, sample=0, status="ok",
                      scores=(Score("contains", score, None if score is None else score == 1, ""),))
         for n, score in enumerate(scores)
     ]  # fmt: skip
 
     def write(connection: object) -> None:
         stored.create_run(connection, plan, name=name, request_id=name)  # type: ignore[arg-type]
+        for n in range(len(scores)):
+            paid(connection, name, n, cost)
         stored.save_results(connection, records)  # type: ignore[arg-type]
         stored.set_state(connection, name, "done")  # type: ignore[arg-type]
 

@@ -254,8 +254,8 @@ def test_estimate_is_judged_with_what_was_added(rt: Runtime) -> None:
     assert first is not None
     assert both is not None
     assert both.expected == (first.expected or 0) + (found.added.cost.expected or 0)
-    assert both.billed == state.spent_pico > first.billed
-    assert both.cost_error == pytest.approx(both.billed / (both.expected or 1) - 1)
+    assert both.spent == both.billed == state.spent_pico > first.spent
+    assert both.cost_error == pytest.approx(both.spent / (both.expected or 1) - 1)
     assert both.words.startswith("Estimated $")
     assert f"({round(both.cost_error * 100):+d} %); about" in both.words  # type: ignore[operator]
     assert replace(both, complete=False).words.count("so far") == 2

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ledger_calls import paid
 
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec, Score
@@ -30,7 +31,8 @@ def decided(rt: Runtime, tmp_path: Path) -> Verdict:
         names = tuple(Contestant(f"a/{name}") for name in contestants)
         draft = RunDraft(dataset.id, (Prompt("{{question}}"),), names, (GraderSpec("contains", {"expected": "x"}),))
         run_id = rt.store.writer.call(lambda c: stored.create_run(c, runs.plan_of(rt, draft), name="decided"))
-        records = []
+        records: list[stored.ResultRecord] = []
+        costs: list[tuple[int, int]] = []
         for place, (passed, cost, *rest) in enumerate(contestants.values()):
             answered = rest[0] if rest else rows
             for row in range(rows):
@@ -38,9 +40,11 @@ def decided(rt: Runtime, tmp_path: Path) -> Verdict:
                           "contestant": place, "sample": 0}  # fmt: skip
                 if row < answered:
                     score = Score("contains", float(row < passed), row < passed, "")
-                    records.append(stored.ResultRecord(**shared, status="ok", cost_pico=cost, scores=(score,)))
+                    records.append(stored.ResultRecord(**shared, status="ok", scores=(score,)))
+                    costs.append((int(shared["cell"]), cost))
                 else:
-                    records.append(stored.ResultRecord(**shared, status="failed", error="no", cost_pico=0))
+                    records.append(stored.ResultRecord(**shared, status="failed", error="no"))
+        rt.store.writer.call(lambda c: [paid(c, run_id, cell, cost) for cell, cost in costs])
         rt.store.writer.call(lambda c: stored.save_results(c, records))
         return [line.label for line in standing.scoreboard(rt, run_id)], standing.verdict(rt, run_id)
 

@@ -85,11 +85,13 @@ def import_run(file: Path, as_json: AsJson = False) -> None:
     if as_json:
         print_json({
             "run": found.id, "name": found.name, "state": found.state, "cells": found.cells, "done": found.results,
-            "calls": found.calls, "cost_usd": from_pico(found.spent_pico), "dataset": found.dataset_id,
+            "calls": found.calls, "cost_usd": from_pico(found.spent_pico), "unknown_calls": found.unknown_calls,
+            "dataset": found.dataset_id,
         })  # fmt: skip
         return
+    unknown = f" and {found.unknown_calls:,} of unknown cost" if found.unknown_calls else ""
     out(f"{found.id}  {found.name}: {found.results:,} of {found.cells:,} cells, {found.calls:,} calls, "
-          f"{format_usd(found.spent_pico)}, {found.state}")  # fmt: skip
+          f"{format_usd(found.spent_pico)}{unknown}, {found.state}")  # fmt: skip
 
 
 def in_lines(finding: Finding) -> str:

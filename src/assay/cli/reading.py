@@ -11,7 +11,7 @@ from assay.cli.exports import check_outs, write_outs
 from assay.cli.options import AsJson
 from assay.cli.scoreboard import report
 from assay.cli.terminal import app, opened, out, print_json
-from assay.money import format_usd, from_pico
+from assay.money import from_pico
 
 
 @app.command()
@@ -24,11 +24,13 @@ def runs(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: AsJson = Fals
     if as_json:
         print_json([
             {"run": r.id, "name": r.name, "state": r.state, "cells": r.cells, "done": r.done, "failed": r.failed,
-             "cost_usd": from_pico(r.settled_pico), "gateway": r.gateway, "waits": r.waits} for r in found
+             "cost_usd": from_pico(r.spent_pico), "judging_usd": from_pico(r.cost.judging_pico),
+             "unknown_calls": r.unknown_calls, "unknown_at_most_usd": from_pico(r.unknown_bound_pico),
+             "gateway": r.gateway, "waits": r.waits} for r in found
         ])  # fmt: skip
         return
     for r in found:
-        out(f"{r.id}  {r.state:8} {r.done:>6}/{r.cells:<6} {format_usd(r.settled_pico):>10}  {r.name}")
+        out(f"{r.id}  {r.state:8} {r.done:>6}/{r.cells:<6} {r.spent_words:>10}  {r.name}")
         if r.waits:
             out(f"{'':32}  {r.waits}")
     if not found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +57,11 @@ def report(
         unknown = state.unknown_calls
         print_json({
             "run": run_id, "name": state.name, "state": state.state, "reason": state.reason, "cells": state.cells,
-            "done": state.done, "failed": state.failed, "cost_usd": from_pico(state.spent_pico),
+            "done": state.done, "failed": state.failed, "cut": sum(line.cut for line in board),
+            "cost_usd": from_pico(state.spent_pico), "judging_usd": from_pico(state.judging.known_pico),
+            "upstream_usd": from_pico(state.upstream_pico),
             "provenance": "unknown in part" if unknown else "known", "unknown_calls": unknown,
+            "unknown_at_most_usd": from_pico(state.unknown_bound_pico),
             "seconds": round(state.seconds, 3), "scoreboard": [score_json(line) for line in board],
             "estimate": None if found is None else found.as_json(), "forecast": bill_json(state.forecast),
             "changes": [{"at_ms": change.at_ms, "what": change.words} for change in changes],
@@ -69,6 +72,8 @@ def report(
     if state.reason:
         out(state.reason)
     for line in table(board):
+        out(line)
+    for line in remarks(board, state):
         out(line)
     out(standing.verdict(rt, run_id))
     for change in changes:
@@ -87,6 +92,25 @@ def bill_json(bill: Prediction | None) -> dict[str, Any] | None:
     return {"low_usd": low, "expected_usd": expected, "high_usd": high, "rows": bill.count, "heavy_tail": bill.heavy}
 
 
+def remarks(board: Sequence[ContestantScore], state: RunProgress) -> Iterator[str]:
+    """What the table leaves out: judging, own keys, unknown costs, answers that were cut."""
+    if state.judging.calls:
+        unknown = f" and {state.judging.unknown_calls:,} of unknown cost" if state.judging.unknown_calls else ""
+        yield (
+            f"Judging cost {format_usd(state.judging.known_pico)} on {state.judging.calls:,} calls{unknown}: "
+            "it is in no contestant's cost."
+        )
+    if state.upstream_pico:
+        yield f"{format_usd(state.upstream_pico)} of the costs was paid to providers with your own key (BYOK)."
+    if state.unknown_calls:
+        calls = "1 call is" if state.unknown_calls == 1 else f"{state.unknown_calls:,} calls are"
+        at_most = f": at most {format_usd(state.unknown_bound_pico)} more" if state.unknown_bound_pico else ""
+        yield f"{calls} of unknown cost{at_most}. `assay spend --recover` asks the gateway."
+    if cut := [line for line in board if line.cut]:
+        said = ", ".join(f"{line.cut:,} of {line.answered:,} by {line.label}" for line in cut)
+        yield f"Cut at max_tokens, and graded as they are: {said}."
+
+
 def score_json(line: ContestantScore) -> dict[str, Any]:
     """A line of the scoreboard as JSON."""
     score = line.score
@@ -94,9 +118,22 @@ def score_json(line: ContestantScore) -> dict[str, Any]:
         "contestant": line.label, "score": score.mean if score else None, "low": score.low if score else None,
         "high": score.high if score else None, "pass_rate": line.passes.mean if line.passes else None,
         "coverage": line.coverage, "scored": line.scored, "failed": line.failed, "correct": line.correct,
-        "cost_usd": None if line.cost_pico is None else from_pico(line.cost_pico), "p50_ms": line.p50_ms,
+        "cut": line.cut, "cost_usd": None if line.cost_pico is None else from_pico(line.cost_pico),
+        "known_usd": from_pico(line.known_pico), "unknown_calls": line.unknown_calls,
+        "unknown_at_most_usd": from_pico(line.unknown_bound_pico), "judging_usd": from_pico(line.judging_pico),
+        "cost_per_correct_usd": (
+            None if line.cost_per_correct_pico is None else from_pico(line.cost_per_correct_pico)
+        ),
+        "p50_ms": line.p50_ms,
         "p95_ms": line.p95_ms, "prompt_tokens": line.prompt_tokens, "completion_tokens": line.completion_tokens,
     }  # fmt: skip
+
+
+def _cost(line: ContestantScore) -> str:
+    """What is known, and of how many calls the cost is unknown."""
+    if not line.unknown_calls:
+        return format_usd(line.cost_pico)
+    return f"{format_usd(line.known_pico)} + {line.unknown_calls:,} unknown"
 
 
 def table(board: tuple[ContestantScore, ...]) -> list[str]:
@@ -111,7 +148,7 @@ def table(board: tuple[ContestantScore, ...]) -> list[str]:
             f"{score.low:.3f} to {score.high:.3f}" if score else "-",
             f"{line.passes.mean:.0%}" if line.passes else "-",
             f"{line.coverage:.0%}",
-            format_usd(line.cost_pico),
+            _cost(line),
             format_usd(line.cost_per_correct_pico) if line.cost_per_correct_pico is not None else "-",
             f"{line.p50_ms / 1000:.2f} s" if line.p50_ms is not None else "-",
             f"{line.p95_ms / 1000:.2f} s" if line.p95_ms is not None else "-",

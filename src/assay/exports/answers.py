@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from assay.exports.record import CellFact, RunRecord, known_from, ms_cell, prompt_name, unique, usd_cell
+from assay.exports.record import MONEY, CellFact, RunRecord, known_from, money_cells, ms_cell, prompt_name, unique
 from assay.exports.streams import write_table
 
 
@@ -14,7 +14,7 @@ def columns(record: RunRecord) -> list[str]:
     graders = [f"{name} {what}" for name in record.graders for what in ("score", *reasons)]
     return list(unique(record.visible([
         "run", "row_key", *record.shown_columns, "prompt", "model", "contestant", "sample", "status", "output",
-        "error", "score", "passed", *graders, "cost_usd", "provenance", "first_token_ms",
+        "error", "score", "passed", *graders, *MONEY, "provenance", "cut", "first_token_ms",
         "total_ms", "prompt_tokens", "completion_tokens", "cached",
     ])))  # fmt: skip
 
@@ -36,7 +36,7 @@ def line(record: RunRecord, cell: CellFact) -> list[object]:
     return [
         record.id, *key, *cell.values, prompt_name(plan, cell.prompt), plan.contestants[cell.contestant].model_id,
         contestant.label, cell.sample + 1, cell.status, *texts, cell.value, cell.passed, *graders,
-        usd_cell(cell.cost_pico), known_from(cell), ms_cell(cell.first_token_ms), ms_cell(cell.total_ms),
+        *money_cells(cell), known_from(cell), cell.cut, ms_cell(cell.first_token_ms), ms_cell(cell.total_ms),
         cell.prompt_tokens, cell.completion_tokens, cell.cached,
     ]  # fmt: skip
 

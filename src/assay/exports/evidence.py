@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any, BinaryIO
 
 from assay.exports.drawings import cost_plot, interval_plot
-from assay.exports.markdown import comparison_cells, cost_words, spent_words
+from assay.exports.markdown import comparison_cells, cost_words, judging_words, spent_words
 from assay.exports.record import CellFact, RunRecord, exact_usd, prompt_name, settings_text, utc_text
 from assay.exports.streams import visible, write_pieces
 
@@ -101,8 +101,8 @@ def _head(record: RunRecord) -> Iterator[str]:
 
 def _statistics(record: RunRecord) -> Iterator[str]:
     yield "<section>\n<h2>Statistics</h2>\n"
-    head = ("Contestant", "Score", "95 % interval", "Passed", "Scored", "Errors", "Cost", "p50", "p95", "Tokens in",
-            "Tokens out")  # fmt: skip
+    head = ("Contestant", "Score", "95 % interval", "Passed", "Scored", "Errors", "Cut", "Cost", "Judging",
+            "p50", "p95", "Tokens in", "Tokens out")  # fmt: skip
     rows = []
     for number, line in enumerate(record.board, 1):
         score, passes = line.score, line.passes
@@ -110,7 +110,8 @@ def _statistics(record: RunRecord) -> Iterator[str]:
             _Html(f'<span class="swatch" style="background:{line.colour}"></span>{number}. {_escaped(line.label)}'),
             f"{score.mean:.3f}" if score else "not scored", f"{score.low:.3f} to {score.high:.3f}" if score else "",
             f"{passes.mean * 100:.1f} %" if passes else "", f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}",
-            cost_words(line), _seconds(line.p50_ms), _seconds(line.p95_ms), f"{line.prompt_tokens:,}",
+            f"{line.cut:,}", cost_words(line), judging_words(line), _seconds(line.p50_ms),
+            _seconds(line.p95_ms), f"{line.prompt_tokens:,}",
             f"{line.completion_tokens:,}",
         ))  # fmt: skip
     yield _table(head, rows)

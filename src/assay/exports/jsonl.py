@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import MISSING, asdict
 from decimal import Decimal
 from typing import Any, BinaryIO
 
@@ -13,6 +13,7 @@ from assay.exports.record import CallFact, CellFact, RunRecord, exact_usd, promp
 from assay.exports.streams import json_line, write_pieces
 from assay.money import to_pico
 
+PICO, USD = "_pico", "_usd"
 TEXTS = ("output", "reasoning", "error", "row_key")
 
 
@@ -38,8 +39,8 @@ def cell_json(record: RunRecord, cell: CellFact) -> dict[str, Any]:
 
 def _priced(found: dict[str, Any]) -> dict[str, Any]:
     return {
-        ("cost_usd" if name == "cost_pico" else name): (
-            (None if value is None else exact_usd(value)) if name == "cost_pico" else value
+        (f"{name[: -len(PICO)]}_usd" if name.endswith(PICO) else name): (
+            (None if value is None else exact_usd(value)) if name.endswith(PICO) else value
         )
         for name, value in found.items()
     }
@@ -58,18 +59,25 @@ def read(lines: Iterable[str | bytes]) -> Iterator[CellFact]:
 
 
 def _cell(found: dict[str, Any]) -> CellFact:
-    values = {name: found.get(name, "") for name in CellFact.__dataclass_fields__}
+    found = _in_pico(found)
+    values = {
+        name: found.get(name, "" if field.default is MISSING else field.default)
+        for name, field in CellFact.__dataclass_fields__.items()
+    }
     values["values"] = tuple(found["values"].values())
-    values["cost_pico"] = _pico(found["cost_usd"])
     values["scores"] = tuple(Score(**{"reason": "", **score}) for score in found["scores"])
     values["calls"] = tuple(_call(call) for call in found["calls"])
     return CellFact(**values)
 
 
 def _call(found: dict[str, Any]) -> CallFact:
-    rest = {name: value for name, value in found.items() if name != "cost_usd"}
-    return CallFact(**rest, cost_pico=_pico(found["cost_usd"]))
+    return CallFact(**_in_pico(found))
 
 
-def _pico(text: str | None) -> int | None:
-    return None if text is None else to_pico(Decimal(text))
+def _in_pico(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        (f"{name[: -len(USD)]}_pico" if name.endswith(USD) else name): (
+            (None if value is None else to_pico(Decimal(value))) if name.endswith(USD) else value
+        )
+        for name, value in found.items()
+    }

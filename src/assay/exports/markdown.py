@@ -28,8 +28,8 @@ def _lines(record: RunRecord) -> Iterable[str]:
         yield ""
         yield "> Sandbox: the answers are simulated and the prices invented."
     yield ""
-    yield from _table(("Contestant", "Score", "95 % interval", "Passed", "Scored", "Errors", "Cost", "p50"),
-                      [_board(line) for line in record.board])  # fmt: skip
+    head = ("Contestant", "Score", "95 % interval", "Passed", "Scored", "Errors", "Cut", "Cost", "Judging", "p50")
+    yield from _table(head, [_board(line) for line in record.board])
     if record.comparisons:
         yield ""
         base = record.comparisons[0].base
@@ -63,17 +63,24 @@ def _board(line: BoardLine) -> tuple[str, ...]:
     return (
         line.label, f"{score.mean:.3f}" if score else "not scored",
         f"{score.low:.3f} to {score.high:.3f}" if score else "", f"{passes.mean:.0%}" if passes else "",
-        f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}", cost_words(line),
+        f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}", f"{line.cut:,}", cost_words(line),
+        judging_words(line),
         "" if line.p50_ms is None else f"{line.p50_ms / 1000:.2f} s",
     )  # fmt: skip
 
 
 def cost_words(line: BoardLine) -> str:
     """The cost of a line; what is unknown is said, never counted as nothing."""
-    if line.unknown_cells:
-        cells = "cell" if line.unknown_cells == 1 else "cells"
-        return f"{format_usd(line.known_pico)} and {line.unknown_cells} {cells} of unknown cost"
+    if line.unknown_calls:
+        calls = "call" if line.unknown_calls == 1 else "calls"
+        return f"{format_usd(line.known_pico)} and {line.unknown_calls} {calls} of unknown cost"
     return format_usd(line.cost_pico)
+
+
+def judging_words(line: BoardLine) -> str:
+    """What the judges of a line's answers cost; empty where none was asked."""
+    unknown = f" and {line.judging_unknown} of unknown cost" if line.judging_unknown else ""
+    return format_usd(line.judging_pico) + unknown if line.judging_pico or unknown else ""
 
 
 def comparison_cells(line: ComparisonLine) -> tuple[str, ...]:
@@ -109,6 +116,10 @@ def spent_words(spend: Sequence[SpendLine]) -> str:
     """The exact sum of what is known, and how many calls are of unknown cost."""
     calls, unknown = sum(x.calls for x in spend), sum(x.unknown_calls for x in spend)
     known = f"${exact_usd(sum(x.known_pico for x in spend))} on {calls:,} calls"
+    if judging := [x for x in spend if x.purpose == "judge"]:
+        known += f", ${exact_usd(sum(x.known_pico for x in judging))} of it for judging"
+    if own := sum(x.upstream_pico for x in spend):
+        known += f", ${exact_usd(own)} of it to providers with an own key"
     if not unknown:
         return known
     bound = sum(x.unknown_bound_pico for x in spend)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from assay.domain.contestant import Prompt
-from assay.exports.record import BoardLine, CellFact, RunRecord, unique, utc_text
+from assay.exports.record import BoardLine, CellFact, RunRecord, exact_usd, unique, utc_text
 from assay.exports.streams import json_line, write_pieces
 from assay.money import from_pico
 
@@ -139,7 +139,7 @@ def _result(record: RunRecord, cell: CellFact, line: BoardLine, place: int) -> d
         "latencyMs": round(cell.total_ms or 0),
         "namedScores": {s.grader: s.value for s in cell.scores if s.value is not None},
         "failureReason": {"error": ERROR, "fail": ASSERTION}.get(cell.mark, NO_FAILURE), "success": not failed,
-        "score": cell.value if cell.value is not None else 0, "metadata": {"rowKey": cell.row_key},
+        "score": cell.value if cell.value is not None else 0, "metadata": _metadata(cell),
         "gradingResult": _grading(cell),
     }  # fmt: skip
     if cell.cost_pico is not None:
@@ -151,6 +151,14 @@ def _result(record: RunRecord, cell: CellFact, line: BoardLine, place: int) -> d
     if "output" in record.hidden:
         del response["output"]
     return found
+
+
+def _metadata(cell: CellFact) -> dict[str, Any]:
+    """What promptfoo has no field for; amounts as exact text in USD."""
+    return {
+        "rowKey": cell.row_key, "knownUsd": exact_usd(cell.known_pico), "unknownCalls": cell.unknown_calls,
+        "judgingUsd": exact_usd(cell.judging_pico), "cut": cell.cut,
+    }  # fmt: skip
 
 
 def _grading(cell: CellFact) -> dict[str, Any] | None:

@@ -40,6 +40,9 @@ class CallFact:
     first_token_ms: float | None
     total_ms: float | None
     finish_reason: str | None
+    is_byok: bool | None = None
+    upstream_pico: int | None = None
+    """The part of the cost that the provider charges to one's own key; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class CellFact:
     value: float | None
     passed: bool | None
     cost_pico: int | None
-    """Attempts and judges together; None when any is unknown."""
+    """Of the contestant's own calls, every attempt; None when any is unknown. Its judges' calls stand apart."""
     first_token_ms: float | None
     total_ms: float | None
     prompt_tokens: int | None
@@ -75,6 +78,17 @@ class CellFact:
     scores: tuple[Score, ...] = ()
     calls: tuple[CallFact, ...] = ()
     """Oldest first."""
+    known_pico: int = 0
+    """The known costs of the contestant's own calls."""
+    unknown_calls: int = 0
+    unknown_bound_pico: int = 0
+    """The most that the unknown ones cost, where a bound is known."""
+    judging_pico: int = 0
+    """The known costs of its judges' calls."""
+    judging_unknown: int = 0
+    judging_bound_pico: int = 0
+    cut: bool = False
+    """Whether the answer ended at its `max_tokens`."""
 
     @property
     def answer_call(self) -> CallFact | None:
@@ -121,6 +135,15 @@ class BoardLine:
     p95_ms: float | None
     prompt_tokens: int
     completion_tokens: int
+    unknown_calls: int = 0
+    unknown_bound_pico: int = 0
+    """The most that they cost, where a bound is known."""
+    judging_pico: int = 0
+    """Known costs of its judges' calls, in none of the above."""
+    judging_unknown: int = 0
+    judging_bound_pico: int = 0
+    cut: int = 0
+    """Answers that ended at their `max_tokens`."""
 
     @property
     def coverage(self) -> float:
@@ -151,6 +174,8 @@ class SpendLine:
     known_pico: int
     unknown_calls: int
     unknown_bound_pico: int
+    upstream_pico: int = 0
+    """The part of the known costs that providers charge to one's own keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +270,8 @@ OWN_NAMES = frozenset({
     "output", "reasoning", "error", "call", "purpose", "attempt", "answered_by", "provider", "generation_id",
     "sent_at", "outcome", "error_kind", "http_status", "finish_reason", "cost_usd", "provenance", "prompt_tokens",
     "completion_tokens", "reasoning_tokens", "cached_tokens", "first_token_ms", "total_ms", "grader", "score",
-    "passed", "reason",
+    "passed", "reason", "known_usd", "unknown_calls", "unknown_at_most_usd", "judging_usd", "judging_unknown_calls",
+    "cut", "is_byok", "upstream_usd",
 })  # fmt: skip
 """Columns that tables have of their own."""
 
@@ -295,10 +321,22 @@ def ms_cell(ms: float | None) -> float | None:
 
 
 def known_from(cell: CellFact) -> str:
-    """Where the cost of a cell is known from; several sources of its calls are all named."""
+    """Where the cost of a cell is known from; several sources of its own calls are all named."""
     if cell.cached:
         return "cached"
-    return " + ".join(sorted({call.provenance for call in cell.calls}))
+    return " + ".join(sorted({call.provenance for call in cell.calls if call.purpose != "judge"}))
+
+
+MONEY = ("cost_usd", "known_usd", "unknown_calls", "unknown_at_most_usd", "judging_usd", "judging_unknown_calls")
+"""Columns of a cell's cost; the sums of known_usd and judging_usd are what the ledger knows."""
+
+
+def money_cells(cell: CellFact) -> list[object]:
+    """The values of MONEY."""
+    return [
+        usd_cell(cell.cost_pico), usd_cell(cell.known_pico), cell.unknown_calls, usd_cell(cell.unknown_bound_pico),
+        usd_cell(cell.judging_pico), cell.judging_unknown,
+    ]  # fmt: skip
 
 
 def utc_text(ms: int | None) -> str:

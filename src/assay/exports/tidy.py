@@ -16,7 +16,8 @@ from assay.exports.streams import write_table
 ANSWER = ("output", "reasoning", "error")
 CALL = (
     "call", "purpose", "attempt", "answered_by", "provider", "generation_id", "sent_at", "outcome", "error_kind",
-    "http_status", "finish_reason", "cost_usd", "provenance", "prompt_tokens", "completion_tokens", "reasoning_tokens",
+    "http_status", "finish_reason", "cost_usd", "provenance", "is_byok", "upstream_usd",
+    "prompt_tokens", "completion_tokens", "reasoning_tokens",
     "cached_tokens", "first_token_ms", "total_ms",
 )  # fmt: skip
 SCORE = ("grader", "score", "passed", "reason")
@@ -87,7 +88,8 @@ def _call(call: CallFact) -> dict[str, object]:
     found: dict[str, object] = {name: getattr(call, name, None) for name in CALL}
     return {
         **found, "call": call.id, "sent_at": utc_text(call.created_ms), "cost_usd": usd_cell(call.cost_pico),
-        "model": call.model, "first_token_ms": ms_cell(call.first_token_ms), "total_ms": ms_cell(call.total_ms),
+        "upstream_usd": usd_cell(call.upstream_pico), "model": call.model,
+        "first_token_ms": ms_cell(call.first_token_ms), "total_ms": ms_cell(call.total_ms),
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import BinaryIO
 
-from assay.exports.record import CellFact, RowFact, RunRecord, ms_cell, unique, usd_cell
+from assay.exports.record import MONEY, CellFact, RowFact, RunRecord, money_cells, ms_cell, unique
 from assay.exports.streams import write_table
 
 
@@ -23,7 +23,7 @@ def columns(record: RunRecord) -> list[str]:
 
 def _whats(record: RunRecord) -> list[str]:
     graders = [f"{name} {what}" for name in record.graders for what in record.visible(["score", "reason"])]
-    return [*record.visible(["output", "error"]), "result", "score", *graders, "cost_usd", "total_ms"]
+    return [*record.visible(["output", "error"]), "result", "score", *graders, *MONEY, "total_ms"]
 
 
 def lines(record: RunRecord) -> Iterator[list[object]]:
@@ -56,7 +56,7 @@ def _values(record: RunRecord, cell: CellFact) -> list[object]:
         if "reason" not in record.hidden:
             graders.append(score.reason if score else None)
     texts = [text for name, text in (("output", cell.output), ("error", cell.error)) if name not in record.hidden]
-    return [*texts, cell.mark, cell.value, *graders, usd_cell(cell.cost_pico), ms_cell(cell.total_ms)]
+    return [*texts, cell.mark, cell.value, *graders, *money_cells(cell), ms_cell(cell.total_ms)]
 
 
 def write(record: RunRecord, target: BinaryIO) -> None:

@@ -25,7 +25,11 @@ SHEET_LIMIT = 1_000_000
 """Rows after which another sheet begins; a sheet holds 1,048,576."""
 CUT = " … (cut: a cell holds no more)"
 USD_FORMAT = "0.000000000000"
-USD_COLUMN = "cost_usd"
+USD_COLUMNS = {
+    "cost_usd": "cost_pico", "known_usd": "known_pico", "unknown_at_most_usd": "unknown_bound_pico",
+    "judging_usd": "judging_pico",
+}  # fmt: skip
+"""Columns of amounts, with where a cell holds them."""
 _CODE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 """Begin of what Excel takes for the code of a character (ECMA-376, ST_Xstring)."""
 
@@ -54,7 +58,7 @@ def write(record: RunRecord, target: BinaryIO) -> None:
 
 def _rows(book: Any, record: RunRecord) -> None:
     head = answers.columns(record)
-    cost = head.index(USD_COLUMN)
+    money = [(head.index(name), amount) for name, amount in USD_COLUMNS.items()]
     sheet, count = None, 0
     for cell in record.cells():
         if sheet is None or count == SHEET_LIMIT:
@@ -62,7 +66,9 @@ def _rows(book: Any, record: RunRecord) -> None:
             sheet = _sheet(book, "Rows" if "Rows" not in book.sheetnames else f"Rows {number}", head, ())
             count = 0
         values = answers.line(record, cell)
-        values[cost] = None if cell.cost_pico is None else from_pico(cell.cost_pico)
+        for place, amount in money:
+            pico: int | None = getattr(cell, amount)
+            values[place] = None if pico is None else from_pico(pico)
         sheet.append([_cell(sheet, value) for value in values])
         count += 1
     if sheet is None:
@@ -82,13 +88,15 @@ def _summary(record: RunRecord) -> Iterable[Sequence[object]]:
     yield from record.versions.items()
     yield ()
     yield ("contestant", "model", "score", "low", "high", "passed", "cells", "scored", "errors", "known_usd",
-           "cells of unknown cost", "p50_ms", "p95_ms", "prompt_tokens", "completion_tokens")  # fmt: skip
+           "unknown_calls", "unknown_at_most_usd", "judging_usd", "cut",
+           "p50_ms", "p95_ms", "prompt_tokens", "completion_tokens")  # fmt: skip
     for line in record.board:
         score, passes = line.score, line.passes
         yield (
             line.label, record.plan.contestants[line.contestant].model_id, score.mean if score else None,
             score.low if score else None, score.high if score else None, passes.mean if passes else None, line.cells,
-            line.scored, line.failed, from_pico(line.known_pico), line.unknown_cells, line.p50_ms, line.p95_ms,
+            line.scored, line.failed, from_pico(line.known_pico), line.unknown_calls,
+            from_pico(line.unknown_bound_pico), from_pico(line.judging_pico), line.cut, line.p50_ms, line.p95_ms,
             line.prompt_tokens, line.completion_tokens,
         )  # fmt: skip
 

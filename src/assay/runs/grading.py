@@ -31,7 +31,7 @@ GRADING_S = 0.05
 """Seconds after which an answer is stored before it is graded."""
 _THREADS = ThreadPoolExecutor(4, thread_name_prefix="assay-grading")
 """Graders that may take a while work here, apart from the threads that read for the engine."""
-_KEPT = ("cached", "call_id", "cost_pico", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens")
+_KEPT = ("cached", "call_id", "cut", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens")
 """Columns of a result that a judge's verdict leaves as they are."""
 
 
@@ -106,8 +106,7 @@ class Grading:
     async def ask_judges(
         self, cell: Cell, row: StoredRow, request: CompletionRequest, record: runs.ResultRecord, grades: list[Grade]
     ) -> None:
-        """Asks the judges and stores the result with what they said and cost."""
-        cost = record.cost_pico
+        """Asks the judges and stores the result with what they said."""
         for place, grader in enumerate(self._graders):
             if not grader.is_judge or not grades[place].waits:
                 continue
@@ -121,10 +120,9 @@ class Grading:
             except PolicyError as error:
                 grades[place] = Grade(grader.score(unscored(f"The judge is not asked: {error}")))
                 continue
-            cost = None if cost is None or outcome.total_pico is None else cost + outcome.total_pico
             grades[place] = self._verdict(grader, outcome)
             await self._worker.settle(outcome.settlement)
-        await self._worker.save(replace(record, cost_pico=cost, **fields_of(grades)))
+        await self._worker.save(replace(record, **fields_of(grades)))
 
     def _verdict(self, grader: Grader, outcome: Outcome) -> Grade:
         completion, failure = outcome.completion, outcome.failure

@@ -336,7 +336,7 @@ class RunWorker:
             if cell.number in self.ungraded:
                 return None  # its answer is paid and stays; only its judge cannot be asked
             kind = "template" if isinstance(error, TemplateError) else "policy"
-            await self.save(self.record(cell, status="failed", error=str(error), error_kind=kind, cost_pico=0))
+            await self.save(self.record(cell, status="failed", error=str(error), error_kind=kind))
             return None
         if cell.number in self.ungraded:
             await self._judge_kept(cell, row, request)
@@ -455,8 +455,7 @@ class RunWorker:
         partial = outcome.completion
         record = self.record(
             cell, status="failed", error=str(failure), error_kind=failure.kind, call_id=outcome.settlement.call_id,
-            output=partial.text if partial else "", cost_pico=outcome.total_pico,
-            total_ms=outcome.settlement.total_ms,
+            output=partial.text if partial else "", total_ms=outcome.settlement.total_ms,
         )  # fmt: skip
         await self.save(record, outcome.settlement)
 
@@ -474,7 +473,7 @@ class RunWorker:
         )
         answer = self.record(
             cell, status="ok", output=completion.text, reasoning=completion.reasoning, cached=cached,
-            call_id=outcome.settlement.call_id, cost_pico=answer_pico,
+            call_id=outcome.settlement.call_id, cut=completion.finish_reason == "length",
             first_token_ms=None if cached else completion.first_token_ms,
             total_ms=None if cached else completion.total_ms,
             prompt_tokens=outcome.settlement.prompt_tokens, completion_tokens=outcome.settlement.completion_tokens,

@@ -25,7 +25,7 @@ RUN_FIELDS = (
 )  # fmt: skip
 DATASET_FIELDS = ("id", "name", "version", "content_hash", "source", "created_ms")
 RESULT_FIELDS = (
-    "cell", "status", "error_kind", "call_id", "cached", "value", "passed", "cost_pico", "first_token_ms", "total_ms",
+    "cell", "status", "error_kind", "call_id", "cached", "value", "passed", "cut", "first_token_ms", "total_ms",
     "prompt_tokens", "completion_tokens", "finished_ms",
 )  # fmt: skip
 TEXT_FIELDS = ("output", "reasoning", "error")
@@ -80,9 +80,17 @@ _SHAPES: Mapping[str, Mapping[str, _Field]] = {
 
 
 _LATER: Mapping[str, Mapping[str, Any]] = {
+    "result": {"cut": False},
     "call": {"is_byok": None, "upstream_pico": None, "cost_details_json": None},
 }
 """Fields that older archives do not hold, with what they were then."""
+_EARLIER: Mapping[str, frozenset[str]] = {"result": frozenset({"cost_pico"})}
+"""Fields that older archives hold and nobody believes: they follow from the rest."""
+
+
+def of_today(shape: str, found: Record) -> Record:
+    """An object of an archive with the fields of today."""
+    return {**_LATER.get(shape, {}), **without(found, *_EARLIER.get(shape, ()))}
 
 
 def _refused(what: str) -> ImportRefused:
@@ -93,8 +101,7 @@ def _checked(shape: str, found: object) -> Record:
     """An object with exactly the fields of its shape, each of its type. Raises ImportRefused."""
     fields = _SHAPES[shape]
     if isinstance(found, dict):
-        for name, value in _LATER.get(shape, {}).items():
-            found.setdefault(name, value)
+        found = of_today(shape, found)
     if not isinstance(found, dict) or found.keys() != fields.keys():
         raise _refused(f"a {shape} with other fields than a {shape} has")
     for name, (kind, nullable) in fields.items():
@@ -133,12 +140,10 @@ class Archive:
     failed: int = 0
     calls: int = 0
     spent: Counter[str] = field(default_factory=Counter)
-    """Month -> pico-dollars; a call of unknown cost counts with its bound."""
-
-    @property
-    def known_pico(self) -> int:
-        """All of it."""
-        return self.spent.total()
+    """Month -> pico-dollars that count in budgets; a call of unknown cost counts with its bound."""
+    known_pico: int = 0
+    """The sum of the known costs."""
+    unknown_calls: int = 0
 
 
 def check_archive(records: Iterable[Record]) -> Archive:
@@ -308,4 +313,6 @@ def _count(found: Archive, record: object) -> None:
     if counts < 0 or own < 0 or own > (call["cost_pico"] or 0) or not 0 <= call["created_ms"] < 10**14:
         raise _refused("a call with a cost or a time that cannot be")
     found.calls += 1
+    found.known_pico += call["cost_pico"] or 0
+    found.unknown_calls += call["cost_pico"] is None
     found.spent[month_of(call["created_ms"])] += counts

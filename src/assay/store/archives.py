@@ -26,6 +26,7 @@ from assay.store.archive_shapes import (
     TEXT_FIELDS,
     Archive,
     Record,
+    of_today,
     without,
 )
 from assay.store.datasets import get_dataset, policy_of, rows_of, save_dataset
@@ -222,6 +223,7 @@ def _insert_page(connection: Connection, archive: Archive, page: Sequence[Record
         elif record["kind"] == "call":
             lines["call"].append(_call_line(run_id, record["cell"], without(record, "kind", "cell")))
         else:
+            record = of_today("result", record)
             cell = archive.plan.cell(record["cell"])
             key = {"run_id": run_id, "cell": cell.number}
             place = {"row": cell.row, "prompt": cell.prompt, "contestant": cell.contestant, "sample": cell.sample}
@@ -241,4 +243,8 @@ def _insert_page(connection: Connection, archive: Archive, page: Sequence[Record
 
 def _call_line(run_id: str, cell: int | None, call: Record) -> Record:
     tags = {"tags_json": json.dumps(call["tags"], ensure_ascii=False)}
-    return without(call, "tags") | tags | {"run_id": run_id, "cell": cell, "owner": RESTORED, "comparison_id": None}
+    return (
+        without(of_today("call", call), "tags")
+        | tags
+        | {"run_id": run_id, "cell": cell, "owner": RESTORED, "comparison_id": None}
+    )

@@ -22,6 +22,7 @@ from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.errors import AssayError, BudgetExceeded, NotFound
 from assay.money import format_usd
 from assay.store.books import Books, RunBudget, book, month_committed, month_of, run_money
+from assay.store.cell_costs import refresh, refresh_run
 from assay.store.owner import BATCH_OWNER, is_surely_dead
 from assay.store.prepared import Prepared, PreparedIn
 from assay.store.spend_slots import put_in, put_in_run, take_out
@@ -112,6 +113,7 @@ class _CallMoney(NamedTuple):
     id: str
     state: str
     run_id: str | None
+    cell: int | None
     created_ms: int
     bound_pico: int | None
     cost_pico: int | None
@@ -223,6 +225,7 @@ def book_restored(connection: Connection, run_id: str, spent: Mapping[str, int])
         books.add(run_id, month, settled=pico)
     books.write(connection)
     put_in_run(connection, run_id)
+    refresh_run(connection, run_id)
 
 
 def note_generations(connection: Connection, notes: Iterable[tuple[str, str]]) -> None:
@@ -238,11 +241,13 @@ def settle(connection: Connection, settlement: Settlement) -> bool:
 def settle_many(connection: Connection, settlements: Sequence[Settlement], *, books: Books | None = None) -> list[bool]:
     """Settles calls and releases their reservations; False, having done nothing, for one that was settled before.
 
-    books: where the changes of sums are noted, for a caller who writes them with others of its own.
+    books: where the changes of sums are noted, for a caller who writes them, and the costs of the cells, with others
+    of its own.
     """
     found = _calls_money(connection, [settlement.call_id for settlement in settlements])
     noted = Books() if books is None else books
     changes, outcomes, orphans = [], [], []
+    cells: list[tuple[str | None, int | None]] = []
     for settlement in settlements:
         call = found.pop(settlement.call_id, None)
         outcomes.append(call is not None and call.state != "settled")
@@ -257,6 +262,7 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement], *, bo
         }  # fmt: skip
         changes.append(values | {"call": settlement.call_id})
         noted.slots.add(call, values)
+        cells.append((call.run_id, call.cell))
         bound, was_orphan = call.bound_pico or 0, call.state == "orphan"
         if was_orphan:
             orphans.append(settlement.call_id)
@@ -271,6 +277,7 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement], *, bo
         _SETTLE.many(connection, changes)
         if books is None:
             noted.write(connection)
+            refresh(connection, cells)
     return outcomes
 
 
@@ -298,6 +305,7 @@ def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str |
     take_out(connection, [call_id])
     connection.execute(update(CALL).where(CALL.c.id == call_id).values(values))
     put_in(connection, [call_id])
+    refresh(connection, [(call.run_id, call.cell)])
     reserved = -(call.bound_pico or 0) if call.state == "sent" else 0
     settled = cost.pico - (0 if call.state == "sent" else (call.bound_pico or 0))
     book(connection, call.run_id, month_of(call.created_ms), settled=settled, reserved=reserved)
@@ -312,7 +320,7 @@ def mark_orphans(
     older_than_ms: calls of other hosts that were sent before this moment are orphans too.
     """
     sent = connection.execute(
-        select(CALL.c.id, CALL.c.owner, CALL.c.run_id, CALL.c.created_ms, CALL.c.bound_pico).where(
+        select(CALL.c.id, CALL.c.owner, CALL.c.run_id, CALL.c.cell, CALL.c.created_ms, CALL.c.bound_pico).where(
             CALL.c.state == "sent"
         )
     ).all()
@@ -332,6 +340,7 @@ def mark_orphans(
         bound = call.bound_pico or 0
         book(connection, call.run_id, month_of(call.created_ms), settled=bound, reserved=-bound)
     put_in(connection, [call.id for call in gone])
+    refresh(connection, [(call.run_id, call.cell) for call in gone])
     return len(gone)
 
 

@@ -32,6 +32,7 @@ class CellRow(NamedTuple):
     total_ms: float | None
     prompt_tokens: int | None
     completion_tokens: int | None
+    cut: bool = False
 
 
 def cell_rows(connection: Connection, run_id: str) -> list[CellRow]:
@@ -41,6 +42,7 @@ def cell_rows(connection: Connection, run_id: str) -> list[CellRow]:
             RESULT.c.cell, RESULT.c.row, RESULT.c.prompt, RESULT.c.contestant, RESULT.c.sample,
             RESULT.c.status == "ok", RESULT.c.cached, RESULT.c.value, RESULT.c.passed, RESULT.c.cost_pico,
             RESULT.c.first_token_ms, RESULT.c.total_ms, RESULT.c.prompt_tokens, RESULT.c.completion_tokens,
+            RESULT.c.cut,
         )
         .where(RESULT.c.run_id == run_id)
         .order_by(RESULT.c.cell)

@@ -5,14 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, Row, bindparam, case, cast, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from assay.domain.plan import RunPlan
 from assay.domain.score import NOT_ASKED, NOT_GRADED, Score, passed_of, value_of
 from assay.errors import AssayError, NotFound, RunError
 from assay.store.books import Books
+from assay.store.cell_costs import NAMES as COSTS
+from assay.store.cell_costs import NOTHING, CellCost, columns_of, costs_of, refresh
 from assay.store.ledger import Settlement, new_id, now_ms, settle_many
 from assay.store.owner import is_surely_dead
 from assay.store.prepared import Prepared, PreparedIn
@@ -254,7 +268,8 @@ class ResultRecord:
     error_kind: str | None = None
     call_id: str | None = None
     cached: bool = False
-    cost_pico: int | None = None
+    cut: bool = False
+    """Whether the answer ended at its `max_tokens`."""
     first_token_ms: float | None = None
     total_ms: float | None = None
     prompt_tokens: int | None = None
@@ -276,8 +291,8 @@ class ResultRecord:
 
 PREVIEW = 80
 _RESULT_COLUMNS = (
-    "run_id", "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "call_id", "cached",
-    "cost_pico", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens",
+    "run_id", "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "call_id", "cached", "cut",
+    "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens",
 )  # fmt: skip
 
 
@@ -291,7 +306,7 @@ class Saving:
 
 
 def save_all(connection: Connection, savings: Sequence[Saving]) -> list[AssayError | None]:
-    """Settles the calls and stores the results, in one transaction.
+    """Settles the calls and stores the results with what their calls cost, in one transaction.
 
     For each: None, or LeaseLost when its token is no longer the run's; its call is then settled all the same.
     """
@@ -308,6 +323,7 @@ def save_all(connection: Connection, savings: Sequence[Saving]) -> list[AssayErr
             _save(connection, run_id, records, token, books)
         except LeaseLost as error:
             refused[run_id, token] = error
+            refresh(connection, [(run_id, record.cell) for record in records])
     books.write(connection)
     return [refused.get((saving.record.run_id, saving.token)) for saving in savings]
 
@@ -325,7 +341,9 @@ def save_results(connection: Connection, records: Sequence[ResultRecord], *, tok
 
 _TOKEN = Prepared(select(RUN.c.lease_token).where(RUN.c.id == bindparam("run")))
 _BEFORE = PreparedIn(select(RESULT.c.cell, RESULT.c.status).where(RESULT.c.run_id == bindparam("run")), RESULT.c.cell)
-_INSERT_RESULT = Prepared(insert(RESULT), (*_RESULT_COLUMNS, "value", "passed", "preview", "finished_ms"))
+_INSERT_RESULT = Prepared(
+    insert(RESULT), (*_RESULT_COLUMNS, *COSTS, "cost_pico", "value", "passed", "preview", "finished_ms")
+)
 _INSERT_TEXT = Prepared(insert(RESULT_TEXT), ("run_id", "cell", "output", "reasoning", "error"))
 _INSERT_SCORE = Prepared(insert(SCORE), ("run_id", "cell", "grader", "value", "passed", "reason", "call_id"))
 
@@ -341,18 +359,20 @@ def _save(
         replaced = [cell for cell, _ in before]
         for table in (SCORE, RESULT_TEXT, RESULT):
             connection.execute(delete(table).where(table.c.run_id == run_id, table.c.cell.in_(replaced)))
-    _insert(connection, records)
+    costs = costs_of(connection, run_id, [record.cell for record in records])
+    _insert(connection, records, costs)
     failed = sum(r.status == "failed" for r in records) - sum(status == "failed" for _, status in before)
     books.count(run_id, done=len(records) - len(before), failed=failed)
 
 
-def _insert(connection: Connection, records: Iterable[ResultRecord]) -> None:
+def _insert(connection: Connection, records: Iterable[ResultRecord], costs: Mapping[int, CellCost]) -> None:
     finished = now_ms()
     results, texts, scores = [], [], []
     for record in records:
         preview = preview_of(record.output if record.status == "ok" else record.error)
         results.append(
             {name: getattr(record, name) for name in _RESULT_COLUMNS}
+            | columns_of(costs.get(record.cell, NOTHING))
             | {"value": record.value, "passed": record.passed, "preview": preview, "finished_ms": finished}
         )
         key = {"run_id": record.run_id, "cell": record.cell}
@@ -426,22 +446,53 @@ class RunMoney:
     unknown_calls: int
     unknown_bound_pico: int
 
+    def plus(self, other: RunMoney) -> RunMoney:
+        """Both together, under this key."""
+        return RunMoney(
+            self.key, self.calls + other.calls, self.known_pico + other.known_pico,
+            self.unknown_calls + other.unknown_calls, self.unknown_bound_pico + other.unknown_bound_pico,
+        )  # fmt: skip
 
-def money_by_contestant(connection: Connection, run_id: str) -> dict[str, RunMoney]:
-    """Spend of a run per contestant key, judges included (they carry the key of the contestant that they grade)."""
+
+NO_MONEY = RunMoney("", 0, 0, 0, 0)
+
+
+class ContestantMoney(NamedTuple):
+    """What was spent on a contestant: on its own calls, and on judges of its answers."""
+
+    answers: RunMoney = NO_MONEY
+    judging: RunMoney = NO_MONEY
+
+    @property
+    def together(self) -> RunMoney:
+        """All of it."""
+        return self.answers.plus(self.judging)
+
+
+def money_by_contestant(connection: Connection, run_id: str) -> dict[str, ContestantMoney]:
+    """Spend of a run per contestant key; judges' calls carry the key of the contestant that they grade."""
     unknown = (CALL.c.cost_pico.is_(None)) & (CALL.c.state != "sent")
     rows = connection.execute(
         select(
             CALL.c.contestant_key,
+            CALL.c.purpose,
             func.count(),
             func.coalesce(func.sum(CALL.c.cost_pico), 0),
             func.coalesce(func.sum(case((unknown, 1), else_=0)), 0),
             func.coalesce(func.sum(case((unknown, CALL.c.bound_pico), else_=0)), 0),
         )
         .where(CALL.c.run_id == run_id)
-        .group_by(CALL.c.contestant_key)
+        .group_by(CALL.c.contestant_key, CALL.c.purpose)
     )
-    return {row[0]: RunMoney(row[0], *(int(value) for value in row[1:])) for row in rows}
+    found: dict[str, ContestantMoney] = {}
+    for key, purpose, *sums in rows:
+        part = RunMoney(key, *(int(value) for value in sums))
+        before = found.get(key, ContestantMoney(RunMoney(key, 0, 0, 0, 0), RunMoney(key, 0, 0, 0, 0)))
+        if purpose == "judge":
+            found[key] = before._replace(judging=before.judging.plus(part))
+        else:
+            found[key] = before._replace(answers=before.answers.plus(part))
+    return found
 
 
 def first_failures(connection: Connection, run_id: str, *, limit: int = 5) -> list[Row[Any]]:

@@ -206,6 +206,12 @@ def orphans_of(connection: Connection, run_id: str) -> Orphans:
     return Orphans(*map(int, row))
 
 
+def upstream_of(connection: Connection, run_id: str) -> int:
+    """The part of a run's known costs, in pico-dollars, that providers charge to one's own keys."""
+    query = select(func.coalesce(func.sum(SPEND_SLOT.c.upstream_pico), 0)).where(SPEND_SLOT.c.run_id == run_id)
+    return int(connection.execute(query).scalar_one())
+
+
 def run_names(connection: Connection, run_ids: list[str]) -> dict[str, str]:
     """Names of runs by id."""
     return {row.id: row.name for row in connection.execute(select(RUN.c.id, RUN.c.name).where(RUN.c.id.in_(run_ids)))}

@@ -250,7 +250,7 @@ class Call(SQLModel, table=True):
 
     __table_args__ = (
         Index("ix_call_run_cell", "run_id", "cell"),
-        Index("ix_call_run_money", "run_id", "contestant_key", "cost_pico", "bound_pico", "state"),
+        Index("ix_call_run_money", "run_id", "contestant_key", "purpose", "cost_pico", "bound_pico", "state"),
         Index("ix_call_model", "model", "created_ms"),
         Index("ix_call_created", "created_ms"),
         Index("ix_call_run_created", "run_id", "created_ms"),
@@ -353,7 +353,17 @@ class Result(SQLModel, table=True):
     preview: str = ""
     """First 80 characters of the answer or of the error."""
     cost_pico: int | None = Field(default=None, sa_column=_big())
-    """Cost of the attempts of this cell, judges included; none when any is unknown."""
+    """Cost of the contestant's own calls for this cell, every attempt; none when any is unknown. This and the next six
+    are what the ledger says (store/cell_costs.py)."""
+    known_pico: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    unknown_calls: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    unknown_bound_pico: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    judging_pico: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    """Known costs of its judges' calls, in none of the above."""
+    judging_unknown: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    judging_bound_pico: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    cut: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=false()))
+    """Whether the answer ended at its `max_tokens`."""
     first_token_ms: float | None = None
     total_ms: float | None = None
     prompt_tokens: int | None = None

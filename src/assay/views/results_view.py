@@ -49,7 +49,7 @@ def run_list(rt: Runtime) -> None:
         "Run": [words.plain(r.name) for r in found], "State": ["waits" if r.waits else r.state for r in found],
         "Started": [words.moment(r.created_ms) for r in found],
         "Cells": [f"{r.done:,} of {r.cells:,}" for r in found], "Failed": [r.failed for r in found],
-        "Spent": [format_usd(r.settled_pico) for r in found], "Gateway": [r.gateway for r in found],
+        "Spent": [r.spent_words for r in found], "Gateway": [r.gateway for r in found],
     })  # fmt: skip
     event: Any = st.dataframe(
         frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="results.list"
@@ -147,6 +147,8 @@ def scoreboard(board: Sequence[ContestantScore]) -> None:
         "Coverage": [f"{b.coverage:.0%}" for b in board],
         "Cost": [_cost(b) for b in board],
         "Per correct": [_per_correct(b) for b in board],
+        "Judging": [format_usd(b.judging_pico) if b.judging_pico or b.judging_unknown else "–" for b in board],
+        "Cut": [b.cut for b in board],
         "p50": [ms(b.p50_ms) for b in board],
         "p95": [ms(b.p95_ms) for b in board],
         "Tokens in": [b.prompt_tokens for b in board],
@@ -156,6 +158,9 @@ def scoreboard(board: Sequence[ContestantScore]) -> None:
         "Contestant": st.column_config.TextColumn(pinned=True),
         "Score": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f"),
         "Coverage": st.column_config.TextColumn(help="Share of the cells that have a score; errors are missing data."),
+        "Cost": st.column_config.TextColumn(help="Of its own calls, every attempt; what judges cost stands apart."),
+        "Judging": st.column_config.TextColumn(help="What the judges of its answers cost; in no other column."),
+        "Cut": st.column_config.NumberColumn(help="Answers that ended at max_tokens: they may be incomplete."),
         "Per correct": st.column_config.TextColumn(help="Cost for each cell that passed."),
         "p50": st.column_config.NumberColumn(format="%.2f s", help="Half of the answers took at most this long."),
         "p95": st.column_config.NumberColumn(format="%.2f s", help="19 of 20 answers took at most this long."),
@@ -166,13 +171,14 @@ def scoreboard(board: Sequence[ContestantScore]) -> None:
 
 
 def _cost(line: ContestantScore) -> str:
-    if line.unknown_cells:
-        return f"{format_usd(line.known_pico)} + {line.unknown_cells} unknown"
+    if line.unknown_calls:
+        at_most = f", at most {format_usd(line.unknown_bound_pico)} more" if line.unknown_bound_pico else ""
+        return f"{format_usd(line.known_pico)} + {line.unknown_calls} unknown{at_most}"
     return format_usd(line.cost_pico)
 
 
 def _per_correct(line: ContestantScore) -> str:
-    if line.unknown_cells and line.correct:
+    if line.unknown_calls and line.correct:
         return "unknown"
     return "–" if line.cost_per_correct_pico is None else format_usd(line.cost_per_correct_pico)
 

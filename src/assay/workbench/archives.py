@@ -30,7 +30,8 @@ class ImportedRun:
     results: int
     calls: int
     spent_pico: int
-    """What its calls cost, those of unknown cost at their bound; it counts in the months in which they were made."""
+    """The known costs of its calls; they count in the months in which they were made."""
+    unknown_calls: int
     dataset_id: str
 
 
@@ -46,7 +47,7 @@ def import_run(rt: Runtime, path: Path) -> ImportedRun:
         rt.store.writer.call(lambda c: _restore(c, found, file))
     return ImportedRun(
         found.run["id"], found.run["name"], found.run["state"], found.plan.cell_count, found.results, found.calls,
-        found.known_pico, found.dataset["id"],
+        found.known_pico, found.unknown_calls, found.dataset["id"],
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from assay.store.dataset_names import DatasetRecord
 from assay.store.dataset_rows import Buckets, ColumnFilter, RowChange, RowFilter, VersionDiff
 from assay.store.datasets import StoredDataset, StoredRow
 from assay.workbench.results import get_run
-from assay.workbench.runs import RunSummary, summary_of
+from assay.workbench.runs import RunSummary, summaries
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -75,7 +75,7 @@ def runs_by_version(rt: Runtime, name: str) -> dict[str, int]:
 def runs_of(rt: Runtime, dataset_id: str, *, limit: int = 100) -> list[RunSummary]:
     """The runs over a version, newest first."""
     with rt.store.read() as connection:
-        return [summary_of(row) for row in names.runs_of(connection, dataset_id, limit=limit)]
+        return summaries(connection, names.runs_of(connection, dataset_id, limit=limit))
 
 
 def _checked_name(name: str) -> str:

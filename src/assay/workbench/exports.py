@@ -33,6 +33,7 @@ from assay.stats.paired import compare_paired
 from assay.store import archives, datasets, runs
 from assay.store import results as stored
 from assay.store import spend as sums
+from assay.store.cell_costs import NAMES, CellCost, Place, cost_by_place
 from assay.store.results import CellRow
 from assay.workbench import growth, outcome, results, standing
 
@@ -157,7 +158,8 @@ def run_record(rt: Runtime, run_id: str) -> RunRecord:
 def _scores(rt: Runtime, run: results.RunRecord) -> tuple[tuple[BoardLine, ...], tuple[ComparisonLine, ...]]:
     with rt.store.read() as connection:
         cells = stored.cell_rows(connection, run.id)
-    board = _board(run, cells)
+        costs = cost_by_place(connection, run.id, run.plan)
+    board = _board(run, cells, costs)
     return board, _comparisons(board, cells)
 
 
@@ -168,8 +170,8 @@ def _gates(rt: Runtime, run: results.RunRecord) -> tuple[GateFact, ...]:
     return tuple(GateFact(gate.contestant or "the run", gate.passed, gate.words) for gate in found or ())
 
 
-def _board(run: results.RunRecord, cells: Sequence[CellRow]) -> tuple[BoardLine, ...]:
-    scores = standing.ranked(run, cells)
+def _board(run: results.RunRecord, cells: Sequence[CellRow], costs: Mapping[Place, CellCost]) -> tuple[BoardLine, ...]:
+    scores = standing.ranked(run, cells, costs)
     planned = sorted(scores, key=lambda line: (line.prompt, line.contestant))
     labels = dict(zip(planned, unique([line.label for line in planned]), strict=True))
     colours = colours_of(run.plan.contestants)
@@ -218,7 +220,7 @@ def _spend(run: results.RunRecord, spent: Sequence[sums.ContestantSpend]) -> tup
     return tuple(
         SpendLine(
             shown.get(x.contestant_key, "other"), x.purpose, x.provenance, x.sum.calls, x.sum.known_pico,
-            x.sum.unknown_calls, x.sum.unknown_bound_pico,
+            x.sum.unknown_calls, x.sum.unknown_bound_pico, x.sum.upstream_pico,
         )
         for x in spent
     )  # fmt: skip
@@ -253,7 +255,7 @@ def _kept(rt: Runtime, run_id: str, keys: Collection[str]) -> Iterator[dict[str,
 ROWS_AT_ONCE = 1_000
 _OF_RESULT = (
     "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "cached", "value", "passed", "cost_pico",
-    "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "finished_ms", "call_id",
+    "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "finished_ms", "call_id", *NAMES, "cut",
 )  # fmt: skip
 _RESULT_VALUES = attrgetter(*_OF_RESULT)
 _CALL_VALUES = attrgetter(*(field.name for field in fields(CallFact)))

@@ -8,7 +8,7 @@ from typing import Any
 from assay.domain.plan import RunPlan
 from assay.runs.pilot import pilot_rows
 from assay.stats.prediction import Part, Prediction, Sample, predict
-from assay.store.runs import ContestantCount, RunMoney
+from assay.store.runs import ContestantCount, ContestantMoney
 from assay.store.samples import row_samples
 
 
@@ -17,7 +17,7 @@ def forecast(
     run_id: str,
     plan: RunPlan,
     counts: Mapping[int, ContestantCount],
-    money: Mapping[str, RunMoney],
+    money: Mapping[str, ContestantMoney],
 ) -> Prediction | None:
     """The bill of a run that is not at its end, in pico-dollars; None where too few rows are paid, or none is left.
 
@@ -35,11 +35,12 @@ def _part(
     plan: RunPlan,
     index: int,
     counts: Mapping[int, ContestantCount],
-    money: Mapping[str, RunMoney],
+    money: Mapping[str, ContestantMoney],
     samples: Mapping[int, Sample],
 ) -> Part:
     cells = plan.samples * len(plan.prompts)
-    count, spent = counts.get(index), money.get(plan.contestants[index].key)
+    count, both = counts.get(index), money.get(plan.contestants[index].key)
+    spent = both.together if both else None
     done = count.done if count else 0
     unknown = spent.unknown_calls if spent else 0
     left = (cells * plan.row_count - done + min(unknown, done)) / cells

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.money import format_usd, from_pico
+from assay.store.spend import spend_by_contestant
 from assay.workbench.growth import history
 from assay.workbench.results import get_run
 from assay.workbench.runs import progress
@@ -25,8 +26,10 @@ class EstimateOutcome:
     limit: int | None
     """The worst case, or the budget where that is lower and suffices for what is expected."""
     expected_s: float
+    spent: int
+    """Known costs, however they are known."""
     billed: int
-    """Known costs."""
+    """Those that the gateway itself told: with the answer, or later."""
     unknown_calls: int
     unknown_bound: int
     taken_s: float
@@ -36,25 +39,26 @@ class EstimateOutcome:
 
     @property
     def cost_error(self) -> float | None:
-        """What was billed above what was expected, as a share of it; None while that cannot be said."""
+        """What was spent above what was expected, as a share of it; None while that cannot be said."""
         if not self.complete or self.unknown_calls or not self.expected:
             return None
-        return self.billed / self.expected - 1
+        return self.spent / self.expected - 1
 
     @property
     def cost_words(self) -> str:
-        """Estimate and bill in one line."""
+        """Estimate and cost in one line; billed is said only where all of it was."""
         said = "estimated: price unknown"
         if self.expected is not None:
             never = "" if self.limit is None else f", never above {format_usd(self.limit)}"
             said = f"estimated {format_usd(self.expected)} ({_range(self.low, self.high)}{never})"
-        billed = f"billed {format_usd(self.billed)}" + ("" if self.complete else " so far")
+        word = "billed" if self.billed == self.spent else "cost"
+        spent = f"{word} {format_usd(self.spent)}" + ("" if self.complete else " so far")
         if self.unknown_calls:
             calls = "call" if self.unknown_calls == 1 else "calls"
             bound = format_usd(self.unknown_bound)
-            billed += f" and {self.unknown_calls:,} {calls} of unknown cost (at most {bound} more)"
+            spent += f" and {self.unknown_calls:,} {calls} of unknown cost (at most {bound} more)"
         error = self.cost_error
-        return f"{said}, {billed}" + ("" if error is None else f" ({_percent(error)})")
+        return f"{said}, {spent}" + ("" if error is None else f" ({_percent(error)})")
 
     @property
     def time_words(self) -> str:
@@ -73,7 +77,7 @@ class EstimateOutcome:
         """The same as JSON, money in US dollars."""
         amounts = {
             "low_usd": self.low, "expected_usd": self.expected, "high_usd": self.high, "never_above_usd": self.limit,
-            "billed_usd": self.billed,
+            "cost_usd": self.spent, "billed_usd": self.billed,
         }  # fmt: skip
         return {name: None if pico is None else from_pico(pico) for name, pico in amounts.items()} | {
             "unknown_calls": self.unknown_calls, "cost_error": self.cost_error, "expected_s": self.expected_s,
@@ -111,9 +115,19 @@ def estimate_outcome(rt: Runtime, run_id: str) -> EstimateOutcome | None:
     return EstimateOutcome(
         low=_sum(parts, "low"), expected=expected, high=_sum(parts, "high"),
         limit=limit, expected_s=sum(float(part.get("seconds") or 0) for part in parts),
-        billed=state.spent_pico, unknown_calls=state.unknown_calls, unknown_bound=state.unknown_bound_pico,
+        spent=state.spent_pico, billed=_billed(rt, run.id),
+        unknown_calls=state.unknown_calls, unknown_bound=state.unknown_bound_pico,
         taken_s=state.seconds, complete=state.state == "done" and not state.waiting,
     )  # fmt: skip
+
+
+def _billed(rt: Runtime, run_id: str) -> int:
+    """What the gateway charged by its own word, upstream amounts left out."""
+    with rt.store.read() as connection:
+        sums = spend_by_contestant(connection, run_id)
+    return sum(
+        x.sum.known_pico - x.sum.upstream_pico for x in sums if x.provenance in ("billed", "upstream", "recovered")
+    )
 
 
 def _sum(parts: Sequence[Mapping[str, Any]], name: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from assay.domain.plan import RunPlan
@@ -15,8 +16,9 @@ from assay.runs.lanes import Lane
 from assay.stats.prediction import Prediction
 from assay.store import runs as stored
 from assay.store.batches import Waiting, waiting
+from assay.store.cell_costs import run_cost
 from assay.store.ledger import now_ms
-from assay.store.spend import Orphans, orphans_of
+from assay.store.spend import Orphans, orphans_of, upstream_of
 from assay.workbench.forecast import forecast
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class ContestantProgress:
     failed: int
     cells: int
     spent_pico: int
+    """Known costs of its own calls; what judges cost stands apart, once, in the run."""
     unknown_calls: int
     concurrency: int
     in_flight: int
@@ -53,7 +56,7 @@ class RunProgress:
     rate_per_s: float
     eta_s: float | None
     spent_pico: int
-    """Known spend; what is unknown stands apart."""
+    """Known spend on all of its calls, judges' included; what is unknown stands apart."""
     unknown_calls: int
     unknown_bound_pico: int
     reserved_pico: int
@@ -71,6 +74,10 @@ class RunProgress:
     """What waits at the gateway's batch endpoint; None: nothing does."""
     forecast: Prediction | None = None
     """The whole bill in pico-dollars, by the rows paid so far; None: too few, or nothing is left to be sent."""
+    judging: stored.RunMoney = stored.NO_MONEY
+    """What judges' calls cost: the part of the spend that is no contestant's."""
+    upstream_pico: int = 0
+    """The part of the known spend that providers charge to one's own keys."""
 
     @property
     def waiting(self) -> int:
@@ -107,10 +114,11 @@ class ProgressSums:
     """When it is counted anew, by the monotonic clock."""
     plan: RunPlan
     counts: Mapping[int, stored.ContestantCount]
-    money: Mapping[str, stored.RunMoney]
+    money: Mapping[str, stored.ContestantMoney]
     failures: Sequence[Any]
     orphans: Orphans
     forecast: Prediction | None
+    upstream_pico: int
 
 
 SHARED_S = 0.5
@@ -122,7 +130,10 @@ COUNTING_SHARE = 40
 
 def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
     live = run.state in stored.LIVE
-    state = (run.cells, live) if live else (run.cells, live, run.done, run.failed, run.settled_pico, run.lease_token)
+    state = (
+        (run.cells, live) if live
+        else (run.cells, live, run.done, run.failed, run_cost(connection, run.id), run.lease_token)
+    )  # fmt: skip
     known = rt.progress_sums.get(run.id)
     if known is not None and known.state == state and time.monotonic() < known.until:
         return known
@@ -134,7 +145,8 @@ def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
     failures = stored.first_failures(connection, run.id) if run.failed else []
     unended = live or run.state == "paused"
     bill = forecast(connection, run.id, plan, counts, money) if unended else None
-    sums = ProgressSums(state, 0.0, plan, counts, money, failures, orphans_of(connection, run.id), bill)
+    orphans, upstream = orphans_of(connection, run.id), upstream_of(connection, run.id)
+    sums = ProgressSums(state, 0.0, plan, counts, money, failures, orphans, bill, upstream)
     now = time.monotonic()
     rt.progress_sums.pop(run.id, None)
     rt.progress_sums[run.id] = replace(sums, until=now + max(SHARED_S, COUNTING_SHARE * (now - started)))
@@ -170,31 +182,31 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
     share = run.cells // max(1, len(plan.contestants))
     shown = []
     for index, contestant in enumerate(plan.contestants):
-        count, spent = counts.get(index), money.get(contestant.key)
+        count, spent = counts.get(index), money.get(contestant.key, stored.ContestantMoney()).answers
         lane = live.lanes.get(index) if live else None
         pace = rt.dispatcher.pacer.state(lane.model if lane else contestant.model_id)
         note = _note(lane, pace) if live else ""
         shown.append(
             ContestantProgress(
                 contestant.name, count.done if count else 0, count.failed if count else 0, share,
-                spent.known_pico if spent else 0, spent.unknown_calls if spent else 0,
+                spent.known_pico, spent.unknown_calls,
                 pace.limit if live else 0, pace.in_flight if live else 0, note,
             )
         )  # fmt: skip
+    judging = reduce(stored.RunMoney.plus, (m.judging for m in money.values()), stored.NO_MONEY)
+    whole = reduce(stored.RunMoney.plus, (m.answers for m in money.values()), judging)
     return RunProgress(
         id=run.id, name=run.name, state="queued" if waits and run.state == "running" else run.state,
         reason=(live and (live.note or live.silence)) or " ".join(filter(None, (run.reason, waits))), waits=waits,
         cells=run.cells, done=run.done, failed=run.failed, rate_per_s=rate,
         eta_s=(run.cells - run.done) / rate if rate > 0 and run.state == "running" else None,
-        spent_pico=sum(m.known_pico for m in money.values()),
-        unknown_calls=sum(m.unknown_calls for m in money.values()),
-        unknown_bound_pico=sum(m.unknown_bound_pico for m in money.values()),
+        spent_pico=whole.known_pico, unknown_calls=whole.unknown_calls, unknown_bound_pico=whole.unknown_bound_pico,
         reserved_pico=run.reserved_pico, budget_pico=run.budget_pico,
         seconds=_worked_s(run),
         contestants=tuple(shown),
         batch=batch,
         forecast=sums.forecast,
-        orphans=sums.orphans,
+        orphans=sums.orphans, judging=judging, upstream_pico=sums.upstream_pico,
         notices=tuple(live.notices) if live else (),
         first_failures=tuple(
             f"{plan.contestants[f.contestant].name}: {f.error} ({f.count} cells)" for f in failures

@@ -28,6 +28,7 @@ from assay.scoring.graders import build, suggested
 from assay.store import learnt
 from assay.store import runs as stored
 from assay.store.batches import waiting
+from assay.store.cell_costs import NOTHING, CellCost, run_costs
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 from assay.store.ledger import now_ms
 from assay.workbench import policies
@@ -436,23 +437,51 @@ class RunSummary:
     cells: int
     done: int
     failed: int
-    settled_pico: int
+    cost: CellCost
+    """Known costs of its answers and of its judges' calls; what is unknown stands apart."""
     gateway: str
     tags: tuple[str, ...]
     waits: str = ""
     """Which gateway it waits for, in words; empty: for none."""
+
+    @property
+    def spent_pico(self) -> int:
+        """Known spend on all of its calls that have ended."""
+        return self.cost.known_pico + self.cost.judging_pico
+
+    @property
+    def unknown_calls(self) -> int:
+        """Calls of unknown cost."""
+        return self.cost.unknown_calls + self.cost.judging_unknown
+
+    @property
+    def unknown_bound_pico(self) -> int:
+        """The most that they cost together."""
+        return self.cost.unknown_bound_pico + self.cost.judging_bound_pico
+
+    @property
+    def spent_words(self) -> str:
+        """What is known, and what is not."""
+        at_most = f", at most {format_usd(self.unknown_bound_pico)} more" if self.unknown_bound_pico else ""
+        unknown = f" + {self.unknown_calls:,} unknown{at_most}" if self.unknown_calls else ""
+        return format_usd(self.spent_pico) + unknown
 
 
 def list_runs(rt: Runtime, *, limit: int = 50, offset: int = 0, live_only: bool = False) -> list[RunSummary]:
     """Runs, newest first."""
     with rt.store.read() as connection:
         rows = stored.list_runs(connection, limit=limit, offset=offset, live_only=live_only)
-    return [replace(summary_of(row), waits=waits_for(rt, row)) for row in rows]
+        found = summaries(connection, rows)
+    return [replace(run, waits=waits_for(rt, row)) for run, row in zip(found, rows, strict=True)]
 
 
-def summary_of(r: Any) -> RunSummary:
-    """A line of the list of runs, of its row."""
-    return RunSummary(
-        r.id, r.name, r.state, r.created_ms, r.cells, r.done, r.failed, r.settled_pico, r.gateway,
-        tuple(json.loads(r.tags_json)),
-    )  # fmt: skip
+def summaries(connection: Any, rows: Sequence[Any]) -> list[RunSummary]:
+    """Lines of the list of runs, of their rows."""
+    costs = run_costs(connection, [r.id for r in rows])
+    return [
+        RunSummary(
+            r.id, r.name, r.state, r.created_ms, r.cells, r.done, r.failed, costs.get(r.id, NOTHING), r.gateway,
+            tuple(json.loads(r.tags_json)),
+        )
+        for r in rows
+    ]  # fmt: skip

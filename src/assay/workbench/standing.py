@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from assay.stats.intervals import Interval, mean_interval, quantile
 from assay.store import results as stored
 from assay.store import runs
+from assay.store.cell_costs import NOTHING, CellCost, Place, cost_by_place, run_cost
 from assay.store.results import CellRow
 from assay.workbench.results import RunRecord, get_run, label_of
 from assay.workbench.verdict import COVERED, in_words
@@ -50,14 +51,24 @@ class ContestantScore:
     scored: int
     failed: int
     cost_pico: int | None
-    """Cost of all its cells, judges included; None when any is unknown."""
+    """Cost of its own calls, every attempt; None when any is unknown. What judges cost stands apart."""
     known_pico: int
     unknown_cells: int
+    """Cells with a call of unknown cost."""
     correct: int
     p50_ms: float | None
     p95_ms: float | None
     prompt_tokens: int
     completion_tokens: int
+    unknown_calls: int = 0
+    unknown_bound_pico: int = 0
+    """The most that they cost, where a bound is known."""
+    judging_pico: int = 0
+    """Known costs of its judges' calls."""
+    judging_unknown: int = 0
+    judging_bound_pico: int = 0
+    cut: int = 0
+    """Answers that ended at their `max_tokens`."""
 
     @property
     def coverage(self) -> float:
@@ -95,7 +106,8 @@ def standing(rt: Runtime, run_id: str) -> Standing:
     """The scoreboard and the verdict of a run. Raises NotFound."""
     with rt.store.read() as connection:
         row = runs.get_run(connection, run_id)
-    state = (row.cells, row.done, row.failed, row.settled_pico, row.finished_ms, row.lease_token)
+        spent = run_cost(connection, row.id)
+    state = (row.cells, row.done, row.failed, spent, row.finished_ms, row.lease_token)
     known = rt.standings.get(row.id)
     if known is not None and (known.state == state or (row.state in runs.LIVE and time.monotonic() < known.until)):
         return known.standing
@@ -103,7 +115,8 @@ def standing(rt: Runtime, run_id: str) -> Standing:
     run = get_run(rt, row.id)
     with rt.store.read() as connection:
         cells = stored.cell_rows(connection, run.id)
-    board = ranked(run, cells)
+        costs = cost_by_place(connection, run.id, run.plan)
+    board = ranked(run, cells, costs)
     found = Standing(board, _verdict(run, board, cells))
     now = time.monotonic()
     rt.standings.pop(run.id, None)
@@ -113,9 +126,9 @@ def standing(rt: Runtime, run_id: str) -> Standing:
     return found
 
 
-def ranked(run: RunRecord, cells: Sequence[CellRow]) -> tuple[ContestantScore, ...]:
+def ranked(run: RunRecord, cells: Sequence[CellRow], costs: Mapping[Place, CellCost]) -> tuple[ContestantScore, ...]:
     """A line for each prompt version and contestant of a run, best score first."""
-    return tuple(sorted(scores_of(run, cells), key=_rank))
+    return tuple(sorted(scores_of(run, cells, costs), key=_rank))
 
 
 def _rank(line: ContestantScore) -> tuple[float, bool, float, str]:
@@ -147,7 +160,7 @@ def verdict(rt: Runtime, run_id: str) -> str:
     return standing(rt, run_id).verdict
 
 
-def scores_of(run: RunRecord, cells: Sequence[CellRow]) -> Iterator[ContestantScore]:
+def scores_of(run: RunRecord, cells: Sequence[CellRow], costs: Mapping[Place, CellCost]) -> Iterator[ContestantScore]:
     """A line for each prompt version and contestant of a run, in the order of the plan."""
     groups: dict[tuple[int, int], list[CellRow]] = defaultdict(list)
     for cell in cells:
@@ -157,7 +170,7 @@ def scores_of(run: RunRecord, cells: Sequence[CellRow]) -> Iterator[ContestantSc
         for contestant, chosen in enumerate(plan.contestants):
             mine = groups[prompt, contestant]
             times = [c.total_ms for c in mine if c.ok and not c.cached and c.total_ms is not None]
-            known = [c.cost_pico for c in mine if c.cost_pico is not None]
+            cost = costs.get(Place(prompt, contestant), NOTHING)
             answered = sum([c.ok for c in mine])
             yield ContestantScore(
                 prompt, contestant, label_of(plan, prompt, contestant), chosen.key,
@@ -165,8 +178,8 @@ def scores_of(run: RunRecord, cells: Sequence[CellRow]) -> Iterator[ContestantSc
                 passes=mean_interval(list(_passes_by_row(mine).values())),
                 cells=plan.row_count * plan.samples, answered=answered,
                 scored=sum([c.value is not None for c in mine]), failed=len(mine) - answered,
-                cost_pico=sum(known) if len(known) == len(mine) else None, known_pico=sum(known),
-                unknown_cells=len(mine) - len(known), correct=sum([c.passed is True for c in mine]),
+                cost_pico=cost.cost_pico, unknown_cells=sum([c.cost_pico is None for c in mine]),
+                cut=sum([c.cut for c in mine]), **cost._asdict(), correct=sum([c.passed is True for c in mine]),
                 p50_ms=quantile(times, 0.5), p95_ms=quantile(times, 0.95),
                 prompt_tokens=sum([c.prompt_tokens or 0 for c in mine]),
                 completion_tokens=sum([c.completion_tokens or 0 for c in mine]),

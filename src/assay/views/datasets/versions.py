@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from assay.errors import AssayError
-from assay.money import format_usd
 from assay.views import components, words
 from assay.views.datasets.catalogue import open_version
 from assay.views.state import go_to
@@ -98,7 +97,7 @@ def runs_table(rt: Runtime, dataset: StoredDataset) -> None:
         "Run": [words.plain(r.name) for r in found], "State": [r.state for r in found],
         "Started": [words.moment(r.created_ms) for r in found],
         "Cells": [f"{r.done:,} of {r.cells:,}" for r in found],
-        "Spent": [format_usd(r.settled_pico) for r in found],
+        "Spent": [r.spent_words for r in found],
     })  # fmt: skip
     event: Any = st.dataframe(
         frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="datasets.runs", height="auto"
