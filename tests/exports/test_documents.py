@@ -68,7 +68,7 @@ def test_jsonl_reads_back_to_the_same_cells(rt: Runtime, run_id: str) -> None:
     assert read == list(record.cells())
     known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
     lines = [json.loads(line) for line in written(record, "jsonl").splitlines()]
-    assert sum(Decimal(line["cost_usd"]) for line in lines) == from_pico(known)
+    assert sum(Decimal(line[name]) for line in lines for name in ("cost_usd", "judging_usd")) == from_pico(known)
     assert sum(Decimal(call["cost_usd"]) for line in lines for call in line["calls"]) == from_pico(known)
 
 
@@ -103,7 +103,8 @@ def test_promptfoo_layout_holds_the_run(rt: Runtime, run_id: str) -> None:
     stats = inner["stats"]
     assert stats["successes"] + stats["failures"] + stats["errors"] == 24
     known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
-    assert sum(Decimal(str(r["cost"])) for r in inner["results"]) == from_pico(known)
+    costs = [(Decimal(str(r["cost"])), Decimal(r["metadata"]["judgingUsd"])) for r in inner["results"]]
+    assert sum(own + judging for own, judging in costs) == from_pico(known)
 
 
 def test_promptfoo_leaves_out_an_unknown_cost() -> None:
