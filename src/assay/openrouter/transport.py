@@ -7,7 +7,6 @@ environment names a proxy, because httpx's own pool scans all its connections fo
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from functools import cache
 from ssl import SSLContext
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from urllib.request import getproxies
 import httpx
 
 from assay.errors import SettingsError
+from assay.openrouter.hosts import is_forbidden, is_near
 from assay.openrouter.connections import ConnectionPool
 from assay.openrouter.failures import FailureKind
 
@@ -48,7 +48,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 def checked_base_url(url: str, *, has_key: bool) -> str:
     """The base URL without a trailing slash. Raises SettingsError where a key would not be safe with it.
 
-    https only, but for loopback and private hosts; no user part, query or fragment, so that the host is what it seems.
+    https only, but for loopback and private hosts; no user part, query or fragment, so that the host is what it seems;
+    never a link-local or metadata address, in whatever form it is written, with or without a key.
     """
     cure = "Set OPENROUTER_BASE_URL to something like https://openrouter.ai/api/v1."
     try:
@@ -60,17 +61,11 @@ def checked_base_url(url: str, *, has_key: bool) -> str:
         raise SettingsError(f"The base URL {url!r} needs http or https and a host.", cure=cure)
     if "@" in parts.netloc or "\\" in url or parts.query or parts.fragment:
         raise SettingsError(f"The base URL {url!r} may not hold a user, a query or a fragment.", cure=cure)
-    if parts.scheme == "http" and has_key and not _is_near(host):
+    if is_forbidden(host):
+        raise SettingsError(f"The base URL {url!r} names an address at which no gateway stands.", cure=cure)
+    if parts.scheme == "http" and has_key and not is_near(host):
         raise SettingsError(f"The base URL {url!r} would send the key unencrypted.", cure=cure)
     return url.strip().rstrip("/")
-
-
-def _is_near(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    return address.is_loopback or (address.is_private and not address.is_link_local)
 
 
 _UNSENT = (
