@@ -131,6 +131,10 @@ class Settings(BaseSettings):
     monthly_budget_usd: Decimal | None = None
     api_token: SecretStr | None = None
     """Switches the HTTP service on; callers send it as a bearer token."""
+    allowed_hosts: list[str] = Field(default_factory=list)
+    """Names beside localhost under which the servers may be called: a JSON list; `*.example.com` for those below."""
+    cors_origins: list[str] = Field(default_factory=list)
+    """Origins whose pages may call the HTTP service from a browser, like https://app.example.com: a JSON list."""
     endpoints: list[EndpointSetting] = Field(default_factory=list)
     """Further OpenAI-compatible endpoints: a JSON list in ASSAY_ENDPOINTS, or [[ASSAY_ENDPOINTS]] in secrets.toml."""
     requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)

@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from openai import OpenAI
 from openrouter import OpenRouter
-from pydantic import SecretStr
+from service_driver import ASK, TOKEN, calls, service, until
 
 from assay.api.payloads import chat_completion, dumped
-from assay.api.service import create_server
-from assay.config import Gateway, Settings
 from assay.domain.completion import UNKNOWN_COST, Completion, Usage
 from assay.domain.messages import CompletionRequest, Message
-from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import spend
-from assay.workbench.runtime import Runtime, open_runtime
-
-TOKEN = "assay-token-for-tests"
-ASK = {"model": "sandbox/scribe", "messages": [{"role": "user", "content": "Name three rivers"}]}
-
-
-@contextmanager
-def service(folder: Path, *faults: Fault, token: str | None = TOKEN, **settings: Any) -> Iterator[tuple[str, Runtime]]:
-    """The base URL of a running service and its runtime."""
-    with SandboxServer(SandboxConfig(speed=0, faults=faults)) as sandbox:
-        given = Settings(
-            database_url=f"sqlite:///{folder}/assay.db", api_token=SecretStr(token) if token else None, **settings
-        )
-        gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
-        with open_runtime(given, gateway=gateway) as rt:
-            rt.ready()
-            config = uvicorn.Config(create_server(lambda: rt), port=0, log_level="error", lifespan="off", ws="none")
-            server = uvicorn.Server(config)
-            thread = threading.Thread(target=server.run, daemon=True)
-            thread.start()
-            while not server.started:
-                time.sleep(0.01)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            try:
-                yield f"http://127.0.0.1:{port}/api", rt
-            finally:
-                server.should_exit = True
-                thread.join()
+from assay.sandbox import Fault
+from assay.workbench.runtime import Runtime
 
 
 @pytest.fixture
@@ -63,11 +29,6 @@ def served(tmp_path: Path) -> Iterator[tuple[httpx.Client, Runtime]]:
         httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30) as client,
     ):
         yield client, rt
-
-
-def calls(rt: Runtime) -> list[Any]:
-    """The ledger, oldest first."""
-    return list(reversed(spend.ledger_page(rt, spend.SpendFilter())))
 
 
 def test_token_missing_or_wrong_is_401(served: tuple[httpx.Client, Runtime]) -> None:
@@ -182,11 +143,8 @@ def test_caller_that_hangs_up_stops_the_call(tmp_path: Path) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         with httpx.stream("POST", f"{url}/v1/chat/completions", json=ASK | {"stream": True}, headers=headers) as answer:
             next(answer.iter_bytes())
-        until = time.monotonic() + 5
-        while time.monotonic() < until and [call.outcome for call in calls(rt)] != ["cancelled"]:
-            time.sleep(0.05)
 
-        assert [call.outcome for call in calls(rt)] == ["cancelled"]
+        assert until(lambda: [call.outcome for call in calls(rt)] == ["cancelled"])
 
 
 def test_openai_sdk_works(tmp_path: Path) -> None:

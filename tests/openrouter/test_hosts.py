@@ -13,13 +13,38 @@ from assay.openrouter.hosts import address_of, is_forbidden, is_loopback, is_nea
 from assay.openrouter.transport import checked_base_url
 
 METADATA = (
-    "169.254.169.254", "169.254.169.254.", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518",
-    "0xa9.0xfe.0xa9.0xfe", "169.16689662", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[::169.254.169.254]",
-    "[64:ff9b::a9fe:a9fe]", "[64:ff9b:1::a9fe:a9fe]", "[2002:a9fe:a9fe::]", "[fe80::1]", "[fe80::1%25eth0]",
-    "[fd00:ec2::254]", "169.254.0.1", "0.0.0.0", "0", "0x0", "[::]", "[::ffff:0.0.0.0]", "0.1.2.3", "100.100.100.200",
-    "metadata.google.internal", "METADATA.google.internal.", "224.0.0.1", "\uff11\uff16\uff19.254.169.254",
-    "169%2e254%2e169%2e254", "169\u3002254\u3002169\u3002254",
-)  # fmt: skip
+    "169.254.169.254",
+    "169.254.169.254.",
+    "2852039166",
+    "0xa9fea9fe",
+    "0251.0376.0251.0376",
+    "169.254.43518",
+    "0xa9.0xfe.0xa9.0xfe",
+    "169.16689662",
+    "[::ffff:169.254.169.254]",
+    "[::ffff:a9fe:a9fe]",
+    "[::169.254.169.254]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[64:ff9b:1::a9fe:a9fe]",
+    "[2002:a9fe:a9fe::]",
+    "[fe80::1]",
+    "[fe80::1%25eth0]",
+    "[fd00:ec2::254]",
+    "169.254.0.1",
+    "0.0.0.0",
+    "0",
+    "0x0",
+    "[::]",
+    "[::ffff:0.0.0.0]",
+    "0.1.2.3",
+    "100.100.100.200",
+    "metadata.google.internal",
+    "METADATA.google.internal.",
+    "224.0.0.1",
+    "\uff11\uff16\uff19.254.169.254",
+    "169%2e254%2e169%2e254",
+    "169\u3002254\u3002169\u3002254",
+)
 
 
 @pytest.mark.parametrize("host", METADATA)

@@ -1,116 +1,31 @@
-"""What comes in and goes out, as JSON."""
+"""What goes out, as JSON."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from typing import Any
 
 from assay.domain.completion import Completion
-from assay.domain.messages import CompletionRequest, Message
-from assay.errors import SettingsError
 from assay.money import from_pico
+from assay.openrouter.assembly import parse_json
 from assay.openrouter.catalogue import Model
-from assay.openrouter.failures import Failure
-from assay.openrouter.parameters import check_parameter, modern_settings
 from assay.runs.dispatch import Outcome
 
-ModelId = Field(min_length=1, max_length=200)
 
+def completion_out(outcome: Outcome, notes: Sequence[str]) -> dict[str, Any]:
+    """A finished completion as a `chat.completion`, with Assay's own words beside; money as decimal text, unknown null.
 
-class MessageIn(BaseModel):
-    """A message; fields beyond role and content (tool calls, names) are passed on."""
-
-    model_config = ConfigDict(extra="allow")
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[dict[str, Any]] | None = None
-
-    def as_message(self) -> Message:
-        """The message as the client layer sends it."""
-        return Message.from_json(self.model_dump(exclude_unset=True))
-
-
-class CompletionIn(BaseModel):
-    """A completion in Assay's own words."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str = ModelId
-    prompt: str | None = None
-    """A user message; or else `messages`."""
-    messages: list[MessageIn] = Field(default_factory=list)
-    params: dict[str, Any] = Field(default_factory=dict)
-    """Parameters by wire name."""
-    provider: dict[str, Any] = Field(default_factory=dict)
-    """Provider routing by wire name."""
-
-    @field_validator("params")
-    @classmethod
-    def _in_range(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return checked(value)
-
-    @model_validator(mode="after")
-    def _has_text(self) -> CompletionIn:
-        if not self.prompt and not self.messages:
-            raise ValueError("give a prompt or messages")
-        return self
-
-    def as_request(self) -> CompletionRequest:
-        """The request as the client layer sends it."""
-        messages = [message.as_message() for message in self.messages]
-        if self.prompt:
-            messages.append(Message("user", self.prompt))
-        settings = modern_settings({**self.params, "provider": self.provider})
-        return CompletionRequest(self.model, tuple(messages), settings.params, settings.provider)
-
-
-class ChatIn(BaseModel):
-    """A completion as OpenAI's programs ask for it; every further field is a parameter and is passed on."""
-
-    model_config = ConfigDict(extra="allow")
-
-    model: str = ModelId
-    messages: list[MessageIn] = Field(min_length=1)
-    stream: bool = False
-
-    @model_validator(mode="after")
-    def _in_range(self) -> ChatIn:
-        checked(self.model_extra or {})
-        if not isinstance((self.model_extra or {}).get("provider") or {}, dict):
-            raise ValueError("provider: it is an object of routing settings")
-        if (self.model_extra or {}).get("n") not in (None, 1):
-            raise ValueError("n: every call gives one answer")
-        return self
-
-    def as_request(self) -> CompletionRequest:
-        """The request as the client layer sends it: only what the caller set."""
-        settings = modern_settings(self.model_extra or {})
-        messages = tuple(message.as_message() for message in self.messages)
-        return CompletionRequest(self.model, messages, settings.params, settings.provider)
-
-
-def checked(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, if each is in its range; ValueError, as validation wants it, if not."""
-    for name, value in params.items():
-        try:
-            check_parameter(name, value)
-        except SettingsError as error:
-            raise ValueError(str(error)) from error
-    return params
-
-
-def completion_out(outcome: Outcome) -> dict[str, Any]:
-    """A finished completion in Assay's own words; money as decimal text, unknown as null."""
+    notes: about what was asked for in old words.
+    """
     completion, settled = outcome.completion, outcome.settlement
     assert completion is not None  # noqa: S101 - the caller has looked for a failure
-    return {
+    found = {
+        **_as_answered(completion),
         "call_id": settled.call_id,
         "generation_id": completion.generation_id,
-        "model": completion.model,
         "provider": completion.provider,
         "text": completion.text,
         "reasoning": completion.reasoning or None,
@@ -125,6 +40,17 @@ def completion_out(outcome: Outcome) -> dict[str, Any]:
         "cost_provenance": outcome.cost.provenance,
         "total_ms": settled.total_ms,
     }
+    return {**found, "x_assay_notes": list(notes)} if notes else found
+
+
+def _as_answered(completion: Completion) -> dict[str, Any]:
+    """The gateway's own `chat.completion`, with what every program expects of one where it lacks it."""
+    made = chat_completion(completion)
+    try:
+        answered = parse_json(completion.body) if completion.body else {}
+    except ValueError:
+        answered = {}
+    return {**made, **answered, "object": "chat.completion"} if isinstance(answered, dict) else made
 
 
 def chat_completion(completion: Completion) -> dict[str, Any]:
@@ -145,32 +71,38 @@ def chat_completion(completion: Completion) -> dict[str, Any]:
 
 
 def model_out(model: Model) -> dict[str, Any]:
-    """A model in Assay's own words; prices in USD per million tokens as decimal text, unknown as null."""
+    """A model in the gateway's words and Assay's, whose prices are USD per million tokens; unknown as null."""
 
     def text(price: Decimal | None) -> str | None:
         return None if price is None else f"{price.normalize():f}"
 
     return {
-        "id": model.id, "name": model.name, "context_length": model.context_length,
+        **model.raw, "id": model.id, "name": model.name, "context_length": model.context_length,
         "max_completion_tokens": model.max_completion_tokens,
         "prompt_usd_per_million": text(model.prompt_usd_per_million),
         "completion_usd_per_million": text(model.completion_usd_per_million), "is_free": model.is_free,
         "input_modalities": list(model.input_modalities), "supported_parameters": sorted(model.supported_parameters),
-        "expiration_date": model.expiration_date,
+        "expiration_date": model.expiration_date, "is_moderated": model.is_moderated,
     }  # fmt: skip
+
+
+def chunks_of(completion: Completion) -> list[bytes]:
+    """The events of a stream for an answer that came whole although a stream was asked for."""
+    whole = chat_completion(completion)
+    message = whole["choices"][0]["message"]
+    calls = [{"index": place, **call} for place, call in enumerate(completion.tool_calls)]
+    delta = {**message, "tool_calls": calls} if calls else message
+    head = {name: whole[name] for name in ("id", "created", "model", "provider")} | {"object": "chat.completion.chunk"}
+    first = {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    last = {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": completion.finish_reason or "stop"}]}
+    if whole["usage"]:
+        last["usage"] = whole["usage"]
+    return [dumped(first), dumped(last), b"[DONE]"]
 
 
 def openai_model(model: Model) -> dict[str, Any]:
     """A model as OpenAI's programs list it, with every field of the gateway's catalogue beside."""
     return {**model.raw, "id": model.id, "object": "model", "created": model.created or 0, "owned_by": model.author}
-
-
-def failure_out(failure: Failure, status: int) -> dict[str, Any]:
-    """A failure in the gateway's error shape."""
-    metadata: dict[str, str] = {"error_type": failure.kind, "billed": failure.billed}
-    if failure.provider:
-        metadata["provider_name"] = failure.provider
-    return {"error": {"code": status, "message": str(failure), "metadata": metadata}}
 
 
 def dumped(value: Any) -> bytes:

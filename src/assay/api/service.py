@@ -1,11 +1,14 @@
-"""The application: token check, routes, errors.
+"""The application: routes, and who is let in.
 
-GET  /api/models                the models in Assay's words
-POST /api/completions           one completion, with its cost and where that is known from
-POST /api/completions/stream    the same as server-sent events, as the gateway sends them
-GET  /api/v1/models             as OpenAI's and OpenRouter's programs ask
+GET  /api/models                the models, in the seed's words and Assay's
+POST /api/completions           one completion as a `chat.completion`, with its cost and where that is known from
+POST /api/completions/stream    the same as server-sent events
+GET  /api/v1/models             as OpenAI's and OpenRouter's programs ask; /api/v1/models/{id} for one of them
 POST /api/v1/chat/completions   as OpenAI's and OpenRouter's programs ask, streaming included
-GET  /api/health                200 while the service runs; needs no token
+POST /api/v1/responses          the same in the words of OpenAI's Responses
+POST /api/v1/embeddings         embeddings of texts
+GET  /api/health                200 while the service runs
+GET  /api/docs, /openapi.json   what there is; these three need no token, and hold nothing of the data
 
 Every call lands in the ledger with purpose `api` and the tags of X-Assay-Tag, and counts in the month's budget.
 """
@@ -13,68 +16,38 @@ Every call lands in the ledger with purpose `api` and the tags of X-Assay-Tag, a
 from __future__ import annotations
 
 import asyncio
-import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from assay import __version__
-from assay.api.payloads import (
-    ChatIn,
-    CompletionIn,
-    chat_completion,
-    completion_out,
-    dumped,
-    failure_out,
-    model_out,
-    openai_model,
-)
-from assay.api.relay import Relay
+from assay.api.asked import Asked, ChatIn, CompletionIn, EmbeddingsIn, Switches, switches_of
+from assay.api.bodies import Refused, read
+from assay.api.documents import page_of
+from assay.api.door import Door, Rules, error, rules_of
+from assay.api.failing import failed
+from assay.api.payloads import chat_completion, chunks_of, completion_out, dumped, model_out, openai_model
+from assay.api.relay import CallerGone, Relay, Streamed, framed, waited_for
+from assay.api.responses import ResponsesIn, Telling, response_of
 from assay.domain.messages import CompletionRequest
 from assay.errors import AssayError, BudgetExceeded, StoreError
-from assay.openrouter.failures import FailureKind
+from assay.openrouter.catalogue import Model
 from assay.runs.dispatch import Outcome
-from assay.workbench.calls import send_completion
-from assay.workbench.catalogue import list_models
+from assay.workbench.calls import ModelHeld, send_completion, send_embeddings
+from assay.workbench.catalogue import list_models, model_endpoints
 from assay.workbench.runtime import Runtime
 
 MOST_TAGS = 10
 LONGEST_TAG = 64
-BODY_LIMIT = 32 * 1024 * 1024
-"""Bytes of a request at most."""
-STATUS: dict[FailureKind, int] = {
-    "connection": 502, "reset": 502, "truncated": 502, "malformed": 502, "empty": 502, "too_large": 502,
-    "first_token_timeout": 504, "silence_timeout": 504, "timeout": 504,
-}  # fmt: skip
-"""Our status where the gateway gave none."""
-
-
-class Refused(Exception):
-    """A request that is not let in."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-def allowed(request: Request, authorization: Annotated[str, Header()] = "") -> Runtime:
-    """The runtime, for a caller that knows the token. Raises Refused."""
-    rt: Runtime = request.app.state.get_runtime()
-    token = rt.settings.api_token.get_secret_value().strip() if rt.settings.api_token else ""
-    if not token:
-        raise Refused(403, "The HTTP service is off. Set ASSAY_API_TOKEN to switch it on.")
-    given = authorization.removeprefix("Bearer ").strip()
-    if not hmac.compare_digest(given.encode("utf-8", "replace"), token.encode()):
-        raise Refused(401, "The token is missing or wrong. Send Authorization: Bearer with ASSAY_API_TOKEN.")
-    return rt
+LONGEST_NOTES = 1000
 
 
 def tags_of(x_assay_tag: Annotated[list[str] | None, Header()] = None) -> list[str]:
@@ -85,190 +58,269 @@ def tags_of(x_assay_tag: Annotated[list[str] | None, Header()] = None) -> list[s
     return tags
 
 
-OpenRuntime = Annotated[Runtime, Depends(allowed)]
+def switches(request: Request) -> Switches:
+    """The switches in the headers."""
+    return switches_of(request.headers)
+
+
+def runtime_of(request: Request) -> Runtime:
+    """The runtime that answers."""
+    rt: Runtime = request.app.state.get_runtime()
+    return rt
+
+
+OpenRuntime = Annotated[Runtime, Depends(runtime_of)]
 SentTags = Annotated[list[str], Depends(tags_of)]
+Switched = Annotated[Switches, Depends(switches)]
 
 
-def create_service(get_runtime: Callable[[], Runtime]) -> FastAPI:
-    """The application, to be mounted at /api. Without a token in the settings every route answers 403."""
+def create_service(get_runtime: Callable[[], Runtime], *, rules: Rules | None = None) -> ASGIApp:
+    """The application, to be mounted at /api. Without a token in the settings every route answers 403.
+
+    rules: who is let in beside what the settings say.
+    """
+    app = create_routes(get_runtime)
+
+    def token() -> str:
+        given = get_runtime().settings.api_token
+        return given.get_secret_value().strip() if given else ""
+
+    return Door(app, rules or rules_of(get_runtime().settings), token)
+
+
+def create_server(get_runtime: Callable[[], Runtime], *, rules: Rules | None = None) -> Starlette:
+    """The service by itself: everything below /api, nothing else."""
+    return Starlette(routes=[Mount("/api", create_service(get_runtime, rules=rules))])
+
+
+def create_routes(get_runtime: Callable[[], Runtime]) -> FastAPI:
+    """The routes, without the door before them."""
     app = FastAPI(title="Assay", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-
     app.state.get_runtime = get_runtime
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok", "version": __version__}
-
-    @app.get("/models")
-    async def models(rt: OpenRuntime) -> Response:
-        found = await asyncio.to_thread(_models, rt)
-        return Response(dumped({"models": [model_out(model) for model in found]}), media_type="application/json")
-
-    @app.get("/v1/models")
-    async def openai_models(rt: OpenRuntime) -> Response:
-        rows = [openai_model(model) for model in await asyncio.to_thread(_models, rt)]
-        body = {"object": "list", "data": rows, "total_count": len(rows), "links": {"next": None}}
-        return Response(dumped(body), media_type="application/json")
-
-    @app.post("/completions")
-    async def completion(rt: OpenRuntime, asked: CompletionIn, tags: SentTags) -> Response:
-        outcome = await _plain(rt, asked.as_request(), tags)
-        if outcome.failure is not None:
-            return _failed(outcome)
-        return Response(dumped(completion_out(outcome)), headers=_ids(outcome), media_type="application/json")
-
-    @app.post("/completions/stream")
-    async def stream(rt: OpenRuntime, asked: CompletionIn, tags: SentTags) -> Response:
-        return await _streamed(rt, asked.as_request(), tags)
-
-    @app.post("/v1/chat/completions")
-    async def chat(rt: OpenRuntime, asked: ChatIn, tags: SentTags) -> Response:
-        if asked.stream:
-            return await _streamed(rt, asked.as_request(), tags)
-        outcome = await _plain(rt, asked.as_request(), tags)
-        return _failed(outcome) if outcome.failure is not None else _answered(outcome)
-
-    app.add_middleware(BodyLimit)
-
-    @app.middleware("http")
-    async def let_in(request: Request, call_next: Any) -> Response:
-        # Before the body is read: a stranger must not fill the memory.
-        if not request.url.path.endswith("/health"):
-            try:
-                allowed(request, request.headers.get("authorization", ""))
-            except Refused as error:
-                return _error(error.status, str(error))
-        response: Response = await call_next(request)
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
+    _add_documents(app)
+    _add_models(app)
+    _add_completions(app)
+    _add_openai(app)
     _handle_errors(app)
     return app
 
 
-class BodyLimit:
-    """Reads a request's body before anything else does, and refuses one that is too large, declared or not."""
+def _add_documents(app: FastAPI) -> None:
+    @app.get("/health", summary="Whether the service runs")
+    async def health() -> dict[str, str]:
+        return {"status": "ok", "version": __version__}
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return JSONResponse(app.openapi())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        declared = Headers(scope=scope).get("content-length", "0")
-        size = int(declared) if declared.isdecimal() and len(declared) < 20 else BODY_LIMIT + 1
-        parts: list[bytes] = []
-        more = size <= BODY_LIMIT
-        size = 0 if more else size
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # the caller went away
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            more = message.get("more_body", False) and size <= BODY_LIMIT
-        if size > BODY_LIMIT:
-            await _error(413, f"A request may hold {BODY_LIMIT // 1024 // 1024} MB.")(scope, receive, send)
-            return
-        whole: Message | None = {"type": "http.request", "body": b"".join(parts), "more_body": False}
-
-        async def again() -> Message:
-            nonlocal whole
-            message, whole = whole, None
-            return message if message is not None else await receive()
-
-        await self._app(scope, again, send)
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(
+            page_of(app.openapi()), headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        )
 
 
-def _models(rt: Runtime) -> tuple[Any, ...]:
-    rt.ready()
-    return list_models(rt)
+def _add_models(app: FastAPI) -> None:
+    @app.get("/models", summary="The models with their prices")
+    async def models(rt: OpenRuntime) -> Response:
+        rows = [model_out(model) for model in await _models(rt)]
+        return _json({"data": rows, "models": rows})
+
+    @app.get("/v1/models", summary="The models, as OpenAI's and OpenRouter's programs ask")
+    @app.get("/v1/models/user", include_in_schema=False)
+    async def openai_models(rt: OpenRuntime) -> Response:
+        rows = [openai_model(model) for model in await _models(rt)]
+        return _json({"object": "list", "data": rows, "total_count": len(rows), "links": {"next": None}})
+
+    @app.get("/v1/models/count", summary="How many models there are")
+    async def count(rt: OpenRuntime) -> Response:
+        return _json({"data": {"count": len(await _models(rt))}})
+
+    @app.get("/v1/models/{model_id:path}/endpoints", summary="The providers of a model")
+    async def endpoints(rt: OpenRuntime, model_id: str) -> Response:
+        found = openai_model(await _model(rt, model_id))
+        rows = await asyncio.to_thread(model_endpoints, rt, model_id)
+        named = {name: found.get(name) for name in ("id", "name", "created", "description", "architecture")}
+        return _json({"data": named | {"endpoints": rows}})
+
+    @app.get("/v1/models/{model_id:path}", summary="One model by its id")
+    async def openai_one(rt: OpenRuntime, model_id: str) -> Response:
+        return _json(openai_model(await _model(rt, model_id)))
+
+    @app.get("/v1/model/{model_id:path}", summary="One model by its id, as OpenRouter's programs ask")
+    async def openrouter_one(rt: OpenRuntime, model_id: str) -> Response:
+        return _json({"data": openai_model(await _model(rt, model_id))})
 
 
-async def _plain(rt: Runtime, request: CompletionRequest, tags: list[str]) -> Outcome:
+def _add_completions(app: FastAPI) -> None:
+    @app.post("/completions", summary="One completion, with its cost", **_takes(CompletionIn))
+    async def completion(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+        body = await read(request, CompletionIn)
+        asked = body.asked(switched)
+        if body.stream:
+            return await _streamed(request, rt, asked, tags)
+        outcome = await _plain(request, rt, asked.request, tags)
+        if outcome.failure is not None:
+            return failed(outcome, _headers(outcome, asked.notes))
+        return _json(completion_out(outcome, asked.notes), _headers(outcome, asked.notes))
+
+    @app.post("/completions/stream", summary="One completion as a stream", **_takes(CompletionIn))
+    async def stream(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+        body = await read(request, CompletionIn)
+        return await _streamed(request, rt, body.asked(switched), tags)
+
+
+def _add_openai(app: FastAPI) -> None:
+    @app.post("/v1/chat/completions", summary="One completion, as OpenAI's programs ask", **_takes(ChatIn))
+    async def chat(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+        body = await read(request, ChatIn)
+        asked = body.asked(switched)
+        if body.stream:
+            return await _streamed(request, rt, asked, tags)
+        outcome = await _plain(request, rt, asked.request, tags)
+        return _answered(outcome, asked.notes)
+
+    @app.post("/v1/responses", summary="One completion in the words of OpenAI's Responses", **_takes(ResponsesIn))
+    async def responses(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+        body = await read(request, ResponsesIn)
+        asked = body.asked(switched)
+        if body.stream:
+            return await _told(request, rt, body, asked, tags)
+        outcome = await _plain(request, rt, asked.request, tags)
+        headers = _headers(outcome, asked.notes)
+        return failed(outcome, headers) if outcome.failure is not None else _json(response_of(body, outcome), headers)
+
+    @app.post("/v1/embeddings", summary="Embeddings of texts", **_takes(EmbeddingsIn))
+    async def embeddings(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+        body = await read(request, EmbeddingsIn)
+        asked = body.asked(switched)
+        _refuse_unkept(rt, asked.request)
+        outcome = await waited_for(send_embeddings(rt, asked.request, body.input, tags=tags), request.receive)
+        return _answered(outcome, asked.notes)
+
+
+def _takes(kind: type[BaseModel]) -> dict[str, Any]:
+    """What the description says of a body that the route reads by itself."""
+    schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    if "messages" in schema.get("properties", {}):
+        schema["properties"]["messages"] = {"type": "array", "items": {"type": "object"}, "title": "Messages"}
+    content = {"application/json": {"schema": schema}}
+    return {"openapi_extra": {"requestBody": {"required": True, "content": content}}}
+
+
+async def _models(rt: Runtime) -> Sequence[Model]:
+    def found() -> Sequence[Model]:
+        rt.ready()
+        return list_models(rt)
+
+    return await asyncio.to_thread(found)
+
+
+async def _model(rt: Runtime, model_id: str) -> Model:
+    await _models(rt)
+    found = rt.dispatcher.prices.model(model_id)
+    if found is None:
+        raise Refused(404, f"There is no model {model_id[:200]!r}.", error_type="not_found")
+    return found
+
+
+def _refuse_unkept(rt: Runtime, request: CompletionRequest) -> None:
+    """Refuses a promise about the data that an endpoint beside the gateway is not even asked to keep."""
+    promised = request.provider.get("zdr") is True or request.provider.get("data_collection") == "deny"
+    if promised and not rt.dispatcher.prices.speaks_openrouter(request.model):
+        name = rt.gateways.of(request.model).client.gateway.name
+        raise Refused(400, f"What the endpoint {name} keeps is not known: it cannot be asked for zero data retention.")
+
+
+async def _plain(request: Request, rt: Runtime, asked: CompletionRequest, tags: list[str]) -> Outcome:
     """The outcome of a call; a caller that goes away stops it."""
-    return await asyncio.wrap_future(send_completion(rt, request, tags=tags))
+    _refuse_unkept(rt, asked)
+    return await waited_for(send_completion(rt, asked, tags=tags), request.receive)
 
 
-async def _streamed(rt: Runtime, request: CompletionRequest, tags: list[str]) -> Response:
-    relay = Relay(rt, request, tags)
-    outcome = await relay.first()
+async def _streamed(request: Request, rt: Runtime, asked: Asked, tags: list[str]) -> Response:
+    _refuse_unkept(rt, asked.request)
+    relay = Relay(rt, asked.request, tags)
+    outcome = await relay.first(request.receive)
     if outcome is None:
-        return StreamingResponse(relay.chunks(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-    return _failed(outcome) if outcome.failure is not None else _answered(outcome)
+        return Streamed(framed(relay.events()), relay.stop, _headers(None, asked.notes))
+    if outcome.failure is not None or outcome.completion is None:
+        return failed(outcome, _headers(outcome, asked.notes))
+    events = chunks_of(outcome.completion)
+    text = b"".join(b"data: " + event + b"\n\n" for event in events)
+    return Response(text, headers=_headers(outcome, asked.notes), media_type="text/event-stream")
 
 
-def _answered(outcome: Outcome) -> Response:
+async def _told(request: Request, rt: Runtime, body: ResponsesIn, asked: Asked, tags: list[str]) -> Response:
+    _refuse_unkept(rt, asked.request)
+    relay = Relay(rt, asked.request, tags)
+    outcome = await relay.first(request.receive)
+    if outcome is not None and outcome.failure is not None:
+        return failed(outcome, _headers(outcome, asked.notes))
+    telling = Telling(body, relay, whole=outcome is not None)
+    return Streamed(telling.pieces(), relay.stop, _headers(outcome, asked.notes))
+
+
+def _answered(outcome: Outcome, notes: Sequence[str]) -> Response:
+    if outcome.failure is not None:
+        return failed(outcome, _headers(outcome, notes))
     assert outcome.completion is not None  # noqa: S101 - no failure, so an answer
     # A gateway that streams although nobody asked it to leaves no body to pass on.
     body = outcome.completion.body or dumped(chat_completion(outcome.completion))
-    return Response(body, headers=_ids(outcome), media_type="application/json")
+    return Response(body, headers=_headers(outcome, notes), media_type="application/json")
 
 
-def _failed(outcome: Outcome) -> Response:
-    """The gateway's own status and body; where there is none, our words in its shape."""
-    failure, error = outcome.failure, outcome.error
-    assert failure is not None  # noqa: S101 - the caller has looked
-    headers = _ids(outcome)
-    if failure.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, round(failure.retry_after_s)))
-    if error is not None and error.status is not None and error.body:
-        kind = "application/json" if error.body.lstrip()[:1] in b"{[" else "text/plain; charset=utf-8"
-        return Response(error.body, status_code=error.status, headers=headers, media_type=kind)
-    status = STATUS.get(failure.kind) or failure.http_status or 502
-    return Response(
-        dumped(failure_out(failure, status)), status_code=status, headers=headers, media_type="application/json"
-    )
+def _json(value: Any, headers: dict[str, str] | None = None) -> Response:
+    return Response(dumped(value), headers=headers, media_type="application/json")
 
 
-def _ids(outcome: Outcome) -> dict[str, str]:
-    headers = {"X-Assay-Call-Id": outcome.settlement.call_id}
-    if outcome.settlement.generation_id:
-        headers["X-Generation-Id"] = outcome.settlement.generation_id
+def _headers(outcome: Outcome | None, notes: Sequence[str]) -> dict[str, str]:
+    headers = {}
+    if outcome is not None:
+        headers["X-Assay-Call-Id"] = outcome.settlement.call_id
+        if generation := outcome.settlement.generation_id:
+            headers["X-Generation-Id"] = _plain_text(generation)
+    if notes:
+        headers["X-Assay-Notes"] = _plain_text(" ".join(notes))[:LONGEST_NOTES]
     return headers
 
 
-def _error(status: int, message: str, **metadata: Any) -> Response:
-    body: dict[str, Any] = {"code": status, "message": message}
-    if metadata:
-        body["metadata"] = metadata
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse({"error": body}, status_code=status, headers=headers)
+def _plain_text(text: str) -> str:
+    """Text as a header takes it."""
+    return "".join(mark if " " <= mark <= "~" else "?" for mark in text)
 
 
 def _handle_errors(app: FastAPI) -> None:
     """Every error leaves in the gateway's shape."""
 
     @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> Response:
-        return _error(error.status, str(error))
+    async def refused(_: Request, told: Refused) -> Response:
+        return error(told.status, str(told), **told.metadata)
+
+    @app.exception_handler(CallerGone)
+    async def gone(_: Request, __: CallerGone) -> Response:
+        return Response(status_code=499)  # nobody reads it
 
     @app.exception_handler(HTTPException)
-    async def unheard_of(_: Request, error: HTTPException) -> Response:
-        return _error(error.status_code, str(error.detail))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        # The offending input is left out: it may be a prompt.
-        fields = [{"field": ".".join(str(part) for part in e["loc"][1:]), "message": e["msg"]} for e in error.errors()]
-        told = "; ".join(f"{f['field'] or 'body'}: {f['message']}" for f in fields)
-        return _error(422, told, error_type="unprocessable", fields=fields)
+    async def unheard_of(_: Request, told: HTTPException) -> Response:
+        return error(told.status_code, str(told.detail))
 
     @app.exception_handler(BudgetExceeded)
-    async def no_budget(_: Request, error: BudgetExceeded) -> Response:
-        return _error(402, str(error), error_type="payment_required", limit_source="assay_budget")
+    async def no_budget(_: Request, told: BudgetExceeded) -> Response:
+        return error(402, str(told), error_type="payment_required", limit_source="assay_budget")
+
+    @app.exception_handler(ModelHeld)
+    async def held(_: Request, told: ModelHeld) -> Response:
+        answer = error(429, str(told), error_type="rate_limit_exceeded")
+        answer.headers["Retry-After"] = str(max(1, round(told.retry_after_s)))
+        return answer
 
     @app.exception_handler(StoreError)
-    async def no_store(_: Request, error: StoreError) -> Response:
-        return _error(503, str(error))
+    async def no_store(_: Request, told: StoreError) -> Response:
+        return error(503, str(told))
 
     @app.exception_handler(AssayError)
-    async def other(_: Request, error: AssayError) -> Response:
-        return _error(400, str(error))
-
-
-def create_server(get_runtime: Callable[[], Runtime]) -> Starlette:
-    """The service by itself: everything below /api, nothing else."""
-    return Starlette(routes=[Mount("/api", create_service(get_runtime))])
+    async def other(_: Request, told: AssayError) -> Response:
+        return error(400, str(told))

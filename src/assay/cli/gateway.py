@@ -83,18 +83,37 @@ def sandbox(
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8600,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8600,
+    no_token: Annotated[bool, typer.Option("--no-token", help="Ask for no token; on this machine only.")] = False,
 ) -> None:
     """Serve completions over HTTP, OpenAI-compatible, through the ledger; needs ASSAY_API_TOKEN."""
-    import uvicorn
-
+    from assay.api.door import rules_of
+    from assay.api.listening import listening, run_until_stopped
     from assay.api.service import create_server
-    from assay.config import Settings
+    from assay.config import read_settings
+    from assay.openrouter.addresses import is_loopback
 
-    if Settings().api_token is None:
-        raise UsageError("The HTTP service needs a token.", cure="Set ASSAY_API_TOKEN to a long random text.")
-    with opened() as rt:
+    settings = read_settings()
+    token = settings.api_token.get_secret_value().strip() if settings.api_token else ""
+    if no_token and not is_loopback(host):
+        raise UsageError(
+            f"Without a token the service listens on this machine only, not on {host}.",
+            cure="Leave out --no-token and set ASSAY_API_TOKEN, or use --host 127.0.0.1.",
+        )
+    if not no_token and not token:
+        raise UsageError(
+            "The HTTP service needs a token.",
+            cure="Set ASSAY_API_TOKEN to a long random text, or serve this machine alone with --no-token.",
+        )
+    try:
+        socket = listening(host, port)
+    except OSError as error:
+        raise DataError(f"{host}:{port} cannot be listened on: {error.strerror}.", cure="Choose another.") from error
+    with socket, opened() as rt:
         rt.ready()
-        print(f"http://{host}:{port}/api/v1", flush=True)
-        uvicorn.run(create_server(lambda: rt), host=host, port=port, log_config=None, log_level="warning",
-                    server_header=False)  # fmt: skip
+        shown = f"[{host}]" if ":" in host else host
+        print(f"http://{shown}:{socket.getsockname()[1]}/api/v1", flush=True)
+        if no_token:
+            say("No token is asked for: every program on this machine can spend through it.")
+        rules = rules_of(settings, bound=host, tokenless=no_token)
+        run_until_stopped(create_server(lambda: rt, rules=rules), socket)

@@ -12,7 +12,7 @@ from assay.openrouter.redaction import Pieces, Redactor
 
 OnDelta = Callable[[str, str], None]
 OnHeaders = Callable[[str | None], None]
-OnBytes = Callable[[bytes], None]
+OnBytes = Callable[[bytes], bool]
 
 
 class Said:

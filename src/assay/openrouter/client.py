@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +24,7 @@ from assay.openrouter.posting import Answer, HttpxAnswer, poster_over
 from assay.openrouter.redaction import Redactor, secrets_of
 from assay.openrouter.sse import SSEReader
 from assay.openrouter.transport import checked_base_url, kind_of_transport_error, pooled_transport
+from assay.openrouter.usage import cost_of, parse_usage
 from assay.openrouter.wire_values import amount_of, id_of, text_of
 
 ANSWER_LIMIT = 8 * 1024 * 1024
@@ -346,9 +347,32 @@ class Client:
         """Spend by day, model and endpoint over the last 30 completed UTC days; needs the management key."""
         return _rows(await self._get("/activity", params={"date": date} if date else None, management=True))
 
-    async def embeddings(self, model: str, texts: list[str]) -> Mapping[str, Any]:
-        """Embeddings of texts, as the gateway answers them."""
-        return await self._call("POST", "/embeddings", json_body={"model": model, "input": texts})
+    async def embed(
+        self, model: str, texts: str | list[Any], *, params: Mapping[str, Any], provider: Mapping[str, Any]
+    ) -> Completion:
+        """Embeddings of texts as a completion without text, whose body is the gateway's answer.
+
+        Raises GatewayFailed.
+        """
+        asked = {"model": model, "input": texts, **params}
+        if provider and self.gateway.speaks_openrouter:
+            asked["provider"] = dict(provider)
+        kept: list[bytes] = []
+
+        def keep(said: bytes) -> Any:
+            kept.append(said)
+            return orjson.loads(said)  # a million numbers: exact ones would take seconds of the engine's loop
+
+        started = asyncio.get_running_loop().time()
+        answer = await self._call("POST", "/embeddings", content=_encoded(asked), parse=keep)
+        if not isinstance(answer.get("data"), list):
+            raise GatewayFailed(failure_of("empty", detail="the answer holds no embeddings"))
+        usage = parse_usage(answer.get("usage"))
+        taken_ms = (asyncio.get_running_loop().time() - started) * 1000
+        generation, answered = id_of(answer.get("id")), text_of(answer.get("model"))
+        return Completion(
+            "", "stop", usage, cost_of(usage), model=answered, generation_id=generation, total_ms=taken_ms, body=kept[0]
+        )
 
     async def call(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None,
@@ -377,6 +401,7 @@ class Client:
         content: bytes | None = None,
         management: bool = False,
         timeout_s: float = 60.0,
+        parse: Callable[[bytes], Any] = parse_json,
     ) -> Mapping[str, Any]:
         """A JSON call. Raises GatewayFailed for every way in which it can fail."""
         loop = asyncio.get_running_loop()
@@ -405,7 +430,7 @@ class Client:
             failure = classify_http(response.status_code, response.headers, said)
             raise GatewayFailed(failure, status=response.status_code, body=said)
         try:
-            body = parse_json(said)
+            body = parse(said)
         except ValueError:
             body = None
         if not isinstance(body, Mapping):

@@ -20,7 +20,7 @@ class PassedOn:
     A text that may be the beginning of a key waits for the next event of its field, and stands in that event.
     """
 
-    def __init__(self, redactor: Redactor, on_bytes: Callable[[bytes], None]) -> None:
+    def __init__(self, redactor: Redactor, on_bytes: Callable[[bytes], object]) -> None:
         self._redactor = redactor
         self._on_bytes = on_bytes
         self._rest = bytearray()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -76,6 +76,10 @@ class Outcome:
         return self.cost.pico + self.earlier_pico
 
 
+Ask = Callable[[Client, CompletionRequest], Awaitable[Completion]]
+"""How something other than a chat completion is asked for."""
+
+
 class Gate(Protocol):
     """What a call passes after its intent is durable and before it is sent: the limit of a run."""
 
@@ -99,6 +103,7 @@ class _Hooks(NamedTuple):
     on_call: Callable[[str], None] | None
     on_bytes: OnBytes | None
     gate: Gate | None
+    ask: Ask | None
 
 
 class Dispatcher:
@@ -181,11 +186,13 @@ class Dispatcher:
         on_bytes: OnBytes | None = None,
         gate: Gate | None = None,
         stream: bool = True,
+        ask: Ask | None = None,
     ) -> Outcome:
         """Sends a request until it succeeds or gives up.
 
         on_restart: called before a further attempt, whose text begins anew. on_call: told each attempt's call id.
-        on_bytes: given a stream as it comes; once it was, nothing is tried again.
+        on_bytes: given a stream as it comes; once it says that this was passed on, nothing is tried again.
+        ask: asks for something other than a chat completion.
         gate: passed by every attempt between its intent and its sending, so that writing costs no place; a call that
         it turns away raises Withdrawn and leaves no trace. Raises BudgetExceeded when no
         budget is left for the next attempt, StoreError when nothing can be written.
@@ -198,13 +205,12 @@ class Dispatcher:
         passed_on = False
         await self.prices.learn_all(request)
 
-        def pass_on(chunk: bytes) -> None:
+        def pass_on(chunk: bytes) -> bool:
             nonlocal passed_on
-            passed_on = True
-            if on_bytes is not None:
-                on_bytes(chunk)
+            passed_on = on_bytes is not None and (on_bytes(chunk) or passed_on)
+            return passed_on
 
-        hooks = _Hooks(on_delta, on_call, pass_on if on_bytes is not None else None, gate)
+        hooks = _Hooks(on_delta, on_call, pass_on if on_bytes is not None else None, gate, ask)
         while True:
             attempt += 1
             outcome = await self._attempt(request, context, attempt, hooks, stream)
@@ -271,10 +277,10 @@ class Dispatcher:
             hooks.on_call(call_id)
         with self._tracer.call(asked, client.gateway) as span:
             try:
-                completion = await client.attempt(
+                completion = await (hooks.ask(client, asked) if hooks.ask is not None else client.attempt(
                     asked, stream=stream, on_delta=hooks.on_delta, on_headers=partial(self._note, call_id),
                     on_bytes=hooks.on_bytes,
-                )  # fmt: skip
+                ))  # fmt: skip
             except GatewayFailed as error:
                 self.pacer.report(request.model, error.failure)
                 outcome = self._failed(request, call_id, error)

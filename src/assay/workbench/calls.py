@@ -5,13 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from assay.domain.completion import Completion
 from assay.domain.messages import CompletionRequest
+from assay.errors import GatewayError
+from assay.openrouter.attempt import OnBytes
+from assay.openrouter.client import Client
 from assay.runs.dispatch import CallContext, Outcome
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
+
+
+PATIENCE_S = 60.0
+"""Seconds that another program's call waits at most for a model that the gateway has told us to leave alone."""
+
+
+class ModelHeld(GatewayError):
+    """The gateway asked to leave the model alone for longer than a caller should be kept waiting."""
+
+    def __init__(self, model: str, retry_after_s: float) -> None:
+        super().__init__(f"The gateway asked not to be asked for {model} now.", cure="Come back later.")
+        self.retry_after_s = retry_after_s
+
+
+def _refuse_held(rt: Runtime, model: str) -> None:
+    if (held := rt.dispatcher.pacer.held_s(model)) > PATIENCE_S:
+        raise ModelHeld(model, held)
 
 
 def send_completion(
@@ -20,18 +41,47 @@ def send_completion(
     *,
     tags: Sequence[str] = (),
     stream: bool = False,
-    on_bytes: Callable[[bytes], None] | None = None,
+    on_bytes: OnBytes | None = None,
+    on_restart: Callable[[], None] | None = None,
 ) -> Future[Outcome]:
     """Sends a request for another program; the future holds its outcome once that is in the ledger.
 
-    on_bytes: given a stream as it comes, from the runtime's thread. Cancelling the future stops the call. The future
-    fails with BudgetExceeded when the month's budget leaves no room, StoreError when nothing can be written.
+    on_bytes: given a stream as it comes, from the runtime's thread; says whether the program saw any of it.
+    on_restart: told before a further try, while it has not. Cancelling the future stops the call. The future
+    fails with ModelHeld, with BudgetExceeded when the month's budget leaves no room, and with StoreError when
+    nothing can be written.
     """
 
     async def send() -> Outcome:
         context = CallContext(purpose="api", tags_json=json.dumps(list(tags), ensure_ascii=False))
+        _refuse_held(rt, request.model)
         await rt.dispatcher.prices.learn(request.model)
-        outcome = await rt.dispatcher.complete(request, context, stream=stream, on_bytes=on_bytes)
+        outcome = await rt.dispatcher.complete(
+            request, context, stream=stream, on_bytes=on_bytes, on_restart=on_restart
+        )
+        await rt.dispatcher.settle(outcome.settlement)
+        return outcome
+
+    return rt.spawn(send())
+
+
+def send_embeddings(
+    rt: Runtime, request: CompletionRequest, texts: str | list[Any], *, tags: Sequence[str] = ()
+) -> Future[Outcome]:
+    """Asks for the embeddings of texts, in the ledger and within the budget like a completion.
+
+    request: the model, its parameters, and the texts as one message, by which the call is bounded. The outcome's
+    completion holds the gateway's answer as its body.
+    """
+
+    async def ask(client: Client, asked: CompletionRequest) -> Completion:
+        return await client.embed(asked.model, texts, params=asked.params, provider=asked.provider)
+
+    async def send() -> Outcome:
+        context = CallContext(purpose="api", tags_json=json.dumps(list(tags), ensure_ascii=False))
+        _refuse_held(rt, request.model)
+        await rt.dispatcher.prices.learn(request.model)
+        outcome = await rt.dispatcher.complete(request, context, ask=ask)
         await rt.dispatcher.settle(outcome.settlement)
         return outcome
 
