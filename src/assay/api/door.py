@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.config import Settings
-from assay.openrouter.addresses import address_of, is_loopback, plain_host
+from assay.openrouter.hosts import address_of, is_loopback, plain_host
 
 log = logging.getLogger("assay.service")
 BODY_LIMIT = 32 * 1024 * 1024

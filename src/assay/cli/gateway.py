@@ -91,7 +91,7 @@ def serve(
     from assay.api.listening import listening, run_until_stopped
     from assay.api.service import create_server
     from assay.config import read_settings
-    from assay.openrouter.addresses import is_loopback
+    from assay.openrouter.hosts import is_loopback
 
     settings = read_settings()
     token = settings.api_token.get_secret_value().strip() if settings.api_token else ""

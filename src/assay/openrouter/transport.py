@@ -15,9 +15,9 @@ from urllib.request import getproxies
 import httpx
 
 from assay.errors import SettingsError
-from assay.openrouter.hosts import is_forbidden, is_near
 from assay.openrouter.connections import ConnectionPool
 from assay.openrouter.failures import FailureKind
+from assay.openrouter.hosts import is_forbidden, is_near
 
 
 @cache
