@@ -144,6 +144,19 @@ READ: list[tuple[str, bytes, Cells]] = [
     ("cr.csv", b'a,b\r1,"x\ry"\r', [["a", "b"], ["1", "x\ry"]]),
     ("pipe.csv", b"a|b\n1,5|2\n", [["a", "b"], ["1,5", "2"]]),
     ("sep.csv", b"sep=;\r\na;b\r\n1,5;2\r\n", [["a", "b"], ["1,5", "2"]]),
+    ("sep_upper.csv", b"SEP=;\r\nid;q\r\n1;2,5\r\n", [["id", "q"], ["1", "2,5"]]),
+    ("sep_cr.csv", b"Sep=|\rid|q\r1|2\r", [["id", "q"], ["1", "2"]]),
+    ("sep_excel.csv", b'"sep=;",,\r\nid;q\r\n1;2\r\n', [["id", "q"], ["1", "2"]]),
+    ("caret.csv", b"id^q\n1^Hello, you\n2^b\n", [["id", "q"], ["1", "Hello, you"], ["2", "b"]]),
+    ("tilde.txt", b"id~q~a\n1~b~c\n", [["id", "q", "a"], ["1", "b", "c"]]),
+    (
+        "space.csv",
+        b'id, q, a\n1, "Hello, you", "yes"\n2, "x ""y"" z", no\n',
+        [["id", "q", "a"], ["1", "Hello, you", "yes"], ["2", 'x "y" z', "no"]],
+    ),
+    ("single.csv", b"'id','q'\n'1','N''Djamena, Chad'\n", [["id", "q"], ["1", "N'Djamena, Chad"]]),
+    ("singles.csv", b"id,q\n1,'a, b'\n2,'c, d'\n", [["id", "q"], ["1", "a, b"], ["2", "c, d"]]),
+    ("quoted.csv", b'a,b\n"x, ",y\n"p, ""q, r"" s", t\n', [["a", "b"], ["x, ", "y"], ['p, "q, r" s', " t"]]),
     ("prose.csv", b'prompt\nHello, world\n"Say ""hi"""\n', [["prompt"], ["Hello, world"], ['Say "hi"']]),
     ("commas.tsv", b"a,b\n1,2\n", [["a", "b"], ["1", "2"]]),
     ("inch.csv", b'size,b\n5" pipe,1\n', [["size", "b"], ['5" pipe', "1"]]),
@@ -165,12 +178,50 @@ def test_odd_file_is_read_without_a_warning(name: str, content: bytes, cells: Ce
     assert [f for f in table.findings if f.severity == "warning"] == []
 
 
+ABOVE: list[tuple[bytes, int]] = [
+    (b"Export of tickets\nMade on 1 May, by Ada\nid,question,answer\n1,a,b\n2,c,d\n", 2),
+    (b"Tickets,,\nMay 2026,,\n\nid,question,answer\n1,a,b\n2,c,d\n", 3),
+    (b"sep=,\r\nTickets\r\n\r\nid,question,answer\r\n1,a,b\r\n2,c,d\r\n", 2),
+    (b"Made by: Ada\n\nid,answer\n1,b\n2,d\n", 2),
+]
+
+
+@pytest.mark.parametrize(("content", "lines"), ABOVE)
+def test_lines_above_a_table_are_left_out_and_said(content: bytes, lines: int) -> None:
+    """Titles and dates of an export are no header; the numbers of later lines still count them."""
+    table = read_table(content + b"3\n", filename="x.csv")
+
+    assert table.columns[0] == "id"
+    assert [row[0] for row in table.rows] == ["1", "2", "3"]
+    found = {f.kind: (f.count, f.lines) for f in table.findings}
+    assert found["title"][0] == lines
+    assert found["short"] == (1, (content.count(b"\n") + 1,))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"prompt\nHello, world\nGood bye, moon\n", b"text\nA, b and c, d\nE, f and g, h\n", b"a,b\n1,\n2,\n"],
+)
+def test_table_that_begins_at_once_loses_no_line(content: bytes) -> None:
+    """Prose with a comma in each line is one column."""
+    assert len(read_table(content, filename="x.csv").rows) == 2
+
+
 REMARKS: list[tuple[str, bytes, str, str]] = [
     ("x.csv", b'a,b\n1,"x"y\n', "quote", "1 row has text after a closing quote"),
     ("x.csv", b"1,hello\n2,world\n", "header", "looks like data"),
-    ("x.csv", b"# title\na,b\n1,2\n3,4\n", "title", "first line is one cell"),
+    ("x.csv", b"title\na,b\n1,2\n3,4\n", "title", "first line is one cell"),
+    ("x.csv", b"# title\na,b\n1,2\n3,4\n", "title", "1 line above the header is no part of the table"),
+    ("x.csv", b'id,q\n1"Hello, you",b\n', "lost", "1 row has a quote that opens within one cell"),
+    ("x.csv", b"id,q\n1,'Hello, you'\n'2',b\n3,c,d\n", "single", "1 row has a cell in single quotes"),
+    ("x.csv", b"'id','q'\n'1','Hello, you'\n", "single", "cells stand in single quotes"),
+    ("x.csv", b'id, q\n1, "Hello, you"\n', "spaced", "cells stand after a space"),
+    ("x.csv", b"id question answer\n1 a b\n2 c d\n", "uncut", "3 cells when cut at spaces"),
+    ("x.csv", b"id   question\n1    big a\n2    c d\n", "uncut", "2 cells when cut at several spaces"),
+    ("x.csv", b"id::q\n1::a\n2::b\n", "uncut", "2 cells when cut at '::'"),
     ("x.csv", b"a , b\n1,2\n", "odd_header", "' b' begins or ends with a space"),
-    ("x.csv", b"a,b\n,\n1,2\n", "empty", "1 row holds only empty cells"),
+    ("x.csv", b"a,b\n,\n1,2\n", "empty", "1 row holds only empty cells; it was left out"),
+    ("x.csv", b"a;b\n1;2\n ; \n;;;\n", "empty", "2 rows hold only empty cells; they were left out"),
     ("x.xlsx", b"a,b\n1,2\n", "ending", "was read as CSV"),
     ("x.csv", b'{"a": 1}\n{"a": 2}\n', "ending", "was read as JSON"),
     ("x.json", b'[{"a": 1, "a": 2}]', "repeated", "1 row names a field twice"),

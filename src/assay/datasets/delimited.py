@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TextIO
 
+from assay.datasets.dialect import (
+    NO_DELIMITER,
+    Cut,
+    find_cut,
+    lost_pattern,
+    single_pattern,
+    spaced_pattern,
+    uncut,
+    unlikely_header,
+)
 from assay.datasets.doctor import CHARS_TOGETHER, Doctor, Numbered
 from assay.datasets.encoding import SAMPLE, chosen_encoding, opened_text
 from assay.datasets.source import OnPart, Source, written_limit
-from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns, shortened
+from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
 from assay.errors import ImportRefused
 
-DELIMITERS = (",", ";", "\t", "|")
-NO_DELIMITER = "\U0010ffff"
-"""What separates the cells of a file of one column: no character, for ever."""
 RECORD_LIMIT = 16 * 1024 * 1024
 """Characters of a line, and of a cell whose quote is open, at most: past that it is no table."""
 ROW_LIMIT = 4 * RECORD_LIMIT
-
-
-_SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n')
-"""The line by which spreadsheets are told the delimiter."""
 
 
 class DelimitedFile:
@@ -39,12 +40,10 @@ class DelimitedFile:
         text = self._sample()
         if not text.strip("\ufeff \t\r\n"):
             raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
-        stated = _SEPARATOR.match(text)
-        self._skip = stated.end() if stated else 0
-        found = stated[1] if stated else _found_delimiter(text, tabs=source.ending == "tsv")
-        delimiter = options.delimiter or found
-        shown = "" if delimiter == NO_DELIMITER else delimiter
-        self._delimiter = delimiter
+        self._cut = find_cut(
+            text, delimiter=options.delimiter, tabs=source.ending == "tsv", header=options.header
+        )  # fmt: skip
+        shown = "" if self._cut.delimiter == NO_DELIMITER else self._cut.delimiter
         self.dialect = Dialect("csv", encoding=self._encoding.name.removesuffix("-sig"), delimiter=shown)
         with self.rows() as rows:
             self.columns = rows.columns
@@ -56,17 +55,18 @@ class DelimitedFile:
     def rows(self, on_part: OnPart | None = None) -> Iterator[DelimitedRows]:
         """The rows in lists of some. Raises ImportRefused, also while they are read."""
         with opened_text(self._source, self._encoding.name, on_part) as text:
-            if self._skip:
-                text.readline()
-            yield DelimitedRows(text, self._delimiter, self._options, self._beside(), written_limit(self._source.size))
+            for _ in range(self._cut.skip):
+                text.readline(RECORD_LIMIT)
+            limit = written_limit(self._source.size)
+            yield DelimitedRows(text, self._cut, self._options, self._beside(), limit)
 
     def _beside(self) -> list[Finding]:
-        found = list(self._encoding.findings())
+        found = [*self._encoding.findings(), *self._cut.findings()]
         if self._source.ending in ("xlsx", "xls", "ods", "json", "parquet"):
             message = f"The file is called .{self._source.ending}, but holds plain text; it was read as CSV."
             found.append(Finding("ending", "warning", 1, message, cure="Check that it is the right file."))
-        if self._delimiter == NO_DELIMITER:
-            found += _title(self._sample())
+        if self._cut.delimiter == NO_DELIMITER:
+            found += uncut(self._sample())
         return found
 
     def _sample(self) -> str:
@@ -74,39 +74,12 @@ class DelimitedFile:
         return decoder.decode(self._source.head(SAMPLE)).removeprefix("\ufeff")
 
 
-def _found_delimiter(sample: str, *, tabs: bool) -> str:
-    return "\t" if tabs and "\t" in sample else find_delimiter(sample)
-
-
-def _title(sample: str) -> list[Finding]:
-    """A warning where the first line is one cell, and the lines below it are several."""
-    below = sample.partition("\n")[2]
-    delimiter = find_delimiter(below)
-    rows = list(csv.reader(io.StringIO(below, newline=""), delimiter=delimiter))[:-1]
-    width = len(rows[0]) if rows else 0
-    if delimiter == NO_DELIMITER or len(rows) < 2 or any(len(row) != width for row in rows):
+def _odd_quotes(cut: Cut) -> list[tuple[str, str, re.Pattern[str]]]:
+    """What quotes that are read as text would look like: kind, a sign without which it cannot be, pattern."""
+    if cut.delimiter == NO_DELIMITER or cut.quote != '"':
         return []
-    message = f"The first line is one cell; each line below it is {width} when cut at {delimiter!r}. Nothing was cut."
-    return [Finding("title", "warning", 1, message, (1,), "If the first line is a title, remove it.")]
-
-
-def find_delimiter(sample: str) -> str:
-    """The delimiter that splits the sample's rows most evenly into most cells; NO_DELIMITER where none does."""
-    best, best_score = NO_DELIMITER, 0.0
-    for delimiter in DELIMITERS:
-        try:
-            rows = [row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if any(row)]
-        except csv.Error:
-            continue
-        widths = Counter(len(row) for row in rows[:-1] or rows)
-        if not widths:
-            continue
-        width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
-        header = len(rows[0])
-        score = (count / widths.total()) * min(header, width) if min(header, width) > 1 else 0.0
-        if score > best_score:
-            best, best_score = delimiter, score
-    return best
+    found = [("lost", '"', lost_pattern(cut.delimiter)), ("single", "'", single_pattern(cut.delimiter))]
+    return found if cut.spaced else [*found, ("spaced", '"', spaced_pattern(cut.delimiter))]
 
 
 class DelimitedRows:
@@ -116,17 +89,18 @@ class DelimitedRows:
     last list was given. Raises ImportRefused with a line where the text cannot be read.
     """
 
-    def __init__(self, text: TextIO, delimiter: str, options: ReadOptions, beside: list[Finding], limit: int) -> None:
+    def __init__(self, text: TextIO, cut: Cut, options: ReadOptions, beside: list[Finding], limit: int) -> None:
         self.notes = Notes()
         self._options, self._beside = options, beside
         self._text = text
-        self._delimiter = delimiter
+        self._cut = cut
+        self._odd = _odd_quotes(cut)
         # Larger cells are a finding; past this a quote was never closed.
         csv.field_size_limit(max(options.max_cell, RECORD_LIMIT))
         self._raw: list[str] = []
         self._chars = 0
-        self._reader = csv.reader(self._physical(), delimiter=delimiter, strict=False)
-        self._started = self._line = 1
+        self._reader = cut.reader(self._physical())
+        self._started = self._line = cut.skip + 1
         self._first: list[str] | None = None
         header = self._header()
         self.columns, self._header_findings = checked_columns(header)
@@ -141,7 +115,7 @@ class DelimitedRows:
             first, self._first = self._first, None
             pending: list[Numbered] = [(self._started, first)] if first is not None else []
             for row in self._reader:
-                self._started, self._line = self._line, self._reader.line_num + 1
+                self._started, self._line = self._line, self._reader.line_num + self._cut.skip + 1
                 pending.append((self._started, row))
                 if len(pending) == self._doctor.together or self._chars > CHARS_TOGETHER:
                     yield self._taken(pending)
@@ -152,14 +126,15 @@ class DelimitedRows:
             raise self._refused(error) from error
 
     def _taken(self, pending: list[Numbered]) -> list[list[str]]:
-        if any('"' in line for line in self._raw):
+        if any(self._cut.quote in line for line in self._raw):
             self._check_quotes(pending)
+        self._note_odd_quotes(pending[0][0])
         self._raw, self._chars = [], 0
         return self._doctor.examined(pending)
 
     def _check_quotes(self, pending: list[Numbered]) -> None:
         """Notes rows with text after a closing quote, which loses its quotes. Raises ImportRefused for an open one."""
-        strict = partial(csv.reader, delimiter=self._delimiter, strict=True)
+        strict = partial(self._cut.reader, strict=True)
         try:
             for _ in strict(self._raw):
                 pass
@@ -179,11 +154,18 @@ class DelimitedRows:
                         ) from error
                     self.notes.note("quote", first + start)
 
+    def _note_odd_quotes(self, first: int) -> None:
+        """Notes rows whose quotes were read as text, and their cells cut otherwise than they meant. first: a line."""
+        for number, line in enumerate(self._raw, first):
+            for kind, mark, pattern in self._odd:
+                if mark in line and pattern.search(line):
+                    self.notes.note(kind, number)
+
     def _header(self) -> list[str]:
         """The first row that is not blank; where the file has no header, that row stays the first of the rows."""
         try:
             for row in self._reader:
-                self._started, self._line = self._line, self._reader.line_num + 1
+                self._started, self._line = self._line, self._reader.line_num + self._cut.skip + 1
                 if not row or (len(row) == 1 and not row[0].strip()):
                     self._raw, self._chars = [], 0
                     continue
@@ -192,6 +174,7 @@ class DelimitedRows:
                     self._first = row
                     return [f"column {n}" for n in range(1, len(row) + 1)]
                 self._check_quotes([(self._started, row)])
+                self._note_odd_quotes(self._started)
                 self._raw, self._chars = [], 0
                 self._beside.extend(unlikely_header(row))
                 return row
@@ -210,7 +193,7 @@ class DelimitedRows:
     def _physical(self) -> Iterator[str]:
         """The lines of the text, with NUL replaced; one without an end is refused before it fills the memory."""
         read = partial(self._text.readline, RECORD_LIMIT)
-        for number, line in enumerate(iter(read, ""), 1):
+        for number, line in enumerate(iter(read, ""), self._cut.skip + 1):
             self._chars += len(line)
             if self._chars >= RECORD_LIMIT:
                 self._check_size(number, line)
@@ -231,17 +214,3 @@ class DelimitedRows:
                 f"The row that begins in line {self._line} has more than {ROW_LIMIT // 2**20} million characters.",
                 cure="Check the quotes around its cells.",
             )
-
-
-_DATA = re.compile(
-    r"\s*([-+]?[\d.,]+(e[-+]?\d+)?%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|https?://.*|\S+@\S+\.\S+)\s*", re.I
-)
-
-
-def unlikely_header(row: list[str]) -> list[Finding]:
-    """A warning where half of the names in the first row are numbers, dates or addresses."""
-    data = [cell for cell in row if len(cell) < 1_000 and _DATA.fullmatch(cell)]
-    if len(data) * 2 < len(row):
-        return []
-    message = f"The first row looks like data, not like names: {shortened(', '.join(row))}."
-    return [Finding("header", "warning", 1, message, (), "If the file has no header, choose so, and it is a row.")]

@@ -20,7 +20,9 @@ LARGE_SHOWN = 200
 """Characters of a cell that was too large, where it is listed."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
-_SUSPICIOUS = re.compile(f"{_CONTROL.pattern}|{_INVISIBLE.pattern}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_STRIPPED = re.compile(f"{_CONTROL.pattern}|{_INVISIBLE.pattern}")
+_SUSPICIOUS = re.compile(f"{_STRIPPED.pattern}|{_SURROGATE.pattern}")
 
 Numbered = tuple[int, list[str]]
 """A row and the line of the file in which it begins."""
@@ -44,12 +46,10 @@ class Doctor:
             pending = [(line, fit) for line, row in pending if (fit := self._within(row, line)) is not None]
         rows = []
         for line, row in pending:
-            if len(row) == width and (width == 1 or any(row)):
+            if len(row) == width and (width == 1 or row[0].strip() or any(map(str.strip, row))):
                 rows.append(row)
-            elif len(row) == width:
+            elif len(row) == width or (row and not any(map(str.strip, row)) and len(row) > 1):
                 notes.note("empty", line)
-                if options.bad_rows == "pad":
-                    rows.append(row)
             elif not row or (len(row) == 1 and not row[0].strip()):
                 notes.note("blank", line)
             else:
@@ -67,7 +67,10 @@ class Doctor:
             self._notes.note("control", line)
         if any(_INVISIBLE.search(cell) for cell in row):
             self._notes.note("invisible", line)
-        return [_SUSPICIOUS.sub("", cell) for cell in row] if self._options.control == "strip" else row
+        if any(_SURROGATE.search(cell) for cell in row):
+            self._notes.note("surrogate", line)
+            row = [_SURROGATE.sub("\ufffd", cell) for cell in row]
+        return [_STRIPPED.sub("", cell) for cell in row] if self._options.control == "strip" else row
 
     def _within(self, row: list[str], line: int) -> list[str] | None:
         limit = self._options.max_cell

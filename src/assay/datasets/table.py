@@ -145,11 +145,24 @@ class Notes:
             "short": (f"rows have fewer cells than the header; they were {done}", "Check their quotes and delimiters."),
             "long": (f"rows have more cells than the header; they were {cut}", "Check their quotes and delimiters."),
             "blank": ("blank rows were left out", ""),
-            "empty": (f"rows hold only empty cells; they were {'left out' if bad_rows == 'skip' else 'kept'}", ""),
+            "empty": ("rows hold only empty cells; they were left out", ""),
             "quote": (
                 "rows have text after a closing quote, which lost its quotes",
                 "Double the quotes that are text.",
             ),
+            "lost": (
+                "rows have a quote that opens within one cell and closes in another; a delimiter seems lost",
+                "Put the delimiter before the quote, or double quotes that are text.",
+            ),
+            "spaced": (
+                "rows have a space before a cell in quotes, whose quotes were taken as text",
+                "Take the space out.",
+            ),
+            "single": (
+                "rows have a cell in single quotes that holds the delimiter, at which it was cut",
+                "Quote with double quotes.",
+            ),
+            "surrogate": ("rows hold half a character (a lone surrogate), which became \ufffd", "Mend the text."),
             "lacking": ("rows lack some of the fields, which became empty text", ""),
             "null": ("rows hold null, which became empty text", ""),
             "repeated": ("rows name a field twice; the later value was taken", "Give each field its own name."),
