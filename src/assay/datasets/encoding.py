@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from assay.datasets.alphabets import LATIN, SCRIPTS, judge_of, latin, stands_alone
 from assay.datasets.source import OnPart, Source
 from assay.datasets.table import Finding
 from assay.errors import ImportRefused
@@ -24,7 +25,8 @@ SAMPLE = 64 * 1024
 CHUNK = 1024 * 1024
 CHOICES = (
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "shift_jis", "euc_jp", "gb18030", "big5",
-    "euc_kr", "cp1251", "koi8-r", "cp866", "iso8859-5", "iso2022_jp",
+    "euc_kr", "cp1251", "koi8-r", "cp866", "iso8859-5", "iso2022_jp", "cp1250", "iso8859-2", "cp1253", "cp1254",
+    "cp1255", "cp1256", "cp1257", "cp874", "cp850", "mac_roman",
 )  # fmt: skip
 
 
@@ -95,16 +97,17 @@ def _legacy(sample: bytes) -> str:
     high = sum(byte > 127 for byte in sample)
     together = sum(map(len, _ADJACENT.findall(sample))) / max(1, high)
     if together > 0.5:
-        scores = {name: score for name, judge in _SCRIPTS.items() if (score := _score(sample, name, judge)) > 0.6}
+        alone = stands_alone(sample)
+        scores = {
+            name: score
+            for name, judge in _SCRIPTS.items()
+            if (alone or name not in SCRIPTS) and (score := _score(sample, name, judge)) > 0.6
+        }
         if scores:
             return max(scores, key=scores.__getitem__)
     elif (name := "shift_jis") and _score(sample, name, _is_japanese) > 0.7:
         return name
-    try:
-        sample.decode("cp1252")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "cp1252"
+    return latin(sample)
 
 
 def _score(sample: bytes, name: str, judge: Callable[[str], float]) -> float:
@@ -142,22 +145,13 @@ def _common_in(name: str, first: int, last: int) -> Callable[[str], float]:
     return judge
 
 
-def _is_cyrillic(text: str) -> float:
-    """Most letters are small, and most are among the ten commonest; in a wrong encoding they are others."""
-    small, common = _share(text, "[\u0430-\u044f\u0451]"), _share(text, "[оеаинтсрвл]")
-    return _share(text, "[\u0400-\u04ff]") * min(1.0, 0.3 + 0.4 * small + 0.5 * common)
-
-
 _SCRIPTS: dict[str, Callable[[str], float]] = {
     "shift_jis": _is_japanese,
     "euc_jp": _is_japanese,
     "euc_kr": _is_korean,
     "gb18030": _common_in("gb18030", 0xB0, 0xD7),
     "big5": _common_in("big5", 0xA4, 0xC6),
-    "cp1251": _is_cyrillic,
-    "koi8-r": _is_cyrillic,
-    "cp866": _is_cyrillic,
-    "iso8859-5": _is_cyrillic,
+    **{name: judge_of(script) for name, script in SCRIPTS.items()},
 }
 """Encodings whose characters stand side by side, and how to tell that a text is in one."""
 
@@ -171,12 +165,16 @@ def chosen_encoding(source: Source, given: str | None, on_part: OnPart | None = 
     try:
         name = codecs.lookup(found.name).name
         b"".decode(found.name)
-    except LookupError as error:
+    except (LookupError, UnicodeError) as error:
         cure = f"Choose one of {', '.join(CHOICES)}."
         raise ImportRefused(f"{found.name!r} is not an encoding.", cure=cure) from error
     if name == "utf-8" and source.head(3) == codecs.BOM_UTF8:
         return replace(found, name="utf-8-sig")
     return found
+
+
+_GUESSED = frozenset(("utf-8", "latin-1", *LATIN, "cp1251", "cp1253", "iso8859-7", "cp1255", "cp1256"))
+"""Encodings in which no two letters look like a character of UTF-8, so that one is told from a broken UTF-8."""
 
 
 def detect_file(source: Source, on_part: OnPart | None = None) -> Encoding:
@@ -187,7 +185,7 @@ def detect_file(source: Source, on_part: OnPart | None = None) -> Encoding:
     with source.opened(on_part) as file:
         sample = file.read(SAMPLE)
         found = detect(sample)
-        if found.name not in ("utf-8", "cp1252", "latin-1"):
+        if found.name not in _GUESSED:
             return found
         decoder = codecs.getincrementaldecoder("utf-8")()
         chunk, line, beyond_ascii = sample, 1, False
