@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from assay.datasets.reader import read_table
@@ -104,7 +104,8 @@ def test_yaml_is_read_as_typed(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [("a:\n  b: [1", "Line [23] is not YAML"), ("- a: 1\n- b: [\n", "is not YAML"), ("hello", "no rows"),
-     ("a: &x [1]\nb: *x\n", "Line 2 refers to another part"), ("- !!python/object:os.system x", "is not YAML"),
+     ("a: &x [1, *x]\n", "Line 1 refers to the part of the file around it"),
+     ("- !!python/object:os.system x", "is not YAML"),
      ("[" * 500_000, "nested too deeply"), ("", "empty")],
 )  # fmt: skip
 def test_yaml_that_is_no_table_is_refused(text: str, words: str) -> None:
@@ -152,7 +153,7 @@ def test_shape_holds_for_every_row_or_not_at_all() -> None:
     table = read({"input": "Q", "ideal": "A"}, {"input": "Q"})
 
     assert table.columns == ("input", "ideal")
-    assert [f.kind for f in table.findings] == ["lacking"]
+    assert [f.kind for f in table.findings] == ["lacking", "unanswered"]
 
 
 def test_rows_within_one_object_are_found() -> None:
@@ -193,6 +194,7 @@ FIELDS = st.dictionaries(st.sampled_from(["q", "expected", "id", "input", "metad
 @given(inputs=FIELDS, outputs=FIELDS, metadata=FIELDS)
 def test_flattening_loses_no_value(inputs: dict[str, Any], outputs: dict[str, Any], metadata: dict[str, Any]) -> None:
     """Every value of a row is in a cell, as typed, whatever the names clash with."""
+    assume(any(str(value).strip() for fields in (inputs, outputs, metadata) for value in fields.values()))
     table = read({"inputs": inputs, "outputs": outputs, "metadata": metadata})
 
     wanted = [*inputs.values(), *outputs.values(), *metadata.values()]

@@ -50,7 +50,7 @@ def import_(
         bad_rows="skip" if skip_bad_rows else "pad", control="strip" if strip_control else "keep",
     )  # fmt: skip
     with opened() as rt, share_bar(f"Importing {file.name}") as on_share:
-        found = importing.import_file(rt, file, name=name, options=options, on_share=on_share)
+        found = importing.import_file(rt, file, name=name, options=options, on_share=on_share, folder=file.parent)
     kept = found.dataset
     if bad_rows is not None:
         try:

@@ -104,7 +104,7 @@ class DelimitedRows:
         self._first: list[str] | None = None
         header = self._header()
         self.columns, self._header_findings = checked_columns(header)
-        self._doctor = Doctor(len(self.columns), options, self.notes, limit=limit)
+        self._doctor = Doctor(self.columns, options, self.notes, limit=limit)
 
     def findings(self) -> tuple[Finding, ...]:
         """What was noticed so far."""

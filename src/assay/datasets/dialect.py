@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Protocol
 
 from assay.datasets.table import Finding, counted, shortened
 
@@ -28,6 +28,16 @@ _DATA = re.compile(
 )
 
 
+class CsvReader(Protocol):
+    """A reader of the standard library."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+    def __next__(self) -> list[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """How lines are cut into cells."""
@@ -41,7 +51,7 @@ class Cut:
     stated: bool = False
     """Whether the first line says the delimiter."""
 
-    def reader(self, lines: Iterable[str], *, strict: bool = False) -> Any:
+    def reader(self, lines: Iterable[str], *, strict: bool = False) -> CsvReader:
         """A reader of the standard library."""
         return csv.reader(
             lines, delimiter=self.delimiter, quotechar=self.quote, skipinitialspace=self.spaced, strict=strict

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import chain
 
+from assay.datasets.conversation import fault
+from assay.datasets.roles import guess_roles
 from assay.datasets.source import WRITTEN_LIMIT
 from assay.datasets.table import Notes, ReadOptions
 from assay.errors import ImportRefused
@@ -29,11 +32,17 @@ Numbered = tuple[int, list[str]]
 
 
 class Doctor:
-    """Examines the rows of one file. columns: how many there are. limit: bytes that the rows may take at most."""
+    """Examines the rows of one file. columns: their names. limit: bytes that the rows may take at most."""
 
-    def __init__(self, columns: int, options: ReadOptions, notes: Notes, *, limit: int = WRITTEN_LIMIT) -> None:
-        self.together = max(1, min(TOGETHER, CELLS_TOGETHER // columns))
-        self._width, self._options, self._notes, self._left = columns, options, notes, limit
+    def __init__(
+        self, columns: Sequence[str], options: ReadOptions, notes: Notes, *, limit: int = WRITTEN_LIMIT
+    ) -> None:
+        self._width, self._options, self._notes, self._left = len(columns), options, notes, limit
+        self.together = max(1, min(TOGETHER, CELLS_TOGETHER // self._width))
+        roles = guess_roles(columns)
+        self._prompt, self._expected = (
+            columns.index(roles[role]) if role in roles and self._width > 1 else None for role in ("prompt", "expected")
+        )
 
     def examined(self, pending: list[Numbered]) -> list[list[str]]:
         """The rows that are kept, each of the header's width."""
@@ -44,10 +53,13 @@ class Doctor:
             pending = [(line, self._inspected(row, line)) for line, row in pending]
         if len(whole) > options.max_cell:
             pending = [(line, fit) for line, row in pending if (fit := self._within(row, line)) is not None]
-        rows = []
+        if '"role"' in whole and self._prompt is not None:
+            pending = [(line, row) for line, row in pending if self._is_sendable(row, line, self._prompt)]
+        rows, lines = [], []
         for line, row in pending:
             if len(row) == width and (width == 1 or row[0].strip() or any(map(str.strip, row))):
                 rows.append(row)
+                lines.append(line)
             elif len(row) == width or (row and not any(map(str.strip, row)) and len(row) > 1):
                 notes.note("empty", line)
             elif not row or (len(row) == 1 and not row[0].strip()):
@@ -56,11 +68,28 @@ class Doctor:
                 notes.note("short" if len(row) < width else "long", line, row)
                 if options.bad_rows == "pad":
                     rows.append((row + [""] * width)[:width])
+                    lines.append(line)
         # A row of one sign may be filled up to thousands of cells.
-        self._left -= len(whole) + CELL_BYTES * width * len(rows)
+        self._left -= len(whole) + CELL_BYTES * width * max(len(rows), _full(pending, width))
         if self._left < 0:
             raise too_much()
+        self._note_gaps(rows, lines)
         return rows
+
+    def _note_gaps(self, rows: list[list[str]], lines: list[int]) -> None:
+        """Notes rows that have nothing to ask, or no answer to be graded by."""
+        for kind, place in (("unasked", self._prompt), ("unanswered", self._expected)):
+            if place is not None and not all(row[place] for row in rows):
+                for row, line in zip(rows, lines, strict=True):
+                    if not row[place].strip():
+                        self._notes.note(kind, line)
+
+    def _is_sendable(self, row: list[str], line: int, place: int) -> bool:
+        """Whether the conversation in a row, if it is one, can be sent as it is."""
+        why = fault(row[place]) if place < len(row) else ""
+        if why:
+            self._notes.note("conversation", line, row)
+        return not why
 
     def _inspected(self, row: list[str], line: int) -> list[str]:
         if any(_CONTROL.search(cell) for cell in row):
@@ -78,6 +107,11 @@ class Doctor:
             return row
         self._notes.note("large", line, [cell[:LARGE_SHOWN] for cell in row])
         return [cell[:limit] for cell in row] if self._options.bad_rows == "pad" else None
+
+
+def _full(pending: list[Numbered], width: int) -> int:
+    """How many rows have a cell for each column, those that are left out included."""
+    return sum(len(row) == width for _, row in pending)
 
 
 def too_much() -> ImportRefused:

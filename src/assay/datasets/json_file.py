@@ -1,22 +1,24 @@
 """JSON and JSON Lines, read row by row: a list's entries or a file's lines, in plain columns; and YAML.
 
 The file is read once to find out its columns and its shape, and once more for each use. Only a file that is one object,
-and YAML, is read whole, within a bound.
+and YAML, is read whole, within a bound; `json_rows` finds the rows in it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TextIO
 
 from assay.datasets.doctor import CHARS_TOGETHER, Doctor
 from assay.datasets.encoding import SAMPLE, chosen_encoding, opened_text
-from assay.datasets.shapes import ROW_LISTS, Layout, Survey, is_row
+from assay.datasets.json_rows import Within, named, names_of, rows_within
+from assay.datasets.promptfoo_config import ReadRows, expanded, is_config, rows_of
+from assay.datasets.shapes import Layout, Survey
 from assay.datasets.source import OnPart, Source, written_limit
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
-from assay.datasets.values import RepeatedFields, as_text, decoder, loads
+from assay.datasets.values import Decoder, as_text, has_half, loads
 from assay.errors import ImportRefused
 
 RECORD_LIMIT = 16 * 1024 * 1024
@@ -36,20 +38,25 @@ class Entry(NamedTuple):
 
     line: int
     value: Any
+    odd: tuple[str, ...] = ()
+    """Kinds of findings that its text gives rise to."""
 
 
 class JsonFile:
-    """A JSON, JSON Lines or YAML file whose rows are objects."""
+    """A JSON, JSON Lines or YAML file whose rows are objects. read: for the files that a configuration names."""
 
-    def __init__(self, source: Source, options: ReadOptions, on_part: OnPart | None = None) -> None:
-        self._source, self._options = source, options
+    def __init__(
+        self, source: Source, options: ReadOptions, on_part: OnPart | None = None, *, read: ReadRows | None = None
+    ) -> None:
+        self._source, self._options, self._read = source, options, read
         self._encoding = chosen_encoding(source, options.encoding)
-        self._mode = self._find_mode()
+        self._mode = _find_mode(source, self._encoding.name)
+        self._within: tuple[Finding, ...] = ()
         kind = {"lines": "jsonl", "yaml": "yaml"}.get(self._mode, "json")
         survey = Survey(shaped=options.shape == "auto")
         with self._entries(on_part) as entries:
             for entry in entries:
-                survey.add(self._object(entry))
+                survey.add(entry.value)
         if not survey.count:
             raise ImportRefused("The file has no rows.", cure="Choose a file with at least one row.")
         self._layout = survey.layout()
@@ -63,11 +70,10 @@ class JsonFile:
     def rows(self, on_part: OnPart | None = None) -> Iterator[ObjectRows]:
         """The rows in lists of some. Raises ImportRefused, also while they are read."""
         with self._entries(on_part) as entries:
-            objects = ((entry.line, self._object(entry)) for entry in entries)
-            beside = [*self._encoding.findings(), *self._ending(), *self._header_findings, *self._layout.findings]
-            yield ObjectRows(
-                objects, self.columns, self._layout, self._options, beside, written_limit(self._source.size)
-            )
+            beside = [*self._encoding.findings(), *self._ending(), *self._within, *self._header_findings,
+                      *self._layout.findings]  # fmt: skip
+            limit = written_limit(self._source.size)
+            yield ObjectRows(entries, self.columns, self._layout, self._options, beside, limit)
 
     def _ending(self) -> list[Finding]:
         ending = self._source.ending
@@ -76,50 +82,101 @@ class JsonFile:
         message = f"The file is called .{ending}, but holds JSON; it was read as JSON."
         return [Finding("ending", "warning", 1, message, cure="Check that it is the right file.")]
 
-    def _find_mode(self) -> str:
-        """lines, list, object or yaml, by the ending, the first sign and, for an object, its first line."""
-        if self._source.ending in ("yaml", "yml"):
-            return "yaml"
-        with opened_text(self._source, self._encoding.name) as text:
-            head = text.read(SAMPLE).lstrip("\ufeff" + _SPACE)
-            if not head:
-                raise ImportRefused("The file is empty.", cure="Choose a file with at least one row.")
-            if head[0] == "[":
-                return "list"
-            if self._source.ending in ("jsonl", "ndjson"):
-                return "lines"
-            first, end, rest = head.partition("\n")
-            if not end:
-                rest = text.read(SAMPLE).partition("\n")[2]
-        try:
-            loads(first)
-        except (ValueError, RecursionError):
-            # A first line that is longer than the sample tells nothing: only one object can be as long as that.
-            return "lines" if not end and rest.strip() else "object"
-        return "lines" if rest.strip() else "object"
-
     @contextmanager
     def _entries(self, on_part: OnPart | None) -> Iterator[Iterator[Entry]]:
-        readers = {"lines": _lines, "list": _list, "object": _whole, "yaml": _yaml}
+        """The rows as objects."""
         with opened_text(self._source, self._encoding.name, on_part) as text:
-            yield readers[self._mode](text)
+            if self._mode in _WHOLE:
+                whole = _WHOLE[self._mode](text)
+                within = self._rows_within(whole.value)
+                self._within = (*within.findings, *whole.findings)
+                entries = whole.entries(within.rows)
+            else:
+                entries = _STREAMED[self._mode](text)
+            found = self._objects(entries)
+            yield self._expanded(found) if self._options.shape == "auto" else found
 
-    def _object(self, entry: Entry) -> Mapping[str, Any]:
-        if not isinstance(entry.value, Mapping):
-            raise ImportRefused(f"Line {entry.line:,} is not an object.", cure="Every row must be a JSON object.")
-        return entry.value
+    def _rows_within(self, value: Any) -> Within:
+        if self._options.shape == "auto" and self._read is not None and is_config(value):
+            return rows_of(value, self._options.folder, self._read)
+        return rows_within(value)
+
+    def _objects(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """Rows that are lists become objects with the names of the first."""
+        names: list[str] | None = None
+        for number, entry in enumerate(entries):
+            if isinstance(entry.value, list) and (number == 0 or names is not None):
+                if names is None:
+                    names, is_header = names_of(entry.value, header=self._options.header)
+                    if is_header:
+                        continue
+                yield entry._replace(value=named(names, entry.value))
+            elif isinstance(entry.value, Mapping):
+                yield entry
+            else:
+                raise ImportRefused(
+                    f"Line {entry.line:,} is not an object.", cure="Every row must be a JSON object."
+                )  # fmt: skip
+
+    def _expanded(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """A row for each combination of the lists of texts in a promptfoo test's variables."""
+        for entry in entries:
+            if isinstance(entry.value.get("vars"), Mapping):
+                yield from (entry._replace(value=one) for one in expanded(entry.value))
+            else:
+                yield entry
+
+
+def values_of(source: Source, options: ReadOptions) -> list[Any]:
+    """The values of a file as they stand in it: the entries of its list, its lines, or the one that it is."""
+    encoding = chosen_encoding(source, options.encoding).name
+    mode = _find_mode(source, encoding)
+    with opened_text(source, encoding) as text:
+        if mode in _WHOLE:
+            value = _WHOLE[mode](text).value
+            return value if isinstance(value, list) else [value]
+        return [entry.value for entry in _STREAMED[mode](text)]
+
+
+def _find_mode(source: Source, encoding: str) -> str:
+    """lines, list, object or yaml, by the ending, the first sign and, for an object, its first line."""
+    if source.ending in ("yaml", "yml"):
+        return "yaml"
+    with opened_text(source, encoding) as text:
+        head = text.read(SAMPLE).lstrip("\ufeff" + _SPACE)
+        if not head:
+            raise ImportRefused("The file is empty.", cure="Choose a file with at least one row.")
+        first, end, rest = head.partition("\n")
+        if not end:
+            rest = text.read(SAMPLE).partition("\n")[2]
+    if head[0] == "[" and not (source.ending in ("jsonl", "ndjson") and rest.strip() and _is_value(first)):
+        return "list"
+    if source.ending in ("jsonl", "ndjson"):
+        return "lines"
+    if not _is_value(first):
+        # A first line that is longer than the sample tells nothing: only one object can be as long as that.
+        return "lines" if not end and rest.strip() else "object"
+    return "lines" if rest.strip() else "object"
+
+
+def _is_value(text: str) -> bool:
+    try:
+        loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class ObjectRows:
     """Rows that are objects in plain columns, as they are asked for."""
 
     def __init__(
-        self, objects: Iterator[tuple[int, Mapping[str, Any]]], columns: tuple[str, ...], layout: Layout,
+        self, entries: Iterator[Entry], columns: tuple[str, ...], layout: Layout,
         options: ReadOptions, beside: list[Finding], limit: int,
     ) -> None:  # fmt: skip
         self.notes = Notes()
         self.columns = columns
-        self._objects, self._layout, self._options, self._beside = objects, layout, options, beside
+        self._entries, self._layout, self._options, self._beside = entries, layout, options, beside
         self._limit = limit
 
     def findings(self) -> tuple[Finding, ...]:
@@ -127,15 +184,15 @@ class ObjectRows:
         return (*self._beside, *self.notes.findings(self._options))
 
     def __iter__(self) -> Iterator[list[list[str]]]:
-        doctor = Doctor(len(self.columns), self._options, self.notes, limit=self._limit)
+        doctor = Doctor(self.columns, self._options, self.notes, limit=self._limit)
         keys, note = self._layout.keys, self.notes.note
         places = {key: place for place, key in enumerate(keys)}
         pending: list[tuple[int, list[str]]] = []
         size = 0
-        for line, value in self._objects:
+        for line, value, odd in self._entries:
             flat = self._layout.flat(value)
-            if isinstance(value, RepeatedFields):
-                note("repeated", line)
+            for kind in odd:
+                note(kind, line)
             if len(flat) < len(keys):
                 note("lacking", line)
             if None in flat.values():
@@ -166,13 +223,17 @@ def _lines(text: TextIO) -> Iterator[Entry]:
             raise _too_long(number)
         if line.isspace():
             continue
-        yield Entry(number, _value(line, number))
+        yield _entry(line, number)
 
 
-def _value(text: str, line: int) -> Any:
+def _entry(text: str, line: int) -> Entry:
+    """The value of a text that begins in a line."""
     _check_values(text, line)
+    decoder = Decoder()
     try:
-        return loads(text)
+        value = decoder.loads(text)
+        odd = [kind for kind, met in (("repeated", decoder.repeated), ("surrogate", has_half(text))) if met]
+        return Entry(line, value, tuple(odd))
     except json.JSONDecodeError as error:
         raise _not_json(line + error.lineno - 1, error) from error
     except RecursionError as error:
@@ -187,8 +248,7 @@ def _list(text: TextIO) -> Iterator[Entry]:
     if window.next() == "]":
         return
     while True:
-        line = window.line
-        yield Entry(line, window.decode())
+        yield window.decode()
         sign = window.next()
         if sign == "]":
             window.skip("]")
@@ -226,15 +286,16 @@ class _Window:
         if self.next() == sign:
             self._place += 1
 
-    def decode(self) -> Any:
+    def decode(self) -> Entry:
         """The value that begins here. Raises ImportRefused."""
         self.next()
+        decoder, line = Decoder(), self.line
         while True:
             waiting = len(self._buffer) - self._place
             if waiting > 2 * VALUES_LIMIT and self._buffer.count(",", self._place) > 2 * VALUES_LIMIT:
                 raise _too_many(self.line)
             try:
-                value, end = decoder.raw_decode(self._buffer, self._place)
+                value, end = decoder.at(self._buffer, self._place)
                 # A number at the window's end may go on.
                 if end < len(self._buffer) or self._ended:
                     break
@@ -247,11 +308,11 @@ class _Window:
                 raise _too_long(self.line)
             self._more(max(SAMPLE, len(self._buffer) - self._place))
         raw = self._buffer[self._place : end]
-        if "\\u" in raw or raw.count(",") > VALUES_LIMIT:
-            value = _value(raw, self.line)
         self.line += raw.count("\n")
         self._place = end
-        return value
+        if "\\u" in raw or raw.count(",") > VALUES_LIMIT:
+            return _entry(raw, line)
+        return Entry(line, value, ("repeated",) if decoder.repeated else ())
 
     def _more(self, size: int) -> bool:
         found = self._text.read(size)
@@ -260,61 +321,57 @@ class _Window:
         return bool(found)
 
 
-def _whole(text: TextIO) -> Iterator[Entry]:
-    """The rows of a file that is one object."""
+class Whole(NamedTuple):
+    """A file that was read whole."""
+
+    value: Any
+    lines: Mapping[int, int]
+    """The id of each object, and the line where it begins; empty: rows are numbered."""
+    findings: tuple[Finding, ...]
+
+    def entries(self, rows: Sequence[Any]) -> Iterator[Entry]:
+        """The rows, each by its line or its number."""
+        for number, row in enumerate(rows, 1):
+            yield Entry(self.lines.get(id(row), number), row)
+
+
+def _whole(text: TextIO) -> Whole:
+    """The value of a file that is one object."""
     content = text.read(OBJECT_LIMIT + 1).removeprefix("\ufeff")
     if len(content) > OBJECT_LIMIT or content.count(",") > OBJECT_VALUES:
         raise ImportRefused(
             f"The file is one JSON object, which is read whole, up to {OBJECT_LIMIT // 2**20} MB.",
             cure="Save its rows as a JSON list or as JSON Lines.",
         )
+    decoder = Decoder()
     try:
-        value = loads(content)
+        value = decoder.loads(content)
     except json.JSONDecodeError as error:
         raise _not_json(error.lineno, error) from error
     except RecursionError as error:
         raise ImportRefused("The JSON is nested too deeply.", cure="Flatten it.") from error
-    yield from _entries_of(value)
+    found = [_REPEATED] if decoder.repeated else []
+    return Whole(value, {}, (*found, *([_HALF] if has_half(content) else [])))
 
 
-def _yaml(text: TextIO) -> Iterator[Entry]:
-    """The rows of a YAML file."""
+def _yaml(text: TextIO) -> Whole:
+    """The value of a YAML file."""
     from assay.datasets.yaml_text import SIZE_LIMIT, load_yaml  # slow to import
 
-    yield from _entries_of(load_yaml(text.read(SIZE_LIMIT + 1).removeprefix("\ufeff")))
+    found = load_yaml(text.read(SIZE_LIMIT + 1).removeprefix("\ufeff"))
+    return Whole(found.value, found.lines, (_REPEATED,) if found.repeated else ())
 
 
-def _entries_of(value: Any) -> Iterator[Entry]:
-    """The rows of a value that was read whole, by their number."""
-    rows = _rows_within(value) if isinstance(value, Mapping) else value
-    if not isinstance(rows, list):
-        raise ImportRefused("The file holds no rows.", cure="It must be a list of objects.")
-    yield from (Entry(number, row) for number, row in enumerate(rows, 1))
-
-
-def _rows_within(value: Mapping[str, Any]) -> list[Any]:
-    """The rows of a file that is one object: its only list of objects, else the one under a name that tools give it.
-
-    An object within that is the only value is looked into; an object without such a list is itself the row.
-    """
-    if is_row(value):
-        return [value]
-    lists = {name: inner for name, inner in value.items() if isinstance(inner, list) and _are_objects(inner)}
-    if len(lists) == 1:
-        return next(iter(lists.values()))
-    named = next((lists[name] for name in ROW_LISTS if name in lists), None)
-    if named is not None:
-        return named
-    only = next(iter(value.values()), None)
-    if len(value) == 1 and isinstance(only, Mapping) and (within := _rows_within(only)) != [only]:
-        return within
-    return [value]
-
-
-def _are_objects(values: list[Any]) -> bool:
-    return bool(values) and all(isinstance(value, Mapping) for value in values)
-
-
+_REPEATED = Finding(
+    "repeated", "warning", 1, "An object names a field twice; the later value was taken.",
+    cure="Give each field its own name.",
+)  # fmt: skip
+_HALF = Finding(
+    "surrogate", "warning", 1, "The file holds half a character (a lone surrogate), which became \ufffd.",
+    cure="Mend the text.",
+)  # fmt: skip
+_WHOLE = {"object": _whole, "yaml": _yaml}
+_STREAMED = {"lines": _lines, "list": _list}
 _MEND = "Mend that line. If the file is a CSV, call it .csv."
 
 

@@ -52,7 +52,7 @@ class ParquetRows:
         return (*self._header_findings, *self.notes.findings(self._options))
 
     def __iter__(self) -> Iterator[list[list[str]]]:
-        doctor = Doctor(len(self.columns), self._options, self.notes, limit=written_limit(self._size))
+        doctor = Doctor(self.columns, self._options, self.notes, limit=written_limit(self._size))
         for _, first, rows, nulls in self._told:
             for line in nulls:
                 self.notes.note("null", line)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from assay.datasets.delimited import DelimitedFile
 from assay.datasets.encoding import detect
-from assay.datasets.json_file import ENDINGS, JsonFile
+from assay.datasets.json_file import ENDINGS, JsonFile, values_of
 from assay.datasets.parquet_file import ParquetFile
 from assay.datasets.shapes import Layout, Survey, column_findings, decoded_row, holds_object, wraps_objects
 from assay.datasets.source import OnPart, Source
@@ -20,6 +22,8 @@ from assay.datasets.workbook import WorkbookFile
 from assay.errors import ImportRefused
 
 KINDS = ("csv", "tsv", "txt", "xlsx", "xls", "ods", "parquet", *ENDINGS)
+BESIDE_LIMIT = 64 * 1024 * 1024
+"""Bytes of a file that a configuration names."""
 _FOREIGN = (
     (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
     (b"BZh", "a bzip2 archive", "Unpack it first."),
@@ -107,15 +111,27 @@ def _opened(source: Source, options: ReadOptions, on_part: OnPart | None) -> Tab
     if head[:4] == b"PAR1":
         return ParquetFile(source, options, on_part)
     if ending in ENDINGS:
-        return JsonFile(source, options, on_part)
+        return JsonFile(source, options, on_part, read=partial(_rows_beside, options))
     if ending and ending not in KINDS:
         raise ImportRefused(
             f"{source.name!r} is not a kind of file that is read.", cure=f"Use one of {', '.join(KINDS)}."
         )
     if _JSON.match(head):
         with suppress(ImportRefused):
-            return JsonFile(source, options, on_part)
+            return JsonFile(source, options, on_part, read=partial(_rows_beside, options))
     return DelimitedFile(source, options, on_part)
+
+
+def _rows_beside(options: ReadOptions, path: Path) -> Sequence[Mapping[str, Any]]:
+    """The rows of a file that a configuration names. Raises ImportRefused, saying which file."""
+    options = replace(options, folder=None, shape="none", max_bytes=min(options.max_bytes, BESIDE_LIMIT))
+    source = Source(path, path.name)
+    try:
+        _check_size(source.size, options)
+        found = values_of(source, options) if source.ending in ENDINGS else list(read_table(path, options=options))
+    except ImportRefused as error:
+        raise ImportRefused(f"{path.name}: {error.message}", cure=error.cure) from error
+    return [row for row in found if isinstance(row, Mapping)]
 
 
 def _check_size(size: int, options: ReadOptions) -> None:

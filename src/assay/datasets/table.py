@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from assay.errors import ImportRefused
@@ -37,6 +38,8 @@ class ReadOptions:
     """Control and invisible characters: keep, or take out."""
     shape: ShapeChoice = "auto"
     """Rows as another tool writes them: flatten into plain columns, or keep the fields as they are."""
+    folder: Path | None = None
+    """The folder whose files a configuration may name; None: it was uploaded, and names none."""
     max_bytes: int = 300 * 1024 * 1024
     max_cell: int = 1_000_000
     """Characters of one cell at most."""
@@ -105,10 +108,11 @@ BAD_REASONS = {
     "short": "fewer cells than the header",
     "long": "more cells than the header",
     "large": "a cell too large",
+    "conversation": "a conversation that cannot be sent as it is",
 }
 
 
-QUIET = ("blank", "invisible", "lacking", "null")
+QUIET = ("blank", "invisible", "lacking", "null", "unanswered")
 """Kinds of findings that are only notes."""
 
 
@@ -162,6 +166,16 @@ class Notes:
                 "rows have a cell in single quotes that holds the delimiter, at which it was cut",
                 "Quote with double quotes.",
             ),
+            "conversation": (
+                "rows hold a conversation that cannot be sent as it is (a role, content or part that no model takes); "
+                "they were left out",
+                "Name the roles system, user, assistant or tool, and give each message text or parts with a type.",
+            ),
+            "unasked": (
+                "rows have nothing in the column of the prompt; a prompt made of it alone is not sent for them",
+                "Fill them in, or choose another column.",
+            ),
+            "unanswered": ("rows have no expected answer; they are not graded by it", "Fill them in."),
             "surrogate": ("rows hold half a character (a lone surrogate), which became \ufffd", "Mend the text."),
             "lacking": ("rows lack some of the fields, which became empty text", ""),
             "null": ("rows hold null, which became empty text", ""),

@@ -6,15 +6,15 @@ cell that holds JSON. A prompt that is one variable, whose cell holds a list of 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any
 
+from assay.datasets.conversation import conversation, fault
 from assay.datasets.values import as_text, loads
 from assay.domain.contestant import Prompt
-from assay.domain.messages import Message, Role
+from assay.domain.messages import Message
 from assay.errors import TemplateError
 
 _SLOT = re.compile(r"\\\{\{|\{\{\s*([^\s{}][^{}]*?)\s*\}\}")
@@ -25,7 +25,6 @@ _FOREIGN = re.compile(
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.-]{0,60}")
 WRAPPERS = ("item", "inputs", "input", "vars")
 """First parts that other tools write before a column's name: {{item.question}}, {{inputs.question}}."""
-_ROLES = tuple(role for role in get_args(Role) if role != "tool")
 
 
 @lru_cache(maxsize=64)
@@ -162,39 +161,16 @@ def _says_something(message: Message) -> bool:
 
 
 def _conversation_of(user: str, known: Mapping[str, str]) -> tuple[Message, ...] | None:
+    """The conversation in the cell of a prompt that is one variable. Raises TemplateError: it cannot be sent."""
     only = _SLOT.fullmatch(user.strip())
-    return conversation(known[only.group(1)]) if only and only.group(1) else None
-
-
-def conversation(cell: str) -> tuple[Message, ...] | None:
-    """The messages in a cell that holds a JSON list of role and content; None: it is anything else.
-
-    Only text is taken, for whose tokens there is a bound; roles are system, developer, user and assistant.
-    """
-    if not cell.lstrip().startswith("["):
+    if only is None or not only.group(1):
         return None
-    try:
-        value = json.loads(cell)
-    except (ValueError, RecursionError):
-        return None
-    messages = [_message(entry) for entry in value] if isinstance(value, list) else []
-    whole = tuple(message for message in messages if message is not None)
-    return whole if whole and len(whole) == len(messages) else None
-
-
-def _message(entry: Any) -> Message | None:
-    if not isinstance(entry, Mapping) or entry.get("role") not in _ROLES or entry.get("tool_calls"):
-        return None
-    content = entry.get("content")
-    if isinstance(content, str):
-        return Message(entry["role"], content)
-    if isinstance(content, list) and content and all(_is_text(part) for part in content):
-        return Message(entry["role"], tuple(content))
-    return None
-
-
-def _is_text(part: Any) -> bool:
-    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+    cell = known[only.group(1)]
+    if why := fault(cell):
+        raise TemplateError(
+            f"The conversation in {{{{{only.group(1)}}}}} cannot be sent: {why}.", cure="Mend it in the file."
+        )  # fmt: skip
+    return conversation(cell)
 
 
 def _wrapped(messages: tuple[Message, ...], prefix: str, suffix: str) -> tuple[Message, ...]:

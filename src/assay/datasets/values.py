@@ -20,17 +20,38 @@ _SURROGATE = "u[dD][89a-fA-F][0-9a-fA-F]{2}"
 _ESCAPE = re.compile(rf"\\u[dD][89aAbB]..\\u[dD][c-fC-F]..|(\\{_SURROGATE})|\\.", re.DOTALL)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else RepeatedFields(found)
+class Decoder:
+    """Decodes JSON values, and remembers what was lost on the way until it is asked."""
+
+    def __init__(self) -> None:
+        self.repeated = False
+        """Whether an object, at any depth, named a field more than once; the last value stands."""
+        self._decoder = json.JSONDecoder(parse_float=Number, parse_int=Number, object_pairs_hook=self._object)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        self.repeated = self.repeated or len(found) != len(pairs)
+        return found
+
+    def at(self, text: str, place: int) -> tuple[Any, int]:
+        """The value that begins at a place, and the place of its end; half a character stays. Raises as `loads`."""
+        return self._decoder.raw_decode(text, place)
+
+    def loads(self, text: str) -> Any:
+        """See `loads`."""
+        return self._decoder.decode(whole(text))
 
 
-class RepeatedFields(dict[str, Any]):
-    """An object that named a field more than once; the last value stands."""
+def has_half(text: str) -> bool:
+    """Whether a JSON text holds half a character as an escape."""
+    return ("\\ud" in text or "\\uD" in text) and any(found[1] for found in _ESCAPE.finditer(text))
 
 
-decoder = json.JSONDecoder(parse_float=Number, parse_int=Number, object_pairs_hook=_object)
-"""Decodes one value; see loads."""
+def whole(text: str) -> str:
+    """A JSON text with U+FFFD for each half of a character."""
+    if "\\ud" in text or "\\uD" in text:
+        return _ESCAPE.sub(lambda found: "\\ufffd" if found[1] else found[0], text)
+    return text
 
 
 def loads(text: str) -> Any:
@@ -38,9 +59,10 @@ def loads(text: str) -> Any:
 
     Raises ValueError, RecursionError.
     """
-    if "\\ud" in text or "\\uD" in text:
-        text = _ESCAPE.sub(lambda found: "\\ufffd" if found[1] else found[0], text)
-    return decoder.decode(text)
+    return _PLAIN.loads(text)
+
+
+_PLAIN = Decoder()
 
 
 def as_text(value: Any) -> str:

@@ -86,7 +86,7 @@ class SheetRows:
         return (*self._header_findings, *self._noticed, *self.notes.findings(self._options))
 
     def __iter__(self) -> Iterator[list[list[str]]]:
-        doctor = Doctor(len(self.columns), self._options, self.notes, limit=self._limit)
+        doctor = Doctor(self.columns, self._options, self.notes, limit=self._limit)
         pending: list[tuple[int, list[str]]] = []
         expected, done, size = self._spool.top, 0, 0
         for row in self._spool.read():

@@ -101,7 +101,7 @@ def open_dataset(rt: Runtime, given: str) -> StoredDataset:
     if path.is_file():
         from assay.workbench.importing import import_file
 
-        return import_file(rt, path).dataset
+        return import_file(rt, path, folder=path.parent).dataset
     for example in examples():
         if given in (example.name, example.path.name):
             table = read_upload(rt, example.path)

@@ -19,7 +19,7 @@ from assay.datasets.export import safe_cell
 from assay.datasets.identity import ContentHash, RowKeys
 from assay.datasets.reader import TableFile, open_table
 from assay.datasets.roles import answer_columns, guess_roles
-from assay.datasets.source import OnPart
+from assay.datasets.source import OnPart, told_of_full_disk
 from assay.datasets.spool import keep_batch, kept_batches
 from assay.datasets.table import BadRow, Dialect, Finding, ReadOptions
 from assay.errors import ImportRefused
@@ -60,12 +60,14 @@ def import_file(
     options: ReadOptions | None = None,
     roles: Mapping[str, str] | None = None,
     on_share: OnShare | None = None,
+    folder: Path | None = None,
 ) -> Imported:
     """Keeps a file as a dataset; the same content is the same dataset. Files may be of any size, but for workbooks.
 
+    folder: whose files a configuration may name; None for a file that was uploaded, which names none of ours.
     Raises ImportRefused, having kept nothing.
     """
-    options = replace(options or ReadOptions(), max_bytes=rt.settings.upload_limit_mb * 1024 * 1024)
+    options = replace(options or ReadOptions(), max_bytes=rt.settings.upload_limit_mb * 1024 * 1024, folder=folder)
     name, source = name or path.stem, source or path.name
     shares = _Shares(on_share)
     with open_table(path, filename=source, options=options, on_part=shares.part(0.0, 0.2)) as file:
@@ -88,7 +90,7 @@ def import_upload(
         return import_file(rt, source, name=name, source=filename, options=options, on_share=on_share)
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
         path = Path(folder) / f"upload{Path(filename).suffix.lower()}"
-        with path.open("wb") as spooled:
+        with told_of_full_disk(), path.open("wb") as spooled:
             source.seek(0)
             shutil.copyfileobj(source, spooled, 1024 * 1024)
         return import_file(rt, path, name=name, source=filename, options=options, on_share=on_share)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from assay.datasets.template import conversation, is_known, prompt_variables, render_prompt
+from assay.datasets.conversation import conversation
+from assay.datasets.template import is_known, prompt_variables, render_prompt
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
 from assay.errors import DataError, NotFound, TemplateError
