@@ -62,3 +62,8 @@ def _fault(entry: Mapping[str, Any]) -> str:
 
 def _is_part(part: Any) -> bool:
     return isinstance(part, Mapping) and isinstance(part.get("type"), str) and bool(part["type"])
+
+
+def is_text_part(part: Any) -> bool:
+    """Whether a part of a message is text."""
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)

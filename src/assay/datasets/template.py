@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from assay.datasets.conversation import conversation, fault
+from assay.datasets.conversation import conversation, fault, is_text_part
 from assay.datasets.values import as_text, loads
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
@@ -157,7 +157,7 @@ def unsendable(prompt: Prompt, values: Mapping[str, str], messages: Iterable[Mes
 def _says_something(message: Message) -> bool:
     if isinstance(message.content, str):
         return bool(message.content.strip())
-    return any(not _is_text(part) or part["text"].strip() for part in message.content or ())
+    return any(not is_text_part(part) or part["text"].strip() for part in message.content or ())
 
 
 def _conversation_of(user: str, known: Mapping[str, str]) -> tuple[Message, ...] | None:
