@@ -93,6 +93,17 @@ def test_grader_keeps_python_s_reading() -> None:
     assert pattern_of("STRASSE", ignore_case=True).search("strasse") == "strasse"
 
 
+def test_pattern_that_is_late_again_and_again_is_not_run_any_more() -> None:
+    """Each time costs half a second: a run of thousands of answers would take hours over it."""
+    grader = build(GraderSpec("regex", {"pattern": r"^(?=(\w+\s?)+$)never"}))
+
+    reasons = [grader.grade("word " * n + "!", None).reason for n in range(30, 45)]
+
+    assert sum("over this answer" in reason for reason in reasons) == 5
+    assert reasons[-1].endswith("over 5 answers, and is not run any more. Write it more simply.")
+    assert build(GraderSpec("regex")).grade("aba", r"(a)b\1").passed is True
+
+
 def test_longest_pattern_is_named() -> None:
     """A pattern past the bound is refused with both numbers."""
     with pytest.raises(GraderError, match="10,001 characters; at most 10,000"):

@@ -60,7 +60,7 @@ class Pattern:
             found = self.linear.search(text)
             return None if found is None else str(found.group())
         try:
-            span = processes.PATTERNS.ask([self.python, self.flags, text])
+            span = processes.PATTERNS.ask(self.source, [self.python, self.flags, text])
         except GraderError as error:
             message = f"The pattern {shown(self.source)} cannot be run: {error.message.rstrip('.')}."
             raise GraderError(message, cure=error.cure or "Check its brackets.") from error

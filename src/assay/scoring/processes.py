@@ -15,6 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ AT_ONCE = 2
 """Processes of a program."""
 WALL_S = 5.0
 """Seconds after which a process is ended from outside; its own clock counts only what it works itself."""
+LATE = 5
+"""Times that a pattern or schema may be late, and up to a quarter of all beyond, before it is not run any more."""
+KEPT = 1_000
+"""Patterns and schemas of which that is known."""
 _HERE = Path(__file__).parent
 
 
@@ -67,6 +72,14 @@ class _Process:
         self._process.wait()
 
 
+@dataclass(slots=True)
+class _Tried:
+    """How often something was run, and how often it was late."""
+
+    times: int = 0
+    late: int = 0
+
+
 class Processes:
     """Processes of one program, started when they are needed.
 
@@ -77,21 +90,36 @@ class Processes:
         self._command = [sys.executable, *command, str(megabytes), str(seconds)]
         self._bounds = f"{seconds:g} s or {megabytes} MB"
         self._free: deque[_Process] = deque()
+        self._known: dict[str, _Tried] = {}
+        self._counting = threading.Lock()
         self._places = threading.BoundedSemaphore(AT_ONCE)
         atexit.register(self.end)
 
-    def ask(self, request: Any) -> Any:
+    def ask(self, what: str, request: Any) -> Any:
         """The answer to a request, both JSON; waits for a free process.
 
+        what: the pattern or schema; one that is late again and again is not run any more, for each time costs seconds.
         Raises GraderError past the bounds, and with the words of an answer {"wrong": words}.
         """
+        tried = self._tried(what)
+        if tried.late >= LATE and 4 * tried.late > tried.times:
+            raise GraderError(f"It took more than {self._bounds} over {tried.late} answers, and is not run any more.",
+                              cure="Write it more simply.")  # fmt: skip
+        tried.times += 1
         answer = self._line(json.dumps(request))
         if not answer.endswith("\n"):
+            tried.late += 1
             raise GraderError(f"It takes more than {self._bounds} over this answer.", cure="Write it more simply.")
         found = json.loads(answer)
         if isinstance(found, dict) and "wrong" in found:
             raise GraderError(str(found["wrong"]))
         return found
+
+    def _tried(self, what: str) -> _Tried:
+        with self._counting:
+            while len(self._known) > KEPT:
+                self._known.pop(next(iter(self._known)))
+            return self._known.setdefault(what, _Tried())
 
     def _line(self, request: str) -> str:
         with self._places:

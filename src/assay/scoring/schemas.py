@@ -47,7 +47,7 @@ class Schema:
         if self.plain:
             return self.problem_here(value)
         try:
-            found = processes.SCHEMAS.ask([self.text, self.draft, self.formats, value])
+            found = processes.SCHEMAS.ask(self.text, [self.text, self.draft, self.formats, value])
         except GraderError as error:
             if error.cure:  # past its bounds
                 raise GraderError(f"The schema cannot be applied. {error.message}", cure=error.cure) from error
