@@ -5,6 +5,7 @@ AssayError                      anything Assay raises on purpose; says what happ
 ├── DataError                   a file, a column or a template cannot be used as given
 │   ├── ImportRefused           the file as a whole is refused (too large, a bomb, not a table)
 │   ├── TemplateError           a template names a variable that the row does not have
+│   ├── BeingWritten            another import of the same rows is under way (store/datasets.py)
 │   ├── PolicyError             a data policy forbids what is asked
 │   ├── GraderError             a grader cannot be built from its specification
 │   └── SuiteError              a suite file cannot be read or says something that cannot be meant

@@ -8,20 +8,27 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select, text
 
 from assay.datasets.identity import bucket_of, values_json
-from assay.errors import NotFound
+from assay.errors import DataError, NotFound
 from assay.store.ledger import now_ms
+from assay.store.owner import is_surely_dead
 from assay.store.tables import DATASET, DATASET_NAME, DATASET_ROW
 
 BATCH = 5_000
+_BEGINNING = 0x4153534159_01
+"""The advisory lock of a server under which datasets are begun: one at a time, each sees the one before."""
 UNFINISHED = -1
 """The row count of a dataset whose rows are still being written."""
 _INSERT_ROW = insert(DATASET_ROW)
 _ROW_COLUMNS = ("dataset_id", "position", "row_key", "values_json", "bucket")
 """In the order of the table, which is that of the statement's parameters."""
 FINISHED = DATASET.c.row_count != UNFINISHED
+
+
+class BeingWritten(DataError):
+    """The rows are being kept by another import, which is not at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ def save_dataset(
     source: str,
     findings_json: str = "[]",
 ) -> str:
-    """Stores a dataset and returns its id; the same name and content is the same dataset.
+    """Stores a dataset and returns its id; the same name and content is the same dataset. Raises BeingWritten.
 
     rows: (row key, values in the order of columns). content_hash: hex of columns and rows.
     """
@@ -86,25 +93,33 @@ def save_dataset(
 
 def begin_dataset(
     connection: Connection, *, content_hash: str, name: str, columns: Sequence[str], roles: Mapping[str, str],
-    source: str,
+    source: str, owner: str = "", living: frozenset[str] = frozenset(),
 ) -> str | None:  # fmt: skip
     """Begins a dataset whose rows follow in slices, and returns its id; None: this content is kept already.
 
     Nobody sees it before `finish_dataset`. One that a dead process left half written is begun anew.
+    owner: this import. living: all of this process. Raises BeingWritten, having written nothing, while another import
+    of the same content is under way.
     """
     dataset_id = content_hash[:16]
-    found = connection.execute(select(DATASET.c.row_count).where(DATASET.c.id == dataset_id)).scalar()
-    if found is not None and found != UNFINISHED:
+    if connection.dialect.name == "postgresql":  # SQLite's writers exclude each other
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _BEGINNING})
+    found = connection.execute(
+        select(DATASET.c.row_count, DATASET.c.owner).where(DATASET.c.id == dataset_id)
+    ).one_or_none()  # fmt: skip
+    if found is not None and found.row_count != UNFINISHED:
         return None
-    if found == UNFINISHED:
-        drop_unfinished(connection, dataset_id)
+    if found is not None:
+        if found.owner and not is_surely_dead(found.owner, living=living):
+            raise BeingWritten("The same rows are being imported already.", cure="Try again when that has ended.")
+        drop_unfinished(connection, dataset_id, owner=found.owner)
     version = connection.execute(select(func.max(DATASET.c.version)).where(DATASET.c.name == name)).scalar() or 0
     connection.execute(
         insert(DATASET).values(
             id=dataset_id, name=name, version=version + 1, content_hash=content_hash,
             columns_json=json.dumps(list(columns), ensure_ascii=False), row_count=UNFINISHED,
             roles_json=json.dumps(dict(roles), ensure_ascii=False), source=source, findings_json="[]",
-            created_ms=now_ms(),
+            created_ms=now_ms(), owner=owner,
         )
     )  # fmt: skip
     return dataset_id
@@ -122,16 +137,25 @@ def add_rows(connection: Connection, dataset_id: str, start: int, rows: Sequence
 
 def finish_dataset(connection: Connection, dataset_id: str, *, row_count: int, findings_json: str = "[]") -> None:
     """Makes a dataset that was begun visible."""
-    values = {"row_count": row_count, "findings_json": findings_json}
+    values = {"row_count": row_count, "findings_json": findings_json, "owner": ""}
     connection.execute(DATASET.update().where(DATASET.c.id == dataset_id).values(values))
 
 
-def drop_unfinished(connection: Connection, dataset_id: str) -> None:
-    """Takes back a dataset that was begun and not finished."""
-    this = (DATASET.c.id == dataset_id) & (DATASET.c.row_count == UNFINISHED)
+def drop_unfinished(connection: Connection, dataset_id: str, *, owner: str) -> None:
+    """Takes back a dataset that this owner began and did not finish."""
+    this = (DATASET.c.id == dataset_id) & (DATASET.c.row_count == UNFINISHED) & (DATASET.c.owner == owner)
     if connection.execute(select(DATASET.c.id).where(this)).scalar() is not None:
         connection.execute(delete(DATASET_ROW).where(DATASET_ROW.c.dataset_id == dataset_id))
         connection.execute(delete(DATASET).where(this))
+
+
+def drop_abandoned(connection: Connection, *, living: frozenset[str]) -> int:
+    """Takes back what dead processes left half written, and returns how many datasets that were."""
+    left = connection.execute(select(DATASET.c.id, DATASET.c.owner).where(DATASET.c.row_count == UNFINISHED)).all()
+    gone = [found for found in left if is_surely_dead(found.owner, living=living)]
+    for found in gone:
+        drop_unfinished(connection, found.id, owner=found.owner)
+    return len(gone)
 
 
 def _batches(rows: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Sequence[tuple[str, Sequence[str]]]]:

@@ -30,6 +30,8 @@ class Dataset(SQLModel, table=True):
     """File name or example it came from."""
     findings_json: str = Field(default="[]", sa_column=Column(Text, nullable=False))
     created_ms: int = Field(sa_column=_big(nullable=False, index=True))
+    owner: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    """The process that still writes its rows (store/owner.py); empty once it is whole."""
 
 
 class DatasetName(SQLModel, table=True):

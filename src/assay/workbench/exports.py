@@ -36,6 +36,7 @@ from assay.store import spend as sums
 from assay.store.cell_costs import NAMES, CellCost, Place, cost_by_place
 from assay.store.results import CellRow
 from assay.workbench import growth, outcome, results, standing
+from assay.workbench.leftovers import mark, sweep
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -118,7 +119,8 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
         with path.open("wb") as device:
             write(device)
         return
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    sweep(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.{mark()}-")
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -25,7 +26,9 @@ from assay.datasets.table import BadRow, Dialect, Finding, ReadOptions
 from assay.errors import ImportRefused
 from assay.store import datasets as stored
 from assay.store.datasets import StoredDataset
+from assay.store.owner import new_owner
 from assay.workbench.datasets import get_dataset
+from assay.workbench.leftovers import mark, sweep
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -34,6 +37,8 @@ SLICE = 4
 """Batches of up to 1,000 rows of one transaction: short enough that a run at work does not wait for an import."""
 AHEAD = 4
 """Slices that wait to be written."""
+LOOK_S = 0.2
+"""Seconds between two looks whether another import of the same rows has ended."""
 STEP = 0.005
 """Share of the work that is worth telling."""
 OnShare = Callable[[float], None]
@@ -88,7 +93,8 @@ def import_upload(
     name = name or Path(filename).stem
     if isinstance(source, Path):
         return import_file(rt, source, name=name, source=filename, options=options, on_share=on_share)
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{mark()}-") as folder:
         path = Path(folder) / f"upload{Path(filename).suffix.lower()}"
         with told_of_full_disk(), path.open("wb") as spooled:
             source.seek(0)
@@ -110,19 +116,41 @@ def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[s
                 "The file has a header but no rows.", cure="Add a row, or choose that the file has no header."
             )
         told = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False)
-        dataset_id = rt.store.writer.call(
-            lambda c: stored.begin_dataset(
-                c, content_hash=content.hex, name=name, columns=file.columns, roles=roles, source=source
-            )
-        )
-        if dataset_id is not None:
-            with _taken_back_on_error(rt, dataset_id):
-                keys = RowKeys(file.columns, id_column=roles.get("id"), answers=answer_columns(roles))
-                _write(rt, dataset_id, keys, kept_batches(kept), _counted(shares.part(0.6, 1.0), count))
-                rt.store.writer.call(
-                    lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
-                )  # fmt: skip
+        owner = new_owner()
+        begin = partial(
+            stored.begin_dataset, content_hash=content.hex, name=name, columns=file.columns, roles=roles,
+            source=source, owner=owner,
+        )  # fmt: skip
+        with _named(rt, owner):
+            dataset_id = _begun(rt, begin)
+            if dataset_id is not None:
+                with _taken_back_on_error(rt, dataset_id, owner):
+                    keys = RowKeys(file.columns, id_column=roles.get("id"), answers=answer_columns(roles))
+                    _write(rt, dataset_id, keys, kept_batches(kept), _counted(shares.part(0.6, 1.0), count))
+                    rt.store.writer.call(
+                        lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
+                    )  # fmt: skip
     return Imported(get_dataset(rt, content.hex[:16]), file.dialect, findings, bad)
+
+
+@contextmanager
+def _named(rt: Runtime, owner: str) -> Iterator[None]:
+    """While it lasts, an import of this process is known to be alive."""
+    rt.importing.add(owner)
+    try:
+        yield
+    finally:
+        rt.importing.discard(owner)
+
+
+def _begun(rt: Runtime, begin: Callable[..., str | None]) -> str | None:
+    """The id of a dataset that was begun; None: it is kept already, by another import of the same rows too, for which
+    this one waits."""
+    while True:
+        try:
+            return rt.store.writer.call(partial(begin, living=frozenset(rt.importing)))
+        except stored.BeingWritten:
+            time.sleep(LOOK_S)
 
 
 def _counted(on_part: OnPart | None, count: int) -> Callable[[int], None]:
@@ -183,11 +211,11 @@ def _slices(rows: Iterable[list[list[str]]]) -> Iterator[list[list[str]]]:
 
 
 @contextmanager
-def _taken_back_on_error(rt: Runtime, dataset_id: str) -> Iterator[None]:
+def _taken_back_on_error(rt: Runtime, dataset_id: str, owner: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        rt.store.writer.call(lambda c: stored.drop_unfinished(c, dataset_id))
+        rt.store.writer.call(lambda c: stored.drop_unfinished(c, dataset_id, owner=owner))
         raise
 
 

@@ -26,7 +26,7 @@ from assay.runs.dispatch import Dispatcher
 from assay.runs.engine import RunEngine
 from assay.runs.prices import PriceBook
 from assay.runs.waits import Waits
-from assay.store import comparisons, ledger
+from assay.store import comparisons, datasets, ledger
 from assay.store.engine import Store, open_store
 from assay.store.owner import new_owner
 from assay.workbench.catalogue import Catalogue
@@ -55,6 +55,8 @@ class Runtime:
         nothing open."""
         self.settings = settings
         self.owner = new_owner()
+        self.importing: set[str] = set()
+        """Names of the imports under way (store/owner.py)."""
         self._sandbox: Any = None
         self.progress_sums: dict[str, ProgressSums] = {}
         self.standings: dict[str, Counted] = {}
@@ -156,6 +158,7 @@ class Runtime:
         day_ago = ledger.now_ms() - 86_400_000
         self.store.writer.call(lambda c: ledger.mark_orphans(c, living=living, older_than_ms=day_ago))
         self.store.writer.call(lambda c: comparisons.mark_interrupted(c, living=self.playground.open_ids()))
+        self.store.writer.submit(lambda c: datasets.drop_abandoned(c, living=frozenset(self.importing)))
         self.spawn(self._begin())
 
     async def _begin(self) -> None:
