@@ -17,6 +17,7 @@ from assay.cli.options import (
     ParamOption,
     PromptNameOption,
     PromptOption,
+    Strict,
     parse_budget,
     parse_params,
     text_or_file,
@@ -59,6 +60,7 @@ def grow(
     ] = None,
     budget: Budget = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start without asking.")] = False,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Add models, prompts, samples or rows to a run; only the missing cells are asked.
@@ -89,7 +91,7 @@ def grow(
         if not yes:
             _ask()
         growth.grow_run(rt, record.id, wanted, budget_usd=amount)
-        conclude(rt, record.id, attend(rt, record.id), as_json)
+        conclude(rt, record.id, attend(rt, record.id), as_json, strict=strict)
 
 
 def _ask() -> None:

@@ -41,6 +41,9 @@ Mode = Annotated[
     RunMode | None,
     typer.Option(help="normal; floor: cheapest provider; flex: slower tier; batch: half price, within a day."),
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit 1 when a cell failed or a model was given up, though the run is done.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

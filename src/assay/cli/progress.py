@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,16 +39,34 @@ def work(rt: Runtime, draft: RunDraft) -> tuple[str, RunProgress]:
 
 
 def attend(rt: Runtime, run_id: str) -> RunProgress:
-    """Follows a run that was started to its end; Ctrl-C pauses it."""
+    """Follows a run that was started to its end; Ctrl-C, or SIGTERM of whoever started the command, pauses it."""
     from assay.workbench import runs
 
     try:
-        return follow(rt, run_id)
+        with _asked_to_end():
+            return follow(rt, run_id)
     except KeyboardInterrupt:
         runs.pause_run(rt, run_id)
         runs.wait_for_run(rt, run_id, timeout_s=60)
         say(f"\nPaused. `assay continue {run_id}` goes on with the missing cells.")
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[None]:
+    """While it lasts, SIGTERM is as Ctrl-C: what is paid for is still taken in."""
+
+    def end(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there may signals be heard
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -30,7 +30,8 @@ def runs(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: AsJson = Fals
         ])  # fmt: skip
         return
     for r in found:
-        out(f"{r.id}  {r.state:8} {r.done:>6}/{r.cells:<6} {r.spent_words:>10}  {r.name}")
+        failed = f" · {r.failed:,} failed" if r.failed else ""
+        out(f"{r.id}  {r.state:8} {r.done:>6}/{r.cells:<6} {r.spent_words:>10}  {r.name}{failed}")
         if r.waits:
             out(f"{'':32}  {r.waits}")
     if not found:

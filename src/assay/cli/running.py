@@ -23,6 +23,7 @@ from assay.cli.options import (
     ParamOption,
     PromptNameOption,
     PromptOption,
+    Strict,
     SystemOption,
     make_draft,
     parse_budget,
@@ -59,6 +60,7 @@ def run(
     pilot: Annotated[
         bool, typer.Option("--pilot", help="Pause after five rows drawn at random and say what the whole will cost.")
     ] = False,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a dataset, or a suite file with gates, through models and prompts; grade the answers, print the scoreboard.
@@ -72,7 +74,7 @@ def run(
         "name": name, "tag": tag, "allow_unknown": allow_unknown,
     }  # fmt: skip
     if is_suite(dataset, options):
-        run_suite(Path(dataset), options, out, as_json)
+        run_suite(Path(dataset), options, out, as_json, strict=strict)
         return
     _require(options, cure="Give it, or a suite file: assay run suite.yaml.")
     with opened() as rt:
@@ -84,7 +86,7 @@ def run(
             say(f"{bill_words(state.forecast)} `assay continue {run_id}` sends the rest.")
             return
         write_outs(rt, run_id, out)
-        conclude(rt, run_id, state, as_json)
+        conclude(rt, run_id, state, as_json, strict=strict)
 
 
 def _require(options: Mapping[str, Any], *, cure: str) -> None:
@@ -102,6 +104,7 @@ def continue_(
         str | None, typer.Option(help="A new budget in USD, all that is spent already included; 'none' takes it away.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again for failed cells.")] = False,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Go on with the missing cells of a run, and check the gates of its suite.
@@ -116,7 +119,7 @@ def continue_(
         none = budget is not None and budget.strip().lower() == "none"
         amount = None if none else parse_budget(budget)
         runs.continue_run(rt, record.id, budget_usd=amount, no_budget=none, retry_failed=retry_failed)
-        conclude(rt, record.id, attend(rt, record.id), as_json)
+        conclude(rt, record.id, attend(rt, record.id), as_json, strict=strict)
 
 
 @app.command()

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from assay.workbench.standing import ContestantScore
 
 
-def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool) -> None:
+def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool, *, strict: bool = False) -> None:
     """The result of a run that was worked, and the exit code: 1 when it is not complete or nothing was answered, 100
-    when a gate that it keeps is not met."""
+    when a gate that it keeps is not met; strict: 1 too when a cell failed or a contestant was given up."""
     from assay.workbench import results
 
     gated = bool(results.get_run(rt, run_id).plan.gates)
@@ -42,6 +42,9 @@ def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool) -> Non
     report(rt, run_id, state, as_json, found)
     if found is not None and not all(gate.passed for gate in found):
         raise typer.Exit(GATE_NOT_MET)
+    if strict and state.outcome != "done":
+        say(f"The run is {state.outcome}. `assay continue {run_id} --retry-failed` asks again.")
+        raise typer.Exit(1)
 
 
 def report(
@@ -56,7 +59,8 @@ def report(
     if as_json:
         unknown = state.unknown_calls
         print_json({
-            "run": run_id, "name": state.name, "state": state.state, "reason": state.reason, "cells": state.cells,
+            "run": run_id, "name": state.name, "state": state.state, "outcome": state.outcome,
+            "given_up": list(state.given_up), "reason": state.reason, "cells": state.cells,
             "done": state.done, "failed": state.failed, "cut": sum(line.cut for line in board),
             "cost_usd": from_pico(state.spent_pico), "judging_usd": from_pico(state.judging.known_pico),
             "upstream_usd": from_pico(state.upstream_pico),
@@ -68,7 +72,7 @@ def report(
             **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
         })  # fmt: skip
         return
-    out(f"Run {run_id} · {state.name} · {state.state}")
+    out(f"Run {run_id} · {state.name} · {state.outcome}")
     if state.reason:
         out(state.reason)
     for line in table(board):

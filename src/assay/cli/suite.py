@@ -27,7 +27,7 @@ def is_suite(given: str, options: Mapping[str, Any]) -> bool:
     return given.lower().endswith((".yaml", ".yml")) and not complete
 
 
-def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: bool) -> None:
+def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: bool, *, strict: bool = False) -> None:
     """Runs a suite and checks its gates; exit 100 when one is not met."""
     from assay.workbench import gates, suites
 
@@ -41,7 +41,7 @@ def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: 
         draft = replace(draft, gates=gates.frozen(file.suite.gates, baselines))
         run_id, state = work(rt, overridden(draft, options))
         write_outs(rt, run_id, out)
-        conclude(rt, run_id, state, as_json)
+        conclude(rt, run_id, state, as_json, strict=strict)
 
 
 def load(path: Path, options: Mapping[str, Any]) -> SuiteFile:

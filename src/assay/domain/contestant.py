@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assay.domain.messages import Message
 
+LONGEST_VALUE = 24
+"""Characters of a setting's value in a contestant's name at most."""
 Variant = Literal["", "floor", "nitro"]
 
 
@@ -54,6 +57,48 @@ class Contestant:
     def from_json(cls, value: Mapping[str, Any]) -> Contestant:
         """The contestant that `as_json` wrote."""
         return cls(**value)
+
+
+def names_of(contestants: Sequence[Contestant]) -> tuple[str, ...]:
+    """A name for each of several contestants, no two the same: the short one where it is enough, else the model's id
+    with its author, else with the settings that others do not have, else with a number."""
+    names = [contestant.name for contestant in contestants]
+    for longer in (_full_name, lambda c: _with_settings(c, contestants)):
+        counts = Counter(names)
+        names = [longer(c) if counts[name] > 1 else name for c, name in zip(contestants, names, strict=True)]
+    return numbered(names)
+
+
+def _full_name(contestant: Contestant) -> str:
+    return contestant.label or contestant.model_id
+
+
+def _with_settings(contestant: Contestant, contestants: Sequence[Contestant]) -> str:
+    alike = [c for c in contestants if _full_name(c) == _full_name(contestant)]
+    settings = [{**c.params, **c.provider} for c in alike]
+    mine = {**contestant.params, **contestant.provider}
+    own = {name: value for name, value in mine.items() if any(other.get(name) != value for other in settings)}
+    said = ", ".join(f"{name} {_short(value)}" for name, value in own.items())
+    return f"{_full_name(contestant)} ({said})" if said else _full_name(contestant)
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def numbered(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, a repeated one followed by (2), (3) and so on."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        shown, n = name, 1
+        while shown in taken:
+            n += 1
+            shown = f"{name} ({n})"
+        taken.add(shown)
+        found.append(shown)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
-from assay.domain.contestant import Contestant, Prompt
+from assay.domain.contestant import Contestant, Prompt, names_of, numbered
 from assay.domain.score import GraderSpec
 from assay.errors import RunError
 
@@ -56,6 +56,16 @@ class RunPlan:
     def cell_count(self) -> int:
         """Cells of the whole grid."""
         return self.row_count * len(self.prompts) * len(self.contestants) * self.samples
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each contestant, no two the same."""
+        return names_of(self.contestants)
+
+    @property
+    def prompt_names(self) -> tuple[str, ...]:
+        """A name for each prompt, no two the same."""
+        return numbered(prompt.name or f"prompt {n}" for n, prompt in enumerate(self.prompts, 1))
 
     def cell(self, number: int) -> Cell:
         """The cell of a number: rows outermost, then samples, prompts, and contestants innermost, so that a

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from assay.domain.contestant import Prompt
-from assay.exports.record import BoardLine, CellFact, RunRecord, exact_usd, unique, utc_text
+from assay.exports.record import BoardLine, CellFact, RunRecord, exact_usd, utc_text
 from assay.exports.streams import json_line, write_pieces
 from assay.money import from_pico
 
@@ -106,7 +106,7 @@ def _prompt(record: RunRecord, line: BoardLine, count: Counter[str]) -> dict[str
 
 def _provider(record: RunRecord, line: BoardLine) -> str:
     """The contestant's name: the prompt has a label of its own in promptfoo."""
-    return unique([contestant.name for contestant in record.plan.contestants])[line.contestant]
+    return record.plan.names[line.contestant]
 
 
 def _raw(prompt: Prompt) -> str:

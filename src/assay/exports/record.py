@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from assay.domain.contestant import Contestant
+from assay.domain.contestant import Contestant, numbered
 from assay.domain.plan import RunPlan
 from assay.domain.score import Score
 from assay.money import from_pico
@@ -278,16 +278,7 @@ OWN_NAMES = frozenset({
 
 def unique(names: Sequence[str]) -> tuple[str, ...]:
     """The names, a repeated one followed by (2), (3) and so on."""
-    found: list[str] = []
-    taken: set[str] = set()
-    for name in names:
-        shown, n = name, 1
-        while shown in taken:
-            n += 1
-            shown = f"{name} ({n})"
-        taken.add(shown)
-        found.append(shown)
-    return tuple(found)
+    return numbered(names)
 
 
 def prompt_name(plan: RunPlan, prompt: int) -> str:

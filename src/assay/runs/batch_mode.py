@@ -85,7 +85,7 @@ class BatchMode:
 
     def _leave(self, contestant: int, why: str) -> None:
         self._left[contestant] = why
-        name = self._worker.plan.contestants[contestant].name
+        name = self._worker.plan.names[contestant]
         self._worker.live.notices.append(f"{name} was asked call by call: {why}.")
 
     # -- handing in --------------------------------------------------------------------------------------------

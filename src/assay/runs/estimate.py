@@ -330,7 +330,7 @@ def _share(
         parts += [_judging(judge, length, answer.expected, longest, prices) for judge in verdicts]
     calls = sum(length.calls for length, _ in prompts)
     seconds = BATCH_SECONDS if plan.mode == "batch" else calls * _cell_s(taught, verdicts) / places
-    return ContestantEstimate(contestant.name, calls, total(parts), seconds)
+    return ContestantEstimate(plan.names[plan.contestants.index(contestant)], calls, total(parts), seconds)
 
 
 def _judging(judge: _Judge, length: Lengths, output: float, longest: int, prices: PriceBook) -> Estimate:

@@ -44,7 +44,7 @@ def unbatchable(plan: RunPlan, contestant: Contestant, *, is_main: bool) -> str:
 def mode_notes(plan: RunPlan, prices: PriceBook) -> list[str]:
     """Who is asked otherwise than the run's mode says, and why, in words."""
     notes = []
-    for contestant in plan.contestants:
+    for contestant, name in zip(plan.contestants, plan.names, strict=True):
         model_id = contestant.model_id
         if plan.mode == "batch":
             why = unbatchable(plan, contestant, is_main=prices.speaks_openrouter(model_id))
@@ -53,5 +53,5 @@ def mode_notes(plan: RunPlan, prices: PriceBook) -> list[str]:
         else:
             why = "" if plan.mode == "normal" or prices.takes_variants(model_id) else "it has one price only"
         if why:
-            notes.append(f"{contestant.name} is asked as usual: {why}.")
+            notes.append(f"{name} is asked as usual: {why}.")
     return notes

@@ -251,7 +251,7 @@ class RunWorker:
             return
         if halt is None:
             said = [
-                f"{self.plan.contestants[lane.index].name} was stopped: {lane.stopped}"
+                f"{self.plan.names[lane.index]} was stopped: {lane.stopped}"
                 for lane in self.live.lanes.values()
                 if lane.stopped
             ]

@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from assay.domain.colours import colours_of
+from assay.domain.contestant import names_of
 from assay.views import components, words
 from assay.workbench import playground
 from assay.workbench.playground import ComparisonView, Pane
@@ -41,7 +42,11 @@ def show(rt: Runtime, comparison_id: str) -> None:
         chunk = order[start : start + PER_ROW]
         for column, position in zip(st.columns(min(PER_ROW, len(order))), chunk, strict=False):
             with column, st.container(border=True):
-                name = f"Answer {chr(65 + order.index(position))}" if hidden else view.panes[position].contestant.name
+                name = (
+                    f"Answer {chr(65 + order.index(position))}"
+                    if hidden
+                    else names_of([pane.contestant for pane in view.panes])[position]
+                )
                 components.dot("#8b90a0" if hidden else colours[view.panes[position].contestant.key], name)
                 places[position] = st.empty()
                 _actions(rt, view, position)
@@ -158,7 +163,7 @@ def _below(rt: Runtime, view: ComparisonView, *, hidden: bool) -> None:
 
 
 def _difference(panes: Sequence[Pane]) -> None:
-    names = [pane.contestant.name for pane in panes]
+    names = names_of([pane.contestant for pane in panes])
     left, right = st.columns(2)
     a = left.selectbox("From", range(len(panes)), format_func=lambda n: names[n], key="playground.diff.a")
     b = right.selectbox("To", range(len(panes)), index=1, format_func=lambda n: names[n], key="playground.diff.b")

@@ -51,8 +51,9 @@ def _show(rt: Runtime, state: RunProgress) -> None:
     reserved = f" · {_money(state.reserved_pico)} reserved" if state.reserved_pico else ""
     budget = f" of {_money(state.budget_pico)}" if state.budget_pico is not None else ""
     waiting = f" · {state.waiting:,} waiting" if state.waiting else ""
+    outcome = words.label(state.outcome[:1].upper() + state.outcome[1:], 300)
     st.caption(
-        f"{state.state.capitalize()} · spent {_money(state.spent_pico)}{budget}{reserved}{unknown} · "
+        f"{outcome} · spent {_money(state.spent_pico)}{budget}{reserved}{unknown} · "
         f"{state.failed:,} failed{waiting} · {words.duration(state.seconds)}"
     )
     if state.forecast is not None:

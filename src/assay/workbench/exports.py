@@ -215,10 +215,7 @@ def holm(chances: Sequence[float]) -> list[float]:
 
 
 def _spend(run: results.RunRecord, spent: Sequence[sums.ContestantSpend]) -> tuple[SpendLine, ...]:
-    names: dict[str, str] = {}
-    for contestant in run.plan.contestants:
-        names.setdefault(contestant.key, contestant.name)
-    shown = dict(zip(names, unique(list(names.values())), strict=True))
+    shown = {c.key: name for c, name in zip(run.plan.contestants, run.plan.names, strict=True)}
     return tuple(
         SpendLine(
             shown.get(x.contestant_key, "other"), x.purpose, x.provenance, x.sum.calls, x.sum.known_pico,

@@ -137,7 +137,9 @@ def check_gates(
 
 def _is_meant(run: RunRecord, line: ContestantScore, wanted: str | None) -> bool:
     contestant = run.plan.contestants[line.contestant]
-    return wanted is None or wanted in (contestant.name, contestant.model_id)
+    exact = wanted in run.plan.names
+    named = run.plan.names[line.contestant] == wanted if exact else wanted in (contestant.name, contestant.model_id)
+    return wanted is None or named
 
 
 def _measure(kind: str, line: ContestantScore) -> float | None:

@@ -304,7 +304,7 @@ def _new_version(rt: Runtime, target: _Target) -> StoredDataset:
 def _detail(target: _Target, dataset: StoredDataset, found: GrowthEstimate, budget: int | None) -> dict[str, Any]:
     before, after = target.before, target.after
     return {
-        "contestants": [c.name for c in after.contestants[len(before.contestants) :]],
+        "contestants": list(after.names[len(before.contestants) :]),
         "prompts": [p.name or f"prompt {n}" for n, p in enumerate(after.prompts, 1)][len(before.prompts) :],
         "samples": [before.samples, after.samples], "rows": [before.row_count, after.row_count],
         "dataset": {"id": dataset.id, "name": dataset.name, "version": dataset.version},

@@ -89,6 +89,22 @@ class RunProgress:
         """Whether it is being worked or waits to be."""
         return self.state in stored.LIVE
 
+    @property
+    def given_up(self) -> tuple[str, ...]:
+        """Contestants of a run at its end that were not asked for all of their cells, because they kept failing."""
+        return tuple(c.label for c in self.contestants if c.done < c.cells) if self.state == "done" else ()
+
+    @property
+    def outcome(self) -> str:
+        """The state, and of a run at its end what is missing in it: one without answers is not plainly done."""
+        parts = [self.state]
+        if self.state == "done" and self.failed:
+            parts.append(f"{self.failed:,} cell{'' if self.failed == 1 else 's'} failed")
+        said = ", ".join(parts)
+        if names := self.given_up:
+            said += f"; {' and '.join(names)} {'was' if len(names) == 1 else 'were'} given up"
+        return said
+
 
 @dataclass(frozen=True, slots=True)
 class Glance:
@@ -188,7 +204,7 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         note = _note(lane, pace) if live else ""
         shown.append(
             ContestantProgress(
-                contestant.name, count.done if count else 0, count.failed if count else 0, share,
+                plan.names[index], count.done if count else 0, count.failed if count else 0, share,
                 spent.known_pico, spent.unknown_calls,
                 pace.limit if live else 0, pace.in_flight if live else 0, note,
             )
@@ -209,7 +225,7 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         orphans=sums.orphans, judging=judging, upstream_pico=sums.upstream_pico,
         notices=tuple(live.notices) if live else (),
         first_failures=tuple(
-            f"{plan.contestants[f.contestant].name}: {f.error} ({f.count} cells)" for f in failures
+            f"{plan.names[f.contestant]}: {f.error} ({f.count} cells)" for f in failures
         ),
     )  # fmt: skip
 

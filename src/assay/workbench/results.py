@@ -51,11 +51,9 @@ def get_run(rt: Runtime, run_id: str) -> RunRecord:
 
 
 def label_of(plan: RunPlan, prompt: int, contestant: int) -> str:
-    """A contestant's name, with the prompt version where there are several."""
-    name = plan.contestants[contestant].name
-    if len(plan.prompts) == 1:
-        return name
-    return f"{name} · {plan.prompts[prompt].name or f'prompt {prompt + 1}'}"
+    """A contestant's name, with the prompt version where there are several; no two of a plan are the same."""
+    name = plan.names[contestant]
+    return name if len(plan.prompts) == 1 else f"{name} · {plan.prompt_names[prompt]}"
 
 
 def rows_page(

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assay.datasets.template import is_known, mapped, prompt_variables, render_prompt
-from assay.domain.contestant import Contestant, Prompt
+from assay.domain.contestant import Contestant, Prompt, names_of
 from assay.domain.messages import CompletionRequest, Message
 from assay.domain.plan import RunMode, RunPlan
 from assay.domain.score import GraderSpec
@@ -275,10 +275,10 @@ def notes(rt: Runtime, draft: RunDraft) -> list[str]:
 
 
 def _fallback_notes(plan: RunPlan) -> Iterator[str]:
-    for contestant in plan.contestants:
+    for contestant, name in zip(plan.contestants, plan.names, strict=True):
         _, *fallbacks = may_answer(CompletionRequest(contestant.model_id, (), contestant.params))
         if fallbacks:
-            yield f"{contestant.name} may be answered by {' or '.join(fallbacks)}; each answer says by whom it is."
+            yield f"{name} may be answered by {' or '.join(fallbacks)}; each answer says by whom it is."
 
 
 def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) -> str:
@@ -313,7 +313,7 @@ def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) ->
 
 def _default_name(rt: Runtime, draft: RunDraft) -> str:
     dataset = _dataset(rt, draft.dataset_id)
-    names = ", ".join(c.name for c in draft.contestants[:3])
+    names = ", ".join(names_of(draft.contestants)[:3])
     return f"{dataset.name}: {names}" + (" and more" if len(draft.contestants) > 3 else "")
 
 

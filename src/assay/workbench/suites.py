@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
-from assay.domain.contestant import Contestant, Prompt, Variant
+from assay.domain.contestant import Contestant, Prompt, Variant, names_of
 from assay.domain.plan import RunMode
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, NotFound, SuiteError
@@ -334,8 +334,10 @@ def draft_of(rt: Runtime, file: SuiteFile, *, allow_unknown: bool = False) -> tu
     graders = tuple(_grader(file, n) for n in range(len(suite.graders)))
     for n, gate in enumerate(suite.gates):
         wanted = gate.condition.contestant
-        if wanted is not None and not any(wanted in (c.name, c.model_id) for c in contestants):
-            names = ", ".join(c.name for c in contestants)
+        if wanted is not None and not any(
+            wanted in (c.name, c.model_id, name) for c, name in zip(contestants, names_of(contestants), strict=True)
+        ):
+            names = ", ".join(names_of(contestants))
             raise file.wrong(("gates", n), f"there is no contestant {wanted!r}. There are: {names}.")
     dataset = _dataset(rt, file)
     draft = RunDraft(
