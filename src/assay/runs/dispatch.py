@@ -7,11 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost
 from assay.domain.messages import CompletionRequest
-from assay.errors import RunError, StoreError
+from assay.errors import RunError
 from assay.openrouter.attempt import OnBytes, OnDelta
 from assay.openrouter.bounds import weight_of
 from assay.openrouter.client import Client
@@ -19,21 +19,22 @@ from assay.openrouter.failures import Failure, GatewayFailed
 from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
 from assay.openrouter.retry import RetryBudget, RetryPolicy
-from assay.openrouter.usage import kept_details, recovered_cost
+from assay.openrouter.usage import kept_details
 from assay.runs.compliance import Compliance
 from assay.runs.prices import PriceBook
+from assay.runs.recovery import Recovery
+from assay.runs.settling import STORE_WAIT_S as STORE_WAIT_S
+from assay.runs.settling import Settling
 from assay.runs.tracing import tracer
 from assay.store import ledger
 from assay.store.engine import Store
+from assay.store.sent_marks import SentMarks
 
 log = logging.getLogger("assay.calls")
-STORE_WAIT_S = 2.0
-"""Seconds between two tries to write into a store that refuses."""
 NOTE_AFTER_S = 0.1
 """Seconds that a generation id waits for others to be stored with; a call that ends sooner brings its own along."""
 HELD_LOOK_S = 0.5
 """Seconds between two looks whether a call that waits for a paused model is still wanted."""
-RECOVERY_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,7 @@ class Dispatcher:
         policy: RetryPolicy,
         owner: str,
         monthly_budget_pico: int | None = None,
+        marks: SentMarks | None = None,
     ) -> None:
         self.prices = prices
         self.pacer = pacer
@@ -131,7 +133,9 @@ class Dispatcher:
         self._budgets: dict[str, RetryBudget] = {}
         self._main = gateways.main
         self._tracer = tracer()
-        self._background: set[asyncio.Task[None]] = set()
+        self.settling = Settling(store)
+        self._recovery = Recovery(store, self._main)
+        self._marks = marks
         self._noted: dict[str, str] = {}
         """Generation ids of calls in flight that are not stored yet, by call id."""
         self._noting: asyncio.TimerHandle | None = None
@@ -248,6 +252,8 @@ class Dispatcher:
                 if gate is not None and not await gate.enter():
                     raise Withdrawn("The call was not sent.")
                 sent = True
+                if self._marks is not None:
+                    self._marks.mark(call_id)
                 try:
                     outcome = await self._send(client, asked, request, call_id, hooks, stream)
                 finally:
@@ -258,6 +264,7 @@ class Dispatcher:
         finally:
             if not sent:
                 self._withdraw(call_id)
+        self.settling.owe(outcome.settlement)
         log_attempt(request, context, outcome.settlement, attempt)
         return outcome
 
@@ -312,7 +319,7 @@ class Dispatcher:
             self._store.writer.submit(lambda c: ledger.note_generations(c, notes))
 
     def _withdraw(self, call_id: str) -> None:
-        self._store.writer.submit(lambda c: ledger.withdraw(c, call_id))
+        self.settling.surely(lambda c: ledger.withdraw(c, call_id))
 
     async def _open(self, request: CompletionRequest, context: CallContext, attempt: int) -> str:
         intent = self.intent(request, context, attempt=attempt)
@@ -340,7 +347,7 @@ class Dispatcher:
             generation_id=settlement.generation_id or error.generation_id,
         )
         if cost.pico is None and settlement.generation_id and self._gateways.of(request.model).client is self._main:
-            self._recover_later(call_id, settlement.generation_id)
+            self._recovery.later(call_id, settlement.generation_id)
         return Outcome(settlement, partial, failure, error=error)
 
     def _cancelled(self, call_id: str, *, recoverable: bool) -> None:
@@ -349,70 +356,28 @@ class Dispatcher:
             call_id=call_id, settled_ms=ledger.now_ms(), outcome="cancelled", error_kind="cancelled",
             error="Stopped before the answer was complete.", generation_id=self._noted.pop(call_id, None),
         )  # fmt: skip
-        self._store.writer.submit(lambda c: ledger.settle(c, settlement))
+        self.settling.surely(lambda c: ledger.settle(c, settlement))
         if recoverable:
-            self._recover_later(call_id, None)
+            self._recovery.later(call_id)
 
     async def settle(self, settlement: ledger.Settlement) -> None:
-        """Stores a settlement by itself; what was paid is not forgotten because a disk is full for a while."""
-        while True:
-            try:
-                await self._store.writer.ask(lambda c: ledger.settle(c, settlement))
-            except StoreError as error:
-                log.warning("call %s is not settled yet: %s", settlement.call_id, error)
-                await asyncio.sleep(STORE_WAIT_S)
-            else:
-                return
-
-    # -- costs told later --------------------------------------------------------------------------------------
-
-    def _recover_later(self, call_id: str, generation_id: str | None) -> None:
-        task = asyncio.get_running_loop().create_task(self._recover(call_id, generation_id))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    async def _recover(self, call_id: str, generation_id: str | None) -> None:
-        """Asks for a call's cost until the gateway has written it, for about 30 s."""
-        for wait in RECOVERY_WAITS_S:
-            await asyncio.sleep(wait)
-            if generation_id is None:
-                rows = await asyncio.to_thread(self._calls, call_id)
-                generation_id = rows[call_id].generation_id if call_id in rows else None
-                if generation_id is None:
-                    return
-            if await self.recover(call_id, generation_id):
-                return
-
-    def _calls(self, call_id: str) -> dict[str, Any]:
-        with self._store.read() as connection:
-            return ledger.calls_of(connection, [call_id])
-
-    async def recover(self, call_id: str, generation_id: str) -> bool:
-        """Asks once; whether the cost is now known."""
-        try:
-            found = await self._main.generation(generation_id)
-        except GatewayFailed:
-            return False
-        cost = UNKNOWN_COST if found is None else recovered_cost(found)
-        if found is None or cost.pico is None:
-            return False
-        provider = found.get("provider_name")
-        await self._store.writer.ask(
-            lambda c: ledger.recover(c, call_id, cost, provider=provider if isinstance(provider, str) else None)
-        )
-        return True
+        """Stores a settlement by itself; what was paid is not forgotten because a disk is full for a while, or because
+        nobody waits any more."""
+        await self.settling.settle(settlement)
 
     async def recover_all(self, *, since_ms: int) -> int:
         """Asks for the cost of every call that has a generation id and no cost; returns how many are now known."""
-        with self._store.read() as connection:
-            waiting = ledger.recoverable(connection, gateway=self._main.gateway.name, since_ms=since_ms)
-        return sum([await self.recover(call.id, call.generation_id) for call in waiting])
+        return await self._recovery.all(since_ms=since_ms)
 
     async def aclose(self) -> None:
-        """Ends what still asks for costs."""
-        for task in list(self._background):
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        """Ends what still asks for costs, and stores what is settled and not stored."""
+        if self._noting is not None:
+            self._noting.cancel()
+            self._store_notes()
+        await self._recovery.aclose()
+        await self.settling.aclose()
+        if self._marks is not None:
+            self._marks.close()
 
 
 def settlement_of(call_id: str, completion: Completion | None, cost: Cost, *, outcome: str) -> ledger.Settlement:

@@ -512,11 +512,14 @@ class RunWorker:
         """The settlement and the result in one transaction."""
         saving = runs.Saving(record, settlement, self._token)
         await self._patiently(lambda: self._store.writer.ask_item(runs.save_all, saving))
+        if settlement is not None:
+            self._dispatcher.settling.stored(settlement)
         self.done[record.cell] = 1
 
     async def settle(self, settlement: ledger.Settlement) -> None:
         """Stores how a call ended whose cell gets no result of it."""
         await self.write(lambda c: ledger.settle(c, settlement))
+        self._dispatcher.settling.stored(settlement)
 
     async def write(self, operation: Callable[[Any], T], *, patient: bool = True) -> T:
         """Writes, as soon as something can be written."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
@@ -52,6 +52,11 @@ class Store:
         self.reader = reader
         self._writer_engine = writer_engine
         self.writer = Writer(writer_engine, patience=patience)
+
+    @property
+    def writer_url(self) -> URL:
+        """The database as the writer sees it."""
+        return self._writer_engine.url
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

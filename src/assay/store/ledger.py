@@ -25,6 +25,7 @@ from assay.store.books import Books, RunBudget, book, month_committed, month_of,
 from assay.store.cell_costs import refresh, refresh_run
 from assay.store.owner import BATCH_OWNER, is_surely_dead
 from assay.store.prepared import Prepared, PreparedIn
+from assay.store.sent_marks import unsent
 from assay.store.spend_slots import put_in, put_in_run, take_out
 from assay.store.tables import CALL
 
@@ -90,6 +91,7 @@ class Settlement:
     http_status: int | None = None
 
 
+DIED = "The process died before the answer came."
 FREE = Cost(0, "estimated")
 """What a call costs that can cost nothing at most, whatever became of it."""
 _NOTE = Prepared(
@@ -301,7 +303,7 @@ def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str |
     if provider:
         values["provider"] = provider
     if call.state != "settled":
-        values |= {"outcome": "failed", "settled_ms": now_ms(), "error": "The process died before the answer came."}
+        values |= {"outcome": "failed", "settled_ms": now_ms(), "error": DIED}
     take_out(connection, [call_id])
     connection.execute(update(CALL).where(CALL.c.id == call_id).values(values))
     put_in(connection, [call_id])
@@ -315,6 +317,8 @@ def mark_orphans(
     connection: Connection, *, living: frozenset[str], run_id: str | None = None, older_than_ms: int | None = None
 ) -> int:
     """Marks calls that were sent by a process that is gone: possibly paid, counted at their bound. Returns how many.
+
+    Those that its process had certainly not begun to send (store/sent_marks.py) are taken back with their reservation.
 
     living: owners of this process. run_id: all sent calls of a run whose lease was just taken over.
     older_than_ms: calls of other hosts that were sent before this moment are orphans too.
@@ -335,13 +339,32 @@ def mark_orphans(
             or (older_than_ms is not None and call.created_ms < older_than_ms)
         )
     ]
+    taken_back = _unsent(connection, gone, living)
+    if taken_back:
+        gone = [call for call in gone if call.id not in taken_back]
+        for call_id in sorted(taken_back):
+            withdraw(connection, call_id)
     for call in gone:
-        connection.execute(update(CALL).where(CALL.c.id == call.id).values(state="orphan"))
+        lost: dict[str, Any] = {"state": "orphan"}
+        if call.bound_pico == 0:
+            lost = {"state": "settled", "outcome": "failed", "settled_ms": now_ms(), "error": DIED, "cost_pico": 0,
+                    "provenance": FREE.provenance}  # fmt: skip
+        connection.execute(update(CALL).where(CALL.c.id == call.id).values(lost))
         bound = call.bound_pico or 0
         book(connection, call.run_id, month_of(call.created_ms), settled=bound, reserved=-bound)
     put_in(connection, [call.id for call in gone])
     refresh(connection, [(call.run_id, call.cell) for call in gone])
     return len(gone)
+
+
+def _unsent(connection: Connection, gone: Sequence[Any], living: frozenset[str]) -> set[str]:
+    """The calls of dead processes of this machine that were certainly not sent."""
+    by_owner: dict[str, list[str]] = {}
+    for call in gone:
+        if is_surely_dead(call.owner, living=living):
+            by_owner.setdefault(call.owner, []).append(call.id)
+    found = (unsent(connection.engine.url, owner, ids) for owner, ids in by_owner.items())
+    return set().union(*found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class LivePane:
     call_id: str | None = None
     outcome: Outcome | None = None
     kept_at: float = 0.0
+    ended: bool = False
+    """Whether nothing more comes; its end is shown once it is stored."""
     task: asyncio.Task[None] | None = None
 
     def take(self, text: str, reasoning: str) -> None:
@@ -80,6 +82,7 @@ class Playground:
                 continue
             pane = panes[position] = LivePane(request, key)
             pane.task = asyncio.get_running_loop().create_task(self._answer(comparison_id, position, pane))
+            pane.task.add_done_callback(partial(self._never_begun, comparison_id, position, pane))
         for old in list(self._live)[:-50]:
             if old not in self.open_ids():
                 del self._live[old]
@@ -91,11 +94,11 @@ class Playground:
                 pane.task.cancel()
 
     async def _answer(self, comparison_id: str, position: int, pane: LivePane) -> None:
-        await self._dispatcher.prices.learn(pane.request.model)
         keeper = asyncio.create_task(self._keep(comparison_id, position, pane))
         context = CallContext(purpose="playground", comparison_id=comparison_id, contestant_key=pane.contestant_key)
         settlement: ledger.Settlement | None = None
         try:
+            await self._dispatcher.prices.learn(pane.request.model)
             outcome = await self._dispatcher.complete(
                 pane.request, context, on_delta=pane.take, on_restart=pane.restart,
                 on_call=lambda call_id: setattr(pane, "call_id", call_id),
@@ -114,9 +117,15 @@ class Playground:
             keeper.cancel()
         self._finish(comparison_id, position, pane, status, settlement)
 
+    def _never_begun(self, comparison_id: str, position: int, pane: LivePane, _: asyncio.Task[None]) -> None:
+        """Ends a pane that was stopped before its task had its first turn."""
+        if not pane.ended:
+            self._finish(comparison_id, position, pane, "stopped", None)
+
     def _finish(
         self, comparison_id: str, position: int, pane: LivePane, status: str, settlement: ledger.Settlement | None
     ) -> None:
+        pane.ended = True
         values = {
             "status": status, "text": "".join(pane.text), "reasoning": "".join(pane.reasoning), "error": pane.error,
             "call_id": pane.call_id,
@@ -127,9 +136,13 @@ class Playground:
                 ledger.settle(connection, settlement)  # type: ignore[arg-type]
             comparisons.save_answer(connection, comparison_id, position, **values)  # type: ignore[arg-type]
 
-        written = self._store.writer.submit(write)
+        def shown(_: asyncio.Task[None]) -> None:
+            if settlement is not None:
+                self._dispatcher.settling.stored(settlement)
+            pane.status = status
+
         # Only then is the pane shown as finished: whoever sees it finds its cost in the ledger.
-        written.add_done_callback(lambda _: setattr(pane, "status", status))
+        self._dispatcher.settling.surely(write).add_done_callback(shown)
 
     async def _keep(self, comparison_id: str, position: int, pane: LivePane) -> None:
         """Keeps what has arrived once a second, so that a crash loses little."""

@@ -29,6 +29,7 @@ from assay.runs.waits import Waits
 from assay.store import comparisons, datasets, ledger
 from assay.store.engine import Store, open_store
 from assay.store.owner import new_owner
+from assay.store.sent_marks import SentMarks, sweep
 from assay.workbench.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Runtime:
                 pacer=Pacer(per_minute=settings.requests_per_minute),
                 policy=RetryPolicy(max_attempts=settings.max_attempts),
                 owner=self.owner,
+                marks=SentMarks(self.store.writer_url, self.owner),
                 monthly_budget_pico=None if budget is None else to_pico(budget),
             )
             self.engine = RunEngine(
@@ -154,9 +156,7 @@ class Runtime:
 
     def start(self) -> None:
         """Settles what an earlier process left behind, and begins to work queued runs."""
-        living = frozenset({self.owner})
-        day_ago = ledger.now_ms() - 86_400_000
-        self.store.writer.call(lambda c: ledger.mark_orphans(c, living=living, older_than_ms=day_ago))
+        self.settle_the_past()
         self.store.writer.call(lambda c: comparisons.mark_interrupted(c, living=self.playground.open_ids()))
         self.store.writer.submit(lambda c: datasets.drop_abandoned(c, living=frozenset(self.importing)))
         self.spawn(self._begin())
@@ -168,7 +168,15 @@ class Runtime:
         except AssayError as error:
             log.warning("the models are not read anew: %s", error)
         self.engine.watch()
-        await self.dispatcher.recover_all(since_ms=ledger.now_ms() - RECOVER_SINCE_MS)
+
+    def settle_the_past(self) -> None:
+        """Tells apart what dead processes had sent from what they had not, and asks the gateway, meanwhile, for costs
+        that it may tell: every face that opens the ledger does it."""
+        living = frozenset({self.owner})
+        day_ago = ledger.now_ms() - 86_400_000
+        self.store.writer.call(lambda c: ledger.mark_orphans(c, living=living, older_than_ms=day_ago))
+        sweep(self.store.writer_url, living=living)
+        self.spawn(self.dispatcher.recover_all(since_ms=ledger.now_ms() - RECOVER_SINCE_MS))
 
     def ready(self) -> None:
         """Waits until there is a catalogue to price with, or it is known that there is none."""
@@ -233,8 +241,7 @@ def open_runtime(
         if watch:
             opened.start()
         else:
-            living = frozenset({opened.owner})
-            opened.store.writer.call(lambda c: ledger.mark_orphans(c, living=living))
+            opened.settle_the_past()
         yield opened
     finally:
         opened.stop()
