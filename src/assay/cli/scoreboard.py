@@ -51,11 +51,12 @@ def report(
     rt: Runtime, run_id: str, state: RunProgress, as_json: bool, gates: Sequence[GateResult] | None = None
 ) -> None:
     """The result of a run, for people or as one object."""
-    from assay.workbench import growth, outcome, standing
+    from assay.workbench import growth, outcome, results, standing
 
     found = outcome.estimate_outcome(rt, run_id)
     changes = growth.history(rt, run_id)
     board = standing.scoreboard(rt, run_id)
+    away = results.failed_providers(rt, run_id)
     if as_json:
         unknown = state.unknown_calls
         print_json({
@@ -68,6 +69,7 @@ def report(
             "unknown_at_most_usd": from_pico(state.unknown_bound_pico),
             "seconds": round(state.seconds, 3), "scoreboard": [score_json(line) for line in board],
             "estimate": None if found is None else found.as_json(), "forecast": bill_json(state.forecast),
+            "failed_providers": [{"provider": name, "answers": count} for name, count in away],
             "changes": [{"at_ms": change.at_ms, "what": change.words} for change in changes],
             **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
         })  # fmt: skip
@@ -79,6 +81,9 @@ def report(
         out(line)
     for line in remarks(board, state):
         out(line)
+    if away:
+        said = ", ".join(f"{name} before {count:,} answer{'' if count == 1 else 's'}" for name, count in away[:5])
+        out(f"Providers that failed before others answered: {said}.")
     out(standing.verdict(rt, run_id))
     for change in changes:
         out(f"{datetime.fromtimestamp(change.at_ms / 1000):%d %b %Y %H:%M}: {change.words}")

@@ -129,3 +129,12 @@ def _named(call: Mapping[str, Any]) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def names_of(kept: str | None) -> tuple[str, ...]:
+    """Names kept as a JSON list; none for what is no such list, which an archive may hold."""
+    try:
+        found = json.loads(kept or "[]")
+    except ValueError:
+        return ()
+    return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -400,7 +401,13 @@ def settlement_of(call_id: str, completion: Completion | None, cost: Cost, *, ou
         first_token_ms=completion.first_token_ms if completion else None,
         total_ms=completion.total_ms if completion else None,
         finish_reason=completion.finish_reason if completion else None,
+        failed_providers_json=_as_list(completion.failed_providers) if completion else None,
     )
+
+
+def _as_list(names: Sequence[str]) -> str | None:
+    """Names as the ledger keeps them; no names: none."""
+    return json.dumps(list(names), ensure_ascii=False) if names else None
 
 
 def log_attempt(request: CompletionRequest, context: CallContext, settlement: ledger.Settlement, attempt: int) -> None:
@@ -409,6 +416,7 @@ def log_attempt(request: CompletionRequest, context: CallContext, settlement: le
         "call": settlement.call_id, "purpose": context.purpose, "model": request.model, "attempt": attempt,
         "outcome": settlement.outcome, "error": settlement.error_kind, "status": settlement.http_status,
         "generation": settlement.generation_id, "provider": settlement.provider,
+        "failed_providers": settlement.failed_providers_json,
         "first_token_ms": settlement.first_token_ms, "total_ms": settlement.total_ms,
         "prompt_tokens": settlement.prompt_tokens, "completion_tokens": settlement.completion_tokens,
         "cost_pico": settlement.cost.pico, "provenance": settlement.cost.provenance,

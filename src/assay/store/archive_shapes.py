@@ -81,7 +81,7 @@ _SHAPES: Mapping[str, Mapping[str, _Field]] = {
 
 _LATER: Mapping[str, Mapping[str, Any]] = {
     "result": {"cut": False},
-    "call": {"is_byok": None, "upstream_pico": None, "cost_details_json": None},
+    "call": {"is_byok": None, "upstream_pico": None, "cost_details_json": None, "failed_providers_json": None},
 }
 """Fields that older archives do not hold, with what they were then."""
 _EARLIER: Mapping[str, frozenset[str]] = {"result": frozenset({"cost_pico"})}

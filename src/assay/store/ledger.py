@@ -86,6 +86,7 @@ class Settlement:
     first_token_ms: float | None = None
     total_ms: float | None = None
     finish_reason: str | None = None
+    failed_providers_json: str | None = None
     error_kind: str | None = None
     error: str | None = None
     http_status: int | None = None

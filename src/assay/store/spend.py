@@ -6,11 +6,13 @@ not on a quarter of an hour, which the sums cannot tell apart, is read from the 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Subquery, case, func, literal, select, union_all
 
+from assay.domain.completion import names_of
 from assay.store.spend_slots import SLOT_MS, SUMS, TOKENS
 from assay.store.tables import CALL, RUN, SPEND_SLOT
 
@@ -210,6 +212,20 @@ def upstream_of(connection: Connection, run_id: str) -> int:
     """The part of a run's known costs, in pico-dollars, that providers charge to one's own keys."""
     query = select(func.coalesce(func.sum(SPEND_SLOT.c.upstream_pico), 0)).where(SPEND_SLOT.c.run_id == run_id)
     return int(connection.execute(query).scalar_one())
+
+
+def failed_providers_of(connection: Connection, run_id: str) -> list[tuple[str, int]]:
+    """(provider with its status, answers before which it failed) of a run, the most frequent first."""
+    found: Counter[str] = Counter()
+    query = (
+        select(CALL.c.failed_providers_json, func.count())
+        .where(CALL.c.run_id == run_id, CALL.c.failed_providers_json.is_not(None))
+        .group_by(CALL.c.failed_providers_json)
+    )
+    for names, count in connection.execute(query):
+        for name in names_of(names):
+            found[name] += count
+    return found.most_common()
 
 
 def run_names(connection: Connection, run_ids: list[str]) -> dict[str, str]:

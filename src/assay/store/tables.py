@@ -307,6 +307,8 @@ class Call(SQLModel, table=True):
     first_token_ms: float | None = None
     total_ms: float | None = None
     finish_reason: str | None = None
+    failed_providers_json: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    """Providers that failed before the answer, in order, with the status where it is known; none: none did."""
     tags_json: str = "[]"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from assay.domain.colours import colours_of
-from assay.domain.completion import Cost
+from assay.domain.completion import Cost, names_of
 from assay.views import components, words
 from assay.workbench import results
 from assay.workbench.results import CellDetail, GridRow, RunRecord
@@ -66,6 +66,8 @@ def _cell(detail: CellDetail, number: int) -> None:
                 f"{call.finish_reason or ''} · "
                 f"{words.label(call.generation_id or '')}".replace("$", "\\$")
             )
+            if failed := names_of(call.failed_providers_json):
+                st.caption(f":material/alt_route: Failed before it: {words.label(', '.join(failed), 200)}.")
 
 
 def _tokens(given: int | None, taken: int | None) -> str:

@@ -144,6 +144,7 @@ def facts(pane: Pane, *, hidden: bool) -> str:
         f"first token {words.seconds(pane.first_token_ms)}", f"total {words.seconds(pane.total_ms)}", speed, tokens,
         "" if hidden else words.cost_words(pane.cost).replace("$", "\\$"),
         "" if hidden or not pane.provider else words.label(pane.provider),
+        "" if hidden or not pane.failed_providers else f"after {words.label(', '.join(pane.failed_providers))} failed",
     ]  # fmt: skip
     return " · ".join(part for part in parts if part)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from assay.domain.completion import Cost
+from assay.domain.completion import Cost, names_of
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import DataError
@@ -50,6 +50,8 @@ class Pane:
     cost: Cost
     provider: str | None
     finish_reason: str | None
+    failed_providers: tuple[str, ...] = ()
+    """Providers that failed before the answer, with the status where it is known."""
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -178,6 +180,7 @@ def _stored_pane(position: int, contestant: Contestant, stored: comparisons.Stor
         Cost(call.cost_pico, call.provenance, call.upstream_pico) if call else Cost(None, "unknown"),
         call.provider if call else None,
         call.finish_reason if call else None,
+        names_of(call.failed_providers_json) if call else (),
     )
 
 

@@ -14,6 +14,7 @@ from assay.store import results as stored
 from assay.store import runs
 from assay.store.datasets import StoredDataset, get_dataset
 from assay.store.results import CellRecord, GridRow, RowsPage, Show
+from assay.store.spend import failed_providers_of
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -77,6 +78,12 @@ class CellDetail:
     messages: tuple[Message, ...]
     """The prompt as sent."""
     graders: tuple[str, ...]
+
+
+def failed_providers(rt: Runtime, run_id: str) -> list[tuple[str, int]]:
+    """(provider with its status, answers before which it failed) of a run, the most frequent first."""
+    with rt.store.read() as connection:
+        return failed_providers_of(connection, run_id)
 
 
 def first_error(rt: Runtime, run_id: str) -> str:

@@ -1,0 +1,71 @@
+"""Who failed before an answer: asked for with every call, kept in the ledger, shown on every face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from assay.cli.scoreboard import report
+from assay.domain.contestant import Contestant, Prompt
+from assay.views import resources
+from assay.views.panes import facts
+from assay.workbench import datasets, faults, playground, results, runs
+from assay.workbench.faults import FaultSetting
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def done(rt: Runtime, tmp_path: Path) -> str:
+    """The id of a run whose first provider failed before every answer."""
+    (tmp_path / "rows.csv").write_text("q\nName a river\nName a lake\n")
+    faults.set_faults(rt, [FaultSetting("provider_down", 1.0)])
+    data = datasets.open_dataset(rt, str(tmp_path / "rows.csv"))
+    draft = RunDraft(dataset_id=data.id, prompts=(Prompt("{{q}}"),), contestants=(Contestant("sandbox/swift"),))
+    run_id = runs.start_run(rt, draft)
+    assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "done"
+    return run_id
+
+
+def test_failed_provider_is_counted_and_told_of_a_run(
+    rt: Runtime, done: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run's calls name it, and `assay show` counts the answers before which it failed."""
+    report(rt, done, runs.progress(rt, done), as_json=False)
+
+    assert results.failed_providers(rt, done) == [("Eastbay (503)", 2)]
+    assert "Eastbay (503) before 2 answers" in capsys.readouterr().out
+
+
+def test_failed_provider_stands_beside_the_answer_of_a_cell(
+    rt: Runtime, done: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view of a cell says who failed before its answer."""
+    monkeypatch.setattr(resources, "get_runtime", lambda: rt)
+    page = AppTest.from_file(str(ROOT / "src/assay/views/shell.py"), default_timeout=60).run()
+    page.switch_page(str(ROOT / "pages/results.py"))
+    page.query_params["run"] = done
+    page.query_params["tab"] = "Rows"
+    page.query_params["row"] = "0"
+    page.run()
+
+    assert not page.exception
+    (call,) = results.cell_detail(rt, done, 0).record.calls
+    assert call.failed_providers_json == '["Eastbay (503)"]'
+
+
+def test_failed_provider_stands_under_a_pane(rt: Runtime) -> None:
+    """The playground's facts name it; blind they keep it back with the provider."""
+    faults.set_faults(rt, [FaultSetting("provider_down", 1.0)])
+    comparison = playground.start_comparison(
+        rt, prompt=Prompt("Name a river"), variables={}, contestants=(Contestant("sandbox/swift"),)
+    )
+    while not (view := playground.watch(rt, comparison)).finished:
+        pass
+
+    assert "after Eastbay" in facts(view.panes[0], hidden=False).replace("\\", "")
+    assert "Eastbay" not in facts(view.panes[0], hidden=True)
