@@ -1,6 +1,7 @@
 """No schedule of calls, answers, crashes and recoveries takes a run past its budget.
 
-ASSAY_SCHEDULES=10000 runs as many random schedules as the proof asks for; the suite runs fewer.
+ASSAY_SCHEDULES=1000000 is the long form of the proof; the suite plays 1,000 of these and 10,000 of those in
+test_budget_proof.py.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import httpx
 from pydantic import SecretStr
+from run_driver import started
 from sqlalchemy import Connection, text
 
 from assay.config import Gateway, Settings
@@ -34,8 +36,12 @@ from assay.openrouter.pricing import parse_pricing
 from assay.openrouter.retry import RetryPolicy
 from assay.runs.dispatch import CallContext, Dispatcher, Outcome
 from assay.runs.prices import PriceBook
+from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store import ledger, runs
 from assay.store.engine import Store, open_store
+from assay.workbench import runs as runs_of_users
+from assay.workbench.progress import progress
+from assay.workbench.runtime import open_runtime
 
 SCHEDULES = int(os.environ.get("ASSAY_SCHEDULES", "1000"))
 WORKERS = 200
@@ -203,3 +209,25 @@ def test_two_hundred_workers_and_a_greedy_gateway_stay_in_the_budget(tmp_path: P
     assert sent == greedy.calls > WORKERS // 2
     assert any(isinstance(item, BudgetExceeded) for item in found)
     assert any(isinstance(item, Outcome) and item.failure is None for item in found)
+
+
+def test_budget_with_room_for_one_call_at_a_time_is_enough_for_all(tmp_path: Path) -> None:
+    """A call that has ended holds its bound until it is stored: the next waits for that, and the run does not pause."""
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db")
+    with SandboxServer(SandboxConfig(speed=0)) as server:
+        gateway = Gateway("sandbox", server.base_url, SecretStr("k"))
+        with open_runtime(settings, gateway=gateway) as rt:
+            rt.ready()
+            run_id = started(rt, [Contestant("sandbox/budget-mini", {"max_tokens": 2_000})], rows=60)
+            whole = progress(rt, run_id).budget_pico
+            assert whole is not None
+            spent = runs_of_users.wait_for_run(rt, run_id, timeout_s=60).spent_pico
+            tight = Decimal(spent + whole // 60 + whole // 600).scaleb(-12)
+            with rt.store.read() as connection:
+                draft = runs.plan_of(runs.get_run(connection, run_id))
+            again = runs_of_users.start_run(rt, runs_of_users.RunDraft(
+                draft.dataset_id, draft.prompts, draft.contestants, budget_usd=tight
+            ))  # fmt: skip
+            found = runs_of_users.wait_for_run(rt, again, timeout_s=60)
+
+    assert (found.state, found.done) == ("done", 60), found.reason

@@ -78,6 +78,10 @@ class RunWorker:
         self._halting = asyncio.Event()
         self._gate: RunGate | None = None
         self._flying = 0
+        self._unsettled: set[str] = set()
+        """Calls that have ended and still hold their bounds, for they are graded before they are stored."""
+        self._settled = 0
+        """Calls that have been stored: a refusal from before the last of them says nothing of the budget now."""
         self._token: int | None = None
         self._idle: deque[asyncio.Future[None]] = deque()
         self._answers: dict[str, asyncio.Future[Outcome]] = {}
@@ -403,16 +407,26 @@ class RunWorker:
         """
         while True:
             self._flying += 1
+            settled = self._settled
             try:
-                return await send()
+                found = await send()
             except BudgetExceeded:
-                if self._flying <= 1 or self._halt is not None:
+                alone = self._flying <= 1 and not self._unsettled and settled == self._settled
+                if alone or self._halt is not None:
                     raise
+            else:
+                self._note_unsettled(found)
+                return found
             finally:
                 self._flying -= 1
             await asyncio.sleep(BUDGET_WAIT_S)
             if self._halt is not None:
                 raise Withdrawn("The call was not sent.")
+
+    def _note_unsettled(self, found: object) -> None:
+        outcome = found[0] if isinstance(found, tuple) else found
+        if isinstance(outcome, Outcome) and not (isinstance(found, tuple) and found[1]):
+            self._unsettled.add(outcome.settlement.call_id)
 
     async def _answer(self, request: CompletionRequest, context: CallContext, sample: int) -> tuple[Outcome, bool]:
         """The outcome, and whether it was another cell's: where the plan allows, identical requests are sent once.
@@ -513,13 +527,18 @@ class RunWorker:
         saving = runs.Saving(record, settlement, self._token)
         await self._patiently(lambda: self._store.writer.ask_item(runs.save_all, saving))
         if settlement is not None:
-            self._dispatcher.settling.stored(settlement)
+            self._note_settled(settlement)
         self.done[record.cell] = 1
 
     async def settle(self, settlement: ledger.Settlement) -> None:
         """Stores how a call ended whose cell gets no result of it."""
         await self.write(lambda c: ledger.settle(c, settlement))
+        self._note_settled(settlement)
+
+    def _note_settled(self, settlement: ledger.Settlement) -> None:
         self._dispatcher.settling.stored(settlement)
+        self._unsettled.discard(settlement.call_id)
+        self._settled += 1
 
     async def write(self, operation: Callable[[Any], T], *, patient: bool = True) -> T:
         """Writes, as soon as something can be written."""
