@@ -1,6 +1,6 @@
 import streamlit as st
 
-from assay.views import models_view
+from assay.views import calculator, models_view
 from assay.views.components import errors_in_words, title
 from assay.views.resources import get_runtime
 from assay.workbench.catalogue import list_models
@@ -13,6 +13,7 @@ with errors_in_words():
     if models:
         selected = models_view.table(models)
         if selected:
+            calculator.show(rt, selected)
             models_view.providers(rt, selected)
         else:
             st.caption("Select a row to see the model's providers.")

@@ -102,6 +102,27 @@ def test_mistyped_routing_is_refused_with_the_nearest_name(rt: Runtime) -> None:
     assert "playground.run" not in {button.key for button in page.button}
 
 
+def test_calculator_of_a_model_adds_up(rt: Runtime) -> None:
+    """Sizes in, the exact bill out; a key that the model has no price for is said to be unknown."""
+    script = AppTest.from_function(_calculator, default_timeout=30)
+    page = script.run()
+    page.number_input(key="models.price.prompt").set_value(1_000_000)
+    page.number_input(key="models.price.completion").set_value(1_000_000)
+    page.number_input(key="models.price.calls").set_value(2).run()
+    known = [block.value for block in page.markdown]
+    page.number_input(key="models.price.searches").set_value(1).run()
+
+    assert not page.exception
+    assert any("\\$9.60" in text for text in known), known
+    assert any("Unknown" in box.value for box in page.warning)
+
+
+def _calculator() -> None:
+    from assay.views import calculator, resources
+
+    calculator.show(resources.get_runtime(), "sandbox/scribe")
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"sort": "cheapest"}', '{"only": "northwind"}'])
 def test_further_routing_that_cannot_be_meant_is_refused(text: str) -> None:
     """No JSON, no object, and values that the gateway would not understand."""
