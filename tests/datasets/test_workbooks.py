@@ -72,7 +72,8 @@ def test_cells_of_every_kind_are_read(tmp_path: Path) -> None:
 
     assert table.rows == [["2024-01-05", "2024-01-05 13:45:00", "TRUE", "#N/A", " =1+1 "]]
     assert [f.message for f in table.findings] == [
-        "2 cells are dates or times; they are written like 2026-01-31 13:45:00."
+        "2 cells are dates or times; they are written like 2026-01-31 13:45:00.",
+        "1 cell holds an error of the spreadsheet, such as #N/A or #REF!; it was taken as text.",
     ]
 
 
@@ -93,6 +94,33 @@ def test_rich_and_escaped_texts_are_whole() -> None:
     )
 
     assert table.rows == [["a b"], ["x\ry_x0041_"]]
+
+
+def test_cell_with_a_text_and_a_value_is_the_one_that_its_kind_says() -> None:
+    """Some programs write both; errors are texts, and said."""
+    table = sheet(
+        '<row r="2"><c r="A2" t="inlineStr"><v>0</v><is><t>text</t></is></c></row>'
+        '<row r="3"><c r="A3"><v>5</v><is><t>text</t></is></c></row>'
+        '<row r="4"><c r="A4"><is><t>text</t></is></c></row><row r="5"><c r="A5" t="e"><v>#N/A</v></c></row>'
+    )
+
+    assert table.rows == [["text"], ["5"], ["text"], ["#N/A"]]
+    assert "1 cell holds an error of the spreadsheet" in table.findings[0].message
+
+
+def test_hidden_columns_are_said() -> None:
+    """Those that hold values; they are read."""
+    space = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    cells = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in "abc")
+    xml = (
+        f'<worksheet xmlns="{space}"><cols><col min="2" max="9" hidden="1"/></cols><sheetData>'
+        f"<row>{cells}</row><row>{cells}</row></sheetData></worksheet>"
+    )
+
+    table = read_table(workbook(xml.encode()), filename="x.xlsx")
+
+    assert (table.columns, table.rows) == (("a", "b", "c"), [["a", "b", "c"]])
+    assert [f.message for f in table.findings] == ["2 columns are hidden in the sheet; they were taken too."]
 
 
 def test_blank_hidden_and_merged_parts_are_said() -> None:

@@ -22,6 +22,9 @@ _NOTICED = {
     "elapsed": ("cells are durations; they are written like 26:30:00", "note", ""),
     "percent": ("cells are shown as percent; they were taken as numbers: 50% is 0.5", "note", ""),
     "merged": ("ranges are merged; the value stands in the first cell", "note", ""),
+    "error": ("cells hold an error of the spreadsheet, such as #N/A or #REF!; it was taken as text", "warning",
+              "Mend the formulas, or empty the cells."),
+    "hidden_columns": ("columns are hidden in the sheet; they were taken too", "note", ""),
     "hidden": ("rows are hidden in the sheet; they were taken too", "note", ""),
 }  # fmt: skip
 """What a reader notices, in words, with severity and cure."""

@@ -87,7 +87,7 @@ def _tell_of_xlsx(say: Say, archive: zipfile.ZipFile, wanted: str | None, size: 
 
 def _tell_of_old(say: Say, path: Path, wanted: str) -> None:
     """The library gives every cell of the rectangle around the values at once."""
-    from python_calamine import CalamineWorkbook, PasswordError
+    from python_calamine import CalamineWorkbook, PasswordError, SheetVisibleEnum
 
     try:
         book = CalamineWorkbook.from_path(path)
@@ -98,7 +98,8 @@ def _tell_of_old(say: Say, path: Path, wanted: str) -> None:
     names = list(book.sheet_names)
     if not names or (wanted and wanted not in names):
         raise ImportRefused(f"There is no sheet {wanted!r}.", cure=f"Choose one of {', '.join(names)}.")
-    for chosen in (wanted,) if wanted else names[: xlsx.SHEETS_TRIED]:
+    shown = [one.name for one in book.sheets_metadata if one.visible == SheetVisibleEnum.Visible] if not wanted else []
+    for chosen in (wanted,) if wanted else (shown or names)[: xlsx.SHEETS_TRIED]:
         sheet = book.get_sheet_by_name(chosen)
         if sheet.height:
             break
@@ -107,7 +108,7 @@ def _tell_of_old(say: Say, path: Path, wanted: str) -> None:
         raise ImportRefused(f"The sheet {names[0]!r} is empty.", cure=f"Choose another: {listed}.")
     rows = Telling(say)
     for number, row in enumerate(sheet.iter_rows(), 1):
-        cells = [shown(value) for value in row]
+        cells = [text_of(value) for value in row]
         while cells and not cells[-1]:
             cells.pop()
         if cells:
@@ -116,7 +117,7 @@ def _tell_of_old(say: Say, path: Path, wanted: str) -> None:
     say(["sheet", chosen, names, {}])
 
 
-def shown(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A value as the spreadsheet shows it."""
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"

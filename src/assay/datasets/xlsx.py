@@ -15,6 +15,7 @@ from assay.datasets.archive import CURE, Handlers, checked_part, parse
 from assay.datasets.number_formats import BUILT_IN, GENERAL, Kind, kind_of, shown_number
 from assay.datasets.source import OnPart
 from assay.datasets.spool import CELL_LIMIT
+from assay.datasets.table import COLUMN_LIMIT
 from assay.errors import ImportRefused
 
 SHEET_LIMIT = 1_000
@@ -93,6 +94,7 @@ def read_sheet(
                 raise ImportRefused(f"The sheet {chosen!r} is missing from the workbook.", cure="Choose another sheet.")
             reader = _SheetReader(sink, texts, styles, epoch_1904=book.epoch_1904)
             parse(archive, sheet, Handlers(reader.start, reader.end, reader.text), on_part)
+            reader.finish()
             sink.finish()
             if sink.rows:
                 return SheetRead(chosen, tuple(book.sheets), reader.noticed)
@@ -254,11 +256,13 @@ class _SheetReader:
         self.noticed: Counter[str] = Counter()
         self._sink, self._texts, self._styles, self._epoch_1904 = sink, texts, styles, epoch_1904
         self._row = self._column = 0
-        self._last_row = 0
+        self._last_row = self._rightmost = 0
         self._cells: dict[int, str] = {}
         self._hidden = False
         self._kind, self._style = "n", GENERAL
         self._value: list[str] = []
+        self._inline: list[str] = []
+        self._hidden_columns: list[tuple[int, int]] = []
         self._formula: list[str] = []
         self._within = ""
         self._aside = 0
@@ -268,8 +272,10 @@ class _SheetReader:
         """An element begins."""
         if tag == "c":
             self._begin_cell(attributes)
-        elif tag == "v" or (tag == "t" and not self._aside):
+        elif tag == "v":
             self._within = "value"
+        elif tag == "t" and not self._aside:
+            self._within = "inline"
         elif tag == "f":
             self._within = "formula"
             self._formula.append("=")
@@ -277,11 +283,13 @@ class _SheetReader:
             stated = _int(attributes.get("r"))
             self._row = stated if stated > 0 else self._row + 1
             self._column = 0
-            self._hidden = attributes.get("hidden", "0") not in ("0", "false")
+            self._hidden = _is_hidden(attributes)
         elif tag == "rPh":
             self._aside += 1
         elif tag == "mergeCell":
             self.noticed["merged"] += 1
+        elif tag == "col" and _is_hidden(attributes) and len(self._hidden_columns) < COLUMN_LIMIT:
+            self._hidden_columns.append((_int(attributes.get("min")), _int(attributes.get("max"))))
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
         reference = attributes.get("r")
@@ -291,6 +299,7 @@ class _SheetReader:
         number = int(style) if style is not None and style.isdigit() and len(style) < 9 else -1
         self._style = self._styles[number] if 0 <= number < len(self._styles) else GENERAL
         self._value.clear()
+        self._inline.clear()
         self._formula.clear()
 
     def _place(self, reference: str) -> int:
@@ -311,6 +320,8 @@ class _SheetReader:
         """Text of an element."""
         if self._within == "value":
             self._value.append(piece)
+        elif self._within == "inline":
+            self._inline.append(piece)
         elif self._within == "formula":
             self._formula.append(piece)
 
@@ -319,7 +330,7 @@ class _SheetReader:
         if tag in ("v", "t", "f"):
             self._within = ""
         elif tag == "c":
-            if self._value or self._formula:
+            if self._value or self._inline or self._formula:
                 text = self._shown()
                 if text:
                     self._cells[self._column] = text
@@ -329,13 +340,17 @@ class _SheetReader:
             self._aside -= 1
 
     def _shown(self) -> str:
-        value = "".join(self._value)
-        if not self._value:
+        kind = self._kind
+        # A cell may have both, of which its kind says the one that is meant.
+        inline = self._inline if kind == "inlineStr" or not self._value else []
+        value = "".join(inline or self._value)
+        if not value and not self._value:
             if len(self._formula) > 1:
                 self.noticed["formula"] += 1
                 return "".join(self._formula)
             return ""
-        kind = self._kind
+        if inline:
+            return unescaped(value)
         if kind == "s":
             return self._texts[_int(value)]
         if kind == "n":
@@ -344,7 +359,17 @@ class _SheetReader:
             return shown_number(value, self._style, epoch_1904=self._epoch_1904)
         if kind == "b":
             return "TRUE" if value == "1" else "FALSE"
+        if kind == "e":
+            self.noticed["error"] += 1
         return unescaped(value)
+
+    def finish(self) -> None:
+        """The sheet has ended."""
+        hidden = sum(
+            max(0, min(last, self._rightmost) - first + 1) for first, last in self._hidden_columns if first > 0
+        )
+        if hidden:
+            self.noticed["hidden_columns"] = hidden
 
     def _end_row(self) -> None:
         if not self._cells:
@@ -355,6 +380,7 @@ class _SheetReader:
         if self._hidden:
             self.noticed["hidden"] += 1
         first, last = min(self._cells), max(self._cells)
+        self._rightmost = max(self._rightmost, last)
         if last - first + 1 == len(self._cells):
             cells = [self._cells[n] for n in range(first, last + 1)]
         elif last - first > CELL_LIMIT:
@@ -363,3 +389,8 @@ class _SheetReader:
             cells = [self._cells.get(n, "") for n in range(first, last + 1)]
         self._sink.add(self._row, first - 1, cells)
         self._cells = {}
+
+
+def _is_hidden(attributes: dict[str, str]) -> bool:
+    """Whether a row or column is hidden."""
+    return attributes.get("hidden", "0") not in ("0", "false")
