@@ -12,10 +12,13 @@ from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount
+from streamlit import config as st_config
 
 from assay import logs
+from assay.api.door import rules_of
+from assay.api.listening import guard_running_server
+from assay.api.skin import Skin
 from assay.config import read_settings
 from assay.views.headers import SecurityHeaders
 from assay.workbench.runtime import close_runtime, runtime
@@ -33,6 +36,7 @@ def warm_up() -> None:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any] | None]:
     """Opens the store and starts the engine before the first page; stops them in order at the end."""
+    guard_running_server()
     runtime()
     gc.collect()
     gc.freeze()  # the collection after every script run then costs nothing
@@ -48,20 +52,24 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any] | None]:
 
 def routes() -> list[Mount]:
     """The HTTP service under /api, when a token switches it on."""
-    if read_settings().api_token is None:
+    if SETTINGS.api_token is None:
         return []
     from assay.api.service import create_service
 
-    return [Mount("/api", create_service(runtime))]
+    return [Mount("/api", create_service(runtime, rules=rules_of(SETTINGS)))]
 
 
-logs.set_up(read_settings())
+SETTINGS = read_settings()
+logs.set_up(SETTINGS)
+if SETTINGS.allowed_hosts:
+    # Streamlit looks at the names by itself once more.
+    st_config.set_option("server.allowedHosts", [*st_config.get_option("server.allowedHosts"), *SETTINGS.allowed_hosts])
 app = st.App(
     ENTRY,
     routes=routes(),
     lifespan=lifespan,
     middleware=[
-        Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", "*.localhost"]),
+        Middleware(Skin, hosts=tuple(SETTINGS.allowed_hosts), origins=frozenset(SETTINGS.cors_origins)),
         Middleware(SecurityHeaders),
     ],
 )

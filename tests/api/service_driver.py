@@ -120,3 +120,16 @@ def answer_of(connection: socket.socket) -> bytes:
     except (TimeoutError, ConnectionResetError):
         pass
     return b"".join(parts)
+
+
+def ended_within(connection: socket.socket, seconds: float) -> bool:
+    """Whether the server closes a connection in time."""
+    connection.settimeout(seconds)
+    try:
+        while connection.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from service_driver import ASK, AUTH, TOKEN, answer_of, connected, listening, raw_request, service, until
+from service_driver import ASK, AUTH, TOKEN, answer_of, connected, ended_within, listening, raw_request, service, until
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -36,19 +35,6 @@ def small_server(limits: Limits = QUICK) -> Iterator[str]:
     app = Starlette(routes=[Route("/", _hello, methods=["GET", "POST"]), Route("/much", _much)])
     with listening(app, limits=limits) as port:
         yield f"http://127.0.0.1:{port}/"
-
-
-def ended_within(connection: socket.socket, seconds: float) -> bool:
-    """Whether the server closes a connection in time."""
-    connection.settimeout(seconds)
-    try:
-        while connection.recv(65536):
-            pass
-    except TimeoutError:
-        return False
-    except ConnectionResetError:
-        return True
-    return True
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"\r\n"])
@@ -134,7 +120,6 @@ def test_oldest_silent_connection_goes_when_more_come() -> None:
 def test_answer_that_nobody_reads_is_given_up() -> None:
     """A slow reader holds its connection for a while, not for good."""
     with small_server() as url, connected(url) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(b"GET /much HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         time.sleep(1.5)
 
