@@ -38,7 +38,7 @@ class Limits:
     """Seconds that a connection stays open between two requests."""
     rest_s: float = 5.0
     """Seconds for which the body of a request that is answered already is still taken in, and thrown away."""
-    rest_bytes: int = 64 * 1024 * 1024
+    rest_bytes: int = 4 * 1024 * 1024
     unread_s: float = 60.0
     """Seconds for which an answer waits for a caller that does not read it."""
     waiting: int = 256

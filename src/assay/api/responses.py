@@ -19,6 +19,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from assay.api.asked import Asked, ModelId, Switches, assembled
+from assay.api.bodies import Refused
 from assay.api.failing import status_of
 from assay.api.payloads import dumped
 from assay.api.relay import COMMENT, Relay
@@ -63,7 +64,7 @@ class ResponsesIn(BaseModel):
         return self
 
     def asked(self, switches: Switches) -> Asked:
-        """The request of the client layer. Raises ValueError for an item that has no place in a conversation."""
+        """The request of the client layer. Raises Refused for an item that has no place in a conversation."""
         more = self.model_extra or {}
         sent = {name: value for name, value in more.items() if value is not None and name not in _IGNORED}
         if self.max_output_tokens is not None:
@@ -122,14 +123,14 @@ def _conversation(given: str | Sequence[Json]) -> list[Message]:
             text = output if isinstance(output, str) else orjson.dumps(output).decode()
             messages.append(Message("tool", text, {"tool_call_id": str(item.get("call_id"))}))
         elif kind != "reasoning":  # what the model thought belongs to it, and is not sent back
-            raise ValueError(f"input: an item of type {str(kind)[:60]!r} cannot be sent")
+            raise Refused(422, f"input: an item of type {str(kind)[:60]!r} cannot be sent")
     return messages
 
 
 def _message(item: Mapping[str, Any]) -> Message:
     role = item.get("role")
     if role not in ("system", "developer", "user", "assistant"):
-        raise ValueError(f"input: {str(role)[:60]!r} is no role")
+        raise Refused(422, f"input: {str(role)[:60]!r} is no role")
     content = item.get("content")
     if not isinstance(content, list):
         return Message(role, content if isinstance(content, str) else "")
@@ -153,7 +154,7 @@ def _part(part: Mapping[str, Any]) -> Json:
         case "input_audio":
             return {"type": "input_audio", "input_audio": part.get("input_audio")}
         case kind:
-            raise ValueError(f"input: a part of type {str(kind)[:60]!r} cannot be sent")
+            raise Refused(422, f"input: a part of type {str(kind)[:60]!r} cannot be sent")
 
 
 def _add_call(messages: list[Message], item: Mapping[str, Any]) -> None:

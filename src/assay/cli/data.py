@@ -54,6 +54,8 @@ def import_(
     kept = found.dataset
     if bad_rows is not None:
         try:
+            if not bad_rows.exists():
+                bad_rows.touch(mode=0o600)
             bad_rows.write_text(importing.bad_rows_csv(found.bad_rows), "utf-8-sig", newline="")
         except OSError as error:
             raise UsageError(f"{bad_rows} cannot be written: {error.strerror}.", cure="Check the path.") from error

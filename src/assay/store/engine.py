@@ -124,6 +124,8 @@ def open_store(
             if path.is_dir():
                 raise StoreError(f"The database {shown} is a folder.", cure="Name a file in it: ASSAY_DATABASE_URL.")
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.touch(mode=0o600)  # SQLite gives its log beside it the same mode
         writer, reader = (_engine(url, path, writing=writing) for writing in (True, False))
         engines += [writer, reader]
         patience.through(lambda: prepare(reader, writer, shown))

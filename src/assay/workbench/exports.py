@@ -109,12 +109,13 @@ def export_run(rt: Runtime, run_id: str, kind: str, target: BinaryIO | Path, *, 
         chosen.write(record, target)
         return
     try:
-        _write_whole(target, lambda file: chosen.write(record, file))
+        write_whole(target, lambda file: chosen.write(record, file))
     except OSError as error:
         raise DataError(f"{target} cannot be written: {error.strerror}.", cure="Check folder and rights.") from error
 
 
-def _write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Writes a file that appears whole or not at all; a new one is for its owner alone."""
     if path.exists() and not path.is_file():
         with path.open("wb") as device:
             write(device)
@@ -124,9 +125,8 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
+        if path.exists():
+            Path(name).chmod(path.stat().st_mode & 0o777)  # whoever opened it to others meant it
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
