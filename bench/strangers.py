@@ -57,14 +57,17 @@ def memory_mb(pid: int) -> float:
     return 0.0
 
 
-def waits(port: int, calls: int) -> list[float]:
+def waits(port: int, calls: int, *, completions: bool) -> list[float]:
     """Seconds that each call of a caller with the token took, a new connection each."""
     found = []
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     for number in range(calls):
         started = time.monotonic()
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("POST", "/api/completions", json.dumps({**BODY, "seed": number}), headers)
+        if completions:
+            connection.request("POST", "/api/completions", json.dumps({**BODY, "seed": number}), headers)
+        else:
+            connection.request("GET", "/api/v1/models/sandbox/swift", headers=headers)
         answer = connection.getresponse()
         answer.read()
         assert answer.status == 200, answer.status
@@ -139,47 +142,60 @@ class Strangers:
             key.fileobj.close()  # type: ignore[union-attr]
 
 
+class Watch:
+    """The most memory that a process had while it was watched."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._going = True
+        self.most_mb = 0.0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        while self._going:
+            self.most_mb = max(self.most_mb, memory_mb(self._pid))
+            time.sleep(0.05)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._going = False
+        self._thread.join()
+
+
+def p95(seconds: list[float]) -> float:
+    """The 95th percentile."""
+    return sorted(seconds)[int(len(seconds) * 0.95)]
+
+
 def row(name: str, seconds: list[float]) -> str:
     """A line of the table."""
-    p95 = sorted(seconds)[int(len(seconds) * 0.95)]
-    return f"{name:18} {statistics.median(seconds):9.3f} {p95:9.3f} {max(seconds):9.3f}"
+    return f"{name:28} {statistics.median(seconds):9.3f} {p95(seconds):9.3f} {max(seconds):9.3f}"
 
 
 def main() -> int:
     """Runs both, prints the table."""
     parser = argparse.ArgumentParser()
-    for name, default in (("half-open", 1000), ("bodies", 200), ("readers", 100), ("calls", 200)):
+    for name, default in (("half-open", 1000), ("bodies", 200), ("readers", 100), ("calls", 200), ("completions", 20)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192) if hard > 0 else 8192, hard))
     with served() as (port, pid):
-        alone = waits(port, given.calls)
-        before = most = memory_mb(pid)
-        with Strangers(port, given.half_open, given.bodies, given.readers) as strangers:
+        alone = [waits(port, given.calls, completions=False), waits(port, given.completions, completions=True)]
+        before = memory_mb(pid)
+        with Strangers(port, given.half_open, given.bodies, given.readers) as strangers, Watch(pid) as watch:
             time.sleep(3)
-            going = True
-
-            def watch() -> None:
-                nonlocal most
-                while going:
-                    most = max(most, memory_mb(pid))
-                    time.sleep(0.05)
-
-            watcher = threading.Thread(target=watch)
-            watcher.start()
-            among = waits(port, given.calls)
-            going = False
-            watcher.join()
-            opened = strangers.opened
-    p95 = sorted(among)[int(len(among) * 0.95)]
-    print(f"{'seconds per call':18} {'median':>9} {'p95':>9} {'longest':>9}")
-    print(row("alone", alone))
-    print(row("among strangers", among))
-    print(
-        f"memory {before:.0f} MB, at most {most:.0f} MB (+{most - before:.0f}); strangers opened {opened} connections"
-    )
-    return int(most - before > MOST_MB or p95 >= MOST_S)
+            among = [waits(port, given.calls, completions=False), waits(port, given.completions, completions=True)]
+    print(f"{'seconds per call':28} {'median':>9} {'p95':>9} {'longest':>9}")
+    for name, alike, crowded in zip(("a model", "a completion"), alone, among, strict=True):
+        print(row(f"{name}, alone", alike))
+        print(row(f"{name}, among strangers", crowded))
+    grown = watch.most_mb - before
+    print(f"memory {before:.0f} MB, at most +{grown:.0f} MB; {strangers.opened} connections of strangers")
+    return int(grown > MOST_MB or p95(among[0]) >= MOST_S or p95(among[1]) - p95(alone[1]) >= MOST_S)
 
 
 if __name__ == "__main__":
