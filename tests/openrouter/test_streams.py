@@ -202,7 +202,6 @@ def test_providers_that_failed_before_the_answer_are_told() -> None:
     plain = read_body({"choices": [{"message": {"content": "A"}}], "usage": usage(), **metadata})[0]
 
     assert streamed.failed_providers == plain.failed_providers == ("South (429)", "East (503)")
-    assert streamed.note == "Failed before it: South (429), East (503)."
 
 
 ERROR = {

@@ -34,8 +34,8 @@ CANARY = "sk-or-v1-CANARY0123456789"
 SECRET_PROMPT = "the purple heron of question"
 
 
-async def send_all(url: str, database: str) -> tuple[list[Outcome], list[tuple[str, str, int]]]:
-    """The outcomes of all calls, and (state, outcome, attempt) of the ledger's rows."""
+async def send_all(url: str, database: str) -> tuple[list[Outcome], list[tuple[str, str, str | None]]]:
+    """The outcomes of all calls, and (state, outcome, kind of error) of the ledger's rows."""
     settings = Settings(first_token_timeout_s=1.5, silence_timeout_s=1.5)
     store = open_store(database)
     gateways = Gateways(Client(Gateway("sandbox", url, SecretStr(CANARY)), settings))
@@ -54,7 +54,7 @@ async def send_all(url: str, database: str) -> tuple[list[Outcome], list[tuple[s
     await dispatcher.aclose()
     await gateways.aclose()
     with store.read() as connection:
-        rows = [tuple(row) for row in connection.execute(text("SELECT state, outcome, attempt FROM call"))]
+        rows = [tuple(row) for row in connection.execute(text("SELECT state, outcome, error_kind FROM call"))]
     store.close()
     return outcomes, rows
 
@@ -85,7 +85,8 @@ def test_thousand_calls_through_eleven_faults_all_end_well_told(tmp_path: Path) 
     assert set(kinds) >= {"ok", "rate_limit_provider", "server", "provider_unavailable", "overloaded", "reset"}
     assert set(kinds) >= {"first_token_timeout", "truncated", "malformed"}
     budget = RetryBudget()
-    assert len(rows) - CALLS <= budget.share * CALLS + budget.burst * len(MODELS)
+    waits = sum(kind in ("rate_limit_provider", "overloaded") for _, _, kind in rows)
+    assert len(rows) - CALLS - waits <= budget.share * CALLS + budget.burst * len(MODELS)
     assert len(said.getvalue().splitlines()) >= len(rows)
     stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     for place in (said.getvalue().encode(), stored, repr(outcomes).encode()):

@@ -87,7 +87,7 @@ class Completion:
     @property
     def note(self) -> str:
         """What a reader of the output must know beside it, in sentences; empty for an ordinary answer."""
-        return " ".join(filter(None, (self._kind_note(), self._end_note(), self._route_note())))
+        return " ".join(filter(None, (self._kind_note(), self._end_note())))
 
     def _kind_note(self) -> str:
         said = []
@@ -112,9 +112,6 @@ class Completion:
             return "The model thought and gave no answer." if self.reasoning else "The answer is empty."
         filtered = self.finish_reason == "content_filter" and not self.refusal
         return "It was cut at its limit of tokens." if cut else "A filter of the provider ended it." if filtered else ""
-
-    def _route_note(self) -> str:
-        return f"Failed before it: {', '.join(self.failed_providers)}." if self.failed_providers else ""
 
 
 _SHOWN_CALLS = 5

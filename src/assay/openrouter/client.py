@@ -19,7 +19,14 @@ from assay.domain.messages import CompletionRequest
 from assay.openrouter.assembly import StreamAssembly, parse_json, read_body
 from assay.openrouter.attempt import Attempt, OnBytes, OnDelta, OnHeaders, Said
 from assay.openrouter.decoding import ACCEPTED
-from assay.openrouter.failures import FailureKind, GatewayFailed, classify_error, classify_http, failure_of
+from assay.openrouter.failures import (
+    FailureKind,
+    GatewayFailed,
+    classify_error,
+    classify_http,
+    failure_of,
+    wants_other_limit,
+)
 from assay.openrouter.posting import Answer, HttpxAnswer, poster_over
 from assay.openrouter.redaction import Redactor, secrets_of
 from assay.openrouter.sse import SSEReader
@@ -56,6 +63,8 @@ class Client:
     ) -> None:
         self.gateway = gateway
         self._settings = settings
+        self._renamed: set[str] = set()
+        """Models that take `max_completion_tokens` in place of `max_tokens`."""
         self.redactor = Redactor(secrets_of(settings, gateway))
         self._base = checked_base_url(gateway.base_url, has_key=gateway.api_key is not None)
         self._transport = transport or pooled_transport()
@@ -172,6 +181,18 @@ class Client:
         said: Said,
         on_headers: OnHeaders | None,
     ) -> Completion:
+        try:
+            return await self._exchanged(request, stream, state, said, on_headers)
+        except GatewayFailed as error:
+            # It was refused unread: the same request under the other name is the first that can be answered.
+            if self.gateway.speaks_openrouter or request.model in self._renamed or not wants_other_limit(error.body):
+                raise
+        self._renamed.add(request.model)
+        return await self._exchanged(request, stream, state, said, on_headers)
+
+    async def _exchanged(
+        self, request: CompletionRequest, stream: bool, state: Attempt, said: Said, on_headers: OnHeaders | None
+    ) -> Completion:
         answer = await self._completions.post(_encoded(self._body(request, stream)))
         try:
             state.generation_id = self._id(answer.header("x-generation-id"))
@@ -215,6 +236,8 @@ class Client:
                 del body[name]
             if stream:
                 body["stream_options"] = {"include_usage": True}
+            if request.model in self._renamed and "max_tokens" in body:
+                body["max_completion_tokens"] = body.pop("max_tokens")
         return body
 
     def _plain(self, body: bytes, state: Attempt) -> Completion:

@@ -260,6 +260,23 @@ def _kind_of(fields: Mapping[str, Any], metadata: Mapping[str, Any], code: int |
     return "server" if code is None or code >= 500 else "bad_request"
 
 
+def wants_other_limit(body: bytes) -> bool:
+    """Whether an error's body says that the model takes `max_completion_tokens` alone, as reasoning models do.
+
+    OpenAI and Azure name the parameter in a field; servers after them say it in words only.
+    """
+    try:
+        error = json.loads(body).get("error")
+    except (ValueError, AttributeError, RecursionError):
+        return False
+    if not isinstance(error, Mapping):
+        return False
+    if error.get("param") is not None:
+        return error["param"] == "max_tokens" and error.get("code") in ("unsupported_parameter", "unsupported_value")
+    message = error.get("message")
+    return isinstance(message, str) and "max_completion_tokens" in message and "max_tokens" in message
+
+
 def classify_body(body: Mapping[str, Any], *, said: bool) -> Failure | None:
     """The failure inside an HTTP 200, in the order of wire reference 6.4; None: a valid answer.
 

@@ -11,12 +11,20 @@ _ONCE = frozenset({"empty"})
 """Kinds that are tried again once only."""
 
 
+def is_free(failure: Failure) -> bool:
+    """Whether a failure surely cost nothing and the gateway said when to come back: a wait, not a try."""
+    told = failure.retry_after_s is not None or failure.kind == "in_flight_budget"
+    return failure.retry and failure.billed == "no" and told
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often and after how long a failed call is tried again."""
 
     max_attempts: int = 4
     """Attempts in all, the first included."""
+    max_waits: int = 20
+    """Waits that the gateway asked for and that cost nothing; they are no attempts in this count."""
     base_s: float = 0.5
     cap_s: float = 60.0
     longest_hint_s: float = 120.0
@@ -29,7 +37,8 @@ class RetryPolicy:
     ) -> float | None:
         """Seconds to wait before the next attempt; None: give up.
 
-        attempt: the one that just failed, from 1. Full jitter: uniform in 0..base x 2^(attempt-1), capped.
+        attempt: the one that just failed, from 1, without those that were waits (0: there were only such). Full
+        jitter: uniform in 0..base x 2^(attempt-1), capped.
         """
         if not failure.retry or attempt >= self.max_attempts:
             return None
@@ -40,7 +49,7 @@ class RetryPolicy:
                 return None
             delay = failure.retry_after_s
         else:
-            ceiling = min(self.cap_s, self.base_s * 2 ** (attempt - 1))
+            ceiling = min(self.cap_s, self.base_s * 2 ** max(0, attempt - 1))
             delay = (rng.uniform if rng else random.uniform)(0, ceiling)
         return delay if elapsed_s + delay <= self.total_s else None
 

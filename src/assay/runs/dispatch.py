@@ -19,7 +19,7 @@ from assay.openrouter.client import Client
 from assay.openrouter.failures import Failure, GatewayFailed
 from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
-from assay.openrouter.retry import RetryBudget, RetryPolicy
+from assay.openrouter.retry import RetryBudget, RetryPolicy, is_free
 from assay.openrouter.usage import kept_details
 from assay.runs.compliance import Compliance
 from assay.runs.prices import PriceBook
@@ -64,6 +64,14 @@ class Outcome:
     """Cost of the earlier attempts; None when any of them is unknown."""
     error: GatewayFailed | None = None
     """The failure with the answer as it came, for those who pass it on."""
+    broken: str = ""
+    """Of streams that broke and were asked for anew, in sentences; empty where none did."""
+
+    @property
+    def note(self) -> str:
+        """What a reader of the answer must know beside it; empty for an ordinary one."""
+        said = self.completion.note if self.completion is not None and self.failure is None else ""
+        return f"{self.broken} {said}".strip()
 
     @property
     def cost(self) -> Cost:
@@ -186,7 +194,7 @@ class Dispatcher:
         context: CallContext,
         *,
         on_delta: OnDelta | None = None,
-        on_restart: Callable[[], None] | None = None,
+        on_restart: Callable[[str], None] | None = None,
         on_call: Callable[[str], None] | None = None,
         on_bytes: OnBytes | None = None,
         gate: Gate | None = None,
@@ -195,7 +203,7 @@ class Dispatcher:
     ) -> Outcome:
         """Sends a request until it succeeds or gives up.
 
-        on_restart: called before a further attempt, whose text begins anew. on_call: told each attempt's call id.
+        on_restart: told why before a further attempt, whose text begins anew. on_call: told each attempt's call id.
         on_bytes: given a stream as it comes; once it says that this was passed on, nothing is tried again.
         ask: asks for something other than a chat completion.
         gate: passed by every attempt between its intent and its sending, so that writing costs no place; a call that
@@ -203,8 +211,8 @@ class Dispatcher:
         budget is left for the next attempt, StoreError when nothing can be written.
         """
         loop = asyncio.get_running_loop()
-        started, attempt, earlier = loop.time(), 0, 0
-        known = True
+        started, attempt, earlier, waits = loop.time(), 0, 0, 0
+        known, broken = True, ""
         retries = self._budgets.setdefault(request.model, RetryBudget())
         retries.earn()
         passed_on = False
@@ -220,18 +228,23 @@ class Dispatcher:
             attempt += 1
             outcome = await self._attempt(request, context, attempt, hooks, stream)
             if attempt > 1:
-                outcome = replace(outcome, earlier_pico=earlier if known else None)
-            if outcome.failure is None or passed_on:
+                outcome = replace(outcome, earlier_pico=earlier if known else None, broken=broken)
+            failure = outcome.failure
+            if failure is None or passed_on:
                 return outcome
-            delay = self._policy.delay_s(outcome.failure, attempt=attempt, elapsed_s=loop.time() - started)
-            if delay is None or not retries.take():
+            free = is_free(failure) and waits < self._policy.max_waits
+            waits += free
+            # A failure that cost nothing and said when to come back is no try: the gateway asked to wait.
+            delay = self._policy.delay_s(failure, attempt=attempt - waits, elapsed_s=loop.time() - started)
+            if delay is None or not (free or retries.take()):
                 return outcome
+            broken = f"{broken} {_broken(outcome)}".strip()
             await self.settle(outcome.settlement)
             known = known and outcome.cost.pico is not None
             earlier += outcome.cost.pico or 0
             await asyncio.sleep(delay)
             if on_restart is not None:
-                on_restart()
+                on_restart(_broken(outcome) or f"{failure.message} It is asked again.")
 
     async def _attempt(
         self,
@@ -379,6 +392,16 @@ class Dispatcher:
         await self.settling.aclose()
         if self._marks is not None:
             self._marks.close()
+
+
+def _broken(outcome: Outcome) -> str:
+    """How far a stream came that broke; empty where nothing had come of it."""
+    partial = outcome.completion
+    if partial is None or not (partial.text or partial.reasoning):
+        return ""
+    tokens = partial.usage.completion_tokens if partial.usage else None
+    length = f"{tokens} tokens" if tokens else f"{len(partial.text) + len(partial.reasoning)} characters"
+    return f"The stream broke after {length}; it was asked again."
 
 
 def settlement_of(call_id: str, completion: Completion | None, cost: Cost, *, outcome: str) -> ledger.Settlement:

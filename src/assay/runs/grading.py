@@ -98,7 +98,8 @@ class Grading:
         ]
         known = kept.result._mapping
         record = self._worker.record(
-            cell, status="ok", output=kept.output, reasoning=kept.reasoning, **fields_of(grades),
+            cell, status="ok", output=kept.output, reasoning=kept.reasoning, note=kept.note,
+            **fields_of(grades),
             **{name: known[name] for name in _KEPT},
         )  # fmt: skip
         await self.ask_judges(cell, row, request, record, grades)

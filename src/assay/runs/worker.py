@@ -486,8 +486,8 @@ class RunWorker:
             no_text=without_text(completion),
         )
         answer = self.record(
-            cell, status="ok", output=completion.text, reasoning=completion.reasoning, cached=cached,
-            call_id=outcome.settlement.call_id, cut=completion.finish_reason == "length",
+            cell, status="ok", output=completion.output, reasoning=completion.reasoning, cached=cached,
+            note=outcome.note, call_id=outcome.settlement.call_id, cut=completion.finish_reason == "length",
             first_token_ms=None if cached else completion.first_token_ms,
             total_ms=None if cached else completion.total_ms,
             prompt_tokens=outcome.settlement.prompt_tokens, completion_tokens=outcome.settlement.completion_tokens,
@@ -497,7 +497,7 @@ class RunWorker:
         async def keep(grades: list[Grade]) -> None:
             await self.save(replace(answer, **fields_of(grades)), settlements.pop() if settlements else None)
 
-        grades = await self._grading.graded(row, completion.text, facts, keep=keep)
+        grades = await self._grading.graded(row, completion.output, facts, keep=keep)
         # The answer is paid: it stands before a judge is asked, whose call may be refused or never come back.
         await keep(grades)
         if self._grading.judges:

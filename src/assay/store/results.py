@@ -175,6 +175,8 @@ class CellRecord:
     scores: Sequence[Row[Any]]
     calls: Sequence[Row[Any]]
     """Attempts and judges' calls, oldest first."""
+    note: str = ""
+    """What a reader must know beside the output; empty for an ordinary answer."""
 
 
 def cell_record(connection: Connection, run_id: str, dataset_id: str, cell: int) -> CellRecord:
@@ -190,8 +192,9 @@ def cell_record(connection: Connection, run_id: str, dataset_id: str, cell: int)
     scores = connection.execute(select(SCORE).filter_by(**key).order_by(SCORE.c.grader)).all()
     calls = connection.execute(select(CALL).filter_by(**key).order_by(CALL.c.id)).all()
     return CellRecord(
-        result, texts.output, texts.reasoning, texts.error, row.row_key, json.loads(row.values_json), scores, calls
-    )
+        result, texts.output, texts.reasoning, texts.error, row.row_key, json.loads(row.values_json), scores, calls,
+        texts.note,
+    )  # fmt: skip
 
 
 def calls_without_result(connection: Connection, run_id: str) -> Iterator[Row[Any]]:

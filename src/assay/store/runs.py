@@ -264,6 +264,7 @@ class ResultRecord:
     """ok or failed."""
     output: str = ""
     reasoning: str = ""
+    note: str = ""
     error: str = ""
     error_kind: str | None = None
     call_id: str | None = None
@@ -344,7 +345,7 @@ _BEFORE = PreparedIn(select(RESULT.c.cell, RESULT.c.status).where(RESULT.c.run_i
 _INSERT_RESULT = Prepared(
     insert(RESULT), (*_RESULT_COLUMNS, *COSTS, "cost_pico", "value", "passed", "preview", "finished_ms")
 )
-_INSERT_TEXT = Prepared(insert(RESULT_TEXT), ("run_id", "cell", "output", "reasoning", "error"))
+_INSERT_TEXT = Prepared(insert(RESULT_TEXT), ("run_id", "cell", "output", "reasoning", "error", "note"))
 _INSERT_SCORE = Prepared(insert(SCORE), ("run_id", "cell", "grader", "value", "passed", "reason", "call_id"))
 
 
@@ -376,7 +377,8 @@ def _insert(connection: Connection, records: Iterable[ResultRecord], costs: Mapp
             | {"value": record.value, "passed": record.passed, "preview": preview, "finished_ms": finished}
         )
         key = {"run_id": record.run_id, "cell": record.cell}
-        texts.append(key | {"output": record.output, "reasoning": record.reasoning, "error": record.error})
+        said = {"output": record.output, "reasoning": record.reasoning, "error": record.error, "note": record.note}
+        texts.append(key | said)
         judges = record.judge_calls or (None,) * len(record.scores)
         scores += [
             key | {"grader": n, "value": s.value, "passed": s.passed, "reason": s.reason, "call_id": judge}

@@ -191,6 +191,8 @@ class ComparisonAnswer(SQLModel, table=True):
     reasoning: str = Field(default="", sa_column=Column(Text, nullable=False))
     error: str = ""
     """What happened and the cure; empty when nothing failed."""
+    note: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    """What a reader must know beside the text: that it is a refusal, was cut, or was asked for again."""
     call_id: str | None = None
 
 
@@ -385,6 +387,8 @@ class ResultText(SQLModel, table=True):
     output: str = Field(default="", sa_column=Column(Text, nullable=False))
     reasoning: str = Field(default="", sa_column=Column(Text, nullable=False))
     error: str = Field(default="", sa_column=Column(Text, nullable=False))
+    note: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    """What a reader must know beside the output: that it is a refusal, was cut, or was asked for again."""
 
 
 class ScoreRow(SQLModel, table=True):

@@ -40,6 +40,8 @@ def _cell(detail: CellDetail, number: int) -> None:
     with left:
         if record.error:
             components.show_error(record.error)
+        if record.note:
+            st.caption(f":material/info: {words.label(record.note, 600)}")
         if record.reasoning:
             with st.expander("Reasoning", icon=":material/psychology:"):
                 st.text(words.plain(record.reasoning))

@@ -111,6 +111,8 @@ def _streaming(place: DeltaGenerator, pane: Pane) -> None:
     with place.container():
         first = f"first token {words.seconds(pane.first_token_ms)}" if pane.first_token_ms is not None else "waiting"
         st.caption(f"{STATUS[pane.status]} · {first}")
+        if pane.note:
+            st.caption(words.label(pane.note, 600))
         if pane.reasoning and not pane.text:
             st.text(f"Thinking: {words.plain(pane.reasoning)[-400:]}")
         st.text(words.plain(pane.text) or " ")
@@ -127,7 +129,9 @@ def _finished(place: DeltaGenerator, pane: Pane, comparison_id: str, *, source: 
                 st.text(words.plain(pane.reasoning))
         if pane.text or pane.status == "ok":
             components.answer_text(pane.text, source=source, key=f"{comparison_id}_{pane.position}")
-        if pane.finish_reason == "length":
+        if pane.note:
+            st.caption(f":material/info: {words.label(pane.note, 600)}")
+        elif pane.finish_reason == "length":
             st.caption(":material/content_cut: Cut at max_tokens.")
         st.caption(facts(pane, hidden=hidden))
 

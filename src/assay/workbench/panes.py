@@ -30,6 +30,7 @@ class LivePane:
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     error: str = ""
+    note: str = ""
     started: float = field(default_factory=time.monotonic)
     first_token_ms: float | None = None
     cost: Cost = UNKNOWN_COST
@@ -49,8 +50,9 @@ class LivePane:
         if reasoning:
             self.reasoning.append(reasoning)
 
-    def restart(self) -> None:
+    def restart(self, why: str) -> None:
         """Begins anew for a further attempt."""
+        self.note = why
         self.text.clear()
         self.reasoning.clear()
         self.first_token_ms = None
@@ -105,9 +107,10 @@ class Playground:
             )  # fmt: skip
             settlement, pane.outcome, pane.cost = outcome.settlement, outcome, outcome.cost
             if outcome.completion is not None:
-                pane.text[:] = [outcome.completion.text]
+                pane.text[:] = [outcome.completion.output]
                 pane.reasoning[:] = [outcome.completion.reasoning]
             pane.error = str(outcome.failure) if outcome.failure else ""
+            pane.note = outcome.note
             status = "failed" if outcome.failure else "ok"
         except asyncio.CancelledError:
             status = "stopped"
@@ -128,7 +131,7 @@ class Playground:
         pane.ended = True
         values = {
             "status": status, "text": "".join(pane.text), "reasoning": "".join(pane.reasoning), "error": pane.error,
-            "call_id": pane.call_id,
+            "call_id": pane.call_id, "note": pane.note,
         }  # fmt: skip
 
         def write(connection: object) -> None:

@@ -52,6 +52,8 @@ class Pane:
     finish_reason: str | None
     failed_providers: tuple[str, ...] = ()
     """Providers that failed before the answer, with the status where it is known."""
+    note: str = ""
+    """What a reader must know beside the text: that it is a refusal, was cut, or is asked for again."""
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -160,6 +162,7 @@ def _live_pane(position: int, contestant: Contestant, pane: LivePane) -> Pane:
     return Pane(
         position, contestant, "streaming", "".join(pane.text), "".join(pane.reasoning), "", pane.first_token_ms,
         (time.monotonic() - pane.started) * 1000, None, None, pane.cost, None, None,
+        note=pane.note,
     )  # fmt: skip
 
 
@@ -181,6 +184,7 @@ def _stored_pane(position: int, contestant: Contestant, stored: comparisons.Stor
         call.provider if call else None,
         call.finish_reason if call else None,
         names_of(call.failed_providers_json) if call else (),
+        answer.note,
     )
 
 
