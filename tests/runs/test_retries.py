@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from assay.openrouter.client import Client
 from assay.openrouter.failures import failure_of
 from assay.openrouter.retry import is_free
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import playground, progress
+from assay.workbench import datasets, playground, progress, runs
 from assay.workbench.runtime import Runtime, open_runtime
 
 KEY = SecretStr("sk-or-v1-odd")
@@ -49,7 +50,10 @@ def odd() -> Iterator[OddGateway]:
 def answered(rt: Runtime, model: str) -> Any:
     """The result of a run of one cell, with its texts."""
     rt.ready()
-    run_id = started(rt, [Contestant(model)], rows=1)
+    table = datasets.read_upload(rt, b"q\nHello\n", filename="q.csv")
+    dataset = datasets.save_table(rt, table, name="q", source="q")
+    draft = runs.RunDraft(dataset.id, (Prompt("{{q}}"),), (Contestant(model),), budget_usd=Decimal(1))
+    run_id = runs.start_run(rt, draft)
     until(lambda: progress.progress(rt, run_id).state in ("done", "paused", "stopped"))
     query = "SELECT * FROM result r JOIN result_text t ON r.run_id = t.run_id AND r.cell = t.cell WHERE r.run_id = :run"
     with rt.store.read() as connection:

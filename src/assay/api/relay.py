@@ -114,7 +114,7 @@ class Relay:
         self._begun = self._begun or self._reader.comments > 0
         self._tell_life()
 
-    def _anew(self) -> None:
+    def _anew(self, _: str) -> None:
         self._reader, self._said = SSEReader(), 0
 
     def _end(self, _: Future[Outcome]) -> None:

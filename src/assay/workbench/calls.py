@@ -42,12 +42,12 @@ def send_completion(
     tags: Sequence[str] = (),
     stream: bool = False,
     on_bytes: OnBytes | None = None,
-    on_restart: Callable[[], None] | None = None,
+    on_restart: Callable[[str], None] | None = None,
 ) -> Future[Outcome]:
     """Sends a request for another program; the future holds its outcome once that is in the ledger.
 
     on_bytes: given a stream as it comes, from the runtime's thread; says whether the program saw any of it.
-    on_restart: told before a further try, while it has not. Cancelling the future stops the call. The future
+    on_restart: told why before a further try, while it has not. Cancelling the future stops the call. The future
     fails with ModelHeld, with BudgetExceeded when the month's budget leaves no room, and with StoreError when
     nothing can be written.
     """
