@@ -57,6 +57,7 @@ def report(
     changes = growth.history(rt, run_id)
     board = standing.scoreboard(rt, run_id)
     away = results.failed_providers(rt, run_id)
+    by = results.answered_by(rt, run_id)
     if as_json:
         unknown = state.unknown_calls
         print_json({
@@ -70,6 +71,7 @@ def report(
             "seconds": round(state.seconds, 3), "scoreboard": [score_json(line) for line in board],
             "estimate": None if found is None else found.as_json(), "forecast": bill_json(state.forecast),
             "failed_providers": [{"provider": name, "answers": count} for name, count in away],
+            "answered_by": {name: dict(models) for name, models in by.items()},
             "changes": [{"at_ms": change.at_ms, "what": change.words} for change in changes],
             **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
         })  # fmt: skip
@@ -84,6 +86,9 @@ def report(
     if away:
         said = ", ".join(f"{name} before {count:,} answer{'' if count == 1 else 's'}" for name, count in away[:5])
         out(f"Providers that failed before others answered: {said}.")
+    for name, models in by.items():
+        if models:
+            out(f"{name} was answered by {', '.join(f'{model} ({count:,})' for model, count in models)}.")
     out(standing.verdict(rt, run_id))
     for change in changes:
         out(f"{datetime.fromtimestamp(change.at_ms / 1000):%d %b %Y %H:%M}: {change.words}")

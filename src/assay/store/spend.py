@@ -228,6 +228,18 @@ def failed_providers_of(connection: Connection, run_id: str) -> list[tuple[str, 
     return found.most_common()
 
 
+def answered_by_of(connection: Connection, run_id: str, contestant_key: str) -> list[tuple[str, int]]:
+    """(model that answered, answers) of a contestant's own calls, the most frequent first; untold ones are left out."""
+    query = (
+        select(CALL.c.answered_by, func.count())
+        .where(CALL.c.run_id == run_id, CALL.c.contestant_key == contestant_key, CALL.c.purpose == "run")
+        .where(CALL.c.outcome == "ok", CALL.c.answered_by.is_not(None))
+        .group_by(CALL.c.answered_by)
+        .order_by(func.count().desc(), CALL.c.answered_by)
+    )
+    return [(model, count) for model, count in connection.execute(query)]
+
+
 def run_names(connection: Connection, run_ids: list[str]) -> dict[str, str]:
     """Names of runs by id."""
     return {row.id: row.name for row in connection.execute(select(RUN.c.id, RUN.c.name).where(RUN.c.id.in_(run_ids)))}

@@ -145,7 +145,8 @@ def _summary(found: GrowthEstimate) -> str:
     money = "price unknown"
     if cost.expected is not None:
         low, high, worst = (format_usd(value) for value in (cost.low, cost.high, cost.worst))
-        money = f"about **{format_usd(cost.expected)}** ({low} to {high}, never above {worst})"
+        never = f"never above {worst}" if cost.worst is not None else f"no upper bound: {'; '.join(cost.unbounded)}"
+        money = f"about **{format_usd(cost.expected)}** ({low} to {high}, {never})"
     return f"{cells}: **{asked.calls:,} calls**{judges} · {money} · about {words.duration(asked.seconds)}".replace(
         "$", "\\$"
     )

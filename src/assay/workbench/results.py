@@ -14,7 +14,7 @@ from assay.store import results as stored
 from assay.store import runs
 from assay.store.datasets import StoredDataset, get_dataset
 from assay.store.results import CellRecord, GridRow, RowsPage, Show
-from assay.store.spend import failed_providers_of
+from assay.store.spend import answered_by_of, failed_providers_of
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -84,6 +84,17 @@ def failed_providers(rt: Runtime, run_id: str) -> list[tuple[str, int]]:
     """(provider with its status, answers before which it failed) of a run, the most frequent first."""
     with rt.store.read() as connection:
         return failed_providers_of(connection, run_id)
+
+
+def answered_by(rt: Runtime, run_id: str) -> dict[str, list[tuple[str, int]]]:
+    """Who answered for contestants with fallback models: name -> (model, answers), the most frequent first."""
+    plan = get_run(rt, run_id).plan
+    with rt.store.read() as connection:
+        return {
+            contestant.name: answered_by_of(connection, run_id, contestant.key)
+            for contestant in plan.contestants
+            if contestant.params.get("models")
+        }
 
 
 def first_error(rt: Runtime, run_id: str) -> str:

@@ -297,8 +297,10 @@ def _summary(draft: RunDraft, found: RunEstimate) -> str:
     money = "price unknown"
     if cost.expected is not None:
         low, high, worst = (format_usd(v).replace("$", "\\$") for v in (cost.low, cost.high, cost.worst))
-        limit = f"\\${draft.budget_usd}" if draft.budget_usd is not None else worst
-        money = f"about **{format_usd(cost.expected)}** ({low} to {high}, never above {limit})".replace("**$", "**\\$")
+        never = f"never above {worst}" if cost.worst is not None else f"no upper bound: {'; '.join(cost.unbounded)}"
+        if cost.worst is not None and draft.budget_usd is not None:
+            never = f"never above \\${draft.budget_usd}"
+        money = f"about **{format_usd(cost.expected)}** ({low} to {high}, {never})".replace("**$", "**\\$")
         if cost.guessed:
             money += ", by a guess: nobody was asked this prompt yet"
     saved = ""
