@@ -1,0 +1,110 @@
+"""Panes of the playground that end early, or whose end cannot be written at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select, text
+
+from assay.config import Gateway, Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.store.tables import CALL
+from assay.workbench import playground
+from assay.workbench.runtime import Runtime, open_runtime
+
+PAIR = (Contestant("sandbox/swift"), Contestant("sandbox/scribe"))
+
+
+@contextmanager
+def workbench(folder: Path, config: SandboxConfig) -> Iterator[Runtime]:
+    """A workbench before a sandbox of the test's own."""
+    with SandboxServer(config) as server:
+        gateway = Gateway("sandbox", server.base_url, SecretStr("key"))
+        with open_runtime(Settings(database_url=f"sqlite:///{folder}/a.db"), gateway=gateway) as rt:
+            rt.ready()
+            yield rt
+
+
+def sent(rt: Runtime) -> str:
+    """A comparison of two models, under way."""
+    return playground.start_comparison(rt, prompt=Prompt("Hello"), variables={}, contestants=PAIR)
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Waits for something; fails when it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.02)
+
+
+def calls(rt: Runtime, state: str) -> int:
+    """Calls in a state."""
+    with rt.store.read() as connection:
+        return len(connection.execute(select(CALL.c.id).where(CALL.c.state == state)).all())
+
+
+def finished(rt: Runtime, comparison_id: str) -> bool:
+    """Whether every pane has ended."""
+    return playground.watch(rt, comparison_id).finished
+
+
+@pytest.mark.parametrize("position", [None, 0])
+def test_pane_stopped_before_its_first_step_is_stopped(tmp_path: Path, position: int | None) -> None:
+    """Stop comes in the very moment of the start, for all panes or for one: nothing of it is sent."""
+    with workbench(tmp_path, SandboxConfig(speed=0)) as rt:
+        start = rt.playground.start
+
+        async def start_and_stop(name: str, requests: list[object]) -> None:
+            await start(name, requests)  # type: ignore[arg-type]
+            await rt.playground.stop(name, position)
+
+        rt.playground.start = start_and_stop  # type: ignore[method-assign, assignment]
+        comparison_id = sent(rt)
+        until(lambda: finished(rt, comparison_id))
+
+        assert [pane.status for pane in playground.watch(rt, comparison_id).panes] == (
+            ["stopped", "stopped"] if position is None else ["stopped", "ok"]
+        )
+        assert rt.playground.open_ids() == []
+        assert calls(rt, "sent") == 0
+
+
+def test_panes_stopped_while_they_wait_to_try_again_are_stopped(tmp_path: Path) -> None:
+    """A gateway that asks for a minute of patience does not hold them."""
+    with workbench(tmp_path, SandboxConfig(speed=0, faults=(Fault("429", rate=1, retry_after_s=60),))) as rt:
+        comparison_id = sent(rt)
+        until(lambda: calls(rt, "settled") >= 2)
+        playground.stop_comparison(rt, comparison_id)
+        until(lambda: finished(rt, comparison_id))
+
+        assert {pane.status for pane in playground.watch(rt, comparison_id).panes} <= {"stopped", "failed"}
+        assert calls(rt, "sent") == 0
+
+
+def test_end_that_cannot_be_written_is_written_later(tmp_path: Path) -> None:
+    """The answer is shown as finished once it and its cost are kept."""
+    with workbench(tmp_path, SandboxConfig(speed=0)) as rt:
+        refuse = "CREATE TRIGGER no_room BEFORE UPDATE ON comparison_answer BEGIN SELECT RAISE(ABORT, 'full'); END"
+        rt.store.writer.call(lambda c: c.execute(text(refuse)) and None)
+        comparison_id = sent(rt)
+        until(lambda: all(task.done() for task in tasks(rt, comparison_id)))
+        before = [pane.status for pane in playground.watch(rt, comparison_id).panes]
+        rt.store.writer.call(lambda c: c.execute(text("DROP TRIGGER no_room")) and None)
+        until(lambda: finished(rt, comparison_id))
+
+        assert before == ["streaming", "streaming"]
+        assert [pane.status for pane in playground.watch(rt, comparison_id).panes] == ["ok", "ok"]
+        assert (calls(rt, "sent"), calls(rt, "settled")) == (0, 2)
+
+
+def tasks(rt: Runtime, comparison_id: str) -> list[Any]:
+    """The tasks that ask for the answers."""
+    return [pane.task for pane in rt.playground.panes(comparison_id).values()]
