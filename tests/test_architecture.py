@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +77,14 @@ def test_pages_hold_no_frames() -> None:
     names = {name for path in (ROOT / "pages").glob("*.py") for name in imports(path)}
 
     assert not {n for n in names if n.split(".")[0] in ("pandas", "plotly")}
+
+
+def test_revisions_of_the_tables_are_one_chain() -> None:
+    """Each migration has the next free number, as its file's name says, and follows the one before."""
+    found = [
+        (path.name[:4], *re.findall(r'^(?:down_)?revision = "?(\w+)"?$', path.read_text("utf-8"), re.MULTILINE))
+        for path in sorted((PACKAGE / "store" / "migrations" / "versions").glob("[0-9]*.py"))
+    ]
+
+    numbers = [f"{n:04}" for n in range(1, len(found) + 1)]
+    assert found == list(zip(numbers, numbers, ["None", *numbers], strict=False))
