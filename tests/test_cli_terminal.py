@@ -121,6 +121,6 @@ def test_log_file_and_level_are_taken_at_either_end(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a.log").stat().st_mode) == 0o600
     assert "assay.calls" not in after.stderr
     assert before.stderr.count("assay.calls") == 2
-    assert odd.returncode == 1
+    assert odd.returncode == 2
     assert "ASSAY_LOG_LEVEL" in odd.stderr
     assert "Traceback" not in odd.stderr
