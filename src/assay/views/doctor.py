@@ -22,7 +22,15 @@ def panel(rt: Runtime) -> None:
     if found:
         odd = [one for one in found if one.state != "ok"]
         (st.warning if odd else st.success)(f"{len(found) - len(odd)} well, {len(odd)} to look at.")
-        for one in sorted(found, key=lambda f: ("fail", "warn", "ok").index(f.state)):
-            cure = f"  \n{words.label(one.cure, 300)}" if one.cure and one.state != "ok" else ""
-            st.markdown(f"{ICONS[one.state]} **{words.label(one.name)}** {words.label(one.said, 300)}{cure}")
+        for one in sorted(odd, key=lambda f: f.state):
+            _line(one)
+        with st.expander("What is well", icon=ICONS["ok"]):
+            for one in found:
+                if one.state == "ok":
+                    _line(one)
     st.caption(" · ".join(f"[{name}]({url})" for name, url in doctor.LINKS.items()))
+
+
+def _line(one: Finding) -> None:
+    cure = f"  \n{words.label(one.cure, 300)}" if one.cure and one.state != "ok" else ""
+    st.markdown(f"{ICONS[one.state]} **{words.label(one.name)}** {words.label(one.said, 300)}{cure}")
