@@ -232,9 +232,10 @@ def _is_estimate(found: object) -> bool:
     if not isinstance(cost, dict):
         return cost is None
     words = cost.get("unbounded", [])
-    amounts = without(cost, "unbounded").values()
+    amounts = without(cost, "unbounded", "guessed").values()
     return (
-        all(value is None or type(value) is int for value in amounts)
+        type(cost.get("guessed", False)) is bool
+        and all(value is None or type(value) is int for value in amounts)
         and isinstance(words, list)
         and all(isinstance(word, str) for word in words)
     )
