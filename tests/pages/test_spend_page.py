@@ -14,6 +14,7 @@ from assay.store import ledger
 from assay.store.spend import SpendFilter
 from assay.views import bars, charts_spend
 from assay.workbench import spend
+from assay.workbench.days import zone_of
 from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,16 +84,16 @@ def test_report_adds_up_to_the_ledger_on_every_side(rt: Runtime) -> None:
     """Each side of a report has the same total, and the days since a moment are those of the ledger."""
     for number in range(6):
         pay(rt, f"a/{number % 3}", None if number == 4 else number * CENT, days_ago=number)
-    offset = spend.local_offset_ms()
-    found = spend.report(rt, SpendFilter(), offset_ms=offset)
-    chosen = spend.since_days(3, offset_ms=offset)
+    zone = zone_of(None)
+    found = spend.report(rt, SpendFilter(), zone=zone)
+    chosen = spend.since_days(3, zone=zone)
 
     assert found.sum == spend.spent(rt, SpendFilter())
     for lines in found.by.values():
         assert sum(line.sum.known_pico for line in lines) == found.sum.known_pico
         assert sum(line.sum.calls for line in lines) == 6
     assert chosen.start_ms is not None
-    assert found.since(chosen.start_ms, offset_ms=offset) == spend.spent(rt, chosen)
+    assert found.since(chosen.start_ms, zone=zone) == spend.spent(rt, chosen)
 
 
 def test_days_are_drawn_on_a_time_axis_dearest_model_first() -> None:

@@ -95,7 +95,7 @@ def test_sums_on_quarters_and_off_them_are_the_same(store: Store) -> None:
         assert spend.spend_sum(connection, on).calls == 5
         ended = spend.spend_sum(connection, on, in_flight=False)
         assert ended == spend.spend_sum(connection, off, in_flight=False)
-        pieces = [spend.spend_pieces(connection, chosen, offset_ms=HOUR) for chosen in (on, off)]
+        pieces = [spend.spend_pieces(connection, chosen, offsets=lambda *_: [(2**62, HOUR)]) for chosen in (on, off)]
         assert sorted(pieces[0]) == sorted(pieces[1])
         assert sum(piece.sums[0] for piece in pieces[0]) == ended.calls == 5 - spend.in_flight(connection, on).calls
 

@@ -18,19 +18,27 @@ FAULT_HELP = "KIND is one of " + "; ".join(f"{kind}: {like}" for kind, like in F
 
 @app.command()
 def spend(
-    days: Annotated[int | None, typer.Option(min=1, help="The last days only.")] = None, as_json: AsJson = False
+    days: Annotated[int | None, typer.Option(min=1, help="The last days only.")] = None,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="First ask the gateway for costs that are not known yet.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show where the money went, by model."""
     from assay.workbench import spend as workbench
+    from assay.workbench.days import zone_of
 
-    chosen = workbench.since_days(days, offset_ms=workbench.local_offset_ms())
+    zone = zone_of(None)
+    chosen = workbench.since_days(days, zone=zone)
     with opened() as rt:
-        found = workbench.report(rt, chosen)
+        if recover:
+            say(f"{workbench.recover(rt):,} costs were told by the gateway.")
+        found = workbench.report(rt, chosen, zone=zone)
     total, lines, flying = found.sum, found.by["model"], found.in_flight
     if as_json:
         print_json({
             "known_usd": from_pico(total.known_pico), "calls": total.calls, "unknown_calls": total.unknown_calls,
-            "unknown_at_most_usd": from_pico(total.unknown_bound_pico),
+            "unknown_at_most_usd": from_pico(total.unknown_bound_pico), "upstream_usd": from_pico(total.upstream_pico),
             "in_flight_calls": flying.calls, "in_flight_at_most_usd": from_pico(flying.bound_pico),
             "models": [{"model": x.label, "known_usd": from_pico(x.sum.known_pico), "calls": x.sum.calls,
                         "unknown_calls": x.sum.unknown_calls} for x in lines],
@@ -41,6 +49,24 @@ def spend(
         out(f"{flying.calls:,} calls in flight, at most {format_usd(flying.bound_pico)} more")
     for x in lines:
         out(f"{x.label:44} {format_usd(x.sum.known_pico):>12}  {x.sum.calls:>7,} calls")
+
+
+@app.command()
+def settle(
+    run: Annotated[str | None, typer.Option(help="The calls of one run only.")] = None,
+    as_nothing: Annotated[bool, typer.Option("--nothing", help="They were not billed.")] = False,
+    at_most: Annotated[bool, typer.Option("--at-most", help="Count each at its upper bound.")] = False,
+) -> None:
+    """Say what calls of unknown cost did cost, once the gateway cannot tell: compare with its bill first."""
+    from assay.workbench import results
+    from assay.workbench import spend as workbench
+
+    if as_nothing == at_most:
+        raise UsageError("Say --nothing or --at-most.", cure="`assay spend --recover` asks the gateway first.")
+    with opened() as rt:
+        run_id = None if run is None else results.get_run(rt, run).id
+        found = workbench.state_costs(rt, run_id=run_id, at_bound=at_most)
+    out(f"{found.calls:,} calls are settled by your word, at {format_usd(found.known_pico)} together.")
 
 
 @app.command()

@@ -121,6 +121,12 @@ class Books:
         self.slots.write(connection)
 
 
+def month_committed_now(connection: Connection, month: str) -> int:
+    """What is settled and reserved in a month, in pico-dollars; a month without calls: 0."""
+    rows = _MONTH_MONEY.rows(connection, {"of": month})
+    return int(rows[0][0]) if rows else 0
+
+
 def book(connection: Connection, run_id: str | None, month: str, *, settled: int, reserved: int) -> None:
     """Writes one change of a run's money and of its month's."""
     books = Books()

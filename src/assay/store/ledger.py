@@ -205,6 +205,7 @@ def _check(opening: Opening, budget: int | None, committed: int, whose: str) -> 
     if budget is None:
         return
     intent = opening.intent
+    named = "" if whose == "run" else f" of {month_of(intent.created_ms)} (UTC)"
     cure = "Raise the budget, then continue." if whose == "run" else "Raise ASSAY_MONTHLY_BUDGET_USD or wait."
     if intent.bound_pico is None:
         raise BudgetExceeded(
@@ -214,8 +215,9 @@ def _check(opening: Opening, budget: int | None, committed: int, whose: str) -> 
         )
     if committed + intent.bound_pico > budget:
         raise BudgetExceeded(
-            f"The {whose}'s budget of {format_usd(budget)} is reached: {format_usd(committed)} is spent or in flight, "
-            f"and the next call could cost {format_usd(intent.bound_pico)}.",
+            f"The {whose}'s budget of {format_usd(budget)}{named} is reached: {format_usd(committed)} is spent or in "
+            "flight, calls of unknown cost at their upper bounds, and the next call could cost "
+            f"{format_usd(intent.bound_pico)}.",
             cure=cure,
         )
 

@@ -7,12 +7,14 @@ not on a quarter of an hour, which the sums cannot tell apart, is read from the 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Subquery, case, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Subquery, case, func, literal, select, text, union_all
 
-from assay.domain.completion import names_of
+from assay.domain.completion import Cost, names_of
+from assay.store import ledger
 from assay.store.spend_slots import SLOT_MS, SUMS, TOKENS
 from assay.store.tables import CALL, RUN, SPEND_SLOT
 
@@ -136,8 +138,20 @@ def in_flight(connection: Connection, chosen: SpendFilter) -> InFlight:
     return InFlight(int(row[0]), int(row[1]))
 
 
-def _day(lines: Subquery, offset_ms: int) -> ColumnElement[Any]:
-    return (lines.c.at_ms + offset_ms) // _DAY_MS
+Offsets = Callable[[int, int], Iterable[tuple[int, int]]]
+"""Of a time in ms UTC: the parts in which local time minus UTC is one, as (until, that offset in ms), in order."""
+
+
+def _day(connection: Connection, lines: Subquery, offsets: Offsets | None) -> ColumnElement[Any]:
+    """The local day of a line, in days since 1970; None: by UTC."""
+    if offsets is None:
+        return lines.c.at_ms // _DAY_MS
+    first, last = connection.execute(select(func.min(lines.c.at_ms), func.max(lines.c.at_ms))).one()
+    *before, (_, rest) = offsets(int(first or 0), int(last or 0))
+    if not before:
+        return (lines.c.at_ms + rest) // _DAY_MS
+    offset = case(*((lines.c.at_ms < until, literal(known)) for until, known in before), else_=literal(rest))
+    return (lines.c.at_ms + offset) // _DAY_MS
 
 
 class SpendPiece(NamedTuple):
@@ -153,12 +167,12 @@ class SpendPiece(NamedTuple):
     """In the order of SUMS."""
 
 
-def spend_pieces(connection: Connection, chosen: SpendFilter, *, offset_ms: int = 0) -> list[SpendPiece]:
+def spend_pieces(connection: Connection, chosen: SpendFilter, *, offsets: Offsets | None = None) -> list[SpendPiece]:
     """The chosen calls that have ended, in the smallest pieces that a page adds up, days in order."""
     lines = _lines(chosen, in_flight=False)
-    day = _day(lines, offset_ms)
+    day = _day(connection, lines, offsets).label("day")
     keys = (day, lines.c.model, lines.c.provider, lines.c.purpose, lines.c.run_id)
-    query = select(day.label("day"), *keys[1:], *_summed(lines)).group_by(*keys).having(func.sum(lines.c.calls) > 0)
+    query = select(*keys, *_summed(lines)).group_by(text("day"), *keys[1:]).having(func.sum(lines.c.calls) > 0)
     found = [
         SpendPiece(int(row[0]), row[1], row[2], row[3], row[4], tuple(map(int, row[5:])))
         for row in connection.execute(query)
@@ -238,6 +252,18 @@ def answered_by_of(connection: Connection, run_id: str, contestant_key: str) -> 
         .order_by(func.count().desc(), CALL.c.answered_by)
     )
     return [(model, count) for model, count in connection.execute(query)]
+
+
+def state_costs(connection: Connection, chosen: SpendFilter, *, at_bound: bool) -> SpendSum:
+    """Settles the chosen calls that have ended at an unknown cost by a person's word: at 0, or at their bounds; a call
+    without a bound then stays unknown. Returns their sum."""
+    unknown = (CALL.c.cost_pico.is_(None), CALL.c.state != "sent")
+    query = select(CALL.c.id, CALL.c.bound_pico).where(*unknown, *chosen.conditions())
+    calls = [row for row in connection.execute(query) if not at_bound or row.bound_pico is not None]
+    for call_id, bound in calls:
+        ledger.recover(connection, call_id, Cost(bound if at_bound else 0, "stated"))
+    total = sum(bound for _, bound in calls) if at_bound else 0
+    return SpendSum("", len(calls), total, 0, 0, 0, 0, 0, 0)
 
 
 def run_names(connection: Connection, run_ids: list[str]) -> dict[str, str]:

@@ -47,7 +47,7 @@ def frame(rt: Runtime) -> None:
 
 
 def _spend_line(rt: Runtime) -> None:
-    month = spend.this_month(rt, offset_ms=spend.local_offset_ms())
+    month = spend.this_month(rt)  # the budget's month: of UTC
     budget = rt.settings.monthly_budget_usd
     limit = None if budget is None else to_pico(budget)
     text = f"This month {spend.in_words(month)}".replace("$", "\\$")

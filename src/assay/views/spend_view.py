@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 import streamlit as st
 
 from assay.domain.colours import colours_of
 from assay.domain.contestant import Contestant
-from assay.money import format_usd, from_pico
+from assay.money import format_usd, from_pico, to_pico
+from assay.openrouter import fees
 from assay.views import bars, charts_spend, components, words
 from assay.views.results_view import ledger_table
 from assay.views.state import go_to
 from assay.workbench import spend
+from assay.workbench.days import Zone, zone_of
 from assay.workbench.runtime import Runtime
-from assay.workbench.spend import Dimension, SpendFilter, SpendLine, SpendReport
+from assay.workbench.spend import BudgetMonth, Dimension, SpendFilter, SpendLine, SpendReport
 
 RANKED: tuple[Dimension, ...] = ("model", "purpose", "run", "provider")
 PERIODS = {"Today": 1, "7 days": 7, "30 days": 30, "All": None}
@@ -24,19 +27,20 @@ DAILY = {"cost": "Cost", "added": "Added up", "tokens": "Tokens"}
 
 def page(rt: Runtime) -> None:
     """The whole page: one reading of the ledger's sums, and one more where filters are set."""
-    offset = spend.local_offset_ms()
-    whole = spend.report(rt, SpendFilter(), offset_ms=offset)
+    zone = zone_of(st.context.timezone)
+    whole = spend.report(rt, SpendFilter(), zone=zone)
     if not whole.sum.calls and not whole.in_flight.calls:
         st.info("Nothing is spent yet.", icon=":material/payments:")
         if st.button("Open the playground", type="primary", key="spend.first"):
             go_to("playground")
         return
-    _tiles(rt, whole, offset)
-    chosen = _filters(whole, offset)
-    picked = whole if chosen == SpendFilter() else spend.report(rt, chosen, offset_ms=offset)
+    _tiles(rt, whole, zone)
+    chosen = _filters(whole, zone)
+    picked = whole if chosen == SpendFilter() else spend.report(rt, chosen, zone=zone)
     said = f"Chosen: {words.counted(picked.sum.calls, 'call')}, {spend.in_words(picked.sum)}."
     st.caption(said.replace("$", "\\$"))
     _tabs(rt, chosen, picked)
+    _fees()
 
 
 @st.fragment
@@ -54,18 +58,20 @@ def _tabs(rt: Runtime, chosen: SpendFilter, picked: SpendReport) -> None:
                                    file_name="assay-ledger.csv", key="spend.ledger.csv", on_click="ignore")  # fmt: skip
 
 
-def _tiles(rt: Runtime, whole: SpendReport, offset: int) -> None:
-    today = whole.since(spend.today_start_ms(offset), offset_ms=offset)
-    month = whole.since(spend.month_start_ms(offset), offset_ms=offset)
-    forecast = spend.forecast_pico(month.known_pico, offset_ms=offset)
+def _tiles(rt: Runtime, whole: SpendReport, zone: Zone) -> None:
+    today = whole.since(spend.today_start_ms(zone), zone=zone)
+    month = whole.since(spend.month_start_ms(zone), zone=zone)
+    forecast = spend.forecast_pico(month.known_pico, zone=zone)
     tiles = st.grid(4, min_column_width=150)
     tiles.metric("Total", format_usd(whole.sum.known_pico), border=True)
     tiles.metric("Today", format_usd(today.known_pico), border=True)
-    budget = f"of {rt.settings.monthly_budget_usd} USD" if rt.settings.monthly_budget_usd else None
-    tiles.metric("This month", format_usd(month.known_pico), delta=budget, delta_color="off", border=True)
+    tiles.metric("This month", format_usd(month.known_pico), border=True)
     tiles.metric("Month's end, forecast", "too early" if forecast is None else format_usd(forecast), border=True,
                   help="This month's spend so far, at the same pace to its last day.")  # fmt: skip
+    st.caption(words.label(f"Days and months of {zone.name}. {_budget_words(spend.budget_month(rt))}", 400))
     flying, ended = whole.in_flight, whole.sum
+    if ended.upstream_pico:
+        st.caption(f"\\{format_usd(ended.upstream_pico)} of the total was paid to providers with your own key (BYOK).")
     if flying.calls:
         st.caption(
             f"{words.counted(flying.calls, 'call')} in flight, at most \\{format_usd(flying.bound_pico)} together."
@@ -77,10 +83,32 @@ def _tiles(rt: Runtime, whole: SpendReport, offset: int) -> None:
         )  # fmt: skip
 
 
-def _filters(whole: SpendReport, offset: int) -> SpendFilter:
+def _fees() -> None:
+    """What is charged beside inference; none of it is in the sums above."""
+    with st.expander("Fees beside inference", key="spend.fees"):
+        bought = st.number_input("Credits to buy, USD", min_value=0.0, value=100.0, key="spend.fees.amount", width=200)
+        amount = Decimal(str(bought))
+        card, crypto = (format_usd(to_pico(fees.purchase_fee_usd(amount, crypto=c))) for c in (False, True))
+        said = (
+            f"By card {card} ({fees.CREDIT_PURCHASE_FEE:.1%}, at least ${fees.CREDIT_PURCHASE_MINIMUM_USD}); in "
+            f"cryptocurrency {crypto} ({fees.CRYPTO_PURCHASE_FEE:.0%}). With your own provider key (BYOK): "
+            f"{fees.BYOK_FEE:.0%} of the list price past ${fees.BYOK_ALLOWANCE_USD:,} of list price a month; by the "
+            f"former rule past {fees.OLD_BYOK_ALLOWANCE_REQUESTS:,} requests a month. {fees.SOURCE}."
+        )
+        st.caption(said.replace("$", "\\$"))
+
+
+def _budget_words(month: BudgetMonth) -> str:
+    if month.budget_pico is None:
+        return "There is no monthly budget."
+    held = f", {format_usd(month.held_pico)} held by calls in flight or of unknown cost" if month.held_pico else ""
+    return f"Budget of {month.name}: {format_usd(month.known_pico)} of {format_usd(month.budget_pico)} spent{held}."
+
+
+def _filters(whole: SpendReport, zone: Zone) -> SpendFilter:
     with st.container(horizontal=True):
         period = st.segmented_control("Period", list(PERIODS), default="All", key="spend.period", bind="query-params")
-        chosen = spend.since_days(PERIODS[period or "All"], offset_ms=offset)
+        chosen = spend.since_days(PERIODS[period or "All"], zone=zone)
         named: dict[str, str] = {}
         dimensions: tuple[Dimension, ...] = ("model", "provider", "purpose")
         for name in dimensions:

@@ -7,40 +7,39 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 from assay.datasets.export import write_csv
 from assay.money import format_usd, from_pico
 from assay.store import spend as stored
+from assay.store.books import month_committed_now, month_of
+from assay.store.ledger import now_ms
 from assay.store.spend import Dimension, InFlight, SpendFilter, SpendSum
 from assay.store.spend_slots import SUMS
+from assay.workbench.days import UTC_ZONE, Zone, today
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
 __all__ = ["Dimension", "SpendFilter", "SpendSum"]
-DAY_MS = 86_400_000
 FORECAST_DAYS = 2
 """Days of the month that must have passed before a forecast is made."""
 
 
-def local_offset_ms() -> int:
-    """Local time minus UTC, in ms, of the machine that serves the app."""
-    return (datetime.now().astimezone().utcoffset() or timedelta()) // timedelta(milliseconds=1)
-
-
-def month_start_ms(offset_ms: int) -> int:
+def month_start_ms(zone: Zone) -> int:
     """When the local month began, in ms UTC."""
-    local = datetime.fromtimestamp(time.time() + offset_ms / 1000, UTC)
-    first = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return int(first.timestamp() * 1000) - offset_ms
+    day = today(zone)
+    return zone.start_ms(day - (_date(day).day - 1))
 
 
-def today_start_ms(offset_ms: int) -> int:
+def today_start_ms(zone: Zone) -> int:
     """When the local day began, in ms UTC."""
-    now = int(time.time() * 1000) + offset_ms
-    return now - now % DAY_MS - offset_ms
+    return zone.start_ms(today(zone))
+
+
+def _date(day: int) -> date:
+    return date(1970, 1, 1) + timedelta(days=day)
 
 
 def spent(rt: Runtime, chosen: SpendFilter) -> SpendSum:
@@ -49,19 +48,54 @@ def spent(rt: Runtime, chosen: SpendFilter) -> SpendSum:
         return stored.spend_sum(connection, chosen, in_flight=False)
 
 
-def this_month(rt: Runtime, *, offset_ms: int = 0) -> SpendSum:
+def this_month(rt: Runtime, *, zone: Zone = UTC_ZONE) -> SpendSum:
     """The sum of this month's calls that have ended."""
-    return spent(rt, SpendFilter(start_ms=month_start_ms(offset_ms)))
+    return spent(rt, SpendFilter(start_ms=month_start_ms(zone)))
 
 
-def forecast_pico(month_pico: int, *, offset_ms: int) -> int | None:
+def forecast_pico(month_pico: int, *, zone: Zone) -> int | None:
     """Spend of the whole month at the pace of its part so far; None: too early in the month."""
-    local = datetime.fromtimestamp(time.time() + offset_ms / 1000, UTC)
+    local = datetime.fromtimestamp(time.time(), UTC).astimezone(zone.info)
     days = calendar.monthrange(local.year, local.month)[1]
     passed = local.day - 1 + (local.hour * 60 + local.minute) / 1440
     if passed < FORECAST_DAYS:
         return None
     return round(month_pico * days / passed)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetMonth:
+    """The month that the monthly budget counts: a month of UTC, whoever looks."""
+
+    name: str
+    """Such as `November 2026 (UTC)`."""
+    known_pico: int
+    held_pico: int
+    """What its calls in flight, and those of unknown cost, hold at their upper bounds: no spend yet."""
+    budget_pico: int | None
+
+
+def budget_month(rt: Runtime) -> BudgetMonth:
+    """What stands against the monthly budget now."""
+    with rt.store.read() as connection:
+        committed = month_committed_now(connection, month_of(now_ms()))
+    known = this_month(rt).known_pico
+    name = f"{datetime.now(UTC):%B %Y} (UTC)"
+    return BudgetMonth(name, known, max(committed - known, 0), rt.dispatcher.monthly_budget_pico)
+
+
+def recover(rt: Runtime, *, days: int = 30) -> int:
+    """Asks the gateway for every cost of the last days that it may still tell; returns how many are now known."""
+    return rt.wait(rt.dispatcher.recover_all(since_ms=now_ms() - days * 86_400_000))
+
+
+def state_costs(rt: Runtime, *, run_id: str | None = None, at_bound: bool, before_ms: int | None = None) -> SpendSum:
+    """A person's word on calls of unknown cost that have ended: they cost nothing, or their upper bound.
+
+    A call without a bound stays unknown when the bound is meant. Returns the sum of the calls that were settled so.
+    """
+    chosen = SpendFilter(run_id=run_id, end_ms=before_ms)
+    return rt.store.writer.call(lambda c: stored.state_costs(c, chosen, at_bound=at_bound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +118,16 @@ class SpendReport:
     in_flight: InFlight
     """The chosen calls that have not ended: in none of the sums."""
 
-    def since(self, start_ms: int, *, offset_ms: int) -> SpendSum:
+    def since(self, start_ms: int, *, zone: Zone) -> SpendSum:
         """The sum from a local day on."""
-        first = (start_ms + offset_ms) // DAY_MS
+        first = zone.day_of(start_ms)
         return _added("", [stored.values_of(d.sum) for d in self.by["day"] if int(d.sum.key) >= first])
 
 
-def report(rt: Runtime, chosen: SpendFilter, *, offset_ms: int = 0) -> SpendReport:
+def report(rt: Runtime, chosen: SpendFilter, *, zone: Zone = UTC_ZONE) -> SpendReport:
     """The chosen calls from every side; no calls: zeros and nothing."""
     with rt.store.read() as connection:
-        pieces = stored.spend_pieces(connection, chosen, offset_ms=offset_ms)
+        pieces = stored.spend_pieces(connection, chosen, offsets=zone.offsets)
         flying = stored.in_flight(connection, chosen)
         names = stored.run_names(connection, sorted({piece.run for piece in pieces} - {""}))
     by: dict[Dimension, Sequence[SpendLine]] = {}
@@ -164,8 +198,8 @@ def spend_csv(lines: Sequence[SpendLine], *, key: str) -> bytes:
 
 LEDGER_COLUMNS = (
     "id", "created_ms", "gateway", "purpose", "run_id", "cell", "model", "answered_by", "provider", "generation_id",
-    "attempt", "state", "outcome", "error_kind", "cost_pico", "provenance", "bound_pico", "prompt_tokens",
-    "completion_tokens", "reasoning_tokens", "cached_tokens", "first_token_ms", "total_ms",
+    "attempt", "state", "outcome", "error_kind", "cost_pico", "provenance", "is_byok", "upstream_pico", "bound_pico",
+    "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens", "first_token_ms", "total_ms",
 )  # fmt: skip
 
 
@@ -193,8 +227,8 @@ def in_short(total: SpendSum) -> str:
     return format_usd(total.known_pico) + (f" + {total.unknown_calls:,} unknown" if total.unknown_calls else "")
 
 
-def since_days(days: int | None, *, offset_ms: int = 0) -> SpendFilter:
+def since_days(days: int | None, *, zone: Zone = UTC_ZONE) -> SpendFilter:
     """The filter of the last local days, today included; None: all."""
     if days is None:
         return SpendFilter()
-    return replace(SpendFilter(), start_ms=today_start_ms(offset_ms) - (days - 1) * DAY_MS)
+    return replace(SpendFilter(), start_ms=zone.start_ms(today(zone) - (days - 1)))
