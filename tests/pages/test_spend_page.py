@@ -128,5 +128,5 @@ def test_calls_in_flight_are_not_told_as_lost(rt: Runtime) -> None:
     assert (found.in_flight.calls, found.sum.calls, found.sum.unknown_calls) == (2, 1, 1)
     assert [line.sum.unknown_calls for line in found.by["model"]] == [1]
     assert (found.in_flight.bound_pico, found.sum.unknown_bound_pico) == (
-        sum(one.bound_pico or 0 for one in intents[1:]), intents[0].bound_pico,
+        sum(one.bound_pico or 0 for one in intents[1:]), intents[0].bound_pico or 0,
     )  # fmt: skip

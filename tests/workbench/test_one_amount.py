@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Iterator
@@ -31,8 +32,8 @@ ROWS = 50
 FAULTS = (
     Fault("truncated", model="sandbox/swift", rate=0.2),
     Fault("429", rate=0.1),
-    Fault("502", rate=0.1),
-    Fault("mid_stream", rate=0.05),
+    Fault("502_html", rate=0.1),
+    Fault("mid_stream_error", rate=0.05),
 )
 
 
@@ -102,20 +103,27 @@ def of_exports(rt: Runtime, run_id: str) -> dict[str, tuple[int, int]]:
     archived = [json.loads(line) for line in written("archive").splitlines()]
     calls = [call for line in archived for call in line.get("calls", ())]
     calls += [line for line in archived if line.get("kind") == "call"]
-    amounts = {"promptfoo": sum(_usd(r["metadata"], "knownUsd", "judgingUsd") for r in results)}
+    unknown = sum(c.unknown_calls + c.judging_unknown for c in cells)
+    foo = sum((_usd(r["metadata"], "knownUsd", "judgingUsd") for r in results), Decimal(0))
     return {
-        "jsonl": (
-            sum(c.known_pico + c.judging_pico for c in cells),
-            sum(c.unknown_calls + c.judging_unknown for c in cells),
-        ),
+        **{kind: (_column_sum(written(kind), "known_usd", "judging_usd"), unknown) for kind in ("csv", "wide")},
+        "tidy": (_column_sum(written("tidy"), "cost_usd"), unknown),
+        "jsonl": (sum(c.known_pico + c.judging_pico for c in cells), unknown),
         "calls of cells": (
             sum(call.cost_pico or 0 for c in cells for call in c.calls),
             sum(call.cost_pico is None for c in cells for call in c.calls),
         ),
         "evidence": (sum(x.known_pico for x in record.spend), sum(x.unknown_calls for x in record.spend)),
         "archive": (sum(c["cost_pico"] or 0 for c in calls), sum(c["cost_pico"] is None for c in calls)),
-        "promptfoo": (int(amounts["promptfoo"].scaleb(12)), sum(c.unknown_calls + c.judging_unknown for c in cells)),
+        "promptfoo": (int(foo.scaleb(12)), unknown),
     }
+
+
+def _column_sum(table: bytes, *ends: str) -> int:
+    """The pico-dollars of all columns whose names end so."""
+    head, *rows = csv.reader(io.StringIO(table.decode("utf-8-sig")))
+    places = [n for n, name in enumerate(head) if name.endswith(ends)]
+    return int(sum((Decimal(row[n] or 0) for row in rows for n in places), Decimal(0)).scaleb(12))
 
 
 def _usd(found: dict[str, Any], *names: str) -> Decimal:
