@@ -88,3 +88,10 @@ def test_revisions_of_the_tables_are_one_chain() -> None:
 
     numbers = [f"{n:04}" for n in range(1, len(found) + 1)]
     assert found == list(zip(numbers, numbers, ["None", *numbers], strict=False))
+
+
+def test_modules_of_tests_have_names_of_their_own() -> None:
+    """No two folders of tests hold a module of one name: pytest refuses to collect both."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+
+    assert sorted({name for name in names if names.count(name) > 1}) == []
