@@ -46,7 +46,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             return False
 
     try:
-        assert until(answers, 60)
+        assert until(answers, 180)
         yield port
     finally:
         process.terminate()
