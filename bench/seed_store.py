@@ -14,7 +14,7 @@ from assay.domain.completion import Cost
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.domain.score import GraderSpec, Score
-from assay.store import ledger, runs
+from assay.store import ledger, runs, saving
 from assay.store.datasets import save_dataset
 from assay.store.engine import Store, open_store
 
@@ -61,14 +61,14 @@ def seed_run(store: Store, results: int) -> str:
         records = []
         for cell, intent in zip(cells, intents, strict=True):
             right = (cell.number * 7919) % 10 > cell.contestant
-            records.append(runs.ResultRecord(
+            records.append(saving.ResultRecord(
                 run_id=run_id, cell=cell.number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
                 sample=cell.sample, status="ok", output="billing" if right else "bug", call_id=intent.id,
                 total_ms=400.0, prompt_tokens=30, completion_tokens=5,
                 scores=(Score("equals", float(right), right, "compared"),),
             ))  # fmt: skip
         write_calls(store, intents)
-        store.writer.call(lambda c, records=records: runs.save_results(c, records))
+        store.writer.call(lambda c, records=records: saving.save_results(c, records))
     store.writer.call(lambda c: runs.set_state(c, run_id, "done"))
     return run_id
 

@@ -14,7 +14,7 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec, Score
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.store import ledger
+from assay.store import ledger, saving
 from assay.store import runs as stored
 from assay.views import resources
 from assay.workbench import datasets, runs
@@ -72,11 +72,11 @@ def test_rows_of_a_run_at_work_can_be_read_anew(rt: Runtime, tmp_path: Path) -> 
     run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="new"))
 
     def answer(cell: int) -> None:
-        record = stored.ResultRecord(
+        record = saving.ResultRecord(
             run_id=run_id, cell=cell, row=cell // 2, prompt=0, contestant=cell % 2, sample=0, status="ok",
             output="Paris", scores=(Score("contains", 1.0, True, ""),),
         )  # fmt: skip
-        rt.store.writer.call(lambda c: stored.save_results(c, [record]))
+        rt.store.writer.call(lambda c: saving.save_results(c, [record]))
 
     answer(0)
     at = opened_page(run_id)

@@ -18,7 +18,7 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import Cell, RunPlan
 from assay.domain.score import Score
 from assay.errors import RunError
-from assay.store import growth, ledger, runs
+from assay.store import growth, ledger, runs, saving
 from assay.store.engine import Store, open_store
 from assay.store.migrations.upgrade import config
 from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, SCORE
@@ -72,12 +72,12 @@ def answered(store: Store, plan: RunPlan, *, share: int = 2) -> str:
             ledger.open_intent(connection, call)
             ended = ledger.Settlement(call_id=call.id, settled_ms=1, outcome="ok", cost=Cost(7, "billed"))
             ledger.settle(connection, ended)
-            record = runs.ResultRecord(
+            record = saving.ResultRecord(
                 run_id=run_id, cell=number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
                 sample=cell.sample, status="ok", output=place(cell), call_id=call.id,
                 scores=(Score("a", 1, True, place(cell)), Score("b", 0, False, place(cell))),
             )  # fmt: skip
-            runs.save_results(connection, [record])
+            saving.save_results(connection, [record])
         runs.set_state(connection, run_id, "paused")
         return run_id
 
@@ -105,7 +105,7 @@ def test_everything_of_a_cell_follows_it(
 
     with store.read() as connection:
         run = runs.get_run(connection, run_id)
-        done = runs.finished_cells(connection, run_id)
+        done = saving.finished_cells(connection, run_id)
         found = connection.execute(select(RESULT).where(RESULT.c.run_id == run_id)).all()
         for row in found:
             cell = plan.cell(row.cell)
@@ -159,9 +159,9 @@ def test_worked_run_is_refused_and_a_resting_one_is_fenced(store: Store) -> None
     assert token is not None
     store.writer.call(lambda c: c.execute(update(RUN).values(state="paused")))
     grow(store, run_id, plan, after)
-    late = runs.ResultRecord(run_id=run_id, cell=3, row=1, prompt=0, contestant=1, sample=0, status="ok")
+    late = saving.ResultRecord(run_id=run_id, cell=3, row=1, prompt=0, contestant=1, sample=0, status="ok")
     with pytest.raises(RunError, match="another process"):
-        store.writer.call(lambda c: runs.save_results(c, [late], token=token))
+        store.writer.call(lambda c: saving.save_results(c, [late], token=token))
     with pytest.raises(RunError, match="another process"):
         store.writer.call(lambda c: runs.heartbeat(c, run_id, token, ttl_ms=1000))
 

@@ -21,7 +21,7 @@ from assay.domain.completion import Cost
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import BudgetExceeded, RunError, StoreError
-from assay.store import ledger, runs, spend
+from assay.store import ledger, runs, saving, spend
 from assay.store.engine import HEAD, Store, open_store
 from assay.store.migrations.upgrade import upgrade
 
@@ -226,12 +226,12 @@ def test_results_of_a_run_are_counted_though_another_is_refused(store: Store) ->
     """What stands of a run is in its counts: the refusal of the next leaves neither rows nor counts behind."""
     first, second = sorted((new_run(store, None), new_run(store, None)))
     records = [
-        runs.ResultRecord(run_id=run_id, cell=0, row=0, prompt=0, contestant=0, sample=0, status="ok")
+        saving.ResultRecord(run_id=run_id, cell=0, row=0, prompt=0, contestant=0, sample=0, status="ok")
         for run_id in (second, first)
     ]
     token = store.writer.call(lambda c: runs.take_lease(c, first, "me", ttl_ms=60_000))
     with pytest.raises(RunError):
-        store.writer.call(lambda c: runs.save_results(c, records, token=token))
+        store.writer.call(lambda c: saving.save_results(c, records, token=token))
 
     with store.read() as connection:
         for run_id, count in ((first, 1), (second, 0)):

@@ -12,7 +12,8 @@ from assay.domain.plan import RunPlan
 from assay.domain.score import GraderSpec, Score
 from assay.errors import NotFound
 from assay.store import runs as stored
-from assay.store.runs import ResultRecord
+from assay.store import saving
+from assay.store.saving import ResultRecord
 from assay.workbench.compare import compare_runs, find_run, matched_places
 from assay.workbench.datasets import open_dataset
 from assay.workbench.gates import check_gates
@@ -48,7 +49,7 @@ def finished(
         stored.create_run(connection, plan, name=name, request_id=name)  # type: ignore[arg-type]
         for n in range(len(scores)):
             paid(connection, name, n, cost)
-        stored.save_results(connection, records)  # type: ignore[arg-type]
+        saving.save_results(connection, records)  # type: ignore[arg-type]
         stored.set_state(connection, name, "done")  # type: ignore[arg-type]
 
     rt.store.writer.call(write)

@@ -11,6 +11,7 @@ from ledger_calls import paid
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec, Score
 from assay.store import runs as stored
+from assay.store import saving
 from assay.workbench import datasets, runs, standing
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime
@@ -31,7 +32,7 @@ def decided(rt: Runtime, tmp_path: Path) -> Verdict:
         names = tuple(Contestant(f"a/{name}") for name in contestants)
         draft = RunDraft(dataset.id, (Prompt("{{question}}"),), names, (GraderSpec("contains", {"expected": "x"}),))
         run_id = rt.store.writer.call(lambda c: stored.create_run(c, runs.plan_of(rt, draft), name="decided"))
-        records: list[stored.ResultRecord] = []
+        records: list[saving.ResultRecord] = []
         costs: list[tuple[int, int]] = []
         for place, (passed, cost, *rest) in enumerate(contestants.values()):
             answered = rest[0] if rest else rows
@@ -40,12 +41,12 @@ def decided(rt: Runtime, tmp_path: Path) -> Verdict:
                           "contestant": place, "sample": 0}  # fmt: skip
                 if row < answered:
                     score = Score("contains", float(row < passed), row < passed, "")
-                    records.append(stored.ResultRecord(**shared, status="ok", scores=(score,)))
+                    records.append(saving.ResultRecord(**shared, status="ok", scores=(score,)))
                     costs.append((int(shared["cell"]), cost))
                 else:
-                    records.append(stored.ResultRecord(**shared, status="failed", error="no"))
+                    records.append(saving.ResultRecord(**shared, status="failed", error="no"))
         rt.store.writer.call(lambda c: [paid(c, run_id, cell, cost) for cell, cost in costs])
-        rt.store.writer.call(lambda c: stored.save_results(c, records))
+        rt.store.writer.call(lambda c: saving.save_results(c, records))
         return [line.label for line in standing.scoreboard(rt, run_id)], standing.verdict(rt, run_id)
 
     return of

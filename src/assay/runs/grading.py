@@ -21,7 +21,7 @@ from assay.scoring.graders import Grader, build
 from assay.scoring.judge import NONCE, judge_messages, judge_params, parse_verdict, shown_answer
 from assay.scoring.kinds import Facts, Verdict, shown, unscored
 from assay.scoring.limits import guarded
-from assay.store import results, runs
+from assay.store import results, saving
 from assay.store.datasets import StoredRow
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Grading:
         await self.ask_judges(cell, row, request, record, grades)
 
     async def ask_judges(
-        self, cell: Cell, row: StoredRow, request: CompletionRequest, record: runs.ResultRecord, grades: list[Grade]
+        self, cell: Cell, row: StoredRow, request: CompletionRequest, record: saving.ResultRecord, grades: list[Grade]
     ) -> None:
         """Asks the judges and stores the result with what they said."""
         for place, grader in enumerate(self._graders):

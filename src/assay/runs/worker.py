@@ -27,7 +27,7 @@ from assay.runs.prices import may_answer
 from assay.runs.rows import RowReader
 from assay.runs.waits import Waits
 from assay.scoring.kinds import Facts
-from assay.store import ledger, results, runs
+from assay.store import ledger, results, runs, saving
 from assay.store.datasets import StoredRow, get_dataset, policy_of
 from assay.store.engine import Store
 
@@ -131,8 +131,8 @@ class RunWorker:
             self._tags: str = row.tags_json
             self._dataset_id: str = row.dataset_id
             self.rows = RowReader(self._store, get_dataset(connection, row.dataset_id))
-            self.done = runs.finished_cells(connection, self._run_id, retry_failed=self._retry_failed)
-            self.ungraded = runs.ungraded_cells(connection, self._run_id, self.plan)
+            self.done = saving.finished_cells(connection, self._run_id, retry_failed=self._retry_failed)
+            self.ungraded = saving.ungraded_cells(connection, self._run_id, self.plan)
         for number in self.ungraded:
             self.done[number] = 0
         self._keys = [contestant.key for contestant in self.plan.contestants]
@@ -515,17 +515,17 @@ class RunWorker:
 
     # -- writing -----------------------------------------------------------------------------------------------
 
-    def record(self, cell: Cell, **values: object) -> runs.ResultRecord:
+    def record(self, cell: Cell, **values: object) -> saving.ResultRecord:
         """The result of a cell."""
-        return runs.ResultRecord(
+        return saving.ResultRecord(
             run_id=self._run_id, cell=cell.number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
             sample=cell.sample, **values,  # type: ignore[arg-type]
         )  # fmt: skip
 
-    async def save(self, record: runs.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
+    async def save(self, record: saving.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
         """The settlement and the result in one transaction."""
-        saving = runs.Saving(record, settlement, self._token)
-        await self._patiently(lambda: self._store.writer.ask_item(runs.save_all, saving))
+        item = saving.Saving(record, settlement, self._token)
+        await self._patiently(lambda: self._store.writer.ask_item(saving.save_all, item))
         if settlement is not None:
             self._note_settled(settlement)
         self.done[record.cell] = 1

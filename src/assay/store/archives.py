@@ -34,7 +34,8 @@ from assay.store.growth import changes_of
 from assay.store.ledger import book_restored
 from assay.store.prompts import link_prompts
 from assay.store.results import calls_without_result
-from assay.store.runs import LIVE, get_run, plan_of, preview_of
+from assay.store.runs import LIVE, get_run, plan_of
+from assay.store.saving import preview_of
 from assay.store.tables import CALL, DATASET, GATEWAY_BATCH, RESULT, RESULT_TEXT, RUN, RUN_CHANGE, SCORE
 
 Clean = Callable[[str], str]

@@ -24,7 +24,7 @@ from assay.domain.plan import RunPlan
 from assay.errors import RunError
 from assay.runs import home
 from assay.runs.estimate import RunEstimate, missing_lengths
-from assay.store import dataset_names
+from assay.store import dataset_names, saving
 from assay.store import datasets as stored_datasets
 from assay.store import growth as stored
 from assay.store import runs as stored_runs
@@ -227,7 +227,7 @@ def _estimate(rt: Runtime, target: _Target) -> GrowthEstimate:
     before, after = target.before, target.after
     runs.learn_prices(rt, after)
     with rt.store.read() as connection:
-        done = stored_runs.finished_cells(connection, target.run.id)
+        done = saving.finished_cells(connection, target.run.id)
         for cell in stored.asked_cells(connection, target.run.id):
             done[cell] = 1  # it waits in a batch, and what it may cost is reserved
     added = _estimate_cells(rt, target, before.spread(b"\1" * before.cell_count, after))
