@@ -15,7 +15,7 @@ from assay.store.cell_costs import NAMES as COSTS
 from assay.store.cell_costs import NOTHING, CellCost, columns_of, costs_of, refresh
 from assay.store.ledger import Settlement, now_ms, settle_many
 from assay.store.prepared import Prepared, PreparedIn
-from assay.store.runs import LeaseLost
+from assay.store.runs import LeaseLost, get_run
 from assay.store.tables import RESULT, RESULT_TEXT, RUN, SCORE
 
 
