@@ -6,6 +6,7 @@ import asyncio
 import base64
 import itertools
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -74,6 +75,24 @@ def test_what_is_no_key_stays() -> None:
     for text in ("Keys begin with sk-or-v1- here", "sk-or-v1-c0f...def", "the capital of France", "ollama EMPTY"):
         assert REDACTOR.text(text) == text
     assert Redactor(["ollama", "EMPTY", "no-key-needed", "k", ""]).forms == []
+
+
+def test_text_full_of_keys_takes_no_longer_than_its_length_asks() -> None:
+    """An answer of megabytes that is nothing but cut keys does not stop the engine's loop."""
+    started = time.process_time()
+    found = REDACTOR.text(f"{KEY[:-1]} " * 60_000)
+
+    assert time.process_time() - started < 5
+    assert not leaks(found[:1000])
+
+
+def test_json_nested_as_deep_as_a_parser_takes_is_read() -> None:
+    """Its texts are looked through without a stack of their own."""
+    nested: object = "A"
+    for _ in range(1000):
+        nested = [nested]
+
+    assert REDACTOR.value(nested) is nested
 
 
 @given(st.lists(st.integers(0, len(KEY) + 20), max_size=80))

@@ -83,6 +83,16 @@ def test_end_without_an_answer_is_truncated(ending: list[Chunk]) -> None:
     assert failure.kind == "truncated"
 
 
+@pytest.mark.parametrize("chunks", [[], [{"choices": []}], [{"choices": [], "usage": usage(cost=0.0003)}]])
+def test_whole_stream_without_choices_is_empty(chunks: list[Chunk]) -> None:
+    """As a plain answer without choices is: nothing broke off, and what it cost is kept where it was told."""
+    completion, failure = read([wire([*chunks, DONE])])
+
+    assert failure is not None
+    assert failure.kind == "empty"
+    assert completion.cost.pico == (300_000_000 if chunks and "usage" in chunks[0] else None)
+
+
 def test_last_usage_counts() -> None:
     """A server that counts on in every chunk ends with the whole bill."""
     found = asked("t/usageeach")

@@ -71,3 +71,19 @@ def test_call_that_is_stopped_early_keeps_its_generation_id(rt: Runtime) -> None
 
     assert (call.state, call.outcome) == ("settled", "cancelled")
     assert call.generation_id
+
+
+def test_call_that_breaks_in_an_unforeseen_way_is_settled(rt: Runtime) -> None:
+    """It was sent and may be paid: its cost is unknown, and neither its reservation nor its id is forgotten."""
+
+    def fail(*_: str) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        rt.wait(rt.dispatcher.complete(REQUEST, CallContext(purpose="run"), on_delta=fail))
+    rt.store.writer.call(lambda c: None)
+
+    (call,) = calls(rt)
+
+    assert (call.state, call.outcome) == ("settled", "failed")
+    assert call.generation_id

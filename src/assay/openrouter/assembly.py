@@ -257,6 +257,8 @@ class StreamAssembly:
             return failure_of("provider_unavailable", detail="the provider broke off", billed="unknown")
         if self.malformed:
             return failure_of("malformed", detail="a chunk of the stream is not JSON")
+        if self.done and not self.said and self._finish is None:
+            return failure_of("empty", detail="the stream has no choices")
         if not self.ended or (not self.answered and self._finish is None):
             return failure_of("truncated")
         if not self.said and not self._usage:

@@ -128,6 +128,8 @@ class Client:
             return self.redactor.completion(found)
         except GatewayFailed as error:
             raise self.redactor.failed(error) from None
+        except RecursionError:
+            raise GatewayFailed(failure_of("malformed", detail="its JSON is nested too deeply")) from None
         finally:
             said.close()
 

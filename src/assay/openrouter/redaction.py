@@ -92,6 +92,7 @@ class Redactor:
         if not self.holds(text):
             return text
         for form in self.forms:
+            text = text.replace(form.whole, GONE)
             for piece in form.pieces:
                 text = _without(text, form.whole, piece)
         return text
@@ -153,34 +154,35 @@ _VALUES = ("tool_calls", "media", "failed_providers", "raw")
 
 
 def _texts(value: object) -> Iterator[str]:
-    """All texts in a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, each in value.items():
-            yield str(name)
-            yield from _texts(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _texts(each)
+    """All texts in a JSON value, however deeply it is nested, in no order."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, Mapping):
+            yield from map(str, each)
+            waiting += each.values()
+        elif isinstance(each, list | tuple):
+            waiting += each
 
 
 def _without(text: str, whole: str, piece: str) -> str:
     """The text without each run that holds the piece and goes on, to both sides, as the key does."""
     place, offset = text.find(piece), whole.find(piece)
-    kept = []
+    kept, kept_to = [], 0
     while place >= 0:
         begin, end = place, place + len(piece)
         at = offset
-        while begin > 0 and at > 0 and text[begin - 1] == whole[at - 1]:
+        while begin > kept_to and at > 0 and text[begin - 1] == whole[at - 1]:
             begin, at = begin - 1, at - 1
         at = offset + len(piece)
         while end < len(text) and at < len(whole) and text[end] == whole[at]:
             end, at = end + 1, at + 1
-        kept += [text[:begin], GONE]
-        text = text[end:]
-        place = text.find(piece)
-    return "".join((*kept, text))
+        kept += [text[kept_to:begin], GONE]
+        kept_to = end
+        place = text.find(piece, end)
+    return "".join((*kept, text[kept_to:]))
 
 
 class Pieces:

@@ -270,6 +270,9 @@ class Dispatcher:
                     self._marks.mark(call_id)
                 try:
                     outcome = await self._send(client, asked, request, call_id, hooks, stream)
+                except Exception:  # whatever broke: the call was sent, and may be paid
+                    self._lost(call_id, "failed", "An unexpected error broke the call off.", client is self._main)
+                    raise
                 finally:
                     if gate is not None:
                         gate.leave()
@@ -306,7 +309,7 @@ class Dispatcher:
                 self.pacer.report(request.model, error.failure)
                 outcome = self._failed(request, call_id, error)
             except asyncio.CancelledError:
-                self._cancelled(call_id, recoverable=client is self._main)
+                self._lost(call_id, "cancelled", "Stopped before the answer was complete.", client is self._main)
                 span.cancelled()
                 raise
             else:
@@ -364,11 +367,11 @@ class Dispatcher:
             self._recovery.later(call_id, settlement.generation_id)
         return Outcome(settlement, partial, failure, error=error)
 
-    def _cancelled(self, call_id: str, *, recoverable: bool) -> None:
-        """A stopped call may be billed in full or in part: its cost is unknown until the gateway tells."""
+    def _lost(self, call_id: str, outcome: str, error: str, recoverable: bool) -> None:
+        """A call without an answer may be billed in full or in part: its cost is unknown until the gateway tells."""
         settlement = ledger.Settlement(
-            call_id=call_id, settled_ms=ledger.now_ms(), outcome="cancelled", error_kind="cancelled",
-            error="Stopped before the answer was complete.", generation_id=self._noted.pop(call_id, None),
+            call_id=call_id, settled_ms=ledger.now_ms(), outcome=outcome, error=error,
+            error_kind="cancelled" if outcome == "cancelled" else None, generation_id=self._noted.pop(call_id, None),
         )  # fmt: skip
         self.settling.surely(lambda c: ledger.settle(c, settlement))
         if recoverable:
