@@ -285,10 +285,19 @@ def test_redacted_column_is_nowhere(rt: Runtime, run_id: str, kind: str) -> None
     assert b"quill" not in data.lower()
 
 
+@pytest.mark.parametrize("kind", ["csv", "tidy", "jsonl", "evidence", "promptfoo"])
+def test_note_of_an_answer_is_exported(kind: str) -> None:
+    """That an answer was cut, or that its stream broke, stands beside it."""
+    cells = (cell_fact(0, note="It was cut at its limit of tokens."), cell_fact(1))
+
+    assert written(record_of(lambda: iter(cells), rows=2), kind).count(b"It was cut at its limit of tokens.") == 1
+
+
 @pytest.mark.parametrize("kind", ["csv", "tidy", "wide", "xlsx", "jsonl", "junit", "evidence", "promptfoo"])
 def test_redacted_answers_are_nowhere(kind: str) -> None:
-    """Without answers there are no reasons either: they quote them."""
-    cells = (cell_fact(0, output="A SECRET", passed=False, scores=(Score("contains", 0.0, False, "In 'A SECRET'."),)),)
+    """Without answers there are no reasons and notes either: they quote them."""
+    said = {"output": "A SECRET", "note": "The model refused: SECRET"}
+    cells = (cell_fact(0, **said, passed=False, scores=(Score("contains", 0.0, False, "In 'A SECRET'."),)),)
     record = redacted(record_of(lambda: iter(cells), rows=1), ["output"])
     data = written(record, kind)
     if kind == "xlsx":

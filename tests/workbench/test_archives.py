@@ -261,6 +261,23 @@ def rewritten(folder: Path, lines: list[bytes], change: Callable[[dict[str, Any]
     return folder / "forged"
 
 
+def test_notes_of_answers_come_with_the_run(tmp_path: Path, empty: Runtime) -> None:
+    """What the reader of an answer must know is in the archive; one from before there were notes is read too."""
+    dataset = datasets.open_dataset(empty, "support_tickets")
+    draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), (Contestant("sandbox/swift", {"max_tokens": 1}),), limit=1)
+    run_id = runs.wait_for_run(empty, runs.start_run(empty, draft), timeout_s=60).id
+    lines = written(empty, run_id, "archive").splitlines(keepends=True)[:-1]
+
+    def taken(name: str, change: Callable[[dict[str, Any]], object]) -> str:
+        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/{name}.db"), sandbox_speed=0) as rt:
+            found = archives.import_run(rt, rewritten(tmp_path, lines, change))
+            return results.cell_detail(rt, found.id, 0).record.note
+
+    assert taken("today", dict.keys) == results.cell_detail(empty, run_id, 0).record.note
+    assert taken("today-again", dict.keys) == "It was cut at its limit of tokens."
+    assert taken("before", lambda value: value.pop("note", "")) == ""
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [(lambda data: data[:-200], "cut short"), (lambda data: data.replace(b'"billed"', b'"estimated"', 1), "changed"),

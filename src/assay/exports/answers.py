@@ -14,8 +14,8 @@ def columns(record: RunRecord) -> list[str]:
     graders = [f"{name} {what}" for name in record.graders for what in ("score", *reasons)]
     return list(unique(record.visible([
         "run", "row_key", *record.shown_columns, "prompt", "model", "contestant", "sample", "status", "output",
-        "error", "score", "passed", *graders, *MONEY, "provenance", "cut", "first_token_ms",
-        "total_ms", "prompt_tokens", "completion_tokens", "cached",
+        "error", "score", "passed", *graders, *MONEY, "provenance", "cut", "note",
+        "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "cached",
     ])))  # fmt: skip
 
 
@@ -36,8 +36,8 @@ def line(record: RunRecord, cell: CellFact) -> list[object]:
     return [
         record.id, *key, *cell.values, prompt_name(plan, cell.prompt), plan.contestants[cell.contestant].model_id,
         contestant.label, cell.sample + 1, cell.status, *texts, cell.value, cell.passed, *graders,
-        *money_cells(cell), known_from(cell), cell.cut, ms_cell(cell.first_token_ms), ms_cell(cell.total_ms),
-        cell.prompt_tokens, cell.completion_tokens, cell.cached,
+        *money_cells(cell), known_from(cell), cell.cut, cell.note, ms_cell(cell.first_token_ms),
+        ms_cell(cell.total_ms), cell.prompt_tokens, cell.completion_tokens, cell.cached,
     ]  # fmt: skip
 
 

@@ -297,8 +297,8 @@ def _places(record: RunRecord) -> dict[tuple[int, int], int]:
 
 
 def _texts(record: RunRecord, cell: CellFact) -> tuple[str, str, str]:
-    reason = "\n".join(f"{s.grader}: {s.reason}" for s in cell.scores if s.reason)
-    return cell.output, cell.error, reason
+    reasons = [f"{s.grader}: {s.reason}" for s in cell.scores if s.reason]
+    return cell.output, cell.error, "\n".join([*filter(None, [cell.note]), *reasons])
 
 
 def _row(

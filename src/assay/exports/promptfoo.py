@@ -157,7 +157,7 @@ def _metadata(cell: CellFact) -> dict[str, Any]:
     """What promptfoo has no field for; amounts as exact text in USD."""
     return {
         "rowKey": cell.row_key, "knownUsd": exact_usd(cell.known_pico), "unknownCalls": cell.unknown_calls,
-        "judgingUsd": exact_usd(cell.judging_pico), "cut": cell.cut,
+        "judgingUsd": exact_usd(cell.judging_pico), "cut": cell.cut, "note": cell.note,
     }  # fmt: skip
 
 

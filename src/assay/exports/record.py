@@ -89,6 +89,8 @@ class CellFact:
     judging_bound_pico: int = 0
     cut: bool = False
     """Whether the answer ended at its `max_tokens`."""
+    note: str = ""
+    """What a reader must know beside the output, in sentences; empty for an ordinary answer."""
 
     @property
     def answer_call(self) -> CallFact | None:
@@ -271,7 +273,7 @@ OWN_NAMES = frozenset({
     "sent_at", "outcome", "error_kind", "http_status", "finish_reason", "cost_usd", "provenance", "prompt_tokens",
     "completion_tokens", "reasoning_tokens", "cached_tokens", "first_token_ms", "total_ms", "grader", "score",
     "passed", "reason", "known_usd", "unknown_calls", "unknown_at_most_usd", "judging_usd", "judging_unknown_calls",
-    "cut", "is_byok", "upstream_usd",
+    "cut", "note", "is_byok", "upstream_usd",
 })  # fmt: skip
 """Columns that tables have of their own."""
 

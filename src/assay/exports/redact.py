@@ -65,6 +65,7 @@ def redacted(record: RunRecord, names: Collection[str]) -> RunRecord:
 def _cell(cell: CellFact, kept: Sequence[int], gone: Sequence[int], texts: Collection[str]) -> CellFact:
     secret = [cell.values[n] for n in gone if cell.values[n].strip()]
     output, reasoning, error = (_masked(text, secret) for text in (cell.output, cell.reasoning, cell.error))
+    note = "" if "output" in texts else _masked(cell.note, secret)  # it may quote a refusal or a call of a tool
     no_reason = "reason" in texts or output != cell.output
     scores = tuple(
         Score(s.grader, s.value, s.passed, "" if no_reason else _masked(s.reason, secret)) for s in cell.scores
@@ -73,7 +74,7 @@ def _cell(cell: CellFact, kept: Sequence[int], gone: Sequence[int], texts: Colle
         cell, row_key=_row_key(cell.row, cell.row_key, secret, texts),
         values=tuple(cell.values[n] for n in kept), scores=scores,
         output="" if "output" in texts else output, reasoning="" if "reasoning" in texts else reasoning,
-        error="" if "error" in texts else error,
+        error="" if "error" in texts else error, note=note,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from assay.exports.record import CallFact, CellFact, RunRecord, ms_cell, prompt_name, settings_text, usd_cell, utc_text
 from assay.exports.streams import write_table
 
-ANSWER = ("output", "reasoning", "error")
+ANSWER = ("output", "note", "reasoning", "error")
 CALL = (
     "call", "purpose", "attempt", "answered_by", "provider", "generation_id", "sent_at", "outcome", "error_kind",
     "http_status", "finish_reason", "cost_usd", "provenance", "is_byok", "upstream_usd",
@@ -74,7 +74,7 @@ def _without_answer(record: RunRecord) -> Iterator[dict[str, object]]:
 
 
 def _calls(cell: CellFact) -> Iterator[tuple[str, dict[str, object]]]:
-    answer = {"output": cell.output, "reasoning": cell.reasoning, "error": cell.error}
+    answer = {"output": cell.output, "reasoning": cell.reasoning, "error": cell.error, "note": cell.note}
     of_run = [call for call in cell.calls if call.purpose == "run"]
     teller = cell.answer_call or (of_run[-1] if of_run and not cell.cached else None)
     if teller is None:

@@ -28,7 +28,7 @@ RESULT_FIELDS = (
     "cell", "status", "error_kind", "call_id", "cached", "value", "passed", "cut", "first_token_ms", "total_ms",
     "prompt_tokens", "completion_tokens", "finished_ms",
 )  # fmt: skip
-TEXT_FIELDS = ("output", "reasoning", "error")
+TEXT_FIELDS = ("output", "reasoning", "error", "note")
 SCORE_FIELDS = ("grader", "value", "passed", "reason", "call_id")
 CALL_FIELDS = tuple(
     c.name for c in CALL.c if c.name not in ("run_id", "cell", "comparison_id", "owner", "prompt_chars", "tags_json")
@@ -80,7 +80,7 @@ _SHAPES: Mapping[str, Mapping[str, _Field]] = {
 
 
 _LATER: Mapping[str, Mapping[str, Any]] = {
-    "result": {"cut": False},
+    "result": {"cut": False, "note": ""},
     "call": {"is_byok": None, "upstream_pico": None, "cost_details_json": None, "failed_providers_json": None},
 }
 """Fields that older archives do not hold, with what they were then."""

@@ -215,6 +215,7 @@ class ExportRow:
     output: str
     reasoning: str
     error: str
+    note: str
     row_key: str
     values: tuple[str, ...]
     scores: Mapping[int, Row[Any]]
@@ -256,7 +257,7 @@ def export_rows(connection: Connection, run_id: str, dataset_id: str) -> Iterato
             row = values[result.row]
             text = texts[result.cell]
             yield ExportRow(
-                result, text.output, text.reasoning, text.error, row.row_key, tuple(json.loads(row.values_json)),
-                scores.get(result.cell, {}), calls.get(result.cell, ()),
+                result, text.output, text.reasoning, text.error, text.note, row.row_key,
+                tuple(json.loads(row.values_json)), scores.get(result.cell, {}), calls.get(result.cell, ()),
             )  # fmt: skip
         last = cells[-1]

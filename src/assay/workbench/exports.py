@@ -265,6 +265,7 @@ def _cell(row: stored.ExportRow, graders: Sequence[str], keys: Collection[str]) 
     return CellFact(
         **found, row_key=row.row_key, values=row.values, output=without_keys(row.output, keys),
         reasoning=without_keys(row.reasoning, keys), error=without_keys(row.error, keys),
+        note=without_keys(row.note, keys),
         scores=tuple(
             Score(graders[n], score.value, score.passed, without_keys(score.reason, keys))
             for n, score in sorted(row.scores.items())
