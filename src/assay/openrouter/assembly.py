@@ -89,7 +89,7 @@ def read_body(body: Mapping[str, Any], *, generation_id: str | None = None) -> t
 class StreamAssembly:
     """Adds up the chunks of one stream.
 
-    clean: what an error goes through before its words are kept.
+    clean: what errors and names go through before their words are cut and kept.
     """
 
     def __init__(self, *, generation_id: str | None = None, clean: Callable[[Any], Any] = lambda error: error) -> None:
@@ -227,7 +227,7 @@ class StreamAssembly:
             refusal=clean("".join(self._refusal)) or None,
             tool_calls=self._tools.whole(),
             media=media,
-            failed_providers=failed_providers(self._metadata),
+            failed_providers=failed_providers(self._clean(self._metadata)),
             first_token_ms=first_token_ms,
             total_ms=total_ms,
             raw=self._last,
