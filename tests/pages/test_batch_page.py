@@ -76,3 +76,40 @@ def test_pilot_of_a_few_rows_is_not_offered(rt: Runtime, tmp_path: Path) -> None
 
     assert "batch.pilot" not in {button.key for button in page.button}
     assert "batch.start" in {button.key for button in page.button}
+
+
+def test_budget_ends_the_range_of_the_estimate(rt: Runtime, tmp_path: Path) -> None:
+    """A budget below the upper end is the upper end; one above the worst case promises the worst case."""
+    page = opened_page(dataset=_questions(rt, tmp_path))
+    page.number_input(key="batch.budget").set_value(1000.0).run()
+    generous = _estimate(page)
+    expected = float(generous.partition("about **$")[2].partition("**")[0])
+    page.number_input(key="batch.budget").set_value(expected * 1.01).run()
+    tight = _estimate(page)
+
+    assert "never above $1,000" not in generous
+    assert "never above $1000" not in generous
+    ends = tight.partition(" to $")[2]
+    assert ends.partition(",")[0] == ends.partition("never above $")[2].partition(")")[0]
+
+
+def test_one_line_without_an_answer_is_spoken_of_in_the_singular(rt: Runtime, tmp_path: Path) -> None:
+    """The grader leaves one row out: it, not they."""
+    table = tmp_path / "tickets.csv"
+    table.write_text("ticket,expected\nOne,bug\nTwo,\n")
+    page = opened_page(dataset=datasets.open_dataset(rt, str(table)).id)
+
+    said = " ".join(block.value for block in page.caption).replace("\\", "")
+    assert "in 1 row of 2 without an expected answer: it is left out of its scores" in said
+
+
+def _questions(rt: Runtime, folder: Path) -> str:
+    """A dataset of twenty questions."""
+    table = folder / "questions.csv"
+    table.write_text("question,expected\n" + "".join(f"What is {n}?,{n}\n" for n in range(20)))
+    return datasets.open_dataset(rt, str(table)).id
+
+
+def _estimate(page: AppTest) -> str:
+    """The line of the estimate."""
+    return next(b.value for b in page.markdown if "calls**" in b.value).replace("\\", "")

@@ -10,8 +10,8 @@ from assay.domain.score import GraderSpec
 from assay.workbench import datasets, runs, standing
 from assay.workbench.runtime import Runtime
 
-ROWS = "q,input,label\nHow are you?,,fine\n ,,\nWho are you?,Ada,\n,,\nWhat is it?,a cat,cat\n"
-"""Five rows: an empty input, an empty row, no label, separators only, a whole one."""
+ROWS = "q,input,label\nHow are you?,,fine\n ,,none\nWho are you?,Ada,\n,,none\nWhat is it?,a cat,cat\n"
+"""Five rows: an empty input, nothing to ask, no label, nothing to ask, a whole one."""
 
 
 def draft(rt: Runtime, prompt: str = "{{q}} {{input}}", *, content: str = ROWS, **more: object) -> runs.RunDraft:
@@ -27,8 +27,8 @@ def test_rows_are_told_by_what_they_lack(rt: Runtime) -> None:
     said = " ".join(runs.notes(rt, draft(rt, samples=2)))
 
     assert "2 prompts of rows without anything to ask: 4 calls not sent." in said
-    assert "{{input}} is empty in 1 row of 5, which are sent all the same." in said
-    assert "equals has nothing to go by in 3 rows of 5 without an expected answer" in said
+    assert "{{input}} is empty in 1 row of 5; sent all the same." in said
+    assert "equals has nothing to go by in 1 row of 5 without an expected answer: it is left out" in said
 
 
 def test_row_without_anything_to_ask_is_not_sent_or_paid(rt: Runtime) -> None:

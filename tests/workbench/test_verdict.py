@@ -133,3 +133,13 @@ def test_who_is_ahead_on_common_rows_is_not_called_behind(decided: Verdict) -> N
 
     assert said.startswith("picky scores best: 0.83")
     assert "sound is 17 points ahead on common rows" in said
+
+
+def test_nobody_is_best_where_no_answer_is_right(decided: Verdict) -> None:
+    """All at 0 is no win for the cheapest: it says so and where to look."""
+    _, said = decided(dear=(0, 900), cheap=(0, 20), middle=(0, 500))
+    _, alone = decided(cheap=(0, 20))
+
+    assert said.startswith(f"All 3 score 0.00, on {ROWS} rows: no answer is right.")
+    assert "scores best" not in said
+    assert alone.startswith("cheap scores 0.00")

@@ -197,16 +197,17 @@ def money_words(cost: Estimate) -> str:
     """An estimated cost in words."""
     never = f"never above {format_usd(cost.worst)}" if cost.worst is not None else "no upper bound"
     why = f": {'; '.join(cost.unbounded)}" if cost.unbounded else ""
+    guess = ", a guess: no model has answered this prompt yet" if cost.guessed else ""
     if cost.expected is None:
         return f"at an unknown price, {never}{why}"
-    return f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, {never}{why})"
+    return f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, {never}{why}){guess}"
 
 
 def bill_words(bill: Prediction) -> str:
     """What a run will cost in all, by the rows that it has paid."""
     low, expected, high = (format_usd(round(amount)) for amount in (bill.low, bill.expected, bill.high))
     heavy = " Rows differ much in cost, so it may be more." if bill.heavy else ""
-    return f"The whole run will cost about {expected} ({low} to {high}), by {bill.count} rows.{heavy}"
+    return f"The whole run will cost about {expected} ({low} to {high}), going by {bill.count} rows.{heavy}"
 
 
 def took_words(seconds: float) -> str:

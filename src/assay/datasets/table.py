@@ -173,9 +173,9 @@ class Notes:
             ),
             "unasked": (
                 "rows have nothing in the column of the prompt; a prompt made of it alone is not sent for them",
-                "Fill them in, or choose another column.",
+                "Fill in the missing ones, or choose another column.",
             ),
-            "unanswered": ("rows have no expected answer; they are not graded by it", "Fill them in."),
+            "unanswered": ("rows have no expected answer; they are not graded by it", "Fill in what is missing."),
             "surrogate": ("rows hold half a character (a lone surrogate), which became \ufffd", "Mend the text."),
             "lacking": ("rows lack some of the fields, which became empty text", ""),
             "null": ("rows hold null, which became empty text", ""),

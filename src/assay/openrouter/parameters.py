@@ -290,4 +290,7 @@ def checked_settings(raw: Mapping[str, Any], *, allow_unknown: bool = False) -> 
     return found
 
 
-ALLOW_UNKNOWN = "Unknown names are sent only where that is asked for (--allow-unknown, allow_unknown: true)."
+ALLOW_UNKNOWN = (
+    "Unknown names are sent only where that is asked for: --allow-unknown, allow_unknown: true, or the switch under "
+    "Parameters."
+)

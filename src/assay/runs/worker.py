@@ -42,7 +42,7 @@ SILENCE_WAIT_S = 2.0
 """Seconds before a cell is tried again that did not reach the gateway."""
 
 
-PILOT_DONE = "The pilot is done: look at its answers and at the bill it foretells. Continue sends the rest."
+PILOT_DONE = "The pilot is done: look at its answers and at what the whole run will cost. Continue sends the rest."
 
 
 class _Answered(NamedTuple):

@@ -5,15 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import streamlit as st
 
 from assay.errors import AssayError
 from assay.openrouter.catalogue import Model
-from assay.openrouter.parameters import PARAMETERS, ignored_parameters
 from assay.views import words
-from assay.workbench.catalogue import catalogue_state, get_model, list_models
+from assay.workbench.catalogue import catalogue_state, list_models
 from assay.workbench.runtime import Runtime
 
 
@@ -106,39 +104,3 @@ def default_models(rt: Runtime) -> list[str]:
         return ["sandbox/atlas-large", "sandbox/swift", "sandbox/scribe"]
     priced = [m for m in list_models(rt) if m.pricing.known and not m.is_free and not m.pricing.variable]
     return [m.id for m in sorted(priced, key=lambda m: m.created or 0, reverse=True)[:3]]
-
-
-def parameters_popover(rt: Runtime, models: Sequence[str], *, key: str) -> dict[str, Any]:
-    """The parameters that the user has set, by wire name; nothing is sent that was not set."""
-    chosen: dict[str, Any] = {}
-    with st.popover("Parameters", icon=":material/tune:"):
-        st.caption("Only what you set is sent.")
-        for name in ("temperature", "max_tokens", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"):
-            parameter = PARAMETERS[name]
-            whole = parameter.kind == "integer"
-            cast = int if whole else float
-            value = st.number_input(
-                name, value=None, min_value=None if parameter.low is None else cast(parameter.low),
-                max_value=None if parameter.high is None else cast(parameter.high), step=cast(1 if whole else 0.1),
-                help=parameter.help, key=f"{key}.{name}", placeholder="not sent", persist_state="session",
-            )  # fmt: skip
-            if value is not None:
-                chosen[name] = value
-        effort = st.selectbox(
-            "reasoning_effort", PARAMETERS["reasoning_effort"].choices, index=None, key=f"{key}.effort",
-            placeholder="not sent", help=PARAMETERS["reasoning_effort"].help, persist_state="session",
-        )  # fmt: skip
-        if effort:
-            chosen["reasoning_effort"] = effort
-        stop = st.text_input("stop", key=f"{key}.stop", help=PARAMETERS["stop"].help, persist_state="session")
-        if stop:
-            chosen["stop"] = [stop]
-        if st.toggle("JSON answer", key=f"{key}.json", help="Sends response_format json_object.",
-                     persist_state="session"):  # fmt: skip
-            chosen["response_format"] = {"type": "json_object"}
-    for name in models:
-        model = get_model(rt, name)
-        ignored = ignored_parameters(model, chosen) if model else []
-        if ignored:
-            st.caption(f":material/info: {words.label(name)} ignores {', '.join(ignored)}.")
-    return chosen

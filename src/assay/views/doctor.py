@@ -21,10 +21,10 @@ def panel(rt: Runtime) -> None:
     found: list[Finding] = st.session_state.get("settings.findings", [])
     if found:
         odd = [one for one in found if one.state != "ok"]
-        (st.warning if odd else st.success)(f"{len(found) - len(odd)} well, {len(odd)} to look at.")
+        (st.warning if odd else st.success)(f"{len(found) - len(odd)} in order, {len(odd)} to look at.")
         for one in sorted(odd, key=lambda f: f.state):
             _line(one)
-        with st.expander("What is well", icon=ICONS["ok"]):
+        with st.expander("What is in order", icon=ICONS["ok"]):
             for one in found:
                 if one.state == "ok":
                     _line(one)

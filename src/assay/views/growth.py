@@ -12,6 +12,7 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
 from assay.money import format_usd, from_pico
 from assay.views import components, words
+from assay.views.parameters import parameters_popover
 from assay.views.routing import routing_popover
 from assay.workbench import growth, importing
 from assay.workbench.growth import Growth, GrowthEstimate
@@ -49,13 +50,15 @@ def _contestants(rt: Runtime, run: RunRecord) -> None:
     if params or provider:
         said = ", ".join(f"{name} {value}" for name, value in (params | provider).items())
         same = st.toggle(f"Set like the others: {words.label(said, 120)}", value=True, key="grow.in.same")
-    variant = ""
+    variant, unknown = "", same
     if not same:
         with st.container(horizontal=True):
-            params = components.parameters_popover(rt, models, key="grow.in.params")
-            variant, provider = routing_popover(rt, models, key="grow.in.routing")
+            params, provider, unknown = parameters_popover(rt, models, key="grow.in.params")
+            variant, routing = routing_popover(rt, models, key="grow.in.routing", allow_unknown=unknown)
+            provider |= routing
     chosen = tuple(Contestant(model, params, provider, variant) for model in models)  # type: ignore[arg-type]
-    _bar(rt, run, Growth(contestants=chosen) if chosen else None, "Choose at least one model.")
+    growing = Growth(contestants=chosen, allow_unknown=unknown) if chosen else None
+    _bar(rt, run, growing, "Choose at least one model.")
 
 
 @st.dialog("Add prompt", width="large")

@@ -23,9 +23,9 @@ CONFIG = {"displaylogo": False}
 def toolbar(rt: Runtime) -> tuple[str, list[str]]:
     """Search and filters, with how fresh the catalogue is and Refresh."""
     state = catalogue.catalogue_state(rt)
-    with st.container(horizontal=True):
-        search = st.text_input("Search", key="models.search", placeholder="Name, author or description", type="search")
-        only = st.pills("Only", ONLY, selection_mode="multi", key="models.only")
+    left, right = st.columns(2)  # in a horizontal container the last choices are out of sight on a narrow screen
+    search = left.text_input("Search", key="models.search", placeholder="Name, author or description", type="search")
+    only = right.pills("Only", ONLY, selection_mode="multi", key="models.only")
     as_of = f"As of {words.moment(state.fetched_ms)}." if state.fetched_ms else "Never fetched."
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"{as_of} Prices in USD per million tokens.", width="content")

@@ -12,6 +12,7 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
 from assay.money import format_usd
 from assay.views import components, state, words
+from assay.views.parameters import parameters_popover
 from assay.views.prompts import pickers
 from assay.views.prompts.template import show_prompt
 from assay.views.routing import in_words, routing_popover
@@ -31,6 +32,8 @@ class PlaygroundDraft:
     variables: dict[str, str]
     contestants: tuple[Contestant, ...]
     blind: bool
+    allow_unknown: bool = False
+    """Whether parameters and routing that nobody knows by name are sent."""
 
 
 def form(rt: Runtime) -> PlaygroundDraft:
@@ -39,12 +42,13 @@ def form(rt: Runtime) -> PlaygroundDraft:
     prompt = _prompt()
     variables = _variables(prompt)
     with st.container(horizontal=True, vertical_alignment="center"):
-        params = components.parameters_popover(rt, models, key="playground.params")
-        variant, provider = routing_popover(rt, models, key="playground.routing")
+        params, provider, unknown = parameters_popover(rt, models, key="playground.params")
+        variant, routing = routing_popover(rt, models, key="playground.routing", allow_unknown=unknown)
+        provider |= routing
         pickers.open_popover(rt, key="playground.library")
         blind = st.toggle("Blind", key="playground.blind", help="Hides which model is which until you vote.")
         contestants = tuple(Contestant(name, params, provider, variant) for name in models)  # type: ignore[arg-type]
-        draft = PlaygroundDraft(prompt, variables, contestants, blind)
+        draft = PlaygroundDraft(prompt, variables, contestants, blind, unknown)
         st.space("stretch")
         ready = _cost(rt, draft)
         # No callback: it would get the draft of the run before, without what was typed just before the click.
@@ -118,8 +122,13 @@ def _send(rt: Runtime, draft: PlaygroundDraft) -> None:
     st.session_state["playground.sent"] = (draft, time.monotonic())
     try:
         st.query_params["comparison"] = playground.start_comparison(
-            rt, prompt=draft.prompt, variables=draft.variables, contestants=draft.contestants, blind=draft.blind
-        )  # fmt: skip
+            rt,
+            prompt=draft.prompt,
+            variables=draft.variables,
+            contestants=draft.contestants,
+            blind=draft.blind,
+            allow_unknown=draft.allow_unknown,
+        )
     except AssayError as error:
         st.session_state["playground.problem"] = error
 

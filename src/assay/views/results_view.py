@@ -186,11 +186,13 @@ def _per_correct(line: ContestantScore) -> str:
 def _rows(rt: Runtime, run: RunRecord) -> None:
     import pandas as pd
 
-    with st.container(horizontal=True):
+    left, right = st.columns(2)  # in a horizontal container the last choice is out of sight on a narrow screen
+    with left:
         show: Any = st.segmented_control(
             "Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show", bind="query-params",
             on_change=_first_page,
         )  # fmt: skip
+    with right:
         search = (
             st.text_input(
                 "Search",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from assay.errors import SettingsError
 from assay.openrouter.parameters import checked_settings
 from assay.views import components, words
+from assay.views.parameters import json_object
 from assay.workbench.runtime import Runtime
 
 VARIANTS = {"": "Default", "floor": "Cheapest", "nitro": "Fastest"}
@@ -18,7 +17,9 @@ SORTS = ("price", "throughput", "latency", "exacto")
 QUANTIZATIONS = ("int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32", "unknown")
 
 
-def routing_popover(rt: Runtime, models: Sequence[str], *, key: str) -> tuple[str, dict[str, Any]]:
+def routing_popover(
+    rt: Runtime, models: Sequence[str], *, key: str, allow_unknown: bool = False
+) -> tuple[str, dict[str, Any]]:
     """(variant, provider routing) as the user set them; what was set stands in a line below the button."""
     with st.popover("Routing", icon=":material/alt_route:"):
         variant = st.segmented_control(
@@ -32,7 +33,7 @@ def routing_popover(rt: Runtime, models: Sequence[str], *, key: str) -> tuple[st
             placeholder='{"preferred_max_latency": 2}', help="Names of the gateway's provider object.",
         )  # fmt: skip
     if typed and typed.strip():
-        provider |= further(typed)
+        provider |= further(typed, allow_unknown=allow_unknown)
     if shared := set(provider.get("only", ())) & set(provider.get("ignore", ())):
         components.show_error(f"Both allowed and left out: {', '.join(sorted(shared))}. Nobody else may answer.")
     return variant or "", provider
@@ -44,15 +45,13 @@ def providers_of(rt: Runtime, models: Sequence[str]) -> list[str]:
     return sorted({str(row.get("tag")).split("/")[0] for row in rows if row.get("tag")})
 
 
-def further(text: str) -> dict[str, Any]:
+def further(text: str, *, allow_unknown: bool = False) -> dict[str, Any]:
     """Routing typed as JSON. Raises SettingsError in words for no object, and for a name with the nearest known one."""
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise SettingsError(f"The further routing is no JSON: {error}.", cure="Mend it under Routing.") from error
-    if not isinstance(found, Mapping):
-        raise SettingsError("The further routing is no JSON object.", cure="Mend it under Routing.")
-    return checked_settings({"provider": dict(found)}).provider
+    named = json_object(text, "routing settings", "Routing")
+    found = checked_settings({"provider": named}, allow_unknown=allow_unknown)
+    for note in found.messages:
+        st.caption(f":material/info: {words.label(note, 300)}")
+    return found.provider
 
 
 def _providers(known: Sequence[str], key: str) -> dict[str, Any]:

@@ -82,7 +82,9 @@ def _whole_bill(bill: Prediction) -> None:
     """What the run will cost in all, with the interval that holds the bill in 95 of 100 runs like it."""
     low, expected, high = (_money(round(amount)) for amount in (bill.low, bill.expected, bill.high))
     heavy = " Rows differ much in cost, so it may be more." if bill.heavy else ""
-    st.caption(f"The whole run: about {expected} ({low} to {high}), by {words.counted(bill.count, 'row')}.{heavy}")
+    st.caption(
+        f"The whole run: about {expected} ({low} to {high}), going by {words.counted(bill.count, 'row')}.{heavy}"
+    )
 
 
 def _possibly_paid(rt: Runtime, state: RunProgress) -> None:

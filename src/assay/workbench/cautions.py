@@ -57,11 +57,12 @@ def cautions(rt: Runtime, plan: RunPlan) -> list[str]:
         many = counts.unsent * len(plan.contestants) * plan.samples
         found.append(f"{_of(counts.unsent, 'prompt')} of rows without anything to ask: {_of(many, 'call')} not sent.")
     for name, rows in counts.blank.most_common(SHOWN):
-        found.append(f"{{{{{name}}}}} is empty in {_of(rows, 'row')} of {counts.rows:,}, which are sent all the same.")
+        found.append(f"{{{{{name}}}}} is empty in {_of(rows, 'row')} of {counts.rows:,}; sent all the same.")
     for label, rows in counts.unexpected.most_common(SHOWN):
+        left = "it is" if rows == 1 else "they are"
         found.append(
-            f"{label} has nothing to go by in {_of(rows, 'row')} of {counts.rows:,} without an expected answer: they "
-            "are left out of its scores, and show in the coverage."
+            f"{label} has nothing to go by in {_of(rows, 'row')} of {counts.rows:,} without an expected answer: {left} "
+            "left out of its scores, which the coverage shows."
         )
     return list(dict.fromkeys(found))
 

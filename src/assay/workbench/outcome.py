@@ -50,7 +50,8 @@ class EstimateOutcome:
         said = "estimated: price unknown"
         if self.expected is not None:
             never = "" if self.limit is None else f", never above {format_usd(self.limit)}"
-            said = f"estimated {format_usd(self.expected)} ({_range(self.low, self.high)}{never})"
+            high = self.high if self.limit is None or self.high is None else min(self.high, self.limit)
+            said = f"estimated {format_usd(self.expected)} ({_range(self.low, high)}{never})"
         word = "billed" if self.billed == self.spent else "cost"
         spent = f"{word} {format_usd(self.spent)}" + ("" if self.complete else " so far")
         if self.unknown_calls:

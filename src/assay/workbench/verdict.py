@@ -31,12 +31,21 @@ def in_words(board: Sequence[ContestantScore], values: Values) -> str:
     best = board[0]
     score = best.score
     assert score is not None  # noqa: S101 - the caller has looked
+    if score.mean == 0:
+        return _nothing_right(board)
     said = f"{best.label} scores best: {score.mean:.2f} ({score.low:.2f} to {score.high:.2f} with 95 % confidence)"
     if len(board) == 1:
         return f"{said}, on {_rows(score.n)}."
     found = _beside(values, best, board[1])
     known = [best, board[1]] if found is not None and _no_worse(found) else [best]
     return f"{said}. {_against(found, best, board[1])}{_cheapest(values, known, board[2:])}"
+
+
+def _nothing_right(board: Sequence[ContestantScore]) -> str:
+    """What to say where the best has a mean of 0: nobody is best, and often the grader asks for something else."""
+    who = f"All {len(board)} score" if len(board) > 1 else f"{board[0].label} scores"
+    rows = max(line.score.n for line in board if line.score is not None)
+    return f"{who} 0.00, on {_rows(rows)}: no answer is right. Read some answers: do prompt and grader fit each other?"
 
 
 def _beside(values: Values, best: ContestantScore, other: ContestantScore) -> PairedComparison | None:

@@ -12,12 +12,13 @@ import streamlit as st
 from assay.datasets.template import convert, detect_foreign, is_known, prompt_variables
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
-from assay.money import format_usd
+from assay.money import format_usd, to_pico
 from assay.runs.estimate import RunEstimate
 from assay.runs.pilot import pilot_rows
 from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
+from assay.views.parameters import parameters_popover
 from assay.views.prompts import pickers
 from assay.views.routing import in_words, routing_popover
 from assay.workbench import datasets, policies, runs
@@ -42,8 +43,9 @@ def page(rt: Runtime) -> None:
     st.subheader("3 · Contestants and graders", anchor=False)
     models = components.model_picker(rt, key="batch.models", default=components.default_models(rt))
     with st.container(horizontal=True):
-        params = components.parameters_popover(rt, models, key="batch.params")
-        variant, provider = routing_popover(rt, models, key="batch.routing")
+        params, provider, unknown = parameters_popover(rt, models, key="batch.params")
+        variant, routing = routing_popover(rt, models, key="batch.routing", allow_unknown=unknown)
+        provider |= routing
     if provider:
         st.caption(f":material/alt_route: {words.label(in_words(provider), 300)}")
     contestants = tuple(Contestant(name, params, provider, variant) for name in models)  # type: ignore[arg-type]
@@ -52,7 +54,7 @@ def page(rt: Runtime) -> None:
     limits = _limits(source)
     draft = RunDraft(
         dataset_id=source.dataset.id, prompts=prompts, contestants=contestants, graders=specs, mapping=mapping,
-        expected_column=source.expected, **limits,
+        expected_column=source.expected, allow_unknown=unknown, **limits,
     )  # fmt: skip
     _preview(rt, draft)
     _bar(rt, draft)
@@ -224,8 +226,8 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
                 key="batch.pilot",
                 icon=":material/science:",
                 disabled=bool(problems),
-                help="Asks five rows drawn at random, then pauses and foretells the bill. Their answers are kept: "
-                "Continue sends the rest.",
+                help="Asks five rows drawn at random, then pauses and predicts the cost of all. Continue sends "
+                "the rest; the five are not asked again.",
             )
     if (clicked or piloted) and not problems:
         _start(rt, replace(draft, pilot=piloted))
@@ -296,13 +298,16 @@ def _summary(draft: RunDraft, found: RunEstimate) -> str:
     judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
     money = "price unknown"
     if cost.expected is not None:
-        low, high, worst = (format_usd(v).replace("$", "\\$") for v in (cost.low, cost.high, cost.worst))
-        never = f"never above {worst}" if cost.worst is not None else f"no upper bound: {'; '.join(cost.unbounded)}"
-        if cost.worst is not None and draft.budget_usd is not None:
-            never = f"never above \\${draft.budget_usd}"
+        worst, most = cost.worst, cost.high
+        if worst is not None and draft.budget_usd is not None:
+            worst = min(worst, to_pico(draft.budget_usd))
+        if worst is not None and most is not None and worst >= cost.expected:
+            most = min(most, worst)
+        low, high, limit = (format_usd(v).replace("$", "\\$") for v in (cost.low, most, worst))
+        never = f"never above {limit}" if worst is not None else f"no upper bound: {'; '.join(cost.unbounded)}"
         money = f"about **{format_usd(cost.expected)}** ({low} to {high}, {never})".replace("**$", "**\\$")
         if cost.guessed:
-            money += ", by a guess: nobody was asked this prompt yet"
+            money += ", a guess: no model has answered this prompt yet"
     saved = ""
     if found.saving is not None and found.usual:
         share = found.saving / found.usual

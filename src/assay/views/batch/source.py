@@ -126,7 +126,8 @@ def _options() -> ReadOptions:
 
 def _findings(found: Imported) -> None:
     for finding in found.findings[:8]:
-        lines = f" Lines {', '.join(map(str, finding.lines[:8]))}." if finding.lines else ""
+        word = "Line" if len(finding.lines) == 1 else "Lines"
+        lines = f" {word} {', '.join(map(str, finding.lines[:8]))}." if finding.lines else ""
         icon = ":material/warning:" if finding.severity == "warning" else ":material/info:"
         st.caption(f"{icon} {words.label(finding.message + lines + ' ' + finding.cure, 400)}")
     if found.bad_rows:
