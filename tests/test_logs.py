@@ -75,6 +75,17 @@ def test_line_holds_no_key_and_steers_no_terminal(form: str) -> None:
     assert said.getvalue().count("\n") == 1
 
 
+def test_line_holds_no_key_of_a_further_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that looks like none is known by its setting, with the space that was copied along."""
+    monkeypatch.setenv("MY_ENDPOINT_KEY", "hunter2-hunter2 ")
+    said = io.StringIO()
+    endpoint = {"name": "local", "base_url": "http://localhost:1/v1", "key_variable": "MY_ENDPOINT_KEY"}
+    logs.set_up(Settings.model_validate({"endpoints": [endpoint]}), stream=said)
+    logging.getLogger("assay.calls").warning("sent %s", "hunter2-hunter2")
+
+    assert said.getvalue().strip().endswith("sent [key]")
+
+
 def test_json_line_has_the_facts_of_a_call() -> None:
     """A line of JSON holds level, logger, time, message and the facts that came with it."""
     said = _set_up(form="json")

@@ -17,7 +17,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
-from assay.config import Settings
+from assay.config import Settings, endpoint_gateways
 from assay.errors import SettingsError
 from assay.plain_text import as_escapes, as_json_escapes
 
@@ -109,11 +109,9 @@ class _PrivateFile(logging.FileHandler):
 
 
 def _formatter(settings: Settings) -> logging.Formatter:
-    secrets = [
-        secret.get_secret_value()
-        for secret in (settings.openrouter_api_key, settings.openrouter_management_key, settings.api_token)
-        if secret is not None
-    ]
+    held = [settings.openrouter_api_key, settings.openrouter_management_key, settings.api_token]
+    held += [gateway.api_key for gateway in endpoint_gateways(settings)]
+    secrets = [secret.get_secret_value().strip() for secret in held if secret is not None]
     return _Json(secrets) if settings.log_format == "json" else _Text(secrets)
 
 

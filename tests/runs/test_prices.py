@@ -144,3 +144,25 @@ def test_cost_of_what_may_hold_an_unlisted_fee_is_unknown() -> None:
     assert prices.cost(ask("a/plain:online"), answer).pico is None
     assert prices.cost(ask("a/free:free"), Completion("x", "stop", None, UNKNOWN_COST)).pico == 0
     assert json.dumps(prices.bound(ask("a/free:free")).pico) == "0"
+
+
+def test_endpoints_that_cannot_be_fetched_are_asked_for_once_by_all_who_wait() -> None:
+    """A gateway that takes a minute over its list of endpoints holds up the calls of a run once, not one by one."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(503)
+
+    async def learn() -> None:
+        client = Client(
+            Gateway("openrouter", "https://a.example/v1", SecretStr("k")), Settings(),
+            transport=httpx.MockTransport(answer),
+        )  # fmt: skip
+        prices = PriceBook(Gateways(client), catalogue().get)
+        await asyncio.gather(*(prices.learn(name) for name in ["a/plain", "a/plain:nitro", "a/dear"] * 9))
+        await client.aclose()
+
+    asyncio.run(learn())
+
+    assert len(asked) == 2

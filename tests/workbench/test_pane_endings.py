@@ -15,6 +15,7 @@ from sqlalchemy import select, text
 from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.store import comparisons
 from assay.store.tables import CALL
 from assay.workbench import playground
 from assay.workbench.runtime import Runtime, open_runtime
@@ -108,3 +109,15 @@ def test_end_that_cannot_be_written_is_written_later(tmp_path: Path) -> None:
 def tasks(rt: Runtime, comparison_id: str) -> list[Any]:
     """The tasks that ask for the answers."""
     return [pane.task for pane in rt.playground.panes(comparison_id).values()]
+
+
+def test_second_workbench_leaves_the_answers_of_the_first_alone(tmp_path: Path) -> None:
+    """Opened beside one at work, it does not call its panes interrupted: they would be asked for, and paid, again."""
+    with workbench(tmp_path, SandboxConfig(speed=50)) as rt:
+        comparison_id = sent(rt)
+        until(lambda: calls(rt, "sent") == 2)
+        rt.store.writer.call(lambda c: comparisons.mark_interrupted(c, living=()))
+        with rt.store.read() as connection:
+            seen = [answer.status for answer in comparisons.get_comparison(connection, comparison_id).answers]
+
+    assert seen == ["streaming", "streaming"]

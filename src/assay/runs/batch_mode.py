@@ -9,9 +9,10 @@ which the run's lanes then ask for one by one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.domain.messages import CompletionRequest
@@ -27,6 +28,7 @@ from assay.store.engine import Store
 if TYPE_CHECKING:
     from assay.runs.worker import RunWorker
 
+T = TypeVar("T")
 SIZE = 1_000
 """Requests of one batch."""
 TOGETHER = 50
@@ -208,8 +210,7 @@ class BatchMode:
             except GatewayFailed:
                 await self._sleep(self._poll_s * (1 + attempt))
                 continue
-            with self._store.read() as connection:
-                known = batches.known_remotes(connection, [batch.id for batch in listed])
+            known = await self._read(batches.known_remotes, [batch.id for batch in listed])
             for batch in listed:
                 if batch.id not in known and batch.model == model and batch.total == len(calls):
                     await self._accept(stored, calls, batch)
@@ -229,8 +230,8 @@ class BatchMode:
     async def _pick_up(self) -> None:
         """Goes on with the batches of an earlier process."""
         for stored in await self._stored():
-            with self._store.read() as connection:
-                calls = {call.id: call.cell for call in batches.open_calls(connection, self._run_id, stored.id)}
+            opened = await self._read(batches.open_calls, self._run_id, stored.id)
+            calls = {call.id: call.cell for call in opened}
             for number in calls.values():
                 self._taken[number] = 1
             if not calls:
@@ -243,8 +244,16 @@ class BatchMode:
                 self._waiting[stored.id] = _Waiting(stored, stored.remote_id, calls)
 
     async def _stored(self) -> list[batches.StoredBatch]:
-        with self._store.read() as connection:
-            return batches.batches_of(connection, self._run_id, live_only=True)
+        return await self._read(partial(batches.batches_of, live_only=True), self._run_id)
+
+    async def _read(self, query: Callable[..., T], *given: object) -> T:
+        """What a query finds, asked for beside the loop."""
+
+        def find() -> T:
+            with self._store.read() as connection:
+                return query(connection, *given)
+
+        return await self._worker.read(find)
 
     # -- waiting -----------------------------------------------------------------------------------------------
 

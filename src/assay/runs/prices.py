@@ -6,6 +6,7 @@ PriceBook.terms   the same for any messages: the estimate of a run multiplies th
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -82,6 +83,9 @@ class PriceBook:
         self._gateways = gateways
         self._find = find
         self._endpoints: dict[str, _Learnt] = {}
+        self._asking: dict[str, asyncio.Future[None]] = {}
+        self._not_before: dict[str, float] = {}
+        """Model -> when, by the monotonic clock, endpoints that could not be fetched are asked for again."""
         self._priced: dict[tuple[str, str, str], _Priced] = {}
         self._terms: dict[tuple[object, ...], _Kept] = {}
         self._surprised: dict[str, int] = {}
@@ -97,20 +101,35 @@ class PriceBook:
             await self.learn(model_id)
 
     async def learn(self, model_id: str) -> None:
-        """Fetches the endpoints of a model, so that its bound covers the dearest one; failing that, does nothing."""
+        """Fetches the endpoints of a model, so that its bound covers the dearest one; failing that, does nothing.
+
+        All who want them at one time share one question, whose failure is not waited for again at once.
+        """
         name = base_model(model_id)
-        client = self._gateways.of(name).client
-        known = self._endpoints.get(name)
-        if not client.gateway.speaks_openrouter or (known and time.monotonic() - known.asked_s < LEARNT_FOR_S):
+        known, now = self._endpoints.get(name), time.monotonic()
+        if (known is not None and now - known.asked_s < LEARNT_FOR_S) or now < self._not_before.get(name, 0.0):
             return
+        if not self._gateways.of(name).client.gateway.speaks_openrouter:
+            return
+        asking = self._asking.get(name)
+        if asking is None:
+            asking = self._asking[name] = asyncio.ensure_future(self._learn(name))
+            asking.add_done_callback(lambda _: self._asking.pop(name, None))
+        await asyncio.shield(asking)
+
+    async def _learn(self, name: str) -> None:
+        started = time.monotonic()
         try:
-            rows = (await client.endpoints(name)).get("endpoints")
+            rows = (await self._gateways.of(name).client.endpoints(name)).get("endpoints")
         except GatewayFailed as error:
-            if known is not None or error.status not in GONE:
+            if name in self._endpoints or error.status not in GONE:
+                # For as long as it took: a gateway that hangs must not hold up every call anew.
+                self._not_before[name] = 2 * time.monotonic() - started
                 return
             rows = []
         listed = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
         self._endpoints[name] = _Learnt(listed, time.monotonic())
+        self._not_before.pop(name, None)
 
     def endpoints(self, model_id: str) -> Sequence[Mapping[str, Any]] | None:
         """The endpoints of a model as the gateway lists them; None: not learnt."""

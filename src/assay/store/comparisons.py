@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, exists, func, insert, select, update
 
 from assay.errors import NotFound
 from assay.store.tables import CALL, COMPARISON, COMPARISON_ANSWER
@@ -67,10 +67,16 @@ def get_comparison(connection: Connection, comparison_id: str) -> StoredComparis
 
 
 def mark_interrupted(connection: Connection, *, living: Sequence[str]) -> int:
-    """Marks panes that were streaming when their process died; living: comparisons still worked. Returns how many."""
+    """Marks panes that were streaming when their process died. Returns how many.
+
+    living: comparisons that this process works. Those with calls in flight are another's, which lives: calls of dead
+    processes have been told apart before.
+    """
+    in_flight = exists().where(CALL.c.comparison_id == COMPARISON_ANSWER.c.comparison_id, CALL.c.state == "sent")
     result = connection.execute(
         update(COMPARISON_ANSWER)
         .where(COMPARISON_ANSWER.c.status == "streaming", COMPARISON_ANSWER.c.comparison_id.not_in(list(living)))
+        .where(~in_flight)
         .values(status="interrupted", error="The app stopped while this answer was coming in. Retry asks again.")
     )
     return int(result.rowcount)

@@ -167,6 +167,8 @@ class Runtime:
                 await self.catalogue.refresh()
         except AssayError as error:
             log.warning("the models are not read anew: %s", error)
+        except Exception:  # whatever a catalogue holds: runs are picked up all the same
+            log.exception("reading the models anew")
         self.engine.watch()
 
     def settle_the_past(self) -> None:
