@@ -53,6 +53,19 @@ def streamed(*events: str) -> Completion:
     return assembly.completion()
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "x\x00"])
+def test_parts_and_arguments_hold_only_text_that_can_be_stored(odd: str) -> None:
+    """Lone surrogates and NUL in parts that are no text, and in arguments that came as an object."""
+    part = {"type": f"video{odd}", "audio": {"transcript": f"Hello{odd}"}}
+    call = {"id": "c", "function": {"name": "f", "arguments": {"a": odd, "b": 10**40}}}
+    message = {"content": [part], "tool_calls": [call]}
+    found = plain(json.dumps({"choices": [{"message": message}]}))
+
+    assert odd[-1] not in "".join((found.output, found.note, json.dumps(found.media, ensure_ascii=False)))
+    assert "".join((found.output, found.note)).encode()
+    assert found.tool_calls[0]["function"]["name"] == "f"
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("field", FIELDS)
 def test_usage_out_of_all_bounds_is_unknown(field: str, number: str) -> None:

@@ -95,6 +95,14 @@ def test_json_nested_as_deep_as_a_parser_takes_is_read() -> None:
     assert REDACTOR.value(nested) is nested
 
 
+def test_key_deep_in_json_is_taken_out() -> None:
+    """Hundreds of levels end in no error, and the key is gone."""
+    body = b'{"a":' * 450 + json.dumps(KEY).encode() + b"}" * 450
+
+    assert not leaks(REDACTOR.body(body).decode())
+    assert REDACTOR.body(body.replace(KEY.encode(), b"x")) == body.replace(KEY.encode(), b"x")
+
+
 @given(st.lists(st.integers(0, len(KEY) + 20), max_size=80))
 def test_key_in_pieces_is_taken_out_at_every_split(cuts: list[int]) -> None:
     """Whatever is shown as it comes, joined, holds no key and loses nothing else."""

@@ -20,7 +20,7 @@ from assay.openrouter.parts import NOTHING, Said, joined_media, said_in, thinkin
 from assay.openrouter.routed import failed_providers
 from assay.openrouter.tool_calls import ToolCalls
 from assay.openrouter.usage import cost_of, parse_usage
-from assay.openrouter.wire_values import clean, id_of, text_of
+from assay.openrouter.wire_values import clean, clean_json, id_of, text_of
 
 DONE = b"[DONE]"
 
@@ -212,7 +212,8 @@ class StreamAssembly:
 
     def completion(self, *, first_token_ms: float | None = None, total_ms: float | None = None) -> Completion:
         """What has arrived so far."""
-        usage, media = parse_usage(self._usage), joined_media(self._media)
+        usage = parse_usage(self._usage)
+        media = tuple(clean_json(part) for part in joined_media(self._media))
         text, reasoning = thinking_apart(clean("".join(self._text)), clean("".join(self._reasoning)))
         return Completion(
             text=text or transcript_of(media),

@@ -26,6 +26,8 @@ SHORTEST = 8
 PIECE = 12
 """Characters of a key in a row that are taken for it; of an encoded one 16."""
 _ENCODED_PIECE = 16
+DEEPEST = 100
+"""Levels of JSON that are kept where a key stands in it."""
 _PUBLIC = re.compile(r"sk-(?:or-v1-|ant-(?:api\d+-)?|proj-)?")
 """How keys of a kind begin: no secret."""
 _WORDS = re.compile(r"[a-z_-]{0,15}")
@@ -101,12 +103,14 @@ class Redactor:
         """JSON without the keys, in its names too."""
         return self._value(value) if self.holds("\n".join(_texts(value))) else value
 
-    def _value(self, value: Any) -> Any:
+    def _value(self, value: Any, depth: int = DEEPEST) -> Any:
         if isinstance(value, str):
             return self.text(value)
+        if depth == 0 and isinstance(value, Mapping | list | tuple):
+            return GONE
         if isinstance(value, Mapping):
-            return {self.text(str(name)): self._value(each) for name, each in value.items()}
-        return [self._value(each) for each in value] if isinstance(value, list | tuple) else value
+            return {self.text(str(name)): self._value(each, depth - 1) for name, each in value.items()}
+        return [self._value(each, depth - 1) for each in value] if isinstance(value, list | tuple) else value
 
     def body(self, body: bytes) -> bytes:
         """The body of an answer without the keys: JSON stays JSON, whatever its escapes hide."""

@@ -6,13 +6,14 @@ send the arguments as an object; none of that may merge two calls or lose one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from assay.openrouter.wire_values import clean
+from assay.openrouter.wire_values import clean, clean_json
 
 _LOOKS = 8
 """How often the arguments of one call are tested for being whole."""
@@ -121,6 +122,9 @@ def _number(value: object) -> int | None:
 
 def _json(value: object) -> str:
     """Arguments as text; some servers send the object itself."""
-    if isinstance(value, str):
-        return value
-    return orjson.dumps(value, default=str).decode() if isinstance(value, dict | list) else ""
+    if not isinstance(value, dict | list):
+        return value if isinstance(value, str) else ""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # lone surrogates, integers beyond 64 bits, hundreds of levels
+        return json.dumps(clean_json(value), ensure_ascii=False, default=str)

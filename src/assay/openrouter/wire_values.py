@@ -6,7 +6,9 @@ What is out of these bounds was never meant: it is unknown (None), like what is 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from assay.money import to_pico, usd
 
@@ -20,6 +22,17 @@ LONGEST_ID = 200
 def clean(text: str) -> str:
     """The text without lone surrogates and NUL, which neither SQLite nor a browser takes."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+
+
+def clean_json(value: Any, depth: int = 100) -> Any:
+    """JSON whose texts are all clean; what lies deeper than that many levels is None."""
+    if isinstance(value, str):
+        return clean(value)
+    if depth == 0:
+        return None
+    if isinstance(value, Mapping):
+        return {clean(str(name)): clean_json(each, depth - 1) for name, each in value.items()}
+    return [clean_json(each, depth - 1) for each in value] if isinstance(value, list) else value
 
 
 def text_of(value: object) -> str | None:
