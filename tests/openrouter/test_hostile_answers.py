@@ -53,6 +53,14 @@ def streamed(*events: str) -> Completion:
     return assembly.completion()
 
 
+def test_part_whose_type_is_no_text_is_kept_as_it_is() -> None:
+    """An object or a list as a part's type is no error."""
+    parts = [{"type": {"a": []}}, {"type": ["text"], "text": "A"}]
+    found = plain(json.dumps({"choices": [{"message": {"content": parts}}]}))
+
+    assert (found.text, len(found.media)) == ("A", 1)
+
+
 @pytest.mark.parametrize("odd", ["\ud800", "x\x00"])
 def test_parts_and_arguments_hold_only_text_that_can_be_stored(odd: str) -> None:
     """Lone surrogates and NUL in parts that are no text, and in arguments that came as an object."""

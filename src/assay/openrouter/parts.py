@@ -42,7 +42,7 @@ def said_in(message: Mapping[str, Any]) -> Said:
     texts, thoughts, refusals, media = [], [], [], []
     for part in _parts(message.get("content")):
         kind = part.get("type")
-        if kind in _THINKING_PARTS:
+        if isinstance(kind, str) and kind in _THINKING_PARTS:
             thoughts.append(_text_in(part))
         elif kind == "refusal":
             refusals.append(_text_in(part))
