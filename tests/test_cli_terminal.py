@@ -10,6 +10,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.test_cli import assay
 
+from assay.cli.terminal import print_json
 from assay.plain_text import as_escapes, as_json_escapes
 
 EVIL = "a\x1b[31mred\x1b]0;owned\x07\x9b2J\u202egnp\u2066\x7f\x08\u2028b"
@@ -124,3 +126,10 @@ def test_log_file_and_level_are_taken_at_either_end(tmp_path: Path) -> None:
     assert odd.returncode == 2
     assert "ASSAY_LOG_LEVEL" in odd.stderr
     assert "Traceback" not in odd.stderr
+
+
+def test_json_amounts_are_plain_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    """A sum of nothing is 0.000000000000 and not 0E-12, and no amount loses a digit."""
+    print_json({"none": Decimal("0E-12"), "some": Decimal("1.5E-11"), "many": Decimal("1E+2")})
+
+    assert json.loads(capsys.readouterr().out) == {"none": "0.000000000000", "some": "0.000000000015", "many": "100"}

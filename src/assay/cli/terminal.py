@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,7 +68,12 @@ def out_lines(text: str | Iterable[str]) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON object on standard output."""
-    print_json_text(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+    print_json_text(json.dumps(value, ensure_ascii=False, indent=1, default=_as_text))
+
+
+def _as_text(value: object) -> str:
+    """An amount in plain digits, never as 0E-12."""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def print_json_text(text: str) -> None:
