@@ -4,7 +4,6 @@ anew from the rows as they were published, so that a bound is judged by somebody
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from decimal import Decimal
@@ -67,7 +66,8 @@ class Biller:
     """Makes bills out of requests as they came over the wire."""
 
     def __init__(self, rows: list[Row], endpoints: dict[str, list[Row]], rng: random.Random) -> None:
-        self._lists = {row["id"]: [row["pricing"], *(e["pricing"] for e in endpoints[row["id"]])] for row in rows}
+        listed = {row["id"]: [row["pricing"], *(e["pricing"] for e in endpoints[row["id"]])] for row in rows}
+        self._lists = {name: [_Prices(raw) for raw in raws] for name, raws in listed.items()}
         self._rng = rng
 
     def bill(self, body: Row) -> Decimal:
@@ -76,10 +76,9 @@ class Biller:
         model = rng.choice([body["model"], *body.get("models", ())])
         name, *variants = model.split(":")
         listed = rng.choice(self._lists[name])
-        text = json.dumps(body["messages"], ensure_ascii=False)
-        spoken = [part.get("text", "") for m in body["messages"] for part in _parts(m)]
-        size = sum(len(part.encode()) for part in spoken)
-        pictures = text.count('"type": "image_url"')
+        parts = [part for m in body["messages"] for part in _parts(m)]
+        size = sum(len(part.get("text", "").encode()) for part in parts)
+        pictures = sum(part.get("type") == "image_url" for part in parts)
         tokens = rng.randint(0, CONTEXT if pictures else size + HIDDEN)
         prices = self._prices(listed, tokens)
         in_keys = [key for key in IN_KEYS + (SOUND_KEYS if pictures else ()) if key in prices]
@@ -97,14 +96,25 @@ class Biller:
         own_key = rng.random() < 0.2
         return amount * (Decimal("1.05") if own_key else 1)
 
-    def _prices(self, listed: Row, tokens: int) -> dict[str, Decimal]:
-        given = {k: Decimal(v) for k, v in listed.items() if k not in ("overrides", "discount")}
-        for override in listed.get("overrides", ()):
+    def _prices(self, listed: _Prices, tokens: int) -> dict[str, Decimal]:
+        given = listed.base
+        for override, changed in listed.overrides:
             if tokens > override.get("min_prompt_tokens", -1) and (
                 "utc_start" not in override or self._rng.random() < 0.5
             ):
-                given |= {k: Decimal(v) for k, v in override.items() if k in IN_KEYS + OUT_KEYS}
+                given = given | changed
         return given
+
+
+class _Prices:
+    """A price list as it was published, read once."""
+
+    def __init__(self, raw: Row) -> None:
+        self.base = {k: Decimal(v) for k, v in raw.items() if k not in ("overrides", "discount")}
+        self.overrides = [
+            (entry, {k: Decimal(v) for k, v in entry.items() if k in IN_KEYS + OUT_KEYS})
+            for entry in raw.get("overrides", ())
+        ]
 
 
 def _parts(message: Row) -> Iterator[Row]:
