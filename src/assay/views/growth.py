@@ -10,7 +10,7 @@ import streamlit as st
 from assay.datasets.table import ReadOptions
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
-from assay.money import format_usd, from_pico
+from assay.money import format_usd, from_pico, to_pico
 from assay.views import components, words
 from assay.views.parameters import parameters_popover
 from assay.views.routing import routing_popover
@@ -127,8 +127,9 @@ def _bar(rt: Runtime, run: RunRecord, wanted: Growth | None, missing: str = "") 
     if found is not None:
         for note in found.notes:
             st.caption(f":material/info: {words.label(note, 400)}")
-        st.markdown(_summary(found))
+        place = st.empty()
         budget = _budget(found)
+        place.markdown(_summary(found, found.never_words(None if budget is None else to_pico(budget))))
     start = st.button("Start", key="grow.start", type="primary", icon=":material/play_arrow:", disabled=found is None)
     if start and wanted is not None:
         try:
@@ -139,7 +140,7 @@ def _bar(rt: Runtime, run: RunRecord, wanted: Growth | None, missing: str = "") 
             st.rerun()
 
 
-def _summary(found: GrowthEstimate) -> str:
+def _summary(found: GrowthEstimate, never: str) -> str:
     asked, cost = found.missing, found.missing.cost
     new = found.cells - found.cells_before
     older = asked.calls - found.added.calls
@@ -147,8 +148,7 @@ def _summary(found: GrowthEstimate) -> str:
     judges = f" and {asked.judge_calls:,} judge calls" if asked.judge_calls else ""
     money = "price unknown"
     if cost.expected is not None:
-        low, high, worst = (format_usd(value) for value in (cost.low, cost.high, cost.worst))
-        never = f"never above {worst}" if cost.worst is not None else f"no upper bound: {'; '.join(cost.unbounded)}"
+        low, high = format_usd(cost.low), format_usd(cost.high)
         money = f"about **{format_usd(cost.expected)}** ({low} to {high}, {never})"
     return f"{cells}: **{asked.calls:,} calls**{judges} · {money} · about {words.duration(asked.seconds)}".replace(
         "$", "\\$"

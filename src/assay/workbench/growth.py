@@ -29,7 +29,7 @@ from assay.store import datasets as stored_datasets
 from assay.store import growth as stored
 from assay.store import runs as stored_runs
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
-from assay.workbench import policies, runs
+from assay.workbench import budgets, policies, runs
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -84,6 +84,14 @@ class GrowthEstimate:
         """Whether the present budget surely suffices."""
         proposed = self.proposed_budget_pico
         return self.budget_pico is None or (proposed is not None and proposed <= self.budget_pico)
+
+    def never_words(self, budget: int | None) -> str:
+        """What the whole run is never above, in words; budget: a new one, None: the present one stays."""
+        held = self.budget_pico if budget is None else budget
+        cost = self.missing.cost
+        if held is not None and cost.worst is not None:
+            return f"the whole run {budgets.never_words(held, cost)}"
+        return budgets.never_words(None, cost)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -263,8 +271,10 @@ def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | 
     """
     target = _target(rt, run_id, growth)
     found = _estimate(rt, target)
-    budget = runs.budget_pico(budget_usd)
-    runs.refuse_unbounded(rt, found.missing.cost, target.run.budget_pico if budget is None else budget)
+    budget = budgets.budget_pico(budget_usd)
+    budgets.refuse_spent(budget, found.committed_pico)
+    held = target.run.budget_pico if budget is None else budget
+    budgets.refuse_unheld(rt, found.missing.cost, held, committed=found.committed_pico)
     dataset = target.dataset if target.rows is None else _new_version(rt, target)
     grown = replace(target.after, dataset_id=dataset.id)
     detail = _detail(target, dataset, found, budget)

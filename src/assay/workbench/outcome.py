@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from assay.money import format_usd, from_pico
+from assay.money import format_usd, format_usd_up, from_pico
 from assay.store.spend import spend_by_contestant
 from assay.workbench.growth import history
 from assay.workbench.results import get_run
@@ -24,7 +24,7 @@ class EstimateOutcome:
     expected: int | None
     high: int | None
     limit: int | None
-    """The worst case, or the budget where that is lower and suffices for what is expected."""
+    """The budget; None: nothing limits the run."""
     expected_s: float
     spent: int
     """Known costs, however they are known."""
@@ -49,7 +49,7 @@ class EstimateOutcome:
         """Estimate and cost in one line; billed is said only where all of it was."""
         said = "estimated: price unknown"
         if self.expected is not None:
-            never = "" if self.limit is None else f", never above {format_usd(self.limit)}"
+            never = "" if self.limit is None else f", never above {format_usd_up(self.limit)}"
             high = self.high if self.limit is None or self.high is None else min(self.high, self.limit)
             said = f"estimated {format_usd(self.expected)} ({_range(self.low, high)}{never})"
         word = "billed" if self.billed == self.spent else "cost"
@@ -110,12 +110,9 @@ def estimate_outcome(rt: Runtime, run_id: str) -> EstimateOutcome | None:
         return None
     state = progress(rt, run.id)
     parts = [run.estimate, *(change.estimate for change in history(rt, run.id))]
-    expected, limit = _sum(parts, "expected"), _sum(parts, "worst")
-    if state.budget_pico is not None and state.budget_pico >= (expected or 0):
-        limit = state.budget_pico if limit is None else min(limit, state.budget_pico)
     return EstimateOutcome(
-        low=_sum(parts, "low"), expected=expected, high=_sum(parts, "high"),
-        limit=limit, expected_s=sum(float(part.get("seconds") or 0) for part in parts),
+        low=_sum(parts, "low"), expected=_sum(parts, "expected"), high=_sum(parts, "high"),
+        limit=state.budget_pico, expected_s=sum(float(part.get("seconds") or 0) for part in parts),
         spent=state.spent_pico, billed=_billed(rt, run.id),
         unknown_calls=state.unknown_calls, unknown_bound=state.unknown_bound_pico,
         taken_s=state.seconds, complete=state.state == "done" and not state.waiting,

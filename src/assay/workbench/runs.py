@@ -14,13 +14,12 @@ from assay.domain.contestant import Contestant, Prompt, names_of
 from assay.domain.messages import CompletionRequest, Message
 from assay.domain.plan import RunMode, RunPlan
 from assay.domain.score import GraderSpec
-from assay.errors import AssayError, BudgetExceeded, PolicyError, RunError, SettingsError
-from assay.money import budget_usd as checked_budget
-from assay.money import format_usd, to_pico
+from assay.errors import AssayError, PolicyError, RunError, SettingsError
+from assay.money import format_usd
 from assay.openrouter.parameters import checked_settings
 from assay.runs import home
 from assay.runs.answers import Teacher
-from assay.runs.estimate import Estimate, Lengths, RunEstimate, estimate_run, for_all, once, unbounded
+from assay.runs.estimate import Estimate, Lengths, RunEstimate, estimate_run, for_all, missing_lengths, once, unbounded
 from assay.runs.modes import mode_notes
 from assay.runs.prices import base_model, may_answer
 from assay.scoring.assertions import ROW_ASSERTIONS
@@ -30,8 +29,10 @@ from assay.store import runs as stored
 from assay.store.batches import waiting
 from assay.store.cell_costs import NOTHING, CellCost, run_costs
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
+from assay.store.growth import asked_cells
 from assay.store.ledger import now_ms
 from assay.workbench import policies
+from assay.workbench.budgets import budget_pico, never_above, refuse_spent, refuse_unheld
 from assay.workbench.cautions import cautions
 from assay.workbench.progress import RunProgress as RunProgress
 from assay.workbench.progress import glance as glance
@@ -75,14 +76,6 @@ class RunDraft:
     """Pause after five rows drawn at random, so that the bill is foretold before the rest is paid."""
     allow_unknown: bool = False
     """Whether parameters and routing that nobody knows by name are sent."""
-
-
-def budget_pico(amount: Decimal | None) -> int | None:
-    """A budget in pico-dollars; None: none is set. Raises RunError for what is no amount, or negative."""
-    try:
-        return None if amount is None else to_pico(checked_budget(amount))
-    except ValueError as error:
-        raise RunError(f"The budget {error}", cure="Give an amount in USD, such as 2.50.") from None
 
 
 def _dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
@@ -235,23 +228,6 @@ def learn_prices(rt: Runtime, plan: RunPlan) -> None:
         rt.wait(rt.dispatcher.prices.learn(model))
 
 
-def refuse_unbounded(rt: Runtime, cost: Estimate, budget: int | None) -> None:
-    """Raises BudgetExceeded, naming every cause, when a budget is to be held and what may be sent has no bound.
-
-    budget: the run's own, in pico-dollars; the month's counts beside. Said before anything is created: such a run
-    would pause at its first cell, and could never go on.
-    """
-    monthly = rt.dispatcher.monthly_budget_pico
-    budgets = {"the run's": budget, "the month's": monthly}
-    held = [f"{whose} budget of {format_usd(pico)}" for whose, pico in budgets.items() if pico is not None]
-    if cost.worst is None and held:
-        raise BudgetExceeded(
-            f"Nobody knows what the calls cost at most, so {' and '.join(held)} cannot be held: "
-            f"{'; '.join(cost.unbounded) or 'a price is unknown'}.",
-            cure="Leave that out, or remove the budget.",
-        )
-
-
 def estimate_lengths(rt: Runtime, plan: RunPlan, lengths: Sequence[Sequence[Lengths]]) -> RunEstimate:
     """The estimate of calls of these lengths, by contestant and prompt, from what this team's ledger has taught."""
     with rt.store.read() as connection:
@@ -292,9 +268,8 @@ def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) ->
         raise RunError(" ".join(problems))
     found = estimate(rt, draft)
     plan = plan_of(rt, draft)
-    refuse_unbounded(rt, found.cost, plan.budget_pico)
-    if plan.budget_pico is None:
-        plan = replace(plan, budget_pico=found.cost.worst)
+    refuse_unheld(rt, found.cost, plan.budget_pico)
+    plan = replace(plan, budget_pico=never_above(found.cost, plan.budget_pico))
     name = draft.name.strip() or _default_name(rt, draft)
     run_id = rt.store.writer.call(
         lambda c: stored.create_run(
@@ -367,14 +342,13 @@ def continue_run(
     refuse_under_policy(rt, plan)
     budget = None if no_budget else run.budget_pico if budget_usd is None else budget_pico(budget_usd)
     if budget_usd is not None:
-        _refuse_spent(run, budget)
-    learn_prices(rt, plan)
-    words = unbounded(plan, rt.dispatcher.prices)
-    refuse_unbounded(rt, Estimate(None, None, None, None if words else 0, words), budget)
+        refuse_spent(budget, _committed(run))
+    refuse_unheld(rt, _cost_left(rt, run, plan, budget, retry_failed=retry_failed), budget, committed=_committed(run))
 
     def queue(connection: Any) -> str:
         run = stored.get_run(connection, run_id)
         if budget != run.budget_pico:
+            refuse_spent(budget, _committed(run))  # it may be worked meanwhile
             stored.set_budget(connection, run.id, budget)
         if not stored.gateways_of(run):
             stored.place(connection, run.id, home.addresses_of(plan, rt.gateways))
@@ -384,15 +358,24 @@ def continue_run(
     rt.wait(start_engine(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
 
 
-def _refuse_spent(run: Any, budget: int | None) -> None:
-    """Raises BudgetExceeded for a new budget that is spent already."""
-    committed = run.settled_pico + run.reserved_pico
-    if budget is not None and budget < committed and run.done < run.cells:
-        raise BudgetExceeded(
-            f"A budget of {format_usd(budget)} leaves no room: {format_usd(committed)} of the run is spent or "
-            "may have been.",
-            cure="Give a higher one; it includes what is spent already.",
-        )
+def _committed(run: Any) -> int:
+    return int(run.settled_pico + run.reserved_pico)
+
+
+def _cost_left(rt: Runtime, run: Any, plan: RunPlan, budget: int | None, *, retry_failed: bool) -> Estimate:
+    """What the missing cells of a run cost; without a budget to hold nothing is asked for, and it is not known."""
+    learn_prices(rt, plan)
+    if budget is None and rt.dispatcher.monthly_budget_pico is None:
+        return Estimate(None, None, None, None)
+    if words := unbounded(plan, rt.dispatcher.prices):
+        return Estimate(None, None, None, None, words)
+    with rt.store.read() as connection:
+        done = stored.finished_cells(connection, run.id, retry_failed=retry_failed)
+        for cell in asked_cells(connection, run.id):
+            done[cell] = 1  # it waits in a batch, and what it may cost is reserved
+    if all(done):
+        return Estimate(0, 0, 0, 0)
+    return estimate_lengths(rt, plan, missing_lengths(plan, _rows(rt, plan), done)).cost
 
 
 def refuse_elsewhere(rt: Runtime, run_id: str) -> RunPlan:

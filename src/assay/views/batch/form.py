@@ -12,7 +12,7 @@ import streamlit as st
 from assay.datasets.template import convert, detect_foreign, is_known, prompt_variables
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
-from assay.money import format_usd, to_pico
+from assay.money import format_usd
 from assay.runs.estimate import RunEstimate
 from assay.runs.pilot import pilot_rows
 from assay.views import components, state, words
@@ -21,7 +21,7 @@ from assay.views.batch.source import Source, block
 from assay.views.parameters import parameters_popover
 from assay.views.prompts import pickers
 from assay.views.routing import in_words, routing_popover
-from assay.workbench import datasets, policies, runs
+from assay.workbench import budgets, datasets, policies, runs
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
@@ -214,6 +214,7 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
                 _untold(rt, draft)
                 for note in runs.notes(rt, draft):
                     st.caption(f":material/info: {words.label(note, 300)}")
+                budgets.refuse_unheld(rt, found.cost, budgets.budget_pico(draft.budget_usd))
             except AssayError as error:
                 components.show_error(error)
                 problems = [str(error)]
@@ -284,7 +285,7 @@ def _by_contestant(found: RunEstimate) -> None:
             name: ["unknown" if pico is None else format_usd(pico) for pico in amounts]
             for name, amounts in (
                 ("Low", [c.low for c in costs]), ("Expected", [c.expected for c in costs]),
-                ("High", [c.high for c in costs]), ("Never above", [c.worst for c in costs]),
+                ("High", [c.high for c in costs]), ("At most, without retries", [c.worst for c in costs]),
             )
         },
         "Time": [words.duration(line.seconds) for line in found.per_contestant],
@@ -298,13 +299,12 @@ def _summary(draft: RunDraft, found: RunEstimate) -> str:
     judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
     money = "price unknown"
     if cost.expected is not None:
-        worst, most = cost.worst, cost.high
-        if worst is not None and draft.budget_usd is not None:
-            worst = min(worst, to_pico(draft.budget_usd))
-        if worst is not None and most is not None and worst >= cost.expected:
-            most = min(most, worst)
-        low, high, limit = (format_usd(v).replace("$", "\\$") for v in (cost.low, most, worst))
-        never = f"never above {limit}" if worst is not None else f"no upper bound: {'; '.join(cost.unbounded)}"
+        limit = budgets.never_above(cost, budgets.budget_pico(draft.budget_usd))
+        most = cost.high
+        if limit is not None and most is not None and limit >= cost.expected:
+            most = min(most, limit)
+        low, high = (format_usd(v).replace("$", "\\$") for v in (cost.low, most))
+        never = budgets.never_words(limit, cost).replace("$", "\\$")
         money = f"about **{format_usd(cost.expected)}** ({low} to {high}, {never})".replace("**$", "**\\$")
         if cost.guessed:
             money += ", a guess: no model has answered this prompt yet"
