@@ -210,8 +210,8 @@ def test_gate_that_is_not_met_exits_100(tmp_path: Path) -> None:
 
 
 def budget_of_one_call(folder: Path) -> str:
-    """A budget in USD with room for the dearest call of the suite, and not for the whole."""
-    found = json.loads(assay(folder, "estimate", "suite.yaml", "--json").stdout)
+    """A budget in USD with room for one call of the suite at nine samples, and not for the whole."""
+    found = json.loads(assay(folder, "estimate", "suite.yaml", "--samples", "9", "--json").stdout)
     return str(from_pico(found["cost"]["dearest"]))
 
 
@@ -227,7 +227,7 @@ def test_budget_below_one_call_is_refused_by_every_command(tmp_path: Path) -> No
     assert "no runs yet" in assay(tmp_path, "runs").stdout
 
     run = json.loads(assay(tmp_path, "run", "suite.yaml", "--json").stdout)["run"]
-    grown = assay(tmp_path, "grow", run, "--samples", "2", "--yes", "--budget", "0.00002")
+    grown = assay(tmp_path, "grow", run, "--samples", "2", "--yes", "--budget", "0.001")
     assert (grown.returncode, words in grown.stderr) == (1, True), grown.stderr
     assert json.loads(assay(tmp_path, "show", run, "--json").stdout)["cells"] == 2
 
