@@ -31,6 +31,7 @@ from assay.store.cell_costs import NOTHING, CellCost, run_costs
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 from assay.store.growth import asked_cells
 from assay.store.ledger import now_ms
+from assay.store.saving import finished_cells
 from assay.workbench import policies
 from assay.workbench.budgets import budget_pico, never_above, refuse_spent, refuse_unheld
 from assay.workbench.cautions import cautions
@@ -370,7 +371,7 @@ def _cost_left(rt: Runtime, run: Any, plan: RunPlan, budget: int | None, *, retr
     if words := unbounded(plan, rt.dispatcher.prices):
         return Estimate(None, None, None, None, words)
     with rt.store.read() as connection:
-        done = stored.finished_cells(connection, run.id, retry_failed=retry_failed)
+        done = finished_cells(connection, run.id, retry_failed=retry_failed)
         for cell in asked_cells(connection, run.id):
             done[cell] = 1  # it waits in a batch, and what it may cost is reserved
     if all(done):
