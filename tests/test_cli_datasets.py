@@ -100,3 +100,18 @@ def test_import_says_what_looks_like_data_and_takes_it_as_a_row(tmp_path: Path) 
     assert "looks like data" in said.stdout
     assert json.loads(taken.stdout)["rows"] == 2
     assert json.loads(taken.stdout)["columns"] == ["column 1", "column 2"]
+
+
+def test_run_of_a_file_tells_its_warnings(tmp_path: Path) -> None:
+    """A row that is left out is said with its line, by the options and by a suite alike."""
+    rows = [[{"role": role, "content": "a"}] for role in ("user", "model")]
+    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"id": "1", "input": row}) for row in rows))
+    (tmp_path / "suite.yaml").write_text("dataset: x.jsonl\nprompts: ['{{input}}']\ncontestants: [sandbox/swift]\n")
+    asked = ("x.jsonl", "--prompt", "{{input}}", "--model", "sandbox/swift")
+
+    for words in (("estimate", *asked), ("run", "suite.yaml")):
+        done = assay(tmp_path, *words)
+
+        assert done.returncode == 0, done.stderr
+        assert "1 row holds a conversation that cannot be sent as it is" in done.stderr
+        assert "(line 2)" in done.stderr

@@ -55,7 +55,7 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
 
 def end_well(content: bytes, name: str) -> None:
     """Reads a file, and asserts that it ends in rows or in words."""
-    started = time.monotonic()
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         table = read_table(content, filename=name)
     except ImportRefused as error:
@@ -65,6 +65,7 @@ def end_well(content: bytes, name: str) -> None:
         "".join(cell for row in table.rows for cell in row).encode()
         "".join(table.columns).encode()
     assert time.monotonic() - started < SECONDS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY_MB * 1024
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MEMORY_MB * 1024
 
 

@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from assay.datasets.reader import read_table
-from assay.datasets.table import Table
+from assay.datasets.table import ReadOptions, Table
 
 WANTED = [
     {"question": "Capital of Peru?", "answer": "Lima"},
@@ -45,6 +45,16 @@ def test_values_of_pandas_are_rows() -> None:
     assert (numbers.columns, numbers.rows) == (("column 1", "column 2"), [["1", "a"], ["2", "b"]])
     assert named.columns == ("id", "text", "column 3")
     assert named.rows == [["1", "a", ""], ["2", "b", "c"]]
+    assert "header" not in {finding.kind for finding in named.findings}
+
+
+def test_first_list_among_lists_of_texts_is_said_to_be_the_names() -> None:
+    """It may be a row, as pandas' `values` has it; without a header it is one."""
+    (finding,) = read([["a", "x"], ["b", "y"]]).findings
+    whole = read_table(b'[["a", "x"], ["b", "y"]]', filename="x.json", options=ReadOptions(header=False))
+
+    assert (finding.kind, finding.severity) == ("header", "warning")
+    assert (whole.rows, whole.findings) == ([["a", "x"], ["b", "y"]], ())
 
 
 def test_index_of_pandas_is_kept_where_it_says_something() -> None:
@@ -84,6 +94,15 @@ def test_parts_of_a_dataset_are_read_one_after_another() -> None:
 
     assert [(row["q"], row["split"]) for row in table] == [("a", "train"), ("b", "train"), ("c", "test")]
     assert "`train` (2), `test` (1)" in table.findings[0].message
+
+
+def test_parts_with_a_list_for_each_column_are_read_one_after_another() -> None:
+    """As Hugging Face writes a dictionary of datasets; other names are ids of rows."""
+    table = read({"train": {"q": ["a", "b"], "n": [1, 2]}, "test": {"q": ["c"], "n": [3]}})
+    others = read({"q1": {"q": ["a", "b"], "n": [1, 2]}, "q2": {"q": ["c"], "n": [3]}})
+
+    assert [(row["q"], row["split"]) for row in table] == [("a", "train"), ("b", "train"), ("c", "test")]
+    assert [row["id"] for row in others] == ["q1", "q2"]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,47 @@ def test_variables_in_files_are_their_texts(tmp_path: Path) -> None:
     assert [(row["t"], row["y"]) for row in table] == [("text a", '{"k": [1]}'), ("text b", '{"k": [1]}')]
 
 
+@pytest.mark.parametrize("given", ["file://v.yaml", "[file://v.yaml, file://w.yaml]"])
+def test_variables_may_all_stand_in_files(tmp_path: Path, given: str) -> None:
+    """Later files win; lists in them make a row each, as those of the test itself."""
+    text = f"defaultTest: {{vars: {{b: '0'}}}}\ntests: [{{vars: {given}}}]"
+
+    table = config(tmp_path, text, v__yaml="q: [x, y]\nb: '1'\n", w__yaml="b: '1'\n")
+
+    assert [(row["q"], row["b"]) for row in table] == [("x", "1"), ("y", "1")]
+
+
+def test_value_of_a_check_may_stand_in_a_file(tmp_path: Path) -> None:
+    """Schemas as objects, texts as texts; a program is named."""
+    checks = ", ".join(
+        f"{{type: {kind}, value: 'file://{name}'}}"
+        for kind, name in (("is-json", "s.yaml"), ("contains", "t.txt"), ("javascript", "c.js"))
+    )
+    files = {"s__yaml": "type: object\n", "t__txt": "polite\n", "c__js": ""}
+
+    table = config(tmp_path, f"tests: [{{vars: {{q: a}}, assert: [{checks}]}}]", **files)
+
+    assert table.rows == [["a", 'is-json:{"type": "object"}', "contains:polite", "javascript:file://c.js"]]
+    assert "`file://c.js`: it is a program" in said(table)
+
+
+def test_settings_of_single_tests_are_named(tmp_path: Path) -> None:
+    """They stay columns, and have no effect; so do variables of the environment, which are never read."""
+    test = "{vars: {q: '{{env.HOME}}'}, provider: x, options: {prefix: P, transform: output.trim(), repeat: 2}}"
+
+    table = config(tmp_path, f"tests: [{test}]")
+
+    assert "have no effect here: `options.repeat`, `options.transform`, `provider`." in said(table)
+    assert "variables of the environment are not filled in" in said(table)
+    assert table.rows[0][0] == "{{env.HOME}}"
+
+
+def test_configuration_without_tests_is_refused(tmp_path: Path) -> None:
+    """Its providers are no rows."""
+    with pytest.raises(ImportRefused, match="gives no tests: it has none"):
+        config(tmp_path, "description: prompts and models")
+
+
 SCENARIOS = """
 scenarios:
   - config: [{vars: {language: French}}, {vars: {language: Dutch}, assert: [{type: is-json}]}]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import struct
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,12 +186,50 @@ def test_workbook_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
         return done.returncode, done.stdout
 
     rows = '["rows", [[1, 0, ["1"]], [2, 0, ["", "2.5"]]]]'
-    assert ask(path) == (0, f'{rows}\n["sheet", "a", ["a"], {{}}]\n["end"]\n')
+    assert ask(path) == (0, f'{rows}\n["sheet", "a", ["a"], {{"untold": 1}}]\n["end"]\n')
     path.write_bytes(b"\xd0\xcf\x11\xe0")
     assert ask(path)[1].startswith('["refused", "The file cannot be read')
+
+
+def test_workbook_whose_parts_are_named_with_backslashes_is_read() -> None:
+    """As some programs write them."""
+    made, target = openpyxl.Workbook(), io.BytesIO()
+    made.active.append(["q"])
+    made.active.append(["a"])
+    made.save(target)
+    with zipfile.ZipFile(target) as archive:
+        parts = {name.replace("/", "\\"): archive.read(name) for name in archive.namelist()}
+
+    assert read_table(archive_of(parts), filename="x.xlsx").rows == [["a"]]
+
+
+def test_workbook_without_values_is_refused_with_the_other_sheets() -> None:
+    """Where there is no other sheet, none is named."""
+    for sheets, cure in ((0, "Put the table into a sheet of cells"), (20, "Choose another: Sheet20")):
+        made, target = openpyxl.Workbook(), io.BytesIO()
+        for _ in range(sheets):
+            made.create_sheet()
+        made.save(target)
+
+        with pytest.raises(ImportRefused, match="empty") as caught:
+            read_table(target.getvalue(), filename="x.xlsx")
+
+        assert cure in caught.value.cure
 
 
 def test_archive_without_a_workbook_is_refused() -> None:
     """A ZIP of a CSV is to be unpacked."""
     with pytest.raises(ImportRefused, match="Unpack it"):
         read_table(archive_of({"a.csv": b"a,b\n1,2\n"}), filename="a.zip")
+
+
+def test_old_workbook_says_what_cannot_be_told() -> None:
+    """Its library gives cells with an error as empty ones, and says nothing of hidden rows."""
+    number = struct.pack("<HHHHHd", 0x203, 14, 1, 1, 0, 2.5)
+    error = struct.pack("<HHHHHBB", 0x205, 8, 1, 1, 0, 0x2A, 1) + struct.pack("<HH", 0x5D, 2) + bytes(2)
+
+    table = read_table(old_workbook(1, 1).replace(number, error), filename="x.xls")
+
+    (finding,) = [found for found in table.findings if found.kind == "untold"]
+    assert (finding.severity, table.columns) == ("warning", ("1", "column 2"))
+    assert "cells with an error, such as #N/A, are read as empty" in finding.message

@@ -69,7 +69,7 @@ def import_(
     out(f"{kept.id}  {kept.name} version {kept.version}: {kept.row_count:,} rows, {found.dialect.describe()}")
     out(f"Columns: {', '.join(kept.columns)}")
     for finding in found.findings:
-        out(f"- {finding.message.removesuffix('.')}{in_lines(finding)}. {finding.cure}".rstrip())
+        out(f"- {finding.words}")
     if not found.findings:
         out("Nothing unusual was noticed.")
 
@@ -94,12 +94,3 @@ def import_run(file: Path, as_json: AsJson = False) -> None:
     unknown = f" and {found.unknown_calls:,} of unknown cost" if found.unknown_calls else ""
     out(f"{found.id}  {found.name}: {found.results:,} of {found.cells:,} cells, {found.calls:,} calls, "
           f"{format_usd(found.spent_pico)}{unknown}, {found.state}")  # fmt: skip
-
-
-def in_lines(finding: Finding) -> str:
-    """Where a finding was met, in words; empty when it is about the whole file."""
-    if not finding.lines:
-        return ""
-    more = f" and {finding.count - len(finding.lines):,} more" if finding.count > len(finding.lines) else ""
-    numbers = ", ".join(str(line) for line in finding.lines)
-    return f" (line{'s' if len(finding.lines) > 1 else ''} {numbers}{more})"

@@ -69,13 +69,16 @@ def grow(
     others. Exit 0 when done, 1 when it is not complete, 2 on wrong usage, 100 when a gate of its suite is not met.
     """
     from assay.workbench import growth, results
-    from assay.workbench.datasets import open_dataset
+    from assay.workbench.datasets import open_dataset, warnings_of
     from assay.workbench.prompts import find_version, run_prompt
 
     amount = parse_budget(budget)
     with opened() as rt:
         rt.ready()
         record = results.get_run(rt, run_id)
+        given = open_dataset(rt, data) if data is not None else None
+        for words in warnings_of(given) if given is not None else ():
+            say(words)
         wanted = growth.Growth(
             contestants=_contestants(record.plan, model, param, allow_unknown=allow_unknown),
             allow_unknown=allow_unknown,
@@ -83,7 +86,7 @@ def grow(
             + tuple(run_prompt(find_version(rt, given)) for given in prompt_name),
             samples=samples,
             rows=_row_count(rows, record.dataset.row_count) if data is None or rows != "all" else None,
-            dataset=open_dataset(rt, data).id if data is not None else None,
+            dataset=given.id if given is not None else None,
         )  # fmt: skip
         found = growth.estimate_growth(rt, record.id, wanted)
         for line in in_words(found, None if amount is None else to_pico(amount)):

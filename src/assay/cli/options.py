@@ -61,7 +61,7 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     """The draft that the options describe. Raises UsageError, DataError, NotFound."""
     from assay.domain.contestant import Contestant, Prompt
     from assay.scoring.graders import parse_spec, suggested
-    from assay.workbench.datasets import open_dataset
+    from assay.workbench.datasets import open_dataset, warnings_of
     from assay.workbench.prompts import find_version, run_prompt
     from assay.workbench.runs import RunDraft
 
@@ -78,6 +78,9 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     )
     prompts += tuple(run_prompt(find_version(rt, given)) for given in options["prompt_name"])
     found = open_dataset(rt, dataset)
+    # What is in the store was told when it came there.
+    for words in warnings_of(found) if Path(dataset).is_file() else ():
+        say(f"{Path(dataset).name}: {words}")
     return RunDraft(
         dataset_id=found.id, prompts=prompts,
         contestants=tuple(Contestant(m, settings.params, settings.provider) for m in options["model"]),

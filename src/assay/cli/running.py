@@ -154,7 +154,10 @@ def estimate(
         if file is None:
             draft = make_draft(rt, dataset, options | {"samples": samples or 1})
         else:
-            draft = overridden(suites.draft_of(rt, file, allow_unknown=allow_unknown)[0], options)
+            draft, notes = suites.draft_of(rt, file, allow_unknown=allow_unknown)
+            for note in notes:
+                say(f"Note: {note}")
+            draft = overridden(draft, options)
         found = runs.estimate(rt, draft)
         for note in runs.notes(rt, draft):
             say(f"Note: {note}")

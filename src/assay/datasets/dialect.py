@@ -16,6 +16,8 @@ from assay.datasets.table import Finding, counted, shortened
 DELIMITERS = (",", ";", "\t", "|")
 SELDOM = ("^", "~", "\u00a6", "\x1f")
 """Delimiters that are taken only where they cut every line alike and none of the others cuts any."""
+_IN_TEXTS = frozenset("'\"`-_.?!()[]{}<>%#$@*+")
+"""Signs that stand in texts, and cut none."""
 NO_DELIMITER = "\U0010ffff"
 """What separates the cells of a file of one column: no character, for ever."""
 PREAMBLE = 10
@@ -239,12 +241,19 @@ def uncut(sample: str) -> list[Finding]:
         message = f"The first line is one cell; each line below it is {width} when cut at {delimiter!r}."
         return [_uncut("title", message, "If the first line is a title, remove it.")]
     lines = [line.strip() for line in [first, *below.splitlines()] if line.strip()]
-    for pattern, name in ((r"::", "'::'"), (r"\t+| {2,}", "several spaces"), (r" ", "spaces")):
+    for pattern, name in ((r"::", "'::'"), *_signs(lines), (r"\t+| {2,}", "several spaces"), (r" ", "spaces")):
         widths = {len(re.split(pattern, line)) for line in lines[:ROWS_TRIED]}
         if len(lines) > 2 and len(widths) == 1 and min(widths) > (2 if pattern == " " else 1):
             message = f"Each line is {min(widths)} cells when cut at {name}, but is read as one."
             return [_uncut("uncut", message, "If it is a table, save it with commas or tabs between the cells.")]
     return []
+
+
+def _signs(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """Signs that stand equally often in all lines, as patterns with their names."""
+    for sign in dict.fromkeys(lines[0] if lines else ""):
+        if not (sign.isalnum() or sign.isspace() or sign in _IN_TEXTS) or sign == "\u00fe":
+            yield re.escape(sign), repr(sign)
 
 
 def _uncut(kind: str, message: str, cure: str) -> Finding:
@@ -257,7 +266,7 @@ def _is_data(cell: str) -> bool:
 
 def unlikely_header(row: list[str]) -> list[Finding]:
     """A warning where half of the names in the first row are numbers, dates or addresses."""
-    data = [cell for cell in row if _is_data(cell)]
+    data = [cell for cell in row if _is_data(cell) or (cell.strip() and not any(map(str.isalnum, cell)))]
     if len(data) * 2 < len(row):
         return []
     message = f"The first row looks like data, not like names: {shortened(', '.join(row))}."

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 
 from assay.datasets.doctor import CHARS_TOGETHER, Doctor
 from assay.datasets.encoding import SAMPLE, chosen_encoding, opened_text
-from assay.datasets.json_rows import Within, named, names_of, rows_within
+from assay.datasets.json_rows import Within, all_texts, first_names, named, names_of, rows_within
 from assay.datasets.promptfoo_config import ReadRows, expanded, is_config, rows_of
 from assay.datasets.shapes import Layout, Survey
 from assay.datasets.source import OnPart, Source, written_limit
@@ -52,6 +52,7 @@ class JsonFile:
         self._encoding = chosen_encoding(source, options.encoding)
         self._mode = _find_mode(source, self._encoding.name)
         self._within: tuple[Finding, ...] = ()
+        self._names: tuple[Finding, ...] = ()
         kind = {"lines": "jsonl", "yaml": "yaml"}.get(self._mode, "json")
         survey = Survey(shaped=options.shape == "auto")
         with self._entries(on_part) as entries:
@@ -70,8 +71,8 @@ class JsonFile:
     def rows(self, on_part: OnPart | None = None) -> Iterator[ObjectRows]:
         """The rows in lists of some. Raises ImportRefused, also while they are read."""
         with self._entries(on_part) as entries:
-            beside = [*self._encoding.findings(), *self._ending(), *self._within, *self._header_findings,
-                      *self._layout.findings]  # fmt: skip
+            beside = [*self._encoding.findings(), *self._ending(), *self._within, *self._names,
+                      *self._header_findings, *self._layout.findings]  # fmt: skip
             limit = written_limit(self._source.size)
             yield ObjectRows(entries, self.columns, self._layout, self._options, beside, limit)
 
@@ -110,6 +111,8 @@ class JsonFile:
                     names, is_header = names_of(entry.value, header=self._options.header)
                     if is_header:
                         continue
+                elif number == 1 and all_texts(entry.value):
+                    self._names = (first_names(names),)
                 yield entry._replace(value=named(names, entry.value))
             elif isinstance(entry.value, Mapping):
                 yield entry

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from assay.datasets.roles import guess_roles
 from assay.datasets.shapes import ROW_LISTS, is_row
-from assay.datasets.table import Finding
+from assay.datasets.table import Finding, shortened
 from assay.errors import ImportRefused
 
 _SPLITS = frozenset(
@@ -36,7 +36,7 @@ def rows_within(value: Any) -> Within:
 
 
 def _of_object(value: Mapping[str, Any]) -> Within:
-    found = _by_columns(value)
+    found = _by_columns(value) or _splits_by_columns(value)
     if found is not None:
         return found
     if is_row(value):
@@ -83,6 +83,15 @@ def _by_columns(value: Mapping[str, Any]) -> Within | None:
         rows = [{name: column[n] for name, column in value.items() if n in column} for n in places]
         return Within(rows, (_read_as("columns", len(rows), "Each field is a column with its values by number."),))
     return None
+
+
+def _splits_by_columns(value: Mapping[str, Any]) -> Within | None:
+    """Parts of one dataset, each with a list for each column."""
+    if not value or not all(name.lower() in _SPLITS and isinstance(inner, Mapping) for name, inner in value.items()):
+        return None
+    parts = {name: _by_columns(inner) for name, inner in value.items()}
+    lists = {name: list(within.rows) for name, within in parts.items() if within is not None}
+    return _parts(lists, value) if len(lists) == len(value) else None
 
 
 def _table(value: Mapping[str, Any]) -> Within | None:
@@ -189,8 +198,19 @@ def _with_id(key: str, row: Mapping[str, Any]) -> dict[str, Any]:
 # -- lists of lists --------------------------------------------------------------------------------------------
 
 
+def all_texts(values: Sequence[Any]) -> bool:
+    """Whether all values are texts, as names are."""
+    return all(isinstance(value, str) and type(value) is str for value in values)
+
+
+def first_names(names: Sequence[str]) -> Finding:
+    """A warning that the first list is no row, which the rows below it, of texts too, do not say."""
+    message = f"The first list was taken as the names of the columns: {shortened(', '.join(names))}."
+    return Finding("header", "warning", 1, message, cure="If it is a row, choose that there is no header.")
+
+
 def names_of(first: Sequence[Any], *, header: bool) -> tuple[list[str], bool]:
     """The names of the columns of a list of lists, and whether the first list holds them. header: it may."""
-    if header and first and all(isinstance(name, str) and type(name) is str and name.strip() for name in first):
+    if header and first and all_texts(first) and all(map(str.strip, first)):
         return list(first), True
     return [f"column {n}" for n in range(1, len(first) + 1)], False

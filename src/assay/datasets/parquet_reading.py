@@ -89,7 +89,7 @@ def _rows(file: Any, together: int, size: int) -> Iterator[list[Any]]:
 
 def _cells(batch: Any, first: int) -> tuple[list[list[str]], list[int]]:
     """The rows, and the numbers of those with nulls. first: number of the first."""
-    columns = [[_cell(value) for value in _short_floats(column).to_pylist()] for column in batch.columns]
+    columns = [[_cell(value) for value in _values(_short_floats(column))] for column in batch.columns]
     nulls: set[int] = set()
     for column in batch.columns:
         if column.null_count:
@@ -172,6 +172,23 @@ def _unpacked(column: Any) -> int:
         return int(column.nbytes)
     lengths = compute.binary_length(column.dictionary)
     return int(compute.sum(lengths.take(column.indices).cast("int64")).as_py() or 0)
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a column; dates that Python does not know, such as of the year 40000, as Arrow says them."""
+    from pyarrow import types
+
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except (OverflowError, ValueError):
+        if types.is_temporal(column.type):
+            return column.cast("string").to_pylist()  # type: ignore[no-any-return]
+        if types.is_struct(column.type):
+            fields = {field.name: _values(inner) for field, inner in zip(column.type, column.flatten(), strict=True)}
+            return [{name: inner[n] for name, inner in fields.items()} for n in range(len(column))]
+        if types.is_list(column.type) or types.is_large_list(column.type):
+            return [_values(value.values) if value.is_valid else None for value in column]
+        raise
 
 
 def _short_floats(column: Any) -> Any:

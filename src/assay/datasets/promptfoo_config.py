@@ -6,6 +6,7 @@ Only files below the configuration's own folder are read, and none where it was 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ _MARKS = ("prompts", "providers", "targets", "defaultTest", "scenarios")
 _APPLIED = ("tests", "scenarios", "defaultTest", "$schema", "assertionTemplates", "description")
 _CODE = (".js", ".cjs", ".mjs", ".ts", ".py", ".rb", ".go")
 _TABLES = (".csv", ".json", ".jsonl", ".yaml", ".yml", ".xlsx")
+_OPTIONS = ("prefix", "suffix", "disableVarExpansion", "disableDefaultAsserts", "disableConversationVar")
+_OF_NO_EFFECT = ("prompts", "provider", "providers", "assertScoringFunction")
+"""What tests say of how they are run."""
+_ENVIRONMENT = re.compile(r"\{\{-?\s*(process\.)?env\b")
 FILES_LIMIT = 1_000
 FILE_LIMIT = 8 * 1024 * 1024
 ROWS_LIMIT = 100_000
@@ -39,7 +44,10 @@ def is_config(value: Any) -> bool:
         return False
     asks = any(isinstance(value.get(name), list | str | Mapping) for name in _MARKS)
     tests = value.get("tests")
-    return asks and (isinstance(tests, list | str | Mapping) or "scenarios" in value or "defaultTest" in value)
+    names_models = "prompts" in value and ("providers" in value or "targets" in value)
+    return asks and (
+        isinstance(tests, list | str | Mapping) or "scenarios" in value or "defaultTest" in value or names_models
+    )
 
 
 def rows_of(value: Mapping[str, Any], folder: Path | None, read: ReadRows) -> Within:
@@ -113,6 +121,27 @@ class Files:
         texts: list[Any] = [self._content(path) for path in self._found(value)]
         return [text for text in texts if text is not None] or [value]
 
+    def variables(self, given: Any) -> Any:
+        """The variables of a test, from the files that hold them where they are named; later ones win."""
+        names = [given] if isinstance(given, str) else given
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            return given
+        rows = [row for name in names for path in self._found(name) for row in self._read(path)]
+        return {name: value for row in rows for name, value in row.items()}
+
+    def checked(self, check: Any) -> Any:
+        """A check, with the content of the file that its value names."""
+        if not isinstance(check, Mapping):
+            return check
+        if isinstance(check.get("assert"), list):
+            return {**check, "assert": [self.checked(inner) for inner in check["assert"]]}
+        (content,) = self.contents(check.get("value"))[:1]
+        if content is check.get("value"):
+            return check
+        # Like promptfoo: schemas and lists are read from such files, whatever they are written in.
+        parsed = check["value"].lower().endswith((".json", ".yaml", ".yml"))
+        return {**check, "value": _parsed(content) if parsed else content.strip()}
+
     def _content(self, path: Path) -> str | None:
         if path.stat().st_size > FILE_LIMIT:
             self.left[path.name] = f"it has more than {FILE_LIMIT // 2**20} MB"
@@ -156,6 +185,12 @@ class Files:
         return inside
 
 
+def _parsed(content: str) -> Any:
+    from assay.datasets.yaml_text import load_yaml  # slow to import
+
+    return load_yaml(content).value
+
+
 def _test_of(row: Mapping[str, Any]) -> Test:
     """A test as it stands in a file; the cells of a table become its variables, checks and settings."""
     if isinstance(row.get("vars"), Mapping) or not all(_is_text(value) for value in row.values()):
@@ -181,23 +216,38 @@ class _Config:
     def __init__(self, value: Mapping[str, Any], folder: Path | None, read: ReadRows) -> None:
         self._files = Files(folder, read)
         self._left = self._files.left
+        self._unapplied: set[str] = set()
         self._value: Mapping[str, Any] = _References(value, self._left).resolved(value)
 
     def rows(self) -> Within:
         """Every test with its defaults."""
-        default = self._default()
+        default = self._whole(self._default())
         tests = list(self._tests(self._value.get("tests")))
         tests += self._scenarios()
-        if not tests and "tests" not in self._value and "scenarios" not in self._value:
+        if not tests and default and "tests" not in self._value and "scenarios" not in self._value:
             tests = [{}]
         rows: list[Any] = []
         for test in tests:
-            rows += expanded(_merged(default, test), files=self._files)
+            rows += expanded(_merged(default, self._whole(test)), files=self._files)
             if len(rows) > ROWS_LIMIT:
                 raise ImportRefused(f"The configuration makes more than {ROWS_LIMIT:,} rows.", cure="Split it.")
         if not rows:
             raise ImportRefused(f"The configuration gives no tests: {self._reasons()}.", cure="Import its tests.")
         return Within(rows, tuple(self._findings(len(rows))))
+
+    def _whole(self, test: Test) -> Test:
+        """A test with what its files hold; what is of no effect here is noted."""
+        self._unapplied.update(name for name in test if name in _OF_NO_EFFECT and test[name])
+        options = test.get("options")
+        if isinstance(options, Mapping):
+            self._unapplied.update(f"options.{name}" for name in options if name not in _OPTIONS)
+        if _ENVIRONMENT.search(as_text({name: test.get(name) for name in ("vars", "assert")})):
+            self._left["{{ env... }}"] = "variables of the environment are not filled in"
+        if "vars" in test and not isinstance(test["vars"], Mapping):
+            test = {**test, "vars": self._files.variables(test["vars"])}
+        if isinstance(checks := test.get("assert"), list):
+            test = {**test, "assert": [self._files.checked(check) for check in checks]}
+        return test
 
     def _default(self) -> Test:
         given = self._value.get("defaultTest")
@@ -233,6 +283,10 @@ class _Config:
         if self._left:
             message = f"Parts of the configuration were not applied: {self._reasons()}."
             yield Finding("promptfoo", "warning", len(self._left), message, cure="Add what they say by hand.")
+        if self._unapplied:
+            listed = ", ".join(f"`{name}`" for name in sorted(self._unapplied))
+            message = f"Settings of single tests have no effect here: {listed}."
+            yield Finding("settings", "warning", len(self._unapplied), message, cure="Set them for the whole run.")
         beside = [f"`{name}`{_number(inner)}" for name, inner in self._value.items() if name not in _APPLIED]
         if beside:
             message = f"A configuration of promptfoo: its tests were read; {', '.join(beside)} are not part of them."

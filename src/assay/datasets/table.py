@@ -79,6 +79,18 @@ class Finding:
     """Line numbers in the file, from 1; at most 20."""
     cure: str = ""
 
+    @property
+    def words(self) -> str:
+        """All of it in one line."""
+        return f"{self.message.removesuffix('.')}{self._places()}. {self.cure}".rstrip()
+
+    def _places(self) -> str:
+        if not self.lines:
+            return ""
+        more = f" and {self.count - len(self.lines):,} more" if self.count > len(self.lines) else ""
+        numbers = ", ".join(str(line) for line in self.lines)
+        return f" (line{'s' if len(self.lines) > 1 else ''} {numbers}{more})"
+
 
 class BadRow(NamedTuple):
     """A row of the file that could not be taken as it stands."""

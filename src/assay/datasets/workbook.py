@@ -30,6 +30,12 @@ _NOTICED = {
 """What a reader notices, in words, with severity and cure."""
 
 
+_UNTOLD = (
+    "Hidden rows and columns cannot be told from others in a workbook of this kind, and cells with an error, such as "
+    "#N/A, are read as empty."
+)
+
+
 class WorkbookFile:
     """One sheet of a workbook. Close it: its rows are in a temporary file."""
 
@@ -43,7 +49,7 @@ class WorkbookFile:
             self._closing.close()
             raise
         self._noticed = found.noticed
-        kind = source.ending if source.ending in ("xls", "ods") else "xlsx"
+        kind = source.ending if source.ending in ("xls", "xlsb", "ods") else "xlsx"
         self.dialect = Dialect(kind, sheet=found.name, sheets=found.names)
         if not self._spool.rows:
             self.close()
@@ -65,6 +71,8 @@ class WorkbookFile:
         if len(self.dialect.sheets) > 1 and not self._options.sheet:
             message = f"The workbook has {len(self.dialect.sheets):,} sheets; {self.dialect.sheet!r} was read."
             found.append(Finding("sheets", "note", 1, message, cure="Choose another sheet if it is the wrong one."))
+        if self._noticed["untold"]:
+            found.append(Finding("untold", "warning", 1, _UNTOLD, cure="Save it as .xlsx if it has any."))
         for kind, count in self._noticed.items():
             if kind in _NOTICED:
                 words, severity, cure = _NOTICED[kind]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,22 +100,26 @@ def _tell_of_old(say: Say, path: Path, wanted: str) -> None:
     if not names or (wanted and wanted not in names):
         raise ImportRefused(f"There is no sheet {wanted!r}.", cure=f"Choose one of {', '.join(names)}.")
     shown = [one.name for one in book.sheets_metadata if one.visible == SheetVisibleEnum.Visible] if not wanted else []
-    for chosen in (wanted,) if wanted else (shown or names)[: xlsx.SHEETS_TRIED]:
+    tried = (wanted,) if wanted else (shown or names)[: xlsx.SHEETS_TRIED]
+    for chosen in tried:
         sheet = book.get_sheet_by_name(chosen)
         if sheet.height:
             break
     else:
-        listed = ", ".join(names[: xlsx.SHEETS_TRIED])
-        raise ImportRefused(f"The sheet {names[0]!r} is empty.", cure=f"Choose another: {listed}.")
-    rows = Telling(say)
+        raise xlsx.empty(tried, names)
+    rows, noticed = Telling(say), Counter(untold=1, merged=len(sheet.merged_cell_ranges or ()))
     for number, row in enumerate(sheet.iter_rows(), 1):
         cells = [text_of(value) for value in row]
+        noticed.update(_TIMES[type(value)] for value in row if type(value) in _TIMES)
         while cells and not cells[-1]:
             cells.pop()
         if cells:
             rows.add(number, 0, cells)
     rows.finish()
-    say(["sheet", chosen, names, {}])
+    say(["sheet", chosen, names, +noticed])
+
+
+_TIMES = dict.fromkeys((datetime.date, datetime.time, datetime.datetime), "date") | {datetime.timedelta: "elapsed"}
 
 
 def text_of(value: Any) -> str:

@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple, Protocol
 
@@ -67,7 +67,8 @@ def read_sheet(
 
     size: bytes of the file. Raises ImportRefused.
     """
-    names = {name.lower().lstrip("/"): name for name in archive.namelist()}
+    # Some programs write the separators of their own system.
+    names = {name.lower().replace("\\", "/").lstrip("/"): name for name in archive.namelist()}
 
     def part(path: str) -> str | None:
         name = names.get(path.lower().lstrip("/"))
@@ -98,8 +99,15 @@ def read_sheet(
             sink.finish()
             if sink.rows:
                 return SheetRead(chosen, tuple(book.sheets), reader.noticed)
-    tried = wanted or shown[0]
-    raise ImportRefused(f"The sheet {tried!r} is empty.", cure=f"Choose another: {', '.join(shown[:20])}.")
+    raise empty((wanted,) if wanted else shown[:SHEETS_TRIED], tuple(book.sheets))
+
+
+def empty(tried: Sequence[str], names: Sequence[str]) -> ImportRefused:
+    """What is said where nothing stands in any of the sheets that were tried."""
+    said = f"The sheet {tried[0]!r} is empty" if len(tried) == 1 else f"All of the first {len(tried):,} sheets are empty"
+    others = [name for name in names if name not in tried][:SHEETS_TRIED]
+    cure = f"Choose another: {', '.join(others)}." if others else "Put the table into a sheet of cells."
+    return ImportRefused(f"{said}.", cure=cure)
 
 
 class _Relations(NamedTuple):

@@ -82,6 +82,12 @@ def get_dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
         return stored.get_dataset(connection, dataset_id)
 
 
+def warnings_of(dataset: StoredDataset) -> list[str]:
+    """What was noticed in a dataset's file that changes what is sent, in words."""
+    found = (Finding(**{**given, "lines": tuple(given["lines"])}) for given in dataset.findings)
+    return [finding.words for finding in found if finding.severity == "warning"]
+
+
 def list_datasets(rt: Runtime, *, limit: int = 100) -> list[StoredDataset]:
     """Datasets, newest first."""
     with rt.store.read() as connection:

@@ -24,7 +24,7 @@ from assay.errors import AssayError, NotFound, SuiteError
 from assay.money import MOST_BUDGET_USD
 from assay.openrouter.parameters import ALLOW_UNKNOWN, check_parameter, modern_settings, unknown_names
 from assay.scoring.graders import build, parse_spec
-from assay.workbench.datasets import open_dataset
+from assay.workbench.datasets import open_dataset, warnings_of
 from assay.workbench.lined_yaml import LinedYaml, read_yaml
 from assay.workbench.prompts import find_version, run_prompt
 from assay.workbench.runs import RunDraft
@@ -346,6 +346,8 @@ def draft_of(rt: Runtime, file: SuiteFile, *, allow_unknown: bool = False) -> tu
         budget_usd=suite.budget_usd, concurrency=suite.concurrency, limit=suite.limit, name=suite.name,
         tags=tuple(suite.tags), mode=suite.mode, allow_unknown=suite.allow_unknown,
     )  # fmt: skip
+    if (file.path.parent / suite.dataset).is_file():
+        notes += [f"{suite.dataset}: {words}" for words in warnings_of(dataset)]
     return draft, list(dict.fromkeys(notes))
 
 
