@@ -105,13 +105,14 @@ class JsonFile:
     def _objects(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Rows that are lists become objects with the names of the first."""
         names: list[str] | None = None
+        is_header = False
         for number, entry in enumerate(entries):
             if isinstance(entry.value, list) and (number == 0 or names is not None):
                 if names is None:
                     names, is_header = names_of(entry.value, header=self._options.header)
                     if is_header:
                         continue
-                elif number == 1 and all_texts(entry.value):
+                elif number == 1 and is_header and all_texts(entry.value):
                     self._names = (first_names(names),)
                 yield entry._replace(value=named(names, entry.value))
             elif isinstance(entry.value, Mapping):

@@ -81,7 +81,7 @@ def read_sheet(
     shown = [name for name in book.sheets if name not in book.hidden] or list(book.sheets)
     if wanted and wanted not in book.sheets:
         raise ImportRefused(f"There is no sheet {wanted!r}.", cure=f"Choose one of {', '.join(book.sheets)}.")
-    folder, _, file = main.rpartition("/")
+    folder, _, file = main.replace("\\", "/").rpartition("/")
     relations = _relations(archive, part(f"{folder}/_rels/{file}.rels"), folder)
     styles = _styles(archive, part(relations.by_type.get("styles", "")))
     with tempfile.SpooledTemporaryFile(16 * 1024 * 1024) as kept:
@@ -92,6 +92,9 @@ def read_sheet(
         for chosen in (wanted,) if wanted else shown[:SHEETS_TRIED]:
             sheet = part(relations.by_id.get(book.sheets[chosen], ""))
             if sheet is None:
+                # Sheets of macros have no cells, and may have no part.
+                if chosen != wanted:
+                    continue
                 raise ImportRefused(f"The sheet {chosen!r} is missing from the workbook.", cure="Choose another sheet.")
             reader = _SheetReader(sink, texts, styles, epoch_1904=book.epoch_1904)
             parse(archive, sheet, Handlers(reader.start, reader.end, reader.text), on_part)
