@@ -201,7 +201,11 @@ def test_parquet_keeps_dates_that_python_does_not_know() -> None:
 
     first, second = read_table(target.getvalue(), filename="x.parquet").rows
 
-    assert (first[0], second[0], second[2]) == ("<value out of range: 1000000000000000000>", "1970-01-01 00:00:00.000", "2")
+    assert (first[0], second[0], second[2]) == (
+        "<value out of range: 1000000000000000000>",
+        "1970-01-01 00:00:00.000",
+        "2",
+    )
     assert "out of range" in first[1]
 
 

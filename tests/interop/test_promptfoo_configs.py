@@ -20,21 +20,17 @@ FILES = {
     "lines.jsonl": '{"vars": {"question": "l1"}}\n{"vars": {"question": "l2", "n": 1.5}}\n',
     "vars.yaml": "name: file\nquestion: f\n",
     "default.yaml": "vars: {language: Spanish}\n",
-    "a.txt": "text a",
-    "b.txt": "text b",
 }
 CONFIGS = {
     "file": "tests: file://tests.csv\n",
     "name": "tests: tests.csv\n",
     "mixed": "tests: [file://tests.csv, {vars: {question: own}}, file://lines.jsonl]\n",
     "pattern": "tests: file://m*.yaml\n",
-    "default": "defaultTest: {vars: {language: Spanish}}\n"
-    "tests: [{vars: {q: a}}, {vars: {q: b, language: French}}]\n",
+    "default": "defaultTest: {vars: {language: Spanish}}\ntests: [{vars: {q: a}}, {vars: {q: b, language: French}}]\n",
     "default in a file": "defaultTest: file://default.yaml\ntests: [{vars: {q: a}}]\n",
     "product": "tests: [{vars: {x: [a, b], y: [c, d], z: 1}}, {vars: {x: [a, b]}, "
     "options: {disableVarExpansion: true}}]\n",
     "objects": "tests: [{vars: {x: {a: 1, b: [x]}, y: [1, 2], t: true}}]\n",
-    "texts": "tests: [{vars: {t: 'file://*.txt'}}]\n",
     "vars": "tests: [{vars: file://vars.yaml}]\n",
     "scenarios": "scenarios: [{config: [{vars: {l: fr}}, {vars: {l: de}}], tests: [{vars: {q: a}}, {vars: {q: b}}]}]\n",
     "anchors": "x: &x {q: a, r: s}\ntests: [{vars: *x}, {vars: {<<: *x, r: t}}]\n",

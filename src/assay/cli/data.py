@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from assay.cli.options import AsJson
 from assay.cli.progress import share_bar
 from assay.cli.terminal import UsageError, app, opened, out, print_json
 from assay.money import format_usd, from_pico
-
-if TYPE_CHECKING:
-    from assay.datasets.table import Finding
 
 
 Encoding = Annotated[str | None, typer.Option(help="Such as utf-8 or cp1252; found out when absent.")]

@@ -107,7 +107,9 @@ def read_sheet(
 
 def empty(tried: Sequence[str], names: Sequence[str]) -> ImportRefused:
     """What is said where nothing stands in any of the sheets that were tried."""
-    said = f"The sheet {tried[0]!r} is empty" if len(tried) == 1 else f"All of the first {len(tried):,} sheets are empty"
+    said = (
+        f"The sheet {tried[0]!r} is empty" if len(tried) == 1 else f"All of the first {len(tried):,} sheets are empty"
+    )
     others = [name for name in names if name not in tried][:SHEETS_TRIED]
     cure = f"Choose another: {', '.join(others)}." if others else "Put the table into a sheet of cells."
     return ImportRefused(f"{said}.", cure=cure)
