@@ -2,11 +2,11 @@
 
     python bench/corpora.py FOLDER [FOLDER ...] [--seconds 30] [--list]
 
-FOLDER (or ASSAY_CORPORA, folders apart by the system's path separator) holds checkouts such as apache/parquet-testing,
-nst/JSONTestSuite, the spreadsheets of apache/poi, SheetJS/test_files and tafia/calamine; nothing is fetched. One
-process reads them all, with the libraries that Assay asks in a process for each file; what ends otherwise there, or takes more
-than the seconds, is read again as Assay does. Prints, by ending, how many were read, refused, or ended otherwise, the
-slowest and the largest; exits 1 where any ended otherwise. --list prints every refusal.
+FOLDER (or ASSAY_CORPORA, folders apart by the system's path separator) holds checkouts such as apache/parquet-
+testing, nst/JSONTestSuite, the spreadsheets of apache/poi, SheetJS/test_files and tafia/calamine; nothing is fetched.
+One process reads them all, with the libraries that Assay asks in a process for each file; what ends otherwise there,
+or takes more than the seconds, is read again as Assay does. Prints, by ending, how many were read, refused, or ended
+otherwise, the slowest and the largest; exits 1 where any ended otherwise. --list prints every refusal.
 """
 
 from __future__ import annotations

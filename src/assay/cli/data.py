@@ -13,7 +13,6 @@ from assay.cli.progress import share_bar
 from assay.cli.terminal import UsageError, app, opened, out, print_json
 from assay.money import format_usd, from_pico
 
-
 Encoding = Annotated[str | None, typer.Option(help="Such as utf-8 or cp1252; found out when absent.")]
 Delimiter = Annotated[str | None, typer.Option(help="One character; found out when absent.")]
 Sheet = Annotated[str | None, typer.Option(help="Sheet of a workbook; the first when absent.")]
