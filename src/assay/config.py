@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     """Seconds that a contestant is paused for after it kept failing, each time before one cell tries it again."""
     unreachable_patience_s: float = Field(60.0, ge=0)
     """Seconds that a run waits for a gateway that cannot be reached before it pauses."""
+    close_patience_s: float = Field(5.0, ge=0)
+    """Seconds that calls of runs may still take when the app is closed; what is cut off then is paid unanswered."""
     catalogue_ttl_s: float = Field(3600.0, ge=0)
     database_patience_s: float = Field(120.0, ge=0)
     """Seconds that a database is waited for which another program holds locked."""

@@ -40,6 +40,8 @@ def _ask(client: httpx.Client, model: str = "sandbox/swift", **more: Any) -> htt
         ("403_moderation", 403, "content_policy_violation"),
         ("403_guardrail", 403, "patterns"),
         ("403_key_limit", 403, "openrouter_key_limit"),
+        ("403_workspace_budget", 403, "openrouter_workspace_budget"),
+        ("403_guardrail_budget", 403, "openrouter_guardrail_budget"),
         ("404", 404, "No endpoints found"),
     ],
 )

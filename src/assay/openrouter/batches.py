@@ -113,8 +113,9 @@ class BatchEndpoint:
                 method, path, content=content, params=params, timeout_s=SUBMIT_S, beta=self._beta
             )
         except GatewayFailed as error:
-            if error.status not in (404, 405) or rest or self._beta:
+            if error.status not in (404, 405) or self._beta:
                 raise
+        # A batch too: it may be an earlier process's, and nothing has told this one where the endpoint is.
         found = await self._client.call(method, path, content=content, params=params, timeout_s=SUBMIT_S, beta=True)
         self._beta = True
         return found

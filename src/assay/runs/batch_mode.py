@@ -39,6 +39,11 @@ LOOK_S = 0.3
 SKEW_S = 120
 """How far the gateway's clock may be from ours."""
 TRIES = 3
+UNKNOWN_BATCH = (
+    "The gateway does not know a batch that an earlier start handed in. If that was done with the key of another "
+    "account, start with that key again and continue: its answers wait there, and are paid. Continue with this key "
+    "asks for its cells anew, which then are paid twice."
+)
 
 
 @dataclass(slots=True)
@@ -47,6 +52,10 @@ class _Waiting:
     remote_id: str
     calls: dict[str, int]
     """Call id -> cell."""
+    is_ours: bool = True
+    """Whether this process handed it in, with the key that it has now."""
+    missed: int = 0
+    """How often, one after another, the gateway did not know it."""
 
 
 class BatchMode:
@@ -241,7 +250,7 @@ class BatchMode:
                 request = self._worker.request(cell, await self._worker.rows.row(cell.row))
                 await self._look_for(stored, calls, request.model)
             else:
-                self._waiting[stored.id] = _Waiting(stored, stored.remote_id, calls)
+                self._waiting[stored.id] = _Waiting(stored, stored.remote_id, calls, is_ours=False)
 
     async def _stored(self) -> list[batches.StoredBatch]:
         return await self._read(partial(batches.batches_of, live_only=True), self._run_id)
@@ -282,15 +291,35 @@ class BatchMode:
             if error.failure.stop == "run":
                 self._worker.stop("paused", str(error.failure))
                 return True
-            if error.status in (404, 410):
-                await self._lost(waiting)
-                return True
-            return False
+            return error.status in (404, 410) and await self._missed(waiting)
+        await self._found(waiting)
         if not state.ended:
             answered = state.completed + state.failed
             await self._worker.write(lambda c: batches.told(c, waiting.stored.id, answered=answered))
             return False
         await self._collect(waiting, state)
+        return True
+
+    async def _found(self, waiting: _Waiting) -> None:
+        waiting.missed = 0
+        if waiting.stored.state == batches.MISSED:
+            waiting.stored = replace(waiting.stored, state="waiting")
+            await self._worker.write(lambda c: batches.found_again(c, waiting.stored.id))
+
+    async def _missed(self, waiting: _Waiting) -> bool:
+        """After a 404 for a batch; whether nothing more is to be waited for.
+
+        An earlier process's may be another account's, where its answers wait and are paid: a person is told, and to
+        continue without them is to ask for its cells anew.
+        """
+        waiting.missed += 1
+        if waiting.missed < TRIES:
+            return False
+        if waiting.is_ours or waiting.stored.state == batches.MISSED:
+            await self._lost(waiting)
+        else:
+            await self._worker.write(lambda c: batches.missed(c, waiting.stored.id))
+            self._worker.stop("paused", UNKNOWN_BATCH)
         return True
 
     async def _lost(self, waiting: _Waiting) -> None:

@@ -13,7 +13,7 @@ from assay.runs import home
 from assay.runs.dispatch import Dispatcher
 from assay.runs.live import LiveRun
 from assay.runs.waits import Waits
-from assay.runs.worker import RunWorker
+from assay.runs.worker import CLOSED, RunWorker
 from assay.store import runs
 from assay.store.engine import Store
 from assay.store.writer import as_store_error
@@ -130,10 +130,17 @@ class RunEngine:
         return [_Found(row.id, row.state == "running") for row in here]
 
     async def aclose(self) -> None:
-        """Stops working; runs stay queued and go on when an engine picks them up."""
+        """Stops working; runs stay queued and go on when an engine picks them up.
+
+        Calls in flight may end for a moment: one that is cut off is paid without an answer, and its bound is held.
+        """
         if self._poller is not None:
             self._poller.cancel()
         tasks = list(self._tasks.values())
+        for worker in self._workers.values():
+            worker.stop("queued", CLOSED)
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._waits.close_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -15,3 +15,5 @@ class Waits:
     """A contestant's pauses after it kept failing, one after another; none: it is given up at once."""
     unreachable_s: float
     """How long a gateway that cannot be reached is waited for before the run pauses."""
+    close_s: float
+    """How long calls in flight may take to end when the app is closed."""

@@ -41,7 +41,7 @@ READ_TRIES = 5
 SILENCE_WAIT_S = 2.0
 """Seconds before a cell is tried again that did not reach the gateway."""
 
-
+CLOSED = "The app was closed; the run goes on when it opens again."
 PILOT_DONE = "The pilot is done: look at its answers and at what the whole run will cost. Continue sends the rest."
 
 
@@ -113,7 +113,7 @@ class RunWorker:
         except runs.LeaseLost:
             return  # it is another's: nothing more is written
         except asyncio.CancelledError:
-            await asyncio.shield(self.give_back("queued", "The app was closed; the run goes on when it opens again."))
+            await asyncio.shield(self.give_back("queued", CLOSED))
             raise
 
     async def give_back(self, state: str, reason: str) -> None:

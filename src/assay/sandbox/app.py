@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from starlette.applications import Starlette
@@ -34,6 +35,11 @@ class Sandbox:
         """Lets calls meet these faults from now on, instead of those before."""
         self.config = replace(self.config, faults=tuple(faults))
         self._batches.config = self.config
+
+    def cover(self, credits_usd: Decimal) -> None:
+        """Sets the account's credits."""
+        self.config = replace(self.config, credits_usd=credits_usd)
+        self._batches.config = self.books.config = self.config
 
     def _refusal(self, request: Request, *, management: bool = False) -> Response | None:
         """The error for a missing or wrong key; None: it may pass."""

@@ -33,6 +33,8 @@ class Batch:
     requests: list[Mapping[str, Any]]
     provider: Mapping[str, Any]
     created_at: float
+    key: str
+    """The key that handed it in, which stands for an account: no other sees it."""
     cancelled_at: float | None = None
     results: list[dict[str, Any]] | None = None
     """What it ended with; none while it works."""
@@ -74,7 +76,7 @@ class Batches:
         routing = body.get("provider")
         batch = Batch(
             f"batch_{self._books.new_id()[4:]}", str(model), body["endpoint"], requests,
-            routing if isinstance(routing, Mapping) else {}, time.time(),
+            routing if isinstance(routing, Mapping) else {}, time.time(), _key(request),
         )  # fmt: skip
         self._batches[batch.id] = batch
         if self.config.batch_lost:
@@ -85,7 +87,7 @@ class Batches:
         """GET /batches, newest first."""
         if not self.config.batches:
             return error(404, "Not Found")
-        rows = [self._row(batch) for batch in reversed(self._batches.values())]
+        rows = [self._row(batch) for batch in reversed(self._batches.values()) if batch.key == _key(request)]
         limit = int(request.query_params.get("limit", "20"))
         after = request.query_params.get("after")
         start = next((n + 1 for n, row in enumerate(rows) if row["id"] == after), 0)
@@ -97,7 +99,7 @@ class Batches:
     async def one(self, request: Request) -> Response:
         """GET and DELETE /batches/{id}; POST /batches/{id}/cancel."""
         batch = self._batches.get(request.path_params["id"])
-        if batch is None:
+        if batch is None or batch.key != _key(request):
             return error(404, "Batch not found")
         if request.method != "GET":
             batch.cancelled_at = batch.cancelled_at or time.time()
@@ -166,6 +168,10 @@ class Batches:
         batch.tokens[0] += reply.bill.prompt_tokens
         batch.tokens[1] += reply.bill.completion_tokens
         return {"status_code": 200, "request_id": reply.id, "body": completion_body(reply)}
+
+
+def _key(request: Request) -> str:
+    return request.headers.get("authorization", "")
 
 
 def _response(answer: Response) -> dict[str, Any]:

@@ -115,6 +115,11 @@ def fault_response(fault: Fault, persona: Persona) -> Response:
             return error(403, "Key limit exceeded (daily limit).",
                          {"limit_source": "openrouter_key_limit", "scope": "key_limit",
                           "resets_at": "2026-12-01T00:00:00Z"})  # fmt: skip
+        case "403_workspace_budget":
+            spent = {"limit_source": "openrouter_workspace_budget", "resets_at": "2026-12-01T00:00:00Z"}
+            return error(403, "Workspace monthly budget of $10.00 exceeded.", spent)
+        case "403_guardrail_budget":
+            return error(403, "The limit is reached.", {"limit_source": "openrouter_guardrail_budget"})
         case "404":
             return error(404, f"No endpoints found for {persona.id}.")
         case _:

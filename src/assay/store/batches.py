@@ -16,6 +16,9 @@ from assay.store.ledger import new_id, now_ms, withdraw
 from assay.store.owner import BATCH_OWNER
 from assay.store.tables import CALL, GATEWAY_BATCH
 
+MISSED = "missed"
+"""The state of a batch that the gateway did not know when it was last asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
@@ -74,6 +77,16 @@ def accepted(
 def told(connection: Connection, batch_id: str, *, answered: int) -> None:
     """Notes how many requests of a batch the gateway has answered."""
     connection.execute(update(GATEWAY_BATCH).where(GATEWAY_BATCH.c.id == batch_id).values(answered=answered))
+
+
+def missed(connection: Connection, batch_id: str) -> None:
+    """Notes that the gateway does not know a batch, and that a person is told so."""
+    connection.execute(update(GATEWAY_BATCH).where(GATEWAY_BATCH.c.id == batch_id).values(state=MISSED))
+
+
+def found_again(connection: Connection, batch_id: str) -> None:
+    """Notes that the gateway knows a batch after all."""
+    connection.execute(update(GATEWAY_BATCH).where(GATEWAY_BATCH.c.id == batch_id).values(state="waiting"))
 
 
 def end_batch(connection: Connection, batch_id: str) -> None:

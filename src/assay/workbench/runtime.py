@@ -123,6 +123,7 @@ class Runtime:
                     batch_poll_s=settings.batch_poll_s,
                     probe_s=settings.probe_waits_s,
                     unreachable_s=settings.unreachable_patience_s,
+                    close_s=settings.close_patience_s,
                 ),
             )
 

@@ -1,0 +1,359 @@
+"""The table of pauses: after each kind of pause Continue finishes the run, and nothing is paid twice."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from run_driver import until
+from sqlalchemy import func, select, text
+
+from assay.config import Gateway, Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.errors import PolicyError
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.store import runs as stored
+from assay.store.tables import CALL, RESULT
+from assay.workbench import datasets, policies, runs
+from assay.workbench.runs import RunProgress
+from assay.workbench.runtime import Runtime, open_runtime
+
+ROWS = 12
+SLOW = SandboxConfig(fixed_latency_ms=250)
+MODEL = "sandbox/swift"
+
+
+@contextmanager
+def workbench(
+    folder: Path, server: SandboxServer, *, key: str = "key", watch: bool = True, **settings: Any
+) -> Iterator[Runtime]:
+    """A workbench before a server that plays OpenRouter."""
+    given = Settings.model_validate(
+        {"database_url": f"sqlite:///{folder}/a.db", "concurrency": 2, "batch_poll_s": 0.02, "max_attempts": 2,
+         "unreachable_patience_s": 0.0} | settings
+    )  # fmt: skip
+    with open_runtime(given, gateway=Gateway("openrouter", server.base_url, SecretStr(key)), watch=watch) as rt:
+        rt.ready()
+        yield rt
+
+
+def draft_of(rt: Runtime, **more: Any) -> runs.RunDraft:
+    """Twelve tickets before a model."""
+    dataset = datasets.open_dataset(rt, "support_tickets")
+    given: dict[str, Any] = {
+        "limit": ROWS, "budget_usd": Decimal(5), "contestants": (Contestant(MODEL),),
+        "prompts": (Prompt("Classify: {{ticket}}"),),
+    } | more  # fmt: skip
+    return runs.RunDraft(dataset.id, **given)
+
+
+def started(rt: Runtime, **more: Any) -> str:
+    """A run of them."""
+    return runs.start_run(rt, draft_of(rt, **more))
+
+
+def paused(rt: Runtime, run_id: str) -> RunProgress:
+    """The run, which has paused."""
+    run = runs.wait_for_run(rt, run_id, timeout_s=30)
+    assert run.state == "paused", (run.state, run.reason)
+    return run
+
+
+def assert_finished(rt: Runtime, server: SandboxServer, run_id: str) -> None:
+    """Every cell has its one answer, each was paid once, and nothing stays reserved."""
+    run = runs.wait_for_run(rt, run_id, timeout_s=60)
+    assert (run.state, run.outcome, run.done, run.failed, run.reserved_pico) == ("done", "done", ROWS, 0, 0), run.reason
+    books = server.sandbox.books
+    assert (books.paid.total(), sum(n - 1 for n in books.paid.values())) == (ROWS, 0)
+    with rt.store.read() as connection:
+        cells = connection.execute(select(func.count()).where(RESULT.c.run_id == run_id, RESULT.c.status == "ok"))
+        assert cells.scalar() == ROWS
+        settled = connection.execute(select(CALL.c.state).distinct()).scalars().all()
+        assert settled == ["settled"]
+
+
+def test_continue_after_a_pause_by_hand(tmp_path: Path) -> None:
+    """Paused with calls in flight, which end."""
+    with SandboxServer(SLOW) as server, workbench(tmp_path, server) as rt:
+        run_id = started(rt)
+        until(lambda: runs.progress(rt, run_id).done > 1)
+        runs.pause_run(rt, run_id)
+        assert paused(rt, run_id).reason.startswith("Paused by you.")
+        runs.continue_run(rt, run_id)
+        assert_finished(rt, server, run_id)
+
+
+REFUSED: dict[str, str] = {
+    "401": "The gateway refused the API key",
+    "402_credits": "The account's credits do not cover this request",
+    "402_too_big": "The account's credits do not cover this request",
+    "403_workspace_budget": "A workspace budget on the gateway is spent",
+    "403_guardrail_budget": "A workspace budget on the gateway is spent",
+    "403_key_limit": "The spending limit of this API key is reached",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("after", [0, 5])
+def test_continue_after_the_gateway_would_not_go_on(tmp_path: Path, kind: Any, after: int) -> None:
+    """Credits, keys and limits, from the first call or in the middle: the cure stands in the reason, and works."""
+    config = SandboxConfig(speed=0, faults=(Fault(kind, after=after),))
+    with SandboxServer(config) as server, workbench(tmp_path, server) as rt:
+        run_id = started(rt)
+        run = paused(rt, run_id)
+        assert run.reason.startswith(REFUSED[kind])
+        assert run.failed == 0
+        runs.continue_run(rt, run_id)  # the cause is still there
+        assert paused(rt, run_id).reason.startswith(REFUSED[kind])
+        server.sandbox.meet(())
+        runs.continue_run(rt, run_id)
+        assert_finished(rt, server, run_id)
+
+
+@pytest.mark.parametrize("kind", ["402_in_flight", "429"])
+def test_run_that_is_told_to_wait_does_not_pause(tmp_path: Path, kind: Any) -> None:
+    """Limits that pass by themselves are waited for, and cost nothing."""
+    config = SandboxConfig(speed=0, faults=(Fault(kind, rate=0.3, retry_after_s=0.05),), seed=2)
+    with SandboxServer(config) as server, workbench(tmp_path, server) as rt:
+        run_id = started(rt)
+        assert_finished(rt, server, run_id)
+
+
+def test_continue_with_the_right_key(tmp_path: Path) -> None:
+    """The next start has it; the same run goes on."""
+    with SandboxServer(SandboxConfig(speed=0, keys=frozenset({"key"}))) as server:
+        with workbench(tmp_path, server, key="wrong") as rt:
+            run_id = started(rt)
+            assert "refused the API key" in paused(rt, run_id).reason
+        with workbench(tmp_path, server) as rt:
+            assert runs.progress(rt, run_id).state == "paused"
+            runs.continue_run(rt, run_id)
+            assert_finished(rt, server, run_id)
+
+
+@pytest.mark.parametrize("no_budget", [False, True])
+def test_continue_with_a_higher_budget(tmp_path: Path, no_budget: bool) -> None:
+    """A budget without room pauses, with the same one again; raised or taken away, the run goes on."""
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+        run_id = started(rt, budget_usd=Decimal("0.0000001"))
+        assert "budget" in paused(rt, run_id).reason
+        runs.continue_run(rt, run_id)
+        assert "budget" in paused(rt, run_id).reason
+        if no_budget:
+            runs.continue_run(rt, run_id, no_budget=True)
+        else:
+            runs.continue_run(rt, run_id, budget_usd=Decimal(5))
+        assert_finished(rt, server, run_id)
+
+
+def test_continue_with_a_higher_budget_of_the_month(tmp_path: Path) -> None:
+    """The month's budget is a setting: it is raised at the next start."""
+    with SandboxServer(SandboxConfig(speed=0)) as server:
+        with workbench(tmp_path, server, monthly_budget_usd="0.000001") as rt:
+            run_id = started(rt)
+            assert "month" in paused(rt, run_id).reason
+        with workbench(tmp_path, server, monthly_budget_usd="5") as rt:
+            runs.continue_run(rt, run_id)
+            assert_finished(rt, server, run_id)
+
+
+def test_continue_after_the_gateway_was_gone(tmp_path: Path) -> None:
+    """It went away in the middle and is back at its address."""
+    server = SandboxServer(SLOW)
+    server.start()
+    with workbench(tmp_path, server) as rt:
+        run_id = started(rt)
+        until(lambda: runs.progress(rt, run_id).done > 1)
+        runs.pause_run(rt, run_id)
+        paused(rt, run_id)
+        server.stop()
+        runs.continue_run(rt, run_id)
+        assert "cannot be reached" in paused(rt, run_id).reason
+        back = SandboxServer(SLOW, port=server.port)
+        back.sandbox.books = server.sandbox.books
+        with back:
+            runs.continue_run(rt, run_id)
+            assert_finished(rt, back, run_id)
+
+
+def test_continue_after_a_read_that_failed(tmp_path: Path) -> None:
+    """Rows that cannot be read pause the run in the database's words."""
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server, watch=False) as rt:
+        plan = runs.plan_of(rt, draft_of(rt))
+        run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="unread"))
+        rename = "ALTER TABLE {} RENAME TO {}"
+        rt.store.writer.call(lambda c: c.execute(text(rename.format("dataset_row", "away"))) and None)
+        rt.wait(runs.start_engine(rt, run_id))
+        assert "no such table" in paused(rt, run_id).reason
+        rt.store.writer.call(lambda c: c.execute(text(rename.format("away", "dataset_row"))) and None)
+        runs.continue_run(rt, run_id)
+        assert_finished(rt, server, run_id)
+
+
+def elsewhere(rt: Runtime) -> str:
+    """A provider that does not serve the model."""
+    served = rt.wait(rt.client.endpoints(MODEL))["endpoints"]
+    return next(slug for slug in policies.provider_slugs(rt) if not any(e["tag"].startswith(slug) for e in served))
+
+
+def test_continue_after_the_data_policy_refused(tmp_path: Path) -> None:
+    """A policy that was tightened meanwhile refuses in words; loosened again, the run goes on."""
+    with SandboxServer(SLOW) as server, workbench(tmp_path, server) as rt:
+        run_id = started(rt)
+        until(lambda: runs.progress(rt, run_id).done > 1)
+        runs.pause_run(rt, run_id)
+        paused(rt, run_id)
+        dataset = datasets.open_dataset(rt, "support_tickets")
+        policies.set_policy(rt, dataset.id, {"only": [elsewhere(rt)]})
+        with pytest.raises(PolicyError):
+            runs.continue_run(rt, run_id)
+        policies.set_policy(rt, dataset.id, {}, loosen=True)
+        runs.continue_run(rt, run_id)
+        assert_finished(rt, server, run_id)
+
+
+def test_continue_after_the_pilot(tmp_path: Path) -> None:
+    """The pilot's answers are kept, and the rest is sent."""
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+        run_id = started(rt, pilot=True)
+        assert paused(rt, run_id).done == 5
+        runs.continue_run(rt, run_id)
+        assert_finished(rt, server, run_id)
+
+
+def test_continue_while_a_batch_is_not_finished(tmp_path: Path) -> None:
+    """The batch is waited for, by the same process or the next, and not handed in again."""
+    with SandboxServer(SandboxConfig(speed=1, batch_s=1)) as server:
+        with workbench(tmp_path, server) as rt:
+            run_id = started(rt, mode="batch")
+            until(lambda: runs.progress(rt, run_id).batch is not None)
+            for _ in range(2):
+                runs.pause_run(rt, run_id)
+                assert paused(rt, run_id).batch is not None
+                runs.continue_run(rt, run_id)
+            runs.pause_run(rt, run_id)
+            paused(rt, run_id)
+        with workbench(tmp_path, server) as rt:
+            runs.continue_run(rt, run_id)
+            assert_finished(rt, server, run_id)
+
+
+def test_continue_of_a_batch_whose_answers_were_not_covered(tmp_path: Path) -> None:
+    """The gateway keeps the answers until credits are added."""
+    with SandboxServer(SandboxConfig(speed=0, credits_usd=Decimal(0))) as server, workbench(tmp_path, server) as rt:
+        run_id = started(rt, mode="batch")
+        assert paused(rt, run_id).done == 0
+        server.sandbox.cover(Decimal(10))
+        runs.continue_run(rt, run_id)
+        assert_finished(rt, server, run_id)
+
+
+def test_close_lets_calls_in_flight_end(tmp_path: Path) -> None:
+    """An ordinary close holds nothing of the budget: the default one, which has no room to spare, is enough."""
+    with SandboxServer(SandboxConfig(fixed_latency_ms=300)) as server:
+        with workbench(tmp_path, server) as rt:
+            run_id = started(rt, budget_usd=None)
+            until(lambda: server.sandbox.books.spend > 0)
+        with workbench(tmp_path, server, watch=False) as rt:
+            run = runs.progress(rt, run_id)
+            assert (run.state, run.reserved_pico, run.unknown_calls) == ("queued", 0, 0)
+            assert 0 < run.done < ROWS
+        with workbench(tmp_path, server) as rt:
+            assert_finished(rt, server, run_id)
+
+
+def test_close_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """A call that does not end is cut off, and may have been paid: it is told as of unknown cost."""
+    with SandboxServer(SandboxConfig(speed=0, faults=(Fault("stall"),))) as server:
+        with workbench(tmp_path, server, close_patience_s=0.2) as rt:
+            run_id = started(rt)
+            until(lambda: runs.progress(rt, run_id).reserved_pico > 0)
+        server.sandbox.meet(())
+        with workbench(tmp_path, server, watch=False) as rt:
+            run = runs.progress(rt, run_id)
+            assert (run.state, run.done) == ("queued", 0)
+
+
+UNKNOWN = "The gateway does not know a batch that an earlier start handed in."
+
+
+def test_batch_of_another_account_is_not_asked_for_anew_unasked(tmp_path: Path) -> None:
+    """With the key of another account the run rests; with its own the answers are fetched, paid once."""
+    with SandboxServer(SandboxConfig(speed=1, batch_s=0.5)) as server:
+        with workbench(tmp_path, server) as rt:
+            run_id = started(rt, mode="batch")
+            until(lambda: runs.progress(rt, run_id).batch is not None)
+        with workbench(tmp_path, server, key="another account's") as rt:
+            assert paused(rt, run_id).reason.startswith(UNKNOWN)
+            assert server.sandbox.books.paid.total() == 0
+        with workbench(tmp_path, server) as rt:
+            assert runs.progress(rt, run_id).state == "paused"
+            runs.continue_run(rt, run_id)
+            assert_finished(rt, server, run_id)
+
+
+def test_batch_that_is_nowhere_is_asked_for_anew_once_somebody_says_so(tmp_path: Path) -> None:
+    """Continue with another key is the word for it: the run is finished, and what the batch may have cost is told."""
+    with SandboxServer(SandboxConfig(speed=1, batch_s=60)) as server:
+        with workbench(tmp_path, server) as rt:
+            run_id = started(rt, mode="batch")
+            until(lambda: runs.progress(rt, run_id).batch is not None)
+        with workbench(tmp_path, server, key="another account's") as rt:
+            paused(rt, run_id)
+            server.sandbox.meet(())
+            runs.continue_run(rt, run_id, budget_usd=Decimal(9))
+            run = runs.wait_for_run(rt, run_id, timeout_s=60)
+
+            assert (run.state, run.done, run.unknown_calls) == ("done", ROWS, ROWS)
+            assert "The gateway lost a batch" in run.reason
+
+
+FULL = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_pauses import full
+full(Path(sys.argv[2]), sys.argv[3], sys.argv[4])
+"""
+
+
+def full(folder: Path, url: str, run_id: str) -> None:
+    """Works a run in a process whose files may not grow any more, and then may again; prints what is seen."""
+    settings = Settings(database_url=f"sqlite:///{folder}/a.db", concurrency=2)
+    with open_runtime(settings, gateway=Gateway("openrouter", url, SecretStr("key"))) as rt:
+        rt.ready()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        runs.continue_run(rt, run_id)
+        until(lambda: runs.progress(rt, run_id).done > 1)
+        largest = max(file.stat().st_size for file in folder.glob("a.db*"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
+        until(lambda: "disk is full" in runs.progress(rt, run_id).reason)
+        print(runs.progress(rt, run_id).reason)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        print(runs.wait_for_run(rt, run_id, timeout_s=60).state)
+
+
+def test_continue_on_a_full_disk_waits_for_room(tmp_path: Path) -> None:
+    """The run says so, and goes on by itself as soon as there is room; another process finds it whole."""
+    with SandboxServer(SLOW) as server:
+        with workbench(tmp_path, server, watch=False) as rt:
+            plan = runs.plan_of(rt, draft_of(rt))
+            run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="full"))
+        done = subprocess.run(
+            [sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path), server.base_url, run_id],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        full_disk = "The disk is full: nothing could be written. Free some space; nothing is lost."
+        assert done.stdout.splitlines() == [full_disk, "done"], done.stderr
+        with workbench(tmp_path, server) as rt:
+            assert_finished(rt, server, run_id)
