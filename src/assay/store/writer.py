@@ -48,11 +48,14 @@ class Patience:
                 return work()
             except DBAPIError as error:
                 waited = time.monotonic() - started
-                if not is_locked(error) or waited > self.seconds:
+                if not is_locked(error):
                     raise
-            if self._on_wait is not None and not told and waited > TOLD_AFTER_S:
-                told = True
-                self._on_wait(WAITING)
+                # One try may take longer than all of the patience: the words come first.
+                if self._on_wait is not None and not told and waited > TOLD_AFTER_S:
+                    told = True
+                    self._on_wait(WAITING)
+                if waited > self.seconds:
+                    raise
             time.sleep(LOCKED_LOOK_S)
 
 
