@@ -44,7 +44,7 @@ def bound(request: CompletionRequest, found: Offer) -> Any:
      (ask(web_search_options={}), "web_search_options"), (ask(plugins=[{"id": "web"}]), "'web'"),
      (ask(plugins=[{"id": "web", "engine": "exa", "max_uses": 1}]), "'web'"),
      (ask(plugins=[{"id": "web", "engine": "native"}]), "'web'"), (ask(plugins=["web"]), "plugins"),
-     (ask(plugins=[{"id": "file-parser"}]), "file-parser"),
+     (ask(plugins=[{"id": "file-parser"}]), "file-parser"), (ask(plugins=[{"id": {"a": 1}}]), "plugin"),
      (ask(tools=[{"type": "openrouter:web_search"}]), "web_search"),
      (ask(tools=[{"type": "web_search_preview"}]), "web_search"), (ask(tools="all"), "tools"),
      (ask(tool_choice={"type": "openrouter:bash"}), "bash"), (ask(service_tier="priority"), "priority"),

@@ -53,6 +53,13 @@ def streamed(*events: str) -> Completion:
     return assembly.completion()
 
 
+def test_words_of_a_failure_are_bounded() -> None:
+    """Message and provider of any length make a line that can be read."""
+    failure = classify_error({"code": 429, "message": "m" * 9000, "metadata": {"provider_name": "p" * 9000}})
+
+    assert len(failure.message) < 600
+
+
 def test_part_whose_type_is_no_text_is_kept_as_it_is() -> None:
     """An object or a list as a part's type is no error."""
     parts = [{"type": {"a": []}}, {"type": ["text"], "text": "A"}]

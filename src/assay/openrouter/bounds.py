@@ -315,7 +315,7 @@ def _plugins(plugins: Any) -> str:
     if not isinstance(plugins, list | tuple) or not all(isinstance(plugin, Mapping) for plugin in plugins):
         return "plugins that cannot be read"
     for plugin in plugins:
-        if plugin.get("enabled") is not False and plugin.get("id") not in _SPENT_INSIDE and not _is_native(plugin):
+        if plugin.get("enabled") is not False and str(plugin.get("id")) not in _SPENT_INSIDE and not _is_native(plugin):
             return f"the fee of the plugin {str(plugin.get('id'))[:40]!r} is not listed"
     return ""
 

@@ -160,6 +160,8 @@ BY_MESSAGE: tuple[tuple[int, str, FailureKind], ...] = (
 )
 
 _SHOWN = 300
+_NAMED = 100
+"""Characters of a provider's name at most."""
 _QUIET = frozenset({"moderation", "guardrail"})
 """Kinds whose message may quote the prompt: our own words are shown instead."""
 
@@ -217,7 +219,7 @@ def classify_error(
         detail=detail,
         retry_after=retry_after_s(headers or {}, metadata, now=now),
         http_status=code,
-        provider=text_of(metadata.get("provider_name")),
+        provider=(text_of(metadata.get("provider_name")) or "")[:_NAMED] or None,
     )
     if before := failed_before(fields):
         failure = replace(failure, message=f"{failure.message} Failed before it: {', '.join(before)}.")
