@@ -23,7 +23,7 @@ CONFIG = {"displaylogo": False}
 def toolbar(rt: Runtime) -> tuple[str, list[str]]:
     """Search and filters, with how fresh the catalogue is and Refresh."""
     state = catalogue.catalogue_state(rt)
-    left, right = st.columns(2)  # in a horizontal container the last choices are out of sight on a narrow screen
+    left, right = st.columns(2)
     search = left.text_input("Search", key="models.search", placeholder="Name, author or description", type="search")
     only = right.pills("Only", ONLY, selection_mode="multi", key="models.only")
     as_of = f"As of {words.moment(state.fetched_ms)}." if state.fetched_ms else "Never fetched."

@@ -186,7 +186,7 @@ def _per_correct(line: ContestantScore) -> str:
 def _rows(rt: Runtime, run: RunRecord) -> None:
     import pandas as pd
 
-    left, right = st.columns(2)  # in a horizontal container the last choice is out of sight on a narrow screen
+    left, right = st.columns(2)
     with left:
         show: Any = st.segmented_control(
             "Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show", bind="query-params",
