@@ -135,6 +135,17 @@ def test_fault_in_the_answer_has_its_shape(serve: Open) -> None:
     assert len(bodies["giant"]["choices"][0]["message"]["content"]) > 8 * 1024 * 1024
 
 
+@pytest.mark.parametrize("kind", ["empty_choices", "fabricated"])
+def test_fault_without_an_answer_is_one_in_a_stream_too(serve: Open, kind: str) -> None:
+    """The stream ends as it should and says nothing; what has no choices is billed and tells it."""
+    lines = _ask(serve(faults=(Fault(kind),))[1], stream=True).text.splitlines()
+    chunks = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+
+    assert "data: [DONE]" in lines[-2:]
+    assert not any(choice["delta"].get("content") for chunk in chunks for choice in chunk["choices"])
+    assert ("usage" in chunks[-1]) == (kind == "empty_choices")
+
+
 def test_fault_reasoning_ate_budget_is_billed_and_empty(serve: Open) -> None:
     """All tokens are reasoning."""
     body = _ask(serve(faults=(Fault("reasoning_ate_budget"),))[1], max_tokens=50).json()

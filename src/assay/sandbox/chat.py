@@ -126,7 +126,14 @@ async def _stream(reply: Reply, config: SandboxConfig, books: Books) -> AsyncIte
         if kind == "giant":
             for _ in range(40):
                 yield _chunk(reply, {"content": "x" * 256 * 1024})
-        broken = total // 2 if kind in ("truncated", "mid_stream_error", "malformed_chunk") else None
+        if kind == "empty_choices":
+            finished = True
+            _book_whole(reply, books)
+            yield _chunk(reply, {}, choices=[], usage=reply.bill.usage())
+            yield b"data: [DONE]\n\n"
+            return
+        broken = {"truncated": total // 2, "mid_stream_error": total // 2, "malformed_chunk": total // 2,
+                  "fabricated": 0}.get(kind)  # fmt: skip
         async for name, text, sent in pieces(reply, config, broken):  # noqa: B007 - what was sent is billed in `finally`
             yield _chunk(reply, _delta(name, text))
         if kind == "truncated":
@@ -138,9 +145,7 @@ async def _stream(reply: Reply, config: SandboxConfig, books: Books) -> AsyncIte
             finished = True
             return
         finished = True
-        books.record(
-            reply.id, reply.bill, fingerprint=reply.fingerprint, cancelled=False, streamed=True, failed=reply.failed
-        )
+        _book_whole(reply, books)
         yield _chunk(reply, {}, reply.finish)
         more: dict[str, Any] = {} if kind in ("no_usage", "fabricated") else {"usage": reply.bill.usage()}
         if reply.metadata:
@@ -150,6 +155,13 @@ async def _stream(reply: Reply, config: SandboxConfig, books: Books) -> AsyncIte
     finally:
         if not finished and sent:
             _book_partial(reply, books, sent)
+
+
+def _book_whole(reply: Reply, books: Books) -> None:
+    """A stream that came to its end is paid in full."""
+    books.record(
+        reply.id, reply.bill, fingerprint=reply.fingerprint, cancelled=False, streamed=True, failed=reply.failed
+    )
 
 
 def _book_partial(reply: Reply, books: Books, sent: int) -> None:

@@ -43,7 +43,7 @@ class Catalogue:
         self._models: dict[str, Model] = {}
         self._rows: dict[str, list[Mapping[str, Any]]] = {}
         self.state = CatalogueState(None)
-        self._refreshing = asyncio.Lock()
+        self._refreshing: asyncio.Future[CatalogueState] | None = None
 
     def load(self) -> None:
         """Takes the stored catalogue, so that the app opens offline."""
@@ -76,20 +76,36 @@ class Catalogue:
         """All models in the catalogue's order; empty when it was never fetched."""
         return tuple(self._models.values())
 
+    @property
+    def is_refreshing(self) -> bool:
+        """Whether the catalogues are being fetched."""
+        return self._refreshing is not None
+
     async def refresh(self) -> CatalogueState:
-        """Fetches the catalogues; one that fails keeps its old rows, and the state says why."""
-        async with self._refreshing:
-            said = await asyncio.gather(*(self._fetch(client) for client in self._clients))
-            main = self._clients[0].gateway.name
-            fetched = self.state.fetched_ms if said[0] else now_ms()
-            texts = [
-                error if client.gateway.name == main else f"{client.gateway.name}: {error}"
-                for client, error in zip(self._clients, said, strict=True)
-                if error
-            ]
-            self.state = CatalogueState(fetched, " ".join(texts))
-            self._index()
-            return self.state
+        """Fetches the catalogues; one that fails keeps its old rows, and the state says why.
+
+        All who want them at one time share one fetch: a gateway that hangs is not waited for by one after another.
+        """
+        if self._refreshing is None:
+            self._refreshing = asyncio.ensure_future(self._refresh())
+            self._refreshing.add_done_callback(self._refreshed)
+        return await asyncio.shield(self._refreshing)
+
+    def _refreshed(self, _: asyncio.Future[CatalogueState]) -> None:
+        self._refreshing = None
+
+    async def _refresh(self) -> CatalogueState:
+        said = await asyncio.gather(*(self._fetch(client) for client in self._clients))
+        main = self._clients[0].gateway.name
+        fetched = self.state.fetched_ms if said[0] else now_ms()
+        texts = [
+            error if client.gateway.name == main else f"{client.gateway.name}: {error}"
+            for client, error in zip(self._clients, said, strict=True)
+            if error
+        ]
+        self.state = CatalogueState(fetched, " ".join(texts))
+        self._index()
+        return self.state
 
     async def _fetch(self, client: Client) -> str:
         """Why the catalogue of one gateway could not be fetched; empty when it was."""
@@ -110,7 +126,7 @@ def list_models(rt: Runtime, *, text_only: bool = True) -> tuple[Model, ...]:
 
     Rows that only say what a model costs in batches are left out: no ordinary call can be made to them.
     """
-    if rt.catalogue.is_stale:
+    if rt.catalogue.is_stale and not rt.catalogue.is_refreshing:
         rt.spawn(rt.catalogue.refresh())
     models = tuple(m for m in rt.catalogue.models() if not m.id.endswith(":batch"))
     return tuple(m for m in models if "text" in m.output_modalities) if text_only else models
