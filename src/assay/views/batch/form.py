@@ -12,7 +12,7 @@ import streamlit as st
 from assay.datasets.template import convert, detect_foreign, is_known, prompt_variables
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
-from assay.money import format_usd
+from assay.money import format_usd, format_usd_up
 from assay.runs.estimate import RunEstimate
 from assay.runs.pilot import pilot_rows
 from assay.views import components, state, words
@@ -303,7 +303,8 @@ def _summary(draft: RunDraft, found: RunEstimate) -> str:
         most = cost.high
         if limit is not None and most is not None and limit >= cost.expected:
             most = min(most, limit)
-        low, high = (format_usd(v).replace("$", "\\$") for v in (cost.low, most))
+        top = format_usd_up(most) if most is not None and most == limit else format_usd(most)
+        low, high = (shown.replace("$", "\\$") for shown in (format_usd(cost.low), top))
         never = budgets.never_words(limit, cost).replace("$", "\\$")
         money = f"about **{format_usd(cost.expected)}** ({low} to {high}, {never})".replace("**$", "**\\$")
         if cost.guessed:
