@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.money import format_usd, from_pico, to_pico, to_pico_ceiling, usd
+from assay.money import exact_usd, format_usd, from_pico, plain, to_pico, to_pico_ceiling, usd
 
 
 @given(st.integers(min_value=-(2**62), max_value=2**62))
@@ -57,3 +57,22 @@ def test_format_usd_keeps_sensible_digits(amount: str, shown: str) -> None:
 def test_format_usd_of_unknown_is_not_zero() -> None:
     """An unknown amount is written as unknown."""
     assert format_usd(None) == "unknown"
+
+
+@given(st.integers(min_value=-(2**62), max_value=2**62))
+def test_exact_usd_is_plain_and_loses_nothing(pico: int) -> None:
+    """No exponent, no needless zero, and the amount itself."""
+    text = exact_usd(pico)
+
+    assert to_pico(Decimal(text)) == pico
+    assert "E" not in text.upper()
+    assert not text.endswith(".")
+    assert "." not in text or not text.endswith("0")
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [("0E-12", "0"), ("-0.00", "0"), ("1E+3", "1000"), ("1.500E-9", "0.0000000015"), ("10", "10")]
+)
+def test_plain_amount_has_no_exponent(amount: str, shown: str) -> None:
+    """Whatever form a Decimal has, its digits are written."""
+    assert plain(Decimal(amount)) == shown

@@ -56,6 +56,18 @@ def from_pico(pico: int) -> Decimal:
     return Decimal(pico).scaleb(-12)
 
 
+def plain(amount: Decimal) -> str:
+    """An amount in plain digits: no exponent, no zeros at the end; zero is "0"."""
+    text = f"{amount:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def exact_usd(pico: int) -> str:
+    """US dollars of an amount in pico-dollars, to the last digit, as `plain` writes them."""
+    return plain(from_pico(pico))
+
+
 def format_usd(pico: int | None, *, places: int | None = None) -> str:
     """An amount for a person: two significant digits below a dollar, cents above; None is "unknown".
 

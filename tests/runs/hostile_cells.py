@@ -84,7 +84,7 @@ def drive(folder: Path, rows: int, graders: Sequence[GraderSpec] = GRADERS) -> O
             watch = rt.spawn(_watch(gaps))
             started = time.monotonic()
             try:
-                run_id = runs.start_run(rt, _draft(rt, rows, graders))
+                run_id = runs.start_run(rt, draft_of(rt, rows, graders))
                 state = runs.wait_for_run(rt, run_id, timeout_s=600).state
             finally:
                 watch.cancel()
@@ -101,7 +101,8 @@ async def _watch(gaps: list[float]) -> None:
         last, worked = now, spent
 
 
-def _draft(rt: Runtime, rows: int, graders: Sequence[GraderSpec]) -> runs.RunDraft:
+def draft_of(rt: Runtime, rows: int, graders: Sequence[GraderSpec]) -> runs.RunDraft:
+    """The run: a file of hostile cells, two models."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(["id", "q", "e", "__expected"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import text
 
@@ -81,3 +83,19 @@ def test_pattern_that_no_row_has_is_refused(rt: Runtime) -> None:
     problems = runs.check(rt, draft(rt, graders=(GraderSpec("regex"),), expected_column=None))
 
     assert problems == ["The grader regex needs an expected column. Choose one."]
+
+
+def test_longest_answer_that_a_run_adds_is_said_before_the_start(rt: Runtime) -> None:
+    """Per contestant: who sets one is not named, and what is said is what is sent and bounded."""
+    mine = (Contestant("sandbox/swift"), Contestant("sandbox/sage"), Contestant("sandbox/scribe", {"max_tokens": 7}))
+    wanted = replace(draft(rt), contestants=mine)
+    (said,) = [note for note in runs.notes(rt, wanted) if "max_tokens" in note and "swift" in note]
+    limit = rt.dispatcher.prices.added_max_tokens(mine[0])
+
+    assert f"max_tokens: {limit:,} is added" in said
+    assert "scribe" not in said
+    assert rt.dispatcher.prices.added_max_tokens(Contestant("sandbox/swift", {"max_completion_tokens": 9})) is None
+    run_id = runs.start_run(rt, wanted)
+    runs.wait_for_run(rt, run_id, timeout_s=30)
+    sent = [body for body in rt._sandbox.sandbox.books.requests if body["model"] == "sandbox/swift"]
+    assert {body["max_tokens"] for body in sent} == {limit}

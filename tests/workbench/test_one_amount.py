@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from amounts_told import Told, of_commands, of_exports, of_workbench, written
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from assay.config import Gateway, Settings
 from assay.domain.completion import Cost
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
-from assay.exports import jsonl
 from assay.money import from_pico
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import ledger
 from assay.store.tables import CALL
-from assay.workbench import datasets, exports, runs, spend, standing
+from assay.workbench import datasets, runs, spend, standing
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 from assay.workbench.spend import SpendFilter
@@ -62,72 +58,9 @@ def faulty_run(rt: Runtime) -> str:
     return run_id
 
 
-def told(rt: Runtime, run_id: str) -> dict[str, tuple[int, int]]:
-    """(known pico-dollars, calls of unknown cost) of the run by every face."""
-    with rt.store.read() as connection:
-        row = connection.execute(
-            select(func.sum(CALL.c.cost_pico), func.count(), func.count(CALL.c.cost_pico)).where(
-                CALL.c.run_id == run_id
-            )
-        ).one()
-    found = {"ledger": (int(row[0]), row[1] - row[2])}
-    rt.progress_sums.clear()
-    state, board = runs.progress(rt, run_id), standing.scoreboard(rt, run_id)
-    listed = runs.list_runs(rt)[0]
-    summed = spend.report(rt, SpendFilter(run_id=run_id)).sum
-    found["run"] = (state.spent_pico, state.unknown_calls)
-    found["runs"] = (listed.spent_pico, listed.unknown_calls)
-    found["contestants"] = (
-        sum(c.spent_pico for c in state.contestants) + state.judging.known_pico,
-        sum(c.unknown_calls for c in state.contestants) + state.judging.unknown_calls,
-    )
-    found["board"] = (
-        sum(line.known_pico + line.judging_pico for line in board),
-        sum(line.unknown_calls + line.judging_unknown for line in board),
-    )
-    found["spend"] = (summed.known_pico, summed.unknown_calls)
-    return found | of_exports(rt, run_id)
-
-
-def of_exports(rt: Runtime, run_id: str) -> dict[str, tuple[int, int]]:
-    """The same, by the exports that hold every cell or call."""
-
-    def written(kind: str) -> bytes:
-        target = io.BytesIO()
-        exports.export_run(rt, run_id, kind, target)
-        return target.getvalue()
-
-    cells = list(jsonl.read(written("jsonl").splitlines()))
-    record = exports.run_record(rt, run_id)
-    results = json.loads(written("promptfoo"))["results"]["results"]
-    archived = [json.loads(line) for line in written("archive").splitlines()]
-    calls = [call for line in archived for call in line.get("calls", ())]
-    calls += [line for line in archived if line.get("kind") == "call"]
-    unknown = sum(c.unknown_calls + c.judging_unknown for c in cells)
-    foo = sum((_usd(r["metadata"], "knownUsd", "judgingUsd") for r in results), Decimal(0))
-    return {
-        **{kind: (_column_sum(written(kind), "known_usd", "judging_usd"), unknown) for kind in ("csv", "wide")},
-        "tidy": (_column_sum(written("tidy"), "cost_usd"), unknown),
-        "jsonl": (sum(c.known_pico + c.judging_pico for c in cells), unknown),
-        "calls of cells": (
-            sum(call.cost_pico or 0 for c in cells for call in c.calls),
-            sum(call.cost_pico is None for c in cells for call in c.calls),
-        ),
-        "evidence": (sum(x.known_pico for x in record.spend), sum(x.unknown_calls for x in record.spend)),
-        "archive": (sum(c["cost_pico"] or 0 for c in calls), sum(c["cost_pico"] is None for c in calls)),
-        "promptfoo": (int(foo.scaleb(12)), unknown),
-    }
-
-
-def _column_sum(table: bytes, *ends: str) -> int:
-    """The pico-dollars of all columns whose names end so."""
-    head, *rows = csv.reader(io.StringIO(table.decode("utf-8-sig")))
-    places = [n for n, name in enumerate(head) if name.endswith(ends)]
-    return int(sum((Decimal(row[n] or 0) for row in rows for n in places), Decimal(0)).scaleb(12))
-
-
-def _usd(found: dict[str, Any], *names: str) -> Decimal:
-    return sum((Decimal(found[name]) for name in names), Decimal(0))
+def told(rt: Runtime, run_id: str) -> Told:
+    """The amounts by every face in this process."""
+    return of_workbench(rt, run_id) | of_exports(written(rt, run_id))
 
 
 def test_every_face_tells_the_ledgers_amount(rt: Runtime, sums_agree: Any) -> None:
@@ -151,3 +84,14 @@ def test_every_face_tells_the_ledgers_amount(rt: Runtime, sums_agree: Any) -> No
     assert all(line.cost_pico is not None for line in standing.scoreboard(rt, run_id))
     assert from_pico(known + 1234) == from_pico(spend.spent(rt, SpendFilter(run_id=run_id)).known_pico)
     sums_agree(rt.store)
+
+
+def test_every_command_tells_the_ledgers_amount(rt: Runtime, tmp_path: Path) -> None:
+    """What `runs`, `show`, `spend` and `export` in all formats print adds up to the ledger, in plain digits."""
+    run_id = faulty_run(rt)
+    ledger_says = of_workbench(rt, run_id)["ledger"]
+
+    found = of_commands(tmp_path, f"sqlite:///{tmp_path}/a.db", run_id)
+
+    assert len(found) > 15
+    assert found == dict.fromkeys(found, ledger_says)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from assay.domain.completion import Completion
-from assay.money import from_pico
+from assay.money import exact_usd, plain
 from assay.openrouter.assembly import parse_json
 from assay.openrouter.catalogue import Model
 from assay.runs.dispatch import Outcome
@@ -36,7 +36,7 @@ def completion_out(outcome: Outcome, notes: Sequence[str]) -> dict[str, Any]:
         "completion_tokens": settled.completion_tokens,
         "reasoning_tokens": settled.reasoning_tokens,
         "cached_tokens": settled.cached_tokens,
-        "cost_usd": None if outcome.cost.pico is None else str(from_pico(outcome.cost.pico)),
+        "cost_usd": None if outcome.cost.pico is None else exact_usd(outcome.cost.pico),
         "cost_provenance": outcome.cost.provenance,
         "total_ms": settled.total_ms,
     }
@@ -74,7 +74,7 @@ def model_out(model: Model) -> dict[str, Any]:
     """A model in the gateway's words and Assay's, whose prices are USD per million tokens; unknown as null."""
 
     def text(price: Decimal | None) -> str | None:
-        return None if price is None else f"{price.normalize():f}"
+        return None if price is None else plain(price)
 
     return {
         **model.raw, "id": model.id, "name": model.name, "context_length": model.context_length,

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from assay.cli.options import AsJson
-from assay.cli.terminal import UsageError, app, opened, out, print_json, say
+from assay.cli.terminal import UsageError, app, confirm, opened, out, print_json, say
 from assay.errors import DataError, SettingsError
-from assay.money import format_usd, from_pico
+from assay.money import budget_usd, format_usd, from_pico, to_pico
 from assay.sandbox.fault_kinds import FAULTS
 
 FAULT_HELP = "KIND is one of " + "; ".join(f"{kind}: {like}" for kind, like in FAULTS.items()) + "."
@@ -54,19 +54,53 @@ def spend(
 @app.command()
 def settle(
     run: Annotated[str | None, typer.Option(help="The calls of one run only.")] = None,
+    call: Annotated[str | None, typer.Option(help="One call, by its id in the ledger's CSV.")] = None,
     as_nothing: Annotated[bool, typer.Option("--nothing", help="They were not billed.")] = False,
     at_most: Annotated[bool, typer.Option("--at-most", help="Count each at its upper bound.")] = False,
+    amount: Annotated[
+        str | None, typer.Option(metavar="USD", help="What the call of --call cost exactly, by the gateway's bill.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Settle without asking.")] = False,
 ) -> None:
-    """Say what calls of unknown cost did cost, once the gateway cannot tell: compare with its bill first."""
+    """Say what calls of unknown cost did cost, once the gateway cannot tell: compare with its bill first.
+
+    `assay spend --recover` asks the gateway. What is settled by your word is marked as stated and stays so; it counts
+    in sums and budgets in place of the upper bound.
+    """
     from assay.workbench import results
     from assay.workbench import spend as workbench
 
-    if as_nothing == at_most:
-        raise UsageError("Say --nothing or --at-most.", cure="`assay spend --recover` asks the gateway first.")
+    if [as_nothing, at_most, amount is not None].count(True) != 1:
+        raise UsageError(
+            "Say --nothing, --at-most or --amount, one of them.", cure="`assay spend --recover` asks the gateway first."
+        )
+    if run is not None and call is not None:
+        raise UsageError("--run and --call cannot be combined.", cure="Give one of them.")
+    if amount is not None and call is None:
+        raise UsageError("--amount is the cost of one call.", cure="Give --call with its id too.")
+    each = 0 if amount is None else _stated(amount)
     with opened() as rt:
         run_id = None if run is None else results.get_run(rt, run).id
-        found = workbench.state_costs(rt, run_id=run_id, at_bound=at_most)
+        unknown = workbench.unknown_of(rt, run_id=run_id, call_id=call)
+        if not unknown.unknown_calls:
+            out("There is no call of unknown cost.")
+            return
+        at = "at its upper bound each" if at_most else f"at {format_usd(each)} each"
+        calls = f"{unknown.unknown_calls:,} call{'' if unknown.unknown_calls == 1 else 's'} of unknown cost"
+        say(f"{calls}, at most {format_usd(unknown.unknown_bound_pico)} together, would be settled {at}, for good.")
+        confirm("Settle?", undone="Nothing was settled.", yes=yes, cure="Give --yes to settle.")
+        found = workbench.state_costs(rt, run_id=run_id, call_id=call, at_bound=at_most, each_pico=each)
     out(f"{found.calls:,} calls are settled by your word, at {format_usd(found.known_pico)} together.")
+    if left := unknown.unknown_calls - found.calls:
+        out(f"{left:,} stay unknown, for nobody knows what they cost at most. --nothing settles them.")
+
+
+def _stated(amount: str) -> int:
+    """Pico-dollars of an amount on the command line. Raises UsageError in words."""
+    try:
+        return to_pico(budget_usd(amount))
+    except ValueError as error:
+        raise UsageError(f"--amount {error}", cure="Give an amount in USD, such as 0.0125.") from error
 
 
 @app.command()

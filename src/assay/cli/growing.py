@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +24,7 @@ from assay.cli.options import (
 from assay.cli.progress import attend
 from assay.cli.running import grid_words, money_words, took_words
 from assay.cli.scoreboard import conclude
-from assay.cli.terminal import UsageError, app, opened, say
+from assay.cli.terminal import UsageError, app, confirm, opened, say
 from assay.errors import SettingsError
 from assay.money import format_usd, from_pico, to_pico
 
@@ -91,19 +90,9 @@ def grow(
         found = growth.estimate_growth(rt, record.id, wanted)
         for line in in_words(found, None if amount is None else to_pico(amount)):
             say(line)
-        if not yes:
-            _ask()
+        confirm("Start?", undone="Nothing was added or sent.", yes=yes)
         growth.grow_run(rt, record.id, wanted, budget_usd=amount)
         conclude(rt, record.id, attend(rt, record.id), as_json, strict=strict)
-
-
-def _ask() -> None:
-    """Raises UsageError where nobody can be asked; ends the command when the answer is no."""
-    if not sys.stdin.isatty():
-        raise UsageError("Nothing was added or sent.", cure="Give --yes to start.")
-    if not typer.confirm("Start?", err=True):
-        say("Nothing was added or sent.")
-        raise typer.Exit(0)
 
 
 def _contestants(plan: RunPlan, models: list[str], given: list[str], *, allow_unknown: bool) -> tuple[Contestant, ...]:

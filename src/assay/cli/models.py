@@ -12,6 +12,7 @@ import typer
 from assay.cli.options import AsJson
 from assay.cli.terminal import app, opened, out, print_json
 from assay.errors import DataError
+from assay.money import plain
 
 if TYPE_CHECKING:
     from assay.openrouter.catalogue import Model
@@ -72,7 +73,7 @@ def _prices(m: Model) -> str:
 
 
 def _price(price: Decimal | None) -> str:
-    return "unknown" if price is None else f"${price.normalize():f}"
+    return "unknown" if price is None else f"${plain(price)}"
 
 
 def _details(m: Model, endpoints: Sequence[EndpointFacts]) -> None:

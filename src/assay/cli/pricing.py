@@ -9,6 +9,7 @@ import typer
 
 from assay.cli.options import AsJson
 from assay.cli.terminal import app, opened, out, print_json
+from assay.money import plain
 
 if TYPE_CHECKING:
     from assay.openrouter.pricing import Line
@@ -74,19 +75,15 @@ def in_lines(found: Priced) -> list[str]:
 
 
 def _line(line: Line) -> str:
-    each = "unknown" if line.each is None else f"${_plain(line.each * 1_000_000)} per million"
+    each = "unknown" if line.each is None else f"${plain(line.each * 1_000_000)} per million"
     if line.name in ("request", "image", "web_search", "image_output"):
-        each = "unknown" if line.each is None else f"${_plain(line.each)} each"
+        each = "unknown" if line.each is None else f"${plain(line.each)} each"
     return f"  {line.name:22} {line.used:>12,}  at {each:>26}  {_amount(line.usd):>16}"
 
 
 def _amount(amount: Decimal | None) -> str:
-    return "unknown" if amount is None else f"${_plain(amount)}"
+    return "unknown" if amount is None else f"${plain(amount)}"
 
 
 def _exact(amount: Decimal | None) -> str | None:
-    return None if amount is None else _plain(amount)
-
-
-def _plain(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"
+    return None if amount is None else plain(amount)

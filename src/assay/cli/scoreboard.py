@@ -135,6 +135,7 @@ def score_json(line: ContestantScore) -> dict[str, Any]:
         "cut": line.cut, "cost_usd": None if line.cost_pico is None else from_pico(line.cost_pico),
         "known_usd": from_pico(line.known_pico), "unknown_calls": line.unknown_calls,
         "unknown_at_most_usd": from_pico(line.unknown_bound_pico), "judging_usd": from_pico(line.judging_pico),
+        "judging_unknown_calls": line.judging_unknown,
         "cost_per_correct_usd": (
             None if line.cost_per_correct_pico is None else from_pico(line.cost_per_correct_pico)
         ),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.errors import AssayError
+from assay.money import plain
 from assay.plain_text import as_escapes, as_json_escapes
 
 if TYPE_CHECKING:
@@ -66,14 +67,26 @@ def out_lines(text: str | Iterable[str]) -> None:
         out(line)
 
 
+def confirm(question: str, *, undone: str, yes: bool, cure: str = "Give --yes to start.") -> None:
+    """Asks the person at the terminal; yes: it is answered already. Ends the command, saying what was not done, when
+    the answer is no. Raises UsageError where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(undone, cure=cure)
+    if not typer.confirm(question, err=True):
+        say(undone)
+        raise typer.Exit(0)
+
+
 def print_json(value: Any) -> None:
     """One JSON object on standard output."""
     print_json_text(json.dumps(value, ensure_ascii=False, indent=1, default=_as_text))
 
 
 def _as_text(value: object) -> str:
-    """An amount in plain digits, never as 0E-12."""
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    """What JSON has no form for; an amount keeps all of its digits, and is without an exponent."""
+    return plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def print_json_text(text: str) -> None:

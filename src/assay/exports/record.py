@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from assay import money
 from assay.domain.contestant import Contestant, numbered
 from assay.domain.plan import RunPlan
 from assay.domain.score import Score
-from assay.money import from_pico
 from assay.stats.intervals import Interval
 from assay.stats.paired import PairedComparison
 
@@ -297,10 +297,7 @@ def settings_text(contestant: Contestant) -> str:
 
 def exact_usd(pico: int | None) -> str:
     """US dollars without rounding and without an exponent; None is "unknown"."""
-    if pico is None:
-        return "unknown"
-    text = f"{from_pico(pico):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return "unknown" if pico is None else money.exact_usd(pico)
 
 
 def usd_cell(pico: int | None) -> str:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from assay.domain.completion import Completion, Cost
+from assay.domain.contestant import Contestant
 from assay.domain.messages import CompletionRequest
 from assay.openrouter.bounds import Bound, Offer, Terms, terms_of, weight_of
 from assay.openrouter.catalogue import Model
@@ -251,6 +252,12 @@ class PriceBook:
         model = self.model(model_id)
         wanted = REASONING_MAX_TOKENS if model is not None and model.reasons else DEFAULT_MAX_TOKENS
         return min(wanted, model.max_completion_tokens) if model and model.max_completion_tokens else wanted
+
+    def added_max_tokens(self, contestant: Contestant) -> int | None:
+        """The `max_tokens` that a run adds to the calls of a contestant; None: it sets a longest answer itself."""
+        if {"max_tokens", "max_completion_tokens"} & contestant.params.keys():
+            return None
+        return self.default_max_tokens(contestant.model_id)
 
     def cost(self, request: CompletionRequest, completion: Completion) -> Cost:
         """What the response said; else the catalogue's arithmetic; else unknown. What can only be free is 0."""

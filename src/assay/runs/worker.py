@@ -317,7 +317,7 @@ class RunWorker:
         prices = self._dispatcher.prices
         request = request_of(
             self.plan.prompts[cell.prompt], contestant, row.values, mapping=self.plan.mapping,
-            data_policy=self.plan.data_policy, max_tokens=prices.default_max_tokens(contestant.model_id),
+            data_policy=self.plan.data_policy, max_tokens=prices.added_max_tokens(contestant),
         )  # fmt: skip
         seed = sample_seed(self.plan, cell.sample)
         if seed and "seed" not in request.params:

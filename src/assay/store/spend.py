@@ -254,15 +254,19 @@ def answered_by_of(connection: Connection, run_id: str, contestant_key: str) -> 
     return [(model, count) for model, count in connection.execute(query)]
 
 
-def state_costs(connection: Connection, chosen: SpendFilter, *, at_bound: bool) -> SpendSum:
-    """Settles the chosen calls that have ended at an unknown cost by a person's word: at 0, or at their bounds; a call
-    without a bound then stays unknown. Returns their sum."""
-    unknown = (CALL.c.cost_pico.is_(None), CALL.c.state != "sent")
+def state_costs(
+    connection: Connection, chosen: SpendFilter, *, at_bound: bool, each_pico: int = 0, call_id: str | None = None
+) -> SpendSum:
+    """Settles the chosen calls that have ended at an unknown cost by a person's word: at an amount each, or at their
+    bounds; a call without a bound then stays unknown. call_id: that one alone. Returns their sum."""
+    unknown = [CALL.c.cost_pico.is_(None), CALL.c.state != "sent"]
+    if call_id is not None:
+        unknown.append(CALL.c.id == call_id)
     query = select(CALL.c.id, CALL.c.bound_pico).where(*unknown, *chosen.conditions())
     calls = [row for row in connection.execute(query) if not at_bound or row.bound_pico is not None]
     for call_id, bound in calls:
-        ledger.recover(connection, call_id, Cost(bound if at_bound else 0, "stated"))
-    total = sum(bound for _, bound in calls) if at_bound else 0
+        ledger.recover(connection, call_id, Cost(bound if at_bound else each_pico, "stated"))
+    total = sum(bound for _, bound in calls) if at_bound else each_pico * len(calls)
     return SpendSum("", len(calls), total, 0, 0, 0, 0, 0, 0)
 
 

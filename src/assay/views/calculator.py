@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from assay.money import format_usd, to_pico
+from assay.money import format_usd, plain, to_pico
 from assay.openrouter.pricing import Amounts
 from assay.views import words
 from assay.workbench import calculator
@@ -37,6 +37,6 @@ def show(rt: Runtime, model_id: str) -> None:
             st.markdown(f"**\\{all_}** for {words.counted(calls, 'call')}, \\{one} each.")
         if found.is_long_context:
             st.caption(":material/info: So long a prompt has prices of its own.")
-        lines = [f"{line.name.replace('_', ' ')}: {line.used:,} at \\${line.each.normalize():f}"
+        lines = [f"{line.name.replace('_', ' ')}: {line.used:,} at \\${plain(line.each)}"
                  for line in found.bill.lines if line.each is not None and line.used]  # fmt: skip
         st.caption(" · ".join(lines))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from assay.money import from_pico
+from assay.money import format_usd, from_pico
 from assay.stats.intervals import Interval
 from assay.views.axes import dollars, log_axis
 from assay.views.point_labels import Point, sides
@@ -48,7 +48,7 @@ def quality_against_cost(board: Sequence[ContestantScore], colours: Mapping[str,
                 marker={"size": 12, "color": colours[line.key], "symbol": SYMBOLS[line.prompt % len(SYMBOLS)]},
                 error_y={"type": "data", "array": [score.high - score.mean], "arrayminus": [score.mean - score.low],
                          "thickness": 1.4, "width": 5},
-                hovertemplate="%{fullData.name}<br>score %{y:.3f}<br>$%{x}<extra></extra>",
+                hovertemplate=f"%{{fullData.name}}<br>score %{{y:.3f}}<br>{format_usd(line.cost_pico)}<extra></extra>",
             )
         )  # fmt: skip
     figure.update_xaxes(title="Cost of the run, USD", **axis)

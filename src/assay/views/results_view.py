@@ -11,12 +11,13 @@ import streamlit as st
 from assay.datasets.roles import guess_roles
 from assay.datasets.template import prompt_variables
 from assay.domain.colours import colours_of
-from assay.money import format_usd, from_pico
+from assay.money import format_usd
 from assay.views import components, growth, run_history, run_progress, words
 from assay.views.cell_view import cell_panel
 from assay.views.charts_results import quality_against_cost
 from assay.views.export_menu import export_menu
 from assay.views.failed_rows import failed_rows_menu
+from assay.views.money_table import dollars, exact, money_table
 from assay.views.prompts.template import show_prompt
 from assay.views.state import go_to
 from assay.workbench import results, runs, spend
@@ -37,22 +38,25 @@ SHOW = {"all": "All rows", "failed": "Not passed", "errors": "No answer", "disag
 
 def run_list(rt: Runtime) -> None:
     """All runs, newest first; a selected one opens."""
-    import pandas as pd
-
     found = runs.list_runs(rt, limit=200)
     if not found:
         st.info("No run yet. A batch eval sends a file of prompts to several models.", icon=":material/leaderboard:")
         if st.button("Start a batch eval", type="primary", key="results.first"):
             go_to("batch")
         return
-    frame = pd.DataFrame({
+    columns = {
         "Run": [words.plain(r.name) for r in found], "State": ["waits" if r.waits else r.state for r in found],
         "Started": [words.moment(r.created_ms) for r in found],
         "Cells": [f"{r.done:,} of {r.cells:,}" for r in found], "Failed": [r.failed for r in found],
-        "Spent": [r.spent_words for r in found], "Gateway": [r.gateway for r in found],
-    })  # fmt: skip
+        "Spent": dollars(r.spent_pico for r in found), "Gateway": [r.gateway for r in found],
+    }  # fmt: skip
+    said = {(n, "Spent"): r.spent_words for n, r in enumerate(found) if r.unknown_calls}
     event: Any = st.dataframe(
-        frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="results.list"
+        money_table(columns, ("Spent",), said=said),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="results.list",
     )
     if event.selection.rows:
         st.query_params["run"] = found[event.selection.rows[0]].id
@@ -134,53 +138,52 @@ def _close() -> None:
 
 def scoreboard(board: Sequence[ContestantScore]) -> None:
     """The scoreboard as a table; the interval stands beside the bar."""
-    import pandas as pd
 
     def ms(value: float | None) -> float | None:
         return None if value is None else value / 1000
 
-    frame = pd.DataFrame({
+    columns = {
         "Contestant": [words.plain(b.label) for b in board],
         "Score": [b.score.mean if b.score else None for b in board],
         "95 % interval": [f"{b.score.low:.2f} – {b.score.high:.2f}" if b.score else "not scored" for b in board],
         "Pass": [f"{b.passes.mean:.0%}" if b.passes else "–" for b in board],
         "Coverage": [f"{b.coverage:.0%}" for b in board],
-        "Cost": [_cost(b) for b in board],
-        "Per correct": [_per_correct(b) for b in board],
-        "Judging": [format_usd(b.judging_pico) if b.judging_pico or b.judging_unknown else "–" for b in board],
+        "Cost": dollars(b.known_pico for b in board),
+        "Per correct": dollars(b.cost_per_correct_pico for b in board),
+        "Judging": dollars(b.judging_pico if b.judging_pico or b.judging_unknown else None for b in board),
         "Cut": [b.cut for b in board],
         "p50": [ms(b.p50_ms) for b in board],
         "p95": [ms(b.p95_ms) for b in board],
         "Tokens in": [b.prompt_tokens for b in board],
         "Tokens out": [b.completion_tokens for b in board],
-    })  # fmt: skip
+    }
+    said = {(n, "Cost"): _cost(b) for n, b in enumerate(board) if b.unknown_calls}
+    said |= {(n, "Per correct"): "unknown" for n, b in enumerate(board) if b.unknown_calls and b.correct}
+    said |= {(n, "Judging"): _judging(b) for n, b in enumerate(board) if b.judging_unknown}
+    table = money_table(columns, ("Cost", "Per correct", "Judging"), said=said)
     config = {
         "Contestant": st.column_config.TextColumn(pinned=True),
         "Score": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f"),
         "Coverage": st.column_config.TextColumn(help="Share of the cells that have a score; errors are missing data."),
-        "Cost": st.column_config.TextColumn(help="Of its own calls, every attempt; what judges cost stands apart."),
-        "Judging": st.column_config.TextColumn(help="What the judges of its answers cost; in no other column."),
+        "Cost": st.column_config.NumberColumn(help="Of its own calls, every attempt; what judges cost stands apart."),
+        "Judging": st.column_config.NumberColumn(help="What the judges of its answers cost; in no other column."),
         "Cut": st.column_config.NumberColumn(help="Answers that ended at max_tokens: they may be incomplete."),
-        "Per correct": st.column_config.TextColumn(help="Cost for each cell that passed."),
+        "Per correct": st.column_config.NumberColumn(help="Cost for each cell that passed."),
         "p50": st.column_config.NumberColumn(format="%.2f s", help="Half of the answers took at most this long."),
         "p95": st.column_config.NumberColumn(format="%.2f s", help="19 of 20 answers took at most this long."),
         "Tokens in": st.column_config.NumberColumn(format="localized"),
         "Tokens out": st.column_config.NumberColumn(format="localized"),
     }  # fmt: skip
-    st.dataframe(frame, hide_index=True, column_config=config, key="results.board", height="auto", placeholder="–")
+    st.dataframe(table, hide_index=True, column_config=config, key="results.board", height="auto", placeholder="–")
 
 
 def _cost(line: ContestantScore) -> str:
-    if line.unknown_calls:
-        at_most = f", at most {format_usd(line.unknown_bound_pico)} more" if line.unknown_bound_pico else ""
-        return f"{format_usd(line.known_pico)} + {line.unknown_calls} unknown{at_most}"
-    return format_usd(line.cost_pico)
+    at_most = f", at most {format_usd(line.unknown_bound_pico)} more" if line.unknown_bound_pico else ""
+    return f"{format_usd(line.known_pico)} + {line.unknown_calls} unknown{at_most}"
 
 
-def _per_correct(line: ContestantScore) -> str:
-    if line.unknown_calls and line.correct:
-        return "unknown"
-    return "–" if line.cost_per_correct_pico is None else format_usd(line.cost_per_correct_pico)
+def _judging(line: ContestantScore) -> str:
+    return f"{format_usd(line.judging_pico)} + {line.judging_unknown} unknown"
 
 
 def _rows(rt: Runtime, run: RunRecord) -> None:
@@ -270,6 +273,8 @@ def _plan(rt: Runtime, run: RunRecord) -> None:
     run_history.estimate_caption(rt, run)
     run_history.changes(rt, run)
     st.markdown(f"Dataset **{words.label(run.dataset.name)}** version {run.dataset.version}, {plan.row_count:,} rows")
+    for note in runs.length_notes(rt, plan):
+        st.caption(words.label(note, 400))
     for prompt in plan.prompts:
         st.caption(words.label(prompt.name) or "Prompt")
         show_prompt(prompt, source=True)
@@ -280,27 +285,26 @@ def _plan(rt: Runtime, run: RunRecord) -> None:
 
 def ledger_table(rt: Runtime, chosen: spend.SpendFilter, *, key: str) -> None:
     """A page of the ledger."""
-    import pandas as pd
-
     number = max(1, int(st.session_state.get(f"{key}.page") or 1))
     rows = spend.ledger_page(rt, chosen, page=number, size=100)
     if not rows:
         st.caption("No calls.")
         return
-    frame = pd.DataFrame({
+    columns = {
         "When": [words.moment(r.created_ms) for r in rows], "Model": [r.model for r in rows],
         "For": [r.purpose for r in rows], "Provider": [r.provider or "" for r in rows],
         "Outcome": [r.outcome or {"sent": "in flight", "orphan": "possibly paid"}.get(r.state, r.state) for r in rows],
         "Error": [words.plain(r.error or "")[:80] for r in rows],
-        "Cost, USD": [None if r.cost_pico is None else float(from_pico(r.cost_pico)) for r in rows],
+        "Cost, USD": dollars(r.cost_pico for r in rows),
         "Known from": [r.provenance for r in rows], "Attempt": [r.attempt for r in rows],
         "Tokens in": [r.prompt_tokens for r in rows], "Tokens out": [r.completion_tokens for r in rows],
         "Total, s": [None if r.total_ms is None else r.total_ms / 1000 for r in rows],
         "Generation": [r.generation_id or "" for r in rows],
-    })  # fmt: skip
-    st.dataframe(frame, hide_index=True, key=key, placeholder="–",
-                 column_config={"Cost, USD": st.column_config.NumberColumn(format="$%.9f"),
-                                "Total, s": st.column_config.NumberColumn(format="%.2f")})  # fmt: skip
+    }  # fmt: skip
+    st.dataframe(
+        money_table(columns, ("Cost, USD",), say=exact), hide_index=True, key=key, placeholder="–",
+        column_config={"Total, s": st.column_config.NumberColumn(format="%.2f")},
+    )  # fmt: skip
     total = spend.count_calls(rt, chosen)
     if total > 100:
         st.pagination(-(-total // 100), key=f"{key}.page")

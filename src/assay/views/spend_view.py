@@ -13,8 +13,10 @@ from assay.domain.contestant import Contestant
 from assay.money import format_usd, from_pico, to_pico
 from assay.openrouter import fees
 from assay.views import bars, charts_spend, components, words
+from assay.views.money_table import dollars, exact, money_table
 from assay.views.results_view import ledger_table
 from assay.views.state import go_to
+from assay.views.unknown_costs import unknown_costs
 from assay.workbench import spend
 from assay.workbench.days import Zone, zone_of
 from assay.workbench.runtime import Runtime
@@ -76,11 +78,7 @@ def _tiles(rt: Runtime, whole: SpendReport, zone: Zone) -> None:
         st.caption(
             f"{words.counted(flying.calls, 'call')} in flight, at most \\{format_usd(flying.bound_pico)} together."
         )
-    if ended.unknown_calls:
-        st.warning(
-            f"{words.counted(ended.unknown_calls, 'call')} of unknown cost, at most "
-            f"\\{format_usd(ended.unknown_bound_pico)} together, stand outside the sums.", icon=":material/help:",
-        )  # fmt: skip
+    unknown_costs(rt, ended)
 
 
 def _fees() -> None:
@@ -159,17 +157,16 @@ def _table_below(lines: Sequence[SpendLine], key: str) -> None:
 
 
 def _table(lines: Sequence[SpendLine], key: str) -> None:
-    import pandas as pd
-
-    frame = pd.DataFrame({
-        key.capitalize(): [words.plain(line.label) for line in lines], "Calls": [s.sum.calls for s in lines],
-        "Known, USD": [float(from_pico(s.sum.known_pico)) for s in lines],
-        "Unknown calls": [s.sum.unknown_calls for s in lines],
-        "Unknown, at most USD": [float(from_pico(s.sum.unknown_bound_pico)) for s in lines],
-        "Tokens in": [s.sum.prompt_tokens for s in lines], "Tokens out": [s.sum.completion_tokens for s in lines],
-    })  # fmt: skip
-    money = st.column_config.NumberColumn(format="$%.9f")
-    st.dataframe(frame, hide_index=True, key=f"spend.table.{key}",
-                 column_config={"Known, USD": money, "Unknown, at most USD": money})  # fmt: skip
+    columns = {
+        key.capitalize(): [words.plain(line.label) for line in lines],
+        "Calls": [line.sum.calls for line in lines],
+        "Known, USD": dollars(line.sum.known_pico for line in lines),
+        "Unknown calls": [line.sum.unknown_calls for line in lines],
+        "Unknown, at most USD": dollars(line.sum.unknown_bound_pico for line in lines),
+        "Tokens in": [line.sum.prompt_tokens for line in lines],
+        "Tokens out": [line.sum.completion_tokens for line in lines],
+    }
+    table = money_table(columns, ("Known, USD", "Unknown, at most USD"), say=exact)
+    st.dataframe(table, hide_index=True, key=f"spend.table.{key}")
     st.download_button("CSV", data=spend.spend_csv(lines, key=key), file_name=f"assay-spend-{key}.csv",
                        mime="text/csv", key=f"spend.csv.{key}", on_click="ignore")  # fmt: skip

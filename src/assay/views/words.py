@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from assay.domain.completion import Cost
 from assay.money import format_usd
+from assay.money import plain as digits
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -74,7 +75,7 @@ def per_million(price: Decimal | None) -> str:
     """USD per million tokens."""
     if price is None:
         return "?"
-    return "free" if price == 0 else f"${price.normalize():f}"
+    return "free" if price == 0 else f"${digits(price)}"
 
 
 def context(length: int | None) -> str:

@@ -72,6 +72,7 @@ class GrowthEstimate:
     rows: Additions | None
     """What a dataset with new rows adds; None: no dataset was given."""
     policy_notes: tuple[str, ...] = ()
+    length_notes: tuple[str, ...] = ()
 
     @property
     def proposed_budget_pico(self) -> int | None:
@@ -95,8 +96,8 @@ class GrowthEstimate:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the new rows is left out, and the policy that they bring, in words."""
-        return (*(() if self.rows is None else _left_out(self.rows)), *self.policy_notes)
+        """What of the new rows is left out, the policy that they bring, and what is added to new contestants."""
+        return (*(() if self.rows is None else _left_out(self.rows)), *self.policy_notes, *self.length_notes)
 
 
 def _left_out(found: Additions) -> Iterator[str]:
@@ -244,6 +245,7 @@ def _estimate(rt: Runtime, target: _Target) -> GrowthEstimate:
         cells_before=before.cell_count, cells=after.cell_count, missing=missing, added=added,
         committed_pico=target.run.settled_pico + target.run.reserved_pico, budget_pico=target.run.budget_pico,
         rows=target.rows, policy_notes=tuple(_policy_notes(rt, target)),
+        length_notes=tuple(runs.length_notes(rt, after, frozenset(after.names) - frozenset(before.names))),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -248,7 +248,25 @@ def notes(rt: Runtime, draft: RunDraft) -> list[str]:
     error = "" if rt.catalogue.models() else rt.catalogue.state.error
     unpriced = [f"Models and prices could not be fetched: {error}"] if error else []
     plan = plan_of(rt, draft)
-    return [*unpriced, *mode_notes(plan, rt.dispatcher.prices), *_fallback_notes(plan), *cautions(rt, plan)]
+    return [
+        *unpriced,
+        *mode_notes(plan, rt.dispatcher.prices),
+        *_fallback_notes(plan),
+        *length_notes(rt, plan),
+        *cautions(rt, plan),
+    ]
+
+
+def length_notes(rt: Runtime, plan: RunPlan, names: Container[str] | None = None) -> Iterator[str]:
+    """The longest answers that the run itself sets, for which contestants, in words. names: of these alone."""
+    added: dict[int, list[str]] = {}
+    for contestant, name in zip(plan.contestants, plan.names, strict=True):
+        limit = rt.dispatcher.prices.added_max_tokens(contestant)
+        if limit is not None and (names is None or name in names):
+            added.setdefault(limit, []).append(name)
+    for limit, without in added.items():
+        are = "sets" if len(without) == 1 else "set"
+        yield f"{', '.join(without)} {are} no max_tokens: {limit:,} is added, and a longer answer is cut there."
 
 
 def _fallback_notes(plan: RunPlan) -> Iterator[str]:

@@ -11,10 +11,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 from assay.datasets.export import write_csv
-from assay.money import format_usd, from_pico
+from assay.errors import DataError, NotFound
+from assay.money import exact_usd, format_usd
 from assay.store import spend as stored
 from assay.store.books import month_committed_now, month_of
-from assay.store.ledger import now_ms
+from assay.store.ledger import calls_of, now_ms
 from assay.store.spend import Dimension, InFlight, SpendFilter, SpendSum
 from assay.store.spend_slots import SUMS
 from assay.workbench.days import UTC_ZONE, Zone, today
@@ -89,13 +90,44 @@ def recover(rt: Runtime, *, days: int = 30) -> int:
     return rt.wait(rt.dispatcher.recover_all(since_ms=now_ms() - days * 86_400_000))
 
 
-def state_costs(rt: Runtime, *, run_id: str | None = None, at_bound: bool, before_ms: int | None = None) -> SpendSum:
-    """A person's word on calls of unknown cost that have ended: they cost nothing, or their upper bound.
+def state_costs(
+    rt: Runtime,
+    *,
+    run_id: str | None = None,
+    call_id: str | None = None,
+    at_bound: bool,
+    each_pico: int = 0,
+    before_ms: int | None = None,
+) -> SpendSum:
+    """A person's word on calls of unknown cost that have ended: they cost an amount each, or their upper bound.
 
-    A call without a bound stays unknown when the bound is meant. Returns the sum of the calls that were settled so.
+    run_id, call_id: of a run, or one call alone. A call without a bound stays unknown when the bound is meant.
+    Returns the sum of the calls that were settled so.
     """
     chosen = SpendFilter(run_id=run_id, end_ms=before_ms)
-    return rt.store.writer.call(lambda c: stored.state_costs(c, chosen, at_bound=at_bound))
+    return rt.store.writer.call(
+        lambda c: stored.state_costs(c, chosen, at_bound=at_bound, each_pico=each_pico, call_id=call_id)
+    )
+
+
+def unknown_of(rt: Runtime, *, run_id: str | None = None, call_id: str | None = None) -> SpendSum:
+    """The calls of unknown cost that have ended, as `state_costs` would settle them.
+
+    Raises NotFound for a call that is not in the ledger, DataError for one whose cost is known or that has not ended.
+    """
+    if call_id is None:
+        return spent(rt, SpendFilter(run_id=run_id))
+    with rt.store.read() as connection:
+        call = calls_of(connection, [call_id]).get(call_id)
+    if call is None:
+        raise NotFound(
+            f"There is no call {call_id!r}.", cure="The ledger on Spend lists them, and its CSV has the ids."
+        )
+    if call.state == "sent":
+        raise DataError(f"The call {call_id} is in flight.", cure="Wait until it has ended.")
+    if call.cost_pico is not None:
+        raise DataError(f"The cost of the call {call_id} is known: {format_usd(call.cost_pico)}, {call.provenance}.")
+    return SpendSum("", 1, 0, 1, call.bound_pico or 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +219,8 @@ def spend_csv(lines: Sequence[SpendLine], *, key: str) -> bytes:
                "reasoning_tokens", "cached_tokens"]  # fmt: skip
     rows = [
         [
-            line.label, line.sum.calls, from_pico(line.sum.known_pico), line.sum.unknown_calls,
-            from_pico(line.sum.unknown_bound_pico), line.sum.prompt_tokens, line.sum.completion_tokens,
+            line.label, line.sum.calls, exact_usd(line.sum.known_pico), line.sum.unknown_calls,
+            exact_usd(line.sum.unknown_bound_pico), line.sum.prompt_tokens, line.sum.completion_tokens,
             line.sum.reasoning_tokens, line.sum.cached_tokens,
         ]
         for line in lines

@@ -18,6 +18,7 @@ from assay.runs.pilot import pilot_rows
 from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
+from assay.views.money_table import dollars, money_table
 from assay.views.parameters import parameters_popover
 from assay.views.prompts import pickers
 from assay.views.routing import in_words, routing_popover
@@ -275,23 +276,20 @@ def _by_contestant(found: RunEstimate) -> None:
     table = st.expander("By contestant", icon=":material/list:", key="batch.by_contestant", on_change="rerun")
     if not table.open:
         return
-    import pandas as pd
-
     costs = [line.cost for line in found.per_contestant]
-    frame = pd.DataFrame({
+    amounts = {
+        "Low": [c.low for c in costs], "Expected": [c.expected for c in costs],
+        "High": [c.high for c in costs], "At most, without retries": [c.worst for c in costs],
+    }  # fmt: skip
+    columns = {
         "Contestant": [words.plain(line.label) for line in found.per_contestant],
         "Calls": [line.calls for line in found.per_contestant],
-        **{
-            name: ["unknown" if pico is None else format_usd(pico) for pico in amounts]
-            for name, amounts in (
-                ("Low", [c.low for c in costs]), ("Expected", [c.expected for c in costs]),
-                ("High", [c.high for c in costs]), ("At most, without retries", [c.worst for c in costs]),
-            )
-        },
+        **{name: dollars(picos) for name, picos in amounts.items()},
         "Time": [words.duration(line.seconds) for line in found.per_contestant],
-    })  # fmt: skip
+    }
     whole = {"Calls": st.column_config.NumberColumn(format="localized")}
-    table.dataframe(frame, hide_index=True, key="batch.estimate", column_config=whole)
+    shown = money_table(columns, amounts, missing="unknown")
+    table.dataframe(shown, hide_index=True, key="batch.estimate", column_config=whole)
 
 
 def _summary(draft: RunDraft, found: RunEstimate) -> str:

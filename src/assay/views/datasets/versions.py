@@ -9,6 +9,7 @@ import streamlit as st
 from assay.errors import AssayError
 from assay.views import components, words
 from assay.views.datasets.catalogue import open_version
+from assay.views.money_table import dollars, money_table
 from assay.views.state import go_to
 from assay.workbench import dataset_versions
 from assay.workbench.datasets import StoredDataset
@@ -87,20 +88,25 @@ def _delete(rt: Runtime, dataset: StoredDataset, runs: int) -> None:
 
 def runs_table(rt: Runtime, dataset: StoredDataset) -> None:
     """The runs over a version; a selected one opens."""
-    import pandas as pd
-
     found = dataset_versions.runs_of(rt, dataset.id)
     if not found:
         st.caption(f"No run uses version {dataset.version} yet.")
         return
-    frame = pd.DataFrame({
-        "Run": [words.plain(r.name) for r in found], "State": [r.state for r in found],
+    columns = {
+        "Run": [words.plain(r.name) for r in found],
+        "State": [r.state for r in found],
         "Started": [words.moment(r.created_ms) for r in found],
         "Cells": [f"{r.done:,} of {r.cells:,}" for r in found],
-        "Spent": [r.spent_words for r in found],
-    })  # fmt: skip
+        "Spent": dollars(r.spent_pico for r in found),
+    }
+    said = {(n, "Spent"): r.spent_words for n, r in enumerate(found) if r.unknown_calls}
     event: Any = st.dataframe(
-        frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="datasets.runs", height="auto"
+        money_table(columns, ("Spent",), said=said),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="datasets.runs",
+        height="auto",
     )
     st.caption("Select a run to open it.")
     if event.selection.rows:
