@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -370,3 +371,32 @@ def test_pilot_foretells_the_bill_and_continue_sends_the_rest(tmp_path: Path) ->
     ended = json.loads(rest.stdout)
     assert (rest.returncode, ended["state"], ended["done"], ended["forecast"]) == (0, "done", 30, None)
     assert found["forecast"]["low_usd"] <= ended["cost_usd"] <= found["forecast"]["high_usd"]
+
+
+def test_settling_by_word_asks_first_and_takes_one_call_at_an_exact_amount(tmp_path: Path) -> None:
+    """Nothing is settled unasked; then one call at its amount, the rest at nothing, once each."""
+    (tmp_path / "t.csv").write_text("q\n" + "".join(f"Question {n}\n" for n in range(4)))
+    with SandboxServer(SandboxConfig(speed=0, faults=(Fault("truncated", rate=1.0),))) as server:
+        told = {"OPENROUTER_API_KEY": "sk-or-x", "OPENROUTER_BASE_URL": server.base_url, "ASSAY_MAX_ATTEMPTS": "1"}
+        assay(tmp_path, "run", "t.csv", "--prompt", "{{q}}", "--model", "sandbox/swift", "--budget", "5", **told)
+    database = sqlite3.connect(tmp_path / "a.db")
+    with database:
+        database.execute("UPDATE call SET generation_id = NULL")
+    lost = [row[0] for row in database.execute("SELECT id FROM call WHERE cost_pico IS NULL ORDER BY id")]
+    database.close()
+    assert lost
+
+    unasked = assay(tmp_path, "settle", "--nothing")
+    several = assay(tmp_path, "settle", "--amount", "0.5", "--yes")
+    one = assay(tmp_path, "settle", "--call", lost[0], "--amount", "0.000000000123", "--yes")
+    again = assay(tmp_path, "settle", "--call", lost[0], "--nothing", "--yes")
+    rest = assay(tmp_path, "settle", "--nothing", "--yes")
+    spend = json.loads(assay(tmp_path, "spend", "--json").stdout)
+
+    assert (unasked.returncode, several.returncode, again.returncode) == (2, 2, 1)
+    assert "Nothing was settled. Give --yes to settle." in unasked.stderr
+    assert "is known: $0.00000000012, stated" in again.stderr
+    assert "1 call is settled by your word, at $0.00000000012 together." in one.stdout
+    assert f"{len(lost) - 1:,} call" in rest.stdout
+    assert (spend["unknown_calls"], spend["unknown_at_most_usd"]) == (0, "0")
+    assert spend["known_usd"] == "0.000000000123"

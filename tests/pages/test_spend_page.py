@@ -130,3 +130,27 @@ def test_calls_in_flight_are_not_told_as_lost(rt: Runtime) -> None:
     assert (found.in_flight.bound_pico, found.sum.unknown_bound_pico) == (
         sum(one.bound_pico or 0 for one in intents[1:]), intents[0].bound_pico or 0,
     )  # fmt: skip
+
+
+def test_unknown_costs_are_settled_by_ones_word_after_a_look_at_the_bill(rt: Runtime) -> None:
+    """The gateway is asked first; settling wants a choice and the box; then nothing is unknown."""
+    pay(rt, "a/dear", 30 * CENT)
+    pay(rt, "a/cheap", None)
+    at = opened_page()
+    at.button(key="spend.recover").click()
+    at.run()
+    assert "does not tell" in at.toast[0].value
+    at.button(key="spend.settle").click()
+    at.run()
+    assert at.button(key="spend.settle.now").disabled
+
+    at.radio(key="spend.settle.at").set_value(True)
+    at.run()
+    at.checkbox(key="spend.settle.sure").check()
+    at.run()
+    at.button(key="spend.settle.now").click()
+    at.run()
+
+    found = spend.spent(rt, SpendFilter())
+    assert (found.known_pico, found.unknown_calls) == (35 * CENT, 0)
+    assert not at.exception

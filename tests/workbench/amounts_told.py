@@ -31,7 +31,7 @@ from assay.workbench.runtime import Runtime
 from assay.workbench.spend import SpendFilter
 
 Told = dict[str, tuple[int, int]]
-SPENT = re.compile(r"Spent: \$([0-9.]+) on [0-9,]+ calls(?:.*?, ([0-9,]+) of them of unknown cost)?")
+SPENT = re.compile(r"\$([0-9.]+) on [0-9,]+ calls(?:.*?, ([0-9,]+) of them of unknown cost)?")
 
 
 def of_workbench(rt: Runtime, run_id: str) -> Told:

@@ -90,7 +90,8 @@ def settle(
         say(f"{calls}, at most {format_usd(unknown.unknown_bound_pico)} together, would be settled {at}, for good.")
         confirm("Settle?", undone="Nothing was settled.", yes=yes, cure="Give --yes to settle.")
         found = workbench.state_costs(rt, run_id=run_id, call_id=call, at_bound=at_most, each_pico=each)
-    out(f"{found.calls:,} calls are settled by your word, at {format_usd(found.known_pico)} together.")
+    are = "call is" if found.calls == 1 else "calls are"
+    out(f"{found.calls:,} {are} settled by your word, at {format_usd(found.known_pico)} together.")
     if left := unknown.unknown_calls - found.calls:
         out(f"{left:,} stay unknown, for nobody knows what they cost at most. --nothing settles them.")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, literal_column, select, update
 
 from assay.domain.plan import RunPlan
 from assay.store.prepared import Prepared, PreparedIn
@@ -128,19 +128,19 @@ def cost_by_place(connection: Connection, run_id: str, plan: RunPlan) -> dict[Pl
     total = NOTHING
     for cost in found.values():
         total = total.plus(cost)
-    if total != run_cost(connection, run_id):  # walking the calls of a large run takes seconds: only where it must be
+    if total != run_cost(connection, run_id):  # each call of the run is looked at in an index: only where it must be
         _add_without_result(connection, run_id, plan, found)
     return found
 
 
 def _add_without_result(connection: Connection, run_id: str, plan: RunPlan, found: dict[Place, CellCost]) -> None:
-    answered = exists().where(RESULT.c.run_id == run_id, RESULT.c.cell == CALL.c.cell)
-    chosen = (CALL.c.run_id == run_id, CALL.c.state != "sent", CALL.c.cell.is_not(None), ~answered)
-    for row in connection.execute(select(CALL.c.cell, *_sums()).where(*chosen).group_by(CALL.c.cell)):
-        if 0 <= row[0] < plan.cell_count:
-            cell = plan.cell(row[0])
-            place = Place(cell.prompt, cell.contestant)
-            found[place] = found.get(place, NOTHING).plus(CellCost(*map(int, row[1:])))
+    # Indexes alone tell which cells have no result: of a run at work they are the few that are asked just now.
+    asked = select(CALL.c.cell).where(CALL.c.run_id == run_id, CALL.c.cell.is_not(None))
+    open_cells = connection.execute(asked.except_(select(RESULT.c.cell).where(RESULT.c.run_id == run_id))).scalars()
+    for number, cost in costs_of(connection, run_id, [n for n in open_cells if 0 <= n < plan.cell_count]).items():
+        cell = plan.cell(number)
+        place = Place(cell.prompt, cell.contestant)
+        found[place] = found.get(place, NOTHING).plus(cost)
 
 
 def run_cost(connection: Connection, run_id: str) -> CellCost:
