@@ -21,19 +21,13 @@ def unknown_costs(rt: Runtime, ended: SpendSum) -> None:
     with st.container(horizontal=True):
         st.button("Ask for unknown costs", key="spend.recover", icon=":material/receipt_long:", on_click=_ask,
                   args=(rt,), help="The gateway tells costs of the last 30 days by their generation ids.")  # fmt: skip
-        if st.button("Settle by your word", key="spend.settle", icon=":material/gavel:", on_click=_forget):
-            _settle(rt)
+        with st.popover("Settle by your word", icon=":material/gavel:"):
+            _word(rt, ended)
 
 
 def _counted(ended: SpendSum) -> str:
     most = format_usd(ended.unknown_bound_pico).replace("$", "\\$")
     return f"{words.counted(ended.unknown_calls, 'call')} of unknown cost, at most {most}"
-
-
-def _forget() -> None:
-    """The dialog opens without a choice."""
-    for key in ("spend.settle.at", "spend.settle.sure"):
-        st.session_state.pop(key, None)
 
 
 def _ask(rt: Runtime) -> None:
@@ -42,15 +36,21 @@ def _ask(rt: Runtime) -> None:
         st.toast(f"{found:,} costs are known now." if found else "The gateway does not tell them.")
 
 
-@st.dialog("Settle by your word")
-def _settle(rt: Runtime) -> None:
-    ended = spend.spent(rt, spend.SpendFilter())
+def _word(rt: Runtime, ended: SpendSum) -> None:
     st.markdown(f"{_counted(ended)}. Ask the gateway first, and compare with its bill: what is settled stays so.")
     at_bound = st.radio("What they cost", list(CHOICES), index=None, key="spend.settle.at",
                         format_func=CHOICES.__getitem__)  # fmt: skip
     sure = st.checkbox("I have compared with the bill", key="spend.settle.sure")
-    if st.button("Settle", key="spend.settle.now", type="primary", disabled=at_bound is None or not sure):
-        with components.errors_in_words():
-            found = spend.state_costs(rt, at_bound=bool(at_bound))
-            st.toast(f"{words.counted(found.calls, 'call')} settled at {format_usd(found.known_pico)}.")
-            st.rerun()
+    st.button("Settle", key="spend.settle.now", type="primary", disabled=at_bound is None or not sure,
+              on_click=_settle, args=(rt,))  # fmt: skip
+
+
+def _settle(rt: Runtime) -> None:
+    """Settles as chosen; whoever settles again chooses again."""
+    at_bound = st.session_state.pop("spend.settle.at", None)
+    sure = st.session_state.pop("spend.settle.sure", False)
+    if at_bound is None or not sure:
+        return
+    with components.errors_in_words():
+        found = spend.state_costs(rt, at_bound=at_bound)
+        st.toast(f"{words.counted(found.calls, 'call')} settled at {format_usd(found.known_pico)}.")
