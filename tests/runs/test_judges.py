@@ -69,7 +69,7 @@ def test_judge_refused_by_the_budget_is_asked_alone_later(tmp_path: Path) -> Non
         rt.ready()
         bare = runs.estimate(rt, draft(rt, GRADERS[:1])).cost.worst
         assert bare is not None
-        tight = runs.replace(draft(rt), budget_usd=Decimal(bare // 6).scaleb(-12))
+        tight = runs.replace(draft(rt), budget_usd=Decimal(bare // 3).scaleb(-12))
         run_id = runs.start_run(rt, tight)
         paused = finished(rt, run_id)
         asked = dict(server.sandbox.books.calls)

@@ -297,7 +297,7 @@ def unbounded(plan: RunPlan, prices: PriceBook) -> tuple[str, ...]:
 def _asked(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> CompletionRequest:
     """What a contestant is sent, but for the messages. Raises PolicyError where the data policy leaves no provider."""
     added = prices.added_max_tokens(contestant)
-    params = contestant.params if added is None else {"max_tokens": added, **contestant.params}
+    params = {**({} if added is None else {"max_tokens": added}), **contestant.params}
     params = sample_seed(plan, plan.samples - 1) | params  # it weighs as much as that of any other sample, or more
     routing = narrowed(contestant.provider, plan.data_policy)
     return in_mode(CompletionRequest(contestant.model_id, (), params, routing), plan.mode, prices)
