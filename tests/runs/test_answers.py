@@ -74,6 +74,14 @@ def test_answer_is_never_expected_past_its_limit() -> None:
         assert found.low <= found.expected <= found.high <= 1_000
 
 
+def test_short_answers_to_another_prompt_leave_the_range_wide() -> None:
+    """A model that was asked for single words may write a letter next."""
+    found = answer_length(None, taught=Learnt(1.0), reasons=False, calls=10, longest=4_000)
+
+    assert found.guessed
+    assert found.low <= 1 <= 500 <= found.high
+
+
 def test_few_answers_teach_nothing(rt: Runtime) -> None:
     """Below five answers a prompt counts as not asked."""
     runs.wait_for_run(rt, runs.start_run(rt, drafted(rt, LONG, rows=LEARNT_FROM - 1)), timeout_s=60)

@@ -47,5 +47,8 @@ def answer_length(known: Sample | None, *, taught: Learnt, reasons: bool, calls:
     if found is not None:
         low, expected, high = (min(total / calls, float(longest)) for total in (found.low, found.expected, found.high))
         return AnswerLength(low, expected, high, guessed=False)
-    guess = min(taught.answer_tokens or (REASONING_OUTPUT if reasons else DEFAULT_OUTPUT), float(longest))
-    return AnswerLength(SHORTEST, guess, min(guess * GUESS_HIGH, float(longest)), guessed=True)
+    usual = REASONING_OUTPUT if reasons else DEFAULT_OUTPUT
+    guess = min(taught.answer_tokens or usual, float(longest))
+    # One-word answers to another prompt do not make this prompt's answers short.
+    high = min(max(guess, usual) * GUESS_HIGH, float(longest))
+    return AnswerLength(min(SHORTEST, guess), guess, high, guessed=True)
