@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import os
 import resource
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_bombs import old_workbook
+from test_bombs import old_workbook, pace, taken
 from test_hostile import csv_text, parquet_of, xlsx_of
 
 from assay.datasets.reader import read_table
@@ -21,7 +20,7 @@ from assay.errors import ImportRefused
 
 EXAMPLES = int(os.environ.get("ASSAY_ANY_BYTES", "0"))
 SECONDS = 2 if EXAMPLES else 8
-"""The issue's bound where the machine is at rest, and with room for a loaded one."""
+"""Of processor time: the issue's bound where the machine is at rest, and with room for a loaded one."""
 MEMORY_MB = 300
 ROWS = [["id", "question", "answer"], *([str(n), f'What, "{n}"?', "é"] for n in range(20))]
 TESTS = {"prompts": ["p"], "defaultTest": {"vars": {"a": ["x", "y"]}}, "tests": ["file://x.csv", {"vars": {"q": "1"}}]}
@@ -55,7 +54,7 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
 
 def end_well(content: bytes, name: str) -> None:
     """Reads a file, and asserts that it ends in rows or in words."""
-    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started, most, before = taken(), children_mb(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         table = read_table(content, filename=name)
     except ImportRefused as error:
@@ -64,9 +63,15 @@ def end_well(content: bytes, name: str) -> None:
         assert all(len(row) == len(table.columns) for row in table.rows)
         "".join(cell for row in table.rows for cell in row).encode()
         "".join(table.columns).encode()
-    assert time.monotonic() - started < SECONDS
+    assert taken() - started < SECONDS * max(1.0, pace())
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY_MB * 1024
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MEMORY_MB * 1024
+    # Processes that other tests started before may have been larger.
+    assert children_mb() < max(MEMORY_MB, most + 1)
+
+
+def children_mb() -> float:
+    """The most memory that any process took that we started and that has ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 @pytest.mark.parametrize("name", CHEAP)
