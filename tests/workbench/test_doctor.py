@@ -102,7 +102,7 @@ def test_acceptance_run_goes_every_path_within_its_bound(tmp_path: Path) -> None
     with _opened(tmp_path) as rt:
         planned = acceptance.plan(rt)
         found = list(acceptance.accept(rt, planned))
-        spent = spend.report(rt, spend.since_days(None, offset_ms=0)).sum
+        spent = spend.report(rt, spend.since_days(None)).sum
 
     assert [one for one in found if one.state != "ok"] == []
     assert spent.calls == len(planned.paths)

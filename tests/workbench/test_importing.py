@@ -93,10 +93,10 @@ def test_bomb_is_refused_quickly_with_its_line(rt: Runtime, tmp_path: Path, cont
     path = tmp_path / "bomb.csv"
     path.write_text(content, "utf-8")
 
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ImportRefused, match=words):
         importing.import_file(rt, path)
-    assert time.monotonic() - started < 10  # the 2 s with room for a loaded machine
+    assert time.process_time() - started < 10  # the 2 s with room for a loaded machine
     assert datasets.list_datasets(rt) == []
 
 

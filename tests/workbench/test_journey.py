@@ -72,7 +72,7 @@ def test_recorded_systems_get_exactly_the_published_verdicts(rt: Runtime) -> Non
 
 
 def test_run_totals_equal_the_ledger(rt: Runtime) -> None:
-    """Progress, scoreboard and spend all show the sum of the ledger's rows, judges included."""
+    """Progress, spend, and the scoreboard with its judging apart show the sum of the ledger's rows."""
     judge = GraderSpec("judge", {"model": "sandbox/sage"})
     draft = tickets(rt, graders=(GraderSpec("contains"), judge), limit=10)
     run_id = runs.start_run(rt, draft)
@@ -82,7 +82,11 @@ def test_run_totals_equal_the_ledger(rt: Runtime) -> None:
     total = sum(row.cost_pico for row in rows)
     assert len(rows) == 60
     assert state.spent_pico == total
-    assert sum(line.cost_pico or 0 for line in standing.scoreboard(rt, run_id)) == total
+    board = standing.scoreboard(rt, run_id)
+    own, judging = (
+        sum(row.cost_pico for row in rows if (row.purpose == "judge") == judged) for judged in (False, True)
+    )
+    assert (sum(line.cost_pico for line in board), sum(line.judging_pico for line in board)) == (own, judging)
     assert spend.spent(rt, sums.SpendFilter()).known_pico == total
     for dimension, lines in spend.report(rt, sums.SpendFilter()).by.items():
         assert sum(line.sum.known_pico for line in lines) == total, dimension

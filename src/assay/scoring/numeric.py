@@ -14,7 +14,9 @@ from assay.scoring.kinds import Field, GraderKind, Verdict, alternatives, left_o
 READ = 50_000
 """Characters at the end of a text in which its number is looked for."""
 DIGITS = 1_000
-"""Characters of a number."""
+"""Characters of a number, beside the decimals that are cut."""
+DECIMALS = 500
+"""Decimals that are read: those after them tell no number from another."""
 MAGNITUDE = 400
 """Powers of ten up to which a number is one, a little more than a computer's own."""
 _NUMBER = re.compile(r"[-\u2212]?\$?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?%?")
@@ -44,11 +46,14 @@ def _signed(text: str, found: re.Match[str]) -> str:
 def _value(text: str) -> Decimal | None:
     """The number. Raises GraderError beyond MAGNITUDE: no quantity is so large, a hash was read as one."""
     plain = text.replace("\u2212", "-").replace("$", "").replace(",", "").replace("%", "").replace(" ", "")
+    mantissa, _, exponent = plain.lower().partition("e")
+    whole, _, decimals = mantissa.partition(".")
+    plain = f"{whole or 0}.{decimals[:DECIMALS]}e{exponent or 0}"
     try:
         number = Decimal(plain[: DIGITS + 1])
     except InvalidOperation:
         return None
-    if len(plain) > DIGITS or abs(number.adjusted()) > MAGNITUDE:
+    if len(plain) > DIGITS or (number and abs(number.adjusted()) > MAGNITUDE):
         raise GraderError(f"The number {shown(text)} is too large to be compared.")
     return number
 
