@@ -232,9 +232,10 @@ def _is_estimate(found: object) -> bool:
     if not isinstance(cost, dict):
         return cost is None
     words = cost.get("unbounded", [])
-    amounts = without(cost, "unbounded", "guessed").values()
+    amounts = without(cost, "unbounded", "guessed", "dearest_of").values()
     return (
         type(cost.get("guessed", False)) is bool
+        and isinstance(cost.get("dearest_of", ""), str)
         and all(value is None or type(value) is int for value in amounts)
         and isinstance(words, list)
         and all(isinstance(word, str) for word in words)
