@@ -14,6 +14,7 @@ from assay.errors import GraderError
 from assay.scoring.assertions import check, parse_assertion
 from assay.scoring.graders import build
 from assay.scoring.patterns import PATTERN_LIMIT, ecmascript_of, pattern_of
+from assay.scoring.processes import Processes
 
 WALL_S = 10.0
 """Far more than a pattern may take, far less than one without end would."""
@@ -131,3 +132,14 @@ def test_any_pattern_has_python_s_verdict(pieces: list[str], text: str) -> None:
     assert (found is None) == (wanted is None)
     if wanted is not None and "$" not in pattern:
         assert found == wanted.group()
+
+
+def test_process_of_patterns_is_told_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs a hostile pattern has the names it needs to start, and nothing of ours."""
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-v1-" + "c" * 32)
+
+    program = "import os, json; input(); print(json.dumps(dict(os.environ)))"
+    told = Processes(["-c", program], megabytes=64, seconds=5).ask("environment", [])
+
+    assert "PATH" in told
+    assert not [name for name in told if name.startswith(("OPENROUTER_", "ASSAY_"))]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -29,6 +30,11 @@ LATE = 5
 """Times that a pattern or schema may be late, and up to a quarter of all beyond, before it is not run any more."""
 KEPT = 1_000
 """Patterns and schemas of which that is known."""
+_KEPT = (
+    "PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+)  # fmt: skip
+"""What a process may know of our environment: no key."""
 _HERE = Path(__file__).parent
 
 
@@ -38,7 +44,7 @@ class _Process:
     def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own program
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            encoding="utf-8", bufsize=1,
+            encoding="utf-8", bufsize=1, env={name: os.environ[name] for name in _KEPT if name in os.environ},
         )  # fmt: skip
 
     @property
