@@ -67,22 +67,25 @@ def test_judge_refused_by_the_budget_is_asked_alone_later(tmp_path: Path) -> Non
     """The answer stands unscored by the judge; after Continue each answer and each verdict was paid once."""
     with SandboxServer(SandboxConfig(speed=0)) as server, opened(tmp_path, server) as rt:
         rt.ready()
-        bare = runs.estimate(rt, draft(rt, GRADERS[:1])).cost.worst
-        assert bare is not None
-        tight = runs.replace(draft(rt), budget_usd=Decimal(bare // 3).scaleb(-12))
+        # A verdict is the dearest call: there is room for the first, and none for a second once that is paid.
+        long = GraderSpec("judge", {"model": JUDGE, "rubric": "Is it polite? " * 2_000})
+        wanted = draft(rt, (GRADERS[0], long))
+        dearest = runs.estimate(rt, wanted).cost.dearest
+        assert dearest is not None
+        tight = runs.replace(wanted, budget_usd=Decimal(dearest).scaleb(-12))
         run_id = runs.start_run(rt, tight)
         paused = finished(rt, run_id)
         asked = dict(server.sandbox.books.calls)
         said = reasons(rt)
-        cell = results.cell_detail(rt, run_id, 0).record
+        cell = results.cell_detail(rt, run_id, paused.done - 1).record
 
         runs.continue_run(rt, run_id, budget_usd=Decimal(5))
         done = finished(rt, run_id)
 
-        assert (paused.state, asked.get(JUDGE, 0)) == ("paused", 0)
+        assert (paused.state, asked.get(JUDGE, 0) < paused.done) == ("paused", True)
         assert asked[MODEL] == paused.done >= 1
         assert "budget" in paused.reason
-        assert said[0].startswith("The judge has not been asked yet. The run's budget")
+        assert [one for one in said if one.startswith("The judge has not been asked yet. The run's budget")]
         assert cell.output
         assert cell.scores[0].value is not None
         assert (done.state, done.done, done.failed) == ("done", ROWS, 0)
