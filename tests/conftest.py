@@ -52,6 +52,7 @@ ALONE = {"browser": "browser", "promptfoo": "npm"}
 """Fixtures whose tests are worked by one worker, one after another: they share a browser, or one folder of npm's."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist writes the groups into the names next
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups what pytest-xdist must not spread over workers."""
     for item in items:
