@@ -37,12 +37,12 @@ def test_budget_raised_and_continued_in_one_go(app: App, page: Page) -> None:
     page.get_by_role("spinbutton", name="Budget, USD").fill("0.05")
     page.get_by_role("button", name="Start").click()
     page.wait_for_url(re.compile("run="))
-    expect(page.get_by_text("budget of $0.050 is reached")).to_be_visible()
+    expect(page.get_by_text("budget of $0.050 is reached")).to_be_visible(timeout=120_000)
     expect(page.get_by_text(re.compile(r"\d+ waiting"))).to_be_visible()
 
     page.get_by_role("spinbutton", name="Budget, USD").fill("5")
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_text("Done ·")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Done ·")).to_be_visible(timeout=120_000)
     assert rows(app, "SELECT state, done, budget_pico FROM run") == [("done", 195, 5 * 10**12)]
 
 
