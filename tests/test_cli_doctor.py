@@ -40,7 +40,7 @@ def test_fees_are_all_three_numbers(tmp_path: Path) -> None:
     large = assay(tmp_path, "fees", "30000", "--requests", "2000000").stdout
     wrong = assay(tmp_path, "fees", "much")
 
-    assert (small["card_fee_usd"], small["crypto_fee_usd"], small["byok_fee_usd"]) == ("0.80", "0.50", "0.00")
+    assert (small["card_fee_usd"], small["crypto_fee_usd"], small["byok_fee_usd"]) == ("0.8", "0.5", "0")
     assert "$1,650.00" in large
     assert "$250.00" in large
     assert "$750.00" in large

@@ -53,7 +53,8 @@ def test_run_and_suite_take_a_version_of_the_library(tmp_path: Path) -> None:
     assert (by_hand.returncode, by_suite.returncode) == (0, 0), by_hand.stderr + by_suite.stderr
     board = json.loads(by_suite.stdout)["scoreboard"]
     assert sorted(line["contestant"] for line in board) == ["swift · triage v1", "swift · triage v2"]
-    grown = assay(tmp_path, "grow", json.loads(by_hand.stdout)["run"], "--prompt-name", "triage:2", "--yes", "--json")
+    run_id = json.loads(by_hand.stdout)["run"]
+    grown = assay(tmp_path, "grow", run_id, "--prompt-name", "triage:2", "--budget", "1", "--yes", "--json")
     assert len(json.loads(grown.stdout)["scoreboard"]) == 2
     assert json.loads(assay(tmp_path, "prompts", "--json").stdout)[0]["runs"] == 2
 

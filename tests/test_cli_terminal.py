@@ -129,7 +129,7 @@ def test_log_file_and_level_are_taken_at_either_end(tmp_path: Path) -> None:
 
 
 def test_json_amounts_are_plain_digits(capsys: pytest.CaptureFixture[str]) -> None:
-    """A sum of nothing is 0.000000000000 and not 0E-12, and no amount loses a digit."""
+    """A sum of nothing is 0 and not 0E-12, and no amount loses a digit."""
     print_json({"none": Decimal("0E-12"), "some": Decimal("1.5E-11"), "many": Decimal("1E+2")})
 
-    assert json.loads(capsys.readouterr().out) == {"none": "0.000000000000", "some": "0.000000000015", "many": "100"}
+    assert json.loads(capsys.readouterr().out) == {"none": "0", "some": "0.000000000015", "many": "100"}

@@ -29,6 +29,16 @@ def _as_before() -> Iterator[None]:
     logging.getLogger("assay").setLevel(logging.NOTSET)
 
 
+@pytest.fixture(autouse=True)
+def _loggers_as_a_process_starts_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that other tests ran in this process have set levels and ends of their own."""
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        monkeypatch.setattr(logger, "propagate", True)
+        monkeypatch.setattr(logger, "disabled", False)
+
+
 def _set_up(level: str | None = "INFO", form: str = "text", path: Path | None = None) -> io.StringIO:
     said = io.StringIO()
     settings = Settings.model_validate({"log_level": level, "log_format": form, "OPENROUTER_API_KEY": KEY})
