@@ -82,7 +82,9 @@ def test_thousand_calls_through_eleven_faults_all_end_well_told(tmp_path: Path) 
             assert outcome.completion is not None
             assert outcome.completion.finish_reason == "stop"
             assert outcome.completion.text
-    assert set(kinds) >= {"ok", "rate_limit_provider", "server", "provider_unavailable", "overloaded", "reset"}
+    assert set(kinds) >= {"ok", "rate_limit_provider", "server", "provider_unavailable", "reset"}
+    # A provider that says when to come back is waited for, so that hardly a call ends with it.
+    assert "overloaded" in {kind for _, _, kind in rows}
     assert set(kinds) >= {"first_token_timeout", "truncated", "malformed"}
     budget = RetryBudget()
     waits = sum(kind in ("rate_limit_provider", "overloaded") for _, _, kind in rows)
