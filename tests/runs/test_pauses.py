@@ -19,7 +19,7 @@ from sqlalchemy import func, select, text
 
 from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
-from assay.errors import PolicyError
+from assay.errors import AssayError, PolicyError
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import runs as stored
 from assay.store.tables import CALL, RESULT
@@ -140,30 +140,23 @@ def test_continue_with_the_right_key(tmp_path: Path) -> None:
             assert_finished(rt, server, run_id)
 
 
-@pytest.mark.parametrize("no_budget", [False, True])
-def test_continue_with_a_higher_budget(tmp_path: Path, no_budget: bool) -> None:
-    """A budget without room pauses, with the same one again; raised or taken away, the run goes on."""
+def test_budget_without_room_is_refused_and_a_higher_one_works(tmp_path: Path) -> None:
+    """Nothing is created that could never go on; a run that was refused starts with a budget that holds it."""
     with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
-        run_id = started(rt, budget_usd=Decimal("0.0000001"))
-        assert "budget" in paused(rt, run_id).reason
-        runs.continue_run(rt, run_id)
-        assert "budget" in paused(rt, run_id).reason
-        if no_budget:
-            runs.continue_run(rt, run_id, no_budget=True)
-        else:
-            runs.continue_run(rt, run_id, budget_usd=Decimal(5))
-        assert_finished(rt, server, run_id)
+        with pytest.raises(AssayError, match="no room for one call"):
+            started(rt, budget_usd=Decimal("0.0000001"))
+        assert runs.list_runs(rt) == []
+        assert_finished(rt, server, started(rt, budget_usd=Decimal(5)))
 
 
-def test_continue_with_a_higher_budget_of_the_month(tmp_path: Path) -> None:
+def test_budget_of_the_month_without_room_is_refused_and_a_higher_one_works(tmp_path: Path) -> None:
     """The month's budget is a setting: it is raised at the next start."""
     with SandboxServer(SandboxConfig(speed=0)) as server:
         with workbench(tmp_path, server, monthly_budget_usd="0.000001") as rt:
-            run_id = started(rt)
-            assert "month" in paused(rt, run_id).reason
+            with pytest.raises(AssayError, match="month"):
+                started(rt)
         with workbench(tmp_path, server, monthly_budget_usd="5") as rt:
-            runs.continue_run(rt, run_id)
-            assert_finished(rt, server, run_id)
+            assert_finished(rt, server, started(rt))
 
 
 def test_continue_after_the_gateway_was_gone(tmp_path: Path) -> None:
