@@ -152,9 +152,11 @@ def test_budget_without_room_is_refused_and_a_higher_one_works(tmp_path: Path) -
 def test_budget_of_the_month_without_room_is_refused_and_a_higher_one_works(tmp_path: Path) -> None:
     """The month's budget is a setting: it is raised at the next start."""
     with SandboxServer(SandboxConfig(speed=0)) as server:
-        with workbench(tmp_path, server, monthly_budget_usd="0.000001") as rt:
-            with pytest.raises(AssayError, match="month"):
-                started(rt)
+        with (
+            workbench(tmp_path, server, monthly_budget_usd="0.000001") as rt,
+            pytest.raises(AssayError, match="month"),
+        ):
+            started(rt)
         with workbench(tmp_path, server, monthly_budget_usd="5") as rt:
             assert_finished(rt, server, started(rt))
 
