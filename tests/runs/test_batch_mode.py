@@ -261,4 +261,7 @@ def test_flex_and_floor_are_cheaper_where_the_gateway_has_them(tmp_path: Path) -
     assert spent["flex"][1] == spent["normal"][1]
     assert spent["floor"][0] < spent["normal"][0]
     assert spent["floor"][1] < spent["normal"][1]
-    assert notes[0] == "swift is asked as usual: it has no flex tier."
+    assert notes == [
+        "swift is asked as usual: it has no flex tier.",
+        "atlas-large, swift set no max_tokens: 1,024 is added, and a longer answer is cut there.",
+    ]
