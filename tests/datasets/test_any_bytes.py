@@ -6,8 +6,11 @@ ASSAY_ANY_BYTES: how many files of each kind to try instead of a few (the long f
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -54,24 +57,52 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
 
 def end_well(content: bytes, name: str) -> None:
     """Reads a file, and asserts that it ends in rows or in words."""
-    started, most, before = taken(), children_mb(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    try:
-        table = read_table(content, filename=name)
-    except ImportRefused as error:
-        assert error.message and error.cure  # noqa: PT017, PT018 - either outcome is right
-    else:
-        assert all(len(row) == len(table.columns) for row in table.rows)
-        "".join(cell for row in table.rows for cell in row).encode()
-        "".join(table.columns).encode()
+    started, before = taken(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with told_by_readers() as memory:
+        try:
+            table = read_table(content, filename=name)
+        except ImportRefused as error:
+            assert error.message and error.cure  # noqa: PT017, PT018 - either outcome is right
+        else:
+            assert all(len(row) == len(table.columns) for row in table.rows)
+            "".join(cell for row in table.rows for cell in row).encode()
+            "".join(table.columns).encode()
     assert taken() - started < SECONDS * max(1.0, pace())
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY_MB * 1024
-    # Processes that other tests started before may have been larger.
-    assert children_mb() < max(MEMORY_MB, most + 1)
+    assert max(memory, default=0) < MEMORY_MB
 
 
-def children_mb() -> float:
-    """The most memory that any process took that we started and that has ended."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+@contextmanager
+def told_by_readers() -> Iterator[list[int]]:
+    """MB that each process which reads a file says that it took, where the system tells it."""
+    told: list[int] = []
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            _, memory, _ = record.args  # type: ignore[misc]
+            told.extend([memory] if isinstance(memory, int) else [])
+
+    logger, heard = logging.getLogger("assay.datasets"), Heard()
+    level = logger.level
+    logger.addHandler(heard)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(heard)
+        logger.setLevel(level)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the system does not tell a process's memory")
+@pytest.mark.parametrize("name", APART)
+def test_reader_in_its_own_process_tells_its_memory(name: str) -> None:
+    """It is its own, whatever the process that started it holds, and in the log at DEBUG."""
+    ballast = b"1" * (MEMORY_MB * 1024 * 1024)
+
+    with told_by_readers() as memory:
+        read_table(APART[name], filename=name)
+
+    assert memory and 5 < max(memory) < MEMORY_MB < len(ballast)  # noqa: PT018
 
 
 @pytest.mark.parametrize("name", CHEAP)

@@ -7,6 +7,7 @@ one JSON list to a line, its kind first; it is never believed further than rows 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from typing import Any, Literal
 from assay.datasets.source import written_limit
 from assay.errors import ImportRefused
 
+log = logging.getLogger("assay.datasets")
 Reader = Literal["workbook", "parquet"]
 CHILD = "assay.datasets.apart_child"
 SECONDS = 30
@@ -62,13 +64,13 @@ def read_apart(reader: Reader, path: Path, *, size: int, **options: Any) -> Iter
                 with suppress(BrokenPipeError):
                     child.stdin.write(told.encode())
                     child.stdin.close()
-            yield _lines(child)
+            yield _lines(child, reader)
         finally:
             timer.cancel()
             child.kill()
 
 
-def _lines(child: subprocess.Popen[bytes]) -> Iterator[list[Any]]:
+def _lines(child: subprocess.Popen[bytes], reader: Reader) -> Iterator[list[Any]]:
     while child.stdout is not None and (line := child.stdout.readline(LINE_LIMIT)):
         if not line.endswith(b"\n"):
             break
@@ -77,7 +79,10 @@ def _lines(child: subprocess.Popen[bytes]) -> Iterator[list[Any]]:
             raise ImportRefused(told[0], cure=told[1])
         if kind == "end":
             return
-        yield [kind, *told]
+        if kind == "taken":
+            log.debug("The reader of a %s took %s MB of memory at most, and %s s of processor time.", reader, *told)
+        else:
+            yield [kind, *told]
     raise ImportRefused(f"The file cannot be read: {_ending(child.wait())}.", cure=CURE)
 
 

@@ -2,8 +2,8 @@
 
     python -m assay.datasets.apart_child READER
 
-Takes what to read from the standard input, and prints a JSON list a line: what the reader tells, and at last ["end"] or
-["refused", words, cure].
+Takes what to read from the standard input, and prints a JSON list a line: what the reader tells, and at last ["taken",
+most MB of memory, seconds of processor time] and ["end"] or ["refused", words, cure].
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +31,22 @@ def main(reader: str) -> None:
     given = json.loads(sys.stdin.buffer.read())
     # A slow import is no part of what is bounded.
     module = importlib.import_module(READERS[reader])
+    last = ["end"]
     try:
         module.prepare()
         bound(memory=given["memory"], seconds=given["seconds"], written=given["written"])
         module.tell(say, Path(given["path"]), size=given["size"], **given["options"])
     except ImportRefused as error:
-        say(["refused", error.message, error.cure])
+        last = ["refused", error.message, error.cure]
     except MemoryError:
-        say(["refused", "The file takes more memory than its size allows.", CURE])
+        last = ["refused", "The file takes more memory than its size allows.", CURE]
     except OSError as error:
-        say(["refused", f"The file cannot be read: {error.strerror or error}.", CURE])
+        last = ["refused", f"The file cannot be read: {error.strerror or error}.", CURE]
     except Exception as error:  # noqa: BLE001 - this process has no other purpose than to say what went wrong
         words = " ".join(str(error).split())[:200] or type(error).__name__
-        say(["refused", f"The file cannot be read: {words.removesuffix('.')}.", CURE])
-    else:
-        say(["end"])
+        last = ["refused", f"The file cannot be read: {words.removesuffix('.')}.", CURE]
+    say(["taken", most_memory(), round(time.process_time(), 3)])
+    say(last)
     sys.stdout.flush()
     # Libraries that were hurt may still hang or abort while they are put away.
     os._exit(0)
@@ -53,6 +55,16 @@ def main(reader: str) -> None:
 def say(told: list[Any]) -> None:
     """Prints one line."""
     sys.stdout.buffer.write(json.dumps(told).encode() + b"\n")
+
+
+def most_memory() -> int | None:
+    """MB that this process has held at most; None where the system does not say it.
+
+    Not `ru_maxrss`, which begins with the memory of the process that started this one.
+    """
+    with contextlib.suppress(OSError, LookupError, ValueError):
+        return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
+    return None
 
 
 def bound(*, memory: int, seconds: int, written: int) -> None:
