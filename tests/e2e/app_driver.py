@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGS = [
@@ -125,6 +127,21 @@ def settle(page: Page) -> None:
         "document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') === 'notRunning'",
         timeout=30_000,
     )
+
+
+def choose(page: Page, box: str, option: str | re.Pattern[str]) -> None:
+    """Chooses from a select box; a list that closes because the page is redrawn is opened again."""
+    settle(page)
+    wanted = page.get_by_role("option", name=option)
+    for patience_ms in (3_000, 8_000, 20_000):
+        try:
+            if not wanted.is_visible():
+                page.get_by_role("combobox", name=re.compile(box)).click(timeout=patience_ms)
+            wanted.click(timeout=patience_ms)
+        except PlaywrightTimeout:
+            continue
+        return
+    raise AssertionError(f"{option} could not be chosen")
 
 
 def shoot(page: Page, name: str) -> None:

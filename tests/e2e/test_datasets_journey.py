@@ -7,7 +7,7 @@ import re
 import sqlite3
 
 import pytest
-from app_driver import ROOT, App, settle, shoot
+from app_driver import ROOT, App, choose, settle, shoot
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
@@ -19,21 +19,6 @@ def rows(app: App, query: str) -> list[tuple[str, ...]]:
     """Rows of the app's database."""
     with sqlite3.connect(f"file:{app.database}?mode=ro", uri=True) as connection:
         return connection.execute(query).fetchall()
-
-
-def choose(page: Page, box: str, option: str | re.Pattern[str]) -> None:
-    """Chooses from a select box; a list that closes because the page is redrawn is opened again."""
-    settle(page)
-    wanted = page.get_by_role("option", name=option)
-    for patience_ms in (3_000, 8_000, 20_000):
-        try:
-            if not wanted.is_visible():
-                page.get_by_role("combobox", name=re.compile(box)).click(timeout=patience_ms)
-            wanted.click(timeout=patience_ms)
-        except PlaywrightTimeout:
-            continue
-        return
-    raise AssertionError(f"{option} could not be chosen")
 
 
 def opened_cell(page: Page, grid: Locator) -> Locator:

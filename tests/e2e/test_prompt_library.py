@@ -6,7 +6,7 @@ import re
 import sqlite3
 
 import pytest
-from app_driver import ROOT, App, settle, shoot
+from app_driver import ROOT, App, choose, settle, shoot
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -66,10 +66,8 @@ def test_prompt_from_playground_to_a_batch_with_two_versions(app: App, page: Pag
     page.get_by_role("button", name="Use in a batch").click()
     page.wait_for_url(re.compile("batch"))
     page.locator("input[type=file]").set_input_files(str(TICKETS))
-    picker = page.get_by_role("combobox", name=re.compile("From the library"))
     expect(page.get_by_text("triage:2")).to_be_visible()
-    picker.click()
-    page.get_by_role("option", name="triage:1").click()
+    choose(page, "From the library", "triage:1")
     page.keyboard.press("Escape")
     expect(page.get_by_text(re.compile("× 2 prompts ×"))).to_be_visible()
     settle(page)
