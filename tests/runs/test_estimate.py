@@ -102,7 +102,7 @@ def test_estimate_kept_from_an_earlier_form_is_the_one_made_anew(rt: Runtime) ->
     runs.estimate(rt, first)
 
     kept = [runs.estimate(rt, draft) for draft in drafts]
-    rt.measured.clear()
+    rt.memos.of(runs.MEASURED).clear()
 
     assert kept == [runs.estimate(rt, draft) for draft in drafts]
     assert len({one.cost.expected for one in kept}) == len(drafts)

@@ -8,7 +8,7 @@ from assay.stats.intervals import Interval
 from assay.views.axes import dollars, log_axis, tokens
 from assay.views.charts_results import quality_against_cost
 from assay.views.point_labels import Point, sides
-from assay.workbench.standing import ContestantScore
+from assay.workbench.board import ContestantScore
 
 
 def line(label: str, score: float, cost_pico: int, *, prompt: int = 0) -> ContestantScore:

@@ -27,6 +27,7 @@ from assay.exports import jsonl
 from assay.money import to_pico
 from assay.store.tables import CALL
 from assay.workbench import exports, runs, spend, standing
+from assay.workbench.progress import SUMS
 from assay.workbench.runtime import Runtime
 from assay.workbench.spend import SpendFilter
 
@@ -39,7 +40,7 @@ def of_workbench(rt: Runtime, run_id: str) -> Told:
     with rt.store.read() as connection:
         query = select(func.sum(CALL.c.cost_pico), func.count(), func.count(CALL.c.cost_pico))
         row = connection.execute(query.where(CALL.c.run_id == run_id)).one()
-    rt.progress_sums.clear()
+    rt.memos.of(SUMS).clear()
     state, board = runs.progress(rt, run_id), standing.scoreboard(rt, run_id)
     listed = next(line for line in runs.list_runs(rt) if line.id == run_id)
     summed = spend.report(rt, SpendFilter(run_id=run_id)).sum

@@ -13,10 +13,10 @@ from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
     from assay.stats.prediction import Prediction
+    from assay.workbench.board import ContestantScore
     from assay.workbench.gates import GateResult
     from assay.workbench.runs import RunProgress
     from assay.workbench.runtime import Runtime
-    from assay.workbench.standing import ContestantScore
 
 
 def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool, *, strict: bool = False) -> None:

@@ -10,7 +10,7 @@ from assay.money import format_usd, from_pico
 from assay.stats.intervals import Interval
 from assay.views.axes import dollars, log_axis
 from assay.views.point_labels import Point, sides
-from assay.workbench.standing import ContestantScore
+from assay.workbench.board import ContestantScore
 
 LOG_FROM = 8
 """Costs that lie further apart than so many times are drawn on a logarithmic axis."""

@@ -21,9 +21,10 @@ from assay.views.money_table import dollars, exact, money_table
 from assay.views.prompts.template import show_prompt
 from assay.views.state import go_to
 from assay.workbench import results, runs, spend
+from assay.workbench.board import ContestantScore
 from assay.workbench.results import RunRecord
 from assay.workbench.runtime import Runtime
-from assay.workbench.standing import ContestantScore, standing
+from assay.workbench.standing import standing
 
 PAGE = 50
 FEW = 11

@@ -6,7 +6,7 @@ cautions   everything of it, in words
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,12 @@ from assay.domain.plan import RunPlan
 from assay.errors import AssayError
 from assay.scoring.graders import Grader, build
 from assay.store.datasets import get_dataset, rows_of
+from assay.workbench.memo import Kind
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
 CHUNK = 2_000
-KEPT = 8
-"""Drafts whose rows stay counted."""
 SHOWN = 5
 
 
@@ -45,6 +44,9 @@ class RowCounts:
     """Variable -> rows that are sent with nothing in its place."""
     unexpected: Counter[str] = field(default_factory=Counter)
     """Grader -> rows that give it nothing to score by."""
+
+
+COUNTED: Kind[RowCounts] = Kind("cautions", kept=8)
 
 
 def cautions(rt: Runtime, plan: RunPlan) -> list[str]:
@@ -87,14 +89,13 @@ def _counts(rt: Runtime, plan: RunPlan) -> RowCounts:
         plan.dataset_id, plan.row_count, tuple(p.key for p in plan.prompts), tuple(sorted(plan.mapping.items())),
         tuple((g.spec.label, str(g.spec.params.get("expected") or plan.expected_column)) for g in graders),
     )  # fmt: skip
-    found = rt.cautioned.get(asked)
-    if found is None:
-        found = RowCounts()
-        for values in _rows(rt, plan):
-            _count(found, plan, graders, values)
-        rt.cautioned[asked] = found
-        for old in list(rt.cautioned)[:-KEPT]:
-            rt.cautioned.pop(old, None)
+    return rt.memos.of(COUNTED).get(asked, lambda _: _counted(rt, plan, graders))
+
+
+def _counted(rt: Runtime, plan: RunPlan, graders: Sequence[Grader]) -> RowCounts:
+    found = RowCounts()
+    for values in _rows(rt, plan):
+        _count(found, plan, graders, values)
     return found
 
 

@@ -16,6 +16,7 @@ from assay.domain.score import GraderSpec
 from assay.errors import ImportRefused, NotFound
 from assay.store import datasets as stored
 from assay.store.datasets import StoredDataset
+from assay.workbench.importing import import_file
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -105,8 +106,6 @@ def open_dataset(rt: Runtime, given: str) -> StoredDataset:
     """A dataset by what a user typed: a file, a stored id or name, or an example. Raises NotFound, ImportRefused."""
     path = Path(given)
     if path.is_file():
-        from assay.workbench.importing import import_file
-
         return import_file(rt, path, folder=path.parent).dataset
     for example in examples():
         if given in (example.name, example.path.name):

@@ -36,6 +36,7 @@ from assay.store import spend as sums
 from assay.store.cell_costs import NAMES, CellCost, Place, cost_by_place
 from assay.store.results import CellRow
 from assay.workbench import growth, outcome, results, standing
+from assay.workbench.board import by_row, ranked
 from assay.workbench.leftovers import mark, sweep
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _gates(rt: Runtime, run: results.RunRecord) -> tuple[GateFact, ...]:
 
 
 def _board(run: results.RunRecord, cells: Sequence[CellRow], costs: Mapping[Place, CellCost]) -> tuple[BoardLine, ...]:
-    scores = standing.ranked(run, cells, costs)
+    scores = ranked(run, cells, costs)
     planned = sorted(scores, key=lambda line: (line.prompt, line.contestant))
     labels = dict(zip(planned, unique([line.label for line in planned]), strict=True))
     colours = colours_of(run.plan.contestants)
@@ -192,11 +193,11 @@ def _comparisons(board: Sequence[BoardLine], cells: Sequence[CellRow]) -> tuple[
     if len(scored) < 2:
         return ()
 
-    def by_row(line: BoardLine) -> dict[int, float]:
-        return standing.by_row([c for c in cells if (c.prompt, c.contestant) == (line.prompt, line.contestant)])
+    def values(line: BoardLine) -> dict[int, float]:
+        return by_row([c for c in cells if (c.prompt, c.contestant) == (line.prompt, line.contestant)])
 
-    best = by_row(scored[0])
-    found = [compare_paired(best, by_row(line)) for line in scored[1:]]
+    best = values(scored[0])
+    found = [compare_paired(best, values(line)) for line in scored[1:]]
     corrected = iter(holm([f.p for f in found if f is not None]))
     return tuple(
         ComparisonLine(scored[0].label, line.label, f, None if f is None else next(corrected))

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import DataError, NotFound
 from assay.money import from_pico
+from assay.workbench.board import ContestantScore
 from assay.workbench.compare import LineComparison, RunComparison, compare_runs, find_run
 from assay.workbench.results import RunRecord, get_run
 from assay.workbench.runs import progress
-from assay.workbench.standing import ContestantScore, scoreboard
+from assay.workbench.standing import scoreboard
 from assay.workbench.suites import AtLeast, AtMost, CostAtMost, Gate, NotWorseThan
 
 if TYPE_CHECKING:

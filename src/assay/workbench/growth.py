@@ -30,6 +30,7 @@ from assay.store import growth as stored
 from assay.store import runs as stored_runs
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
 from assay.workbench import budgets, policies, runs
+from assay.workbench.progress import SUMS
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -286,7 +287,7 @@ def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | 
         stored_runs.place(connection, target.run.id, home.addresses_of(grown, rt.gateways))
 
     rt.store.writer.call(write)
-    rt.progress_sums.pop(target.run.id, None)
+    rt.memos.of(SUMS).forget(target.run.id)
     rt.wait(runs.start_engine(rt, target.run.id))
     return found
 

@@ -27,7 +27,6 @@ from assay.errors import ImportRefused
 from assay.store import datasets as stored
 from assay.store.datasets import StoredDataset
 from assay.store.owner import new_owner
-from assay.workbench.datasets import get_dataset
 from assay.workbench.leftovers import mark, sweep
 
 if TYPE_CHECKING:
@@ -130,7 +129,9 @@ def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[s
                     rt.store.writer.call(
                         lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
                     )  # fmt: skip
-    return Imported(get_dataset(rt, content.hex[:16]), file.dialect, findings, bad)
+    with rt.store.read() as connection:
+        dataset = stored.get_dataset(connection, content.hex[:16])
+    return Imported(dataset, file.dialect, findings, bad)
 
 
 @contextmanager

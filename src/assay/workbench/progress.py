@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from assay.store.cell_costs import run_cost
 from assay.store.ledger import now_ms
 from assay.store.spend import Orphans, orphans_of, upstream_of
 from assay.workbench.forecast import forecast
+from assay.workbench.memo import Fresh, Kind
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -124,10 +125,6 @@ class Glance:
 class ProgressSums:
     """What counting a run's cells and calls gave; all who watch a run share it for a while."""
 
-    state: tuple[object, ...]
-    """What it was counted from: another state is counted at once."""
-    until: float
-    """When it is counted anew, by the monotonic clock."""
     plan: RunPlan
     counts: Mapping[int, stored.ContestantCount]
     money: Mapping[str, stored.ContestantMoney]
@@ -137,11 +134,8 @@ class ProgressSums:
     upstream_pico: int
 
 
-SHARED_S = 0.5
-KEPT = 32
-"""Runs whose sums are kept."""
-COUNTING_SHARE = 40
-"""Counting takes one part in so many of the time, however large the run is."""
+SUMS: Kind[ProgressSums] = Kind("progress", kept=32)
+FRESH = Fresh(least_s=0.5, share=40)
 
 
 def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
@@ -150,25 +144,20 @@ def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
         (run.cells, live) if live
         else (run.cells, live, run.done, run.failed, run_cost(connection, run.id), run.lease_token)
     )  # fmt: skip
-    known = rt.progress_sums.get(run.id)
-    if known is not None and known.state == state and time.monotonic() < known.until:
-        return known
-    started = time.monotonic()
+    memo = rt.memos.of(SUMS)
+    return memo.get(run.id, lambda known: _counted(connection, run, known), state=state, fresh=FRESH if live else None)
+
+
+def _counted(connection: Any, run: Any, known: ProgressSums | None) -> ProgressSums:
     # Another process may have let the run grow meanwhile.
     plan = known.plan if known and known.plan.cell_count == run.cells else stored.plan_of(run)
     counts = {c.contestant: c for c in stored.contestant_counts(connection, run.id)}
     money = stored.money_by_contestant(connection, run.id)
     failures = stored.first_failures(connection, run.id) if run.failed else []
-    unended = live or run.state == "paused"
+    unended = run.state in (*stored.LIVE, "paused")
     bill = forecast(connection, run.id, plan, counts, money) if unended else None
     orphans, upstream = orphans_of(connection, run.id), upstream_of(connection, run.id)
-    sums = ProgressSums(state, 0.0, plan, counts, money, failures, orphans, bill, upstream)
-    now = time.monotonic()
-    rt.progress_sums.pop(run.id, None)
-    rt.progress_sums[run.id] = replace(sums, until=now + max(SHARED_S, COUNTING_SHARE * (now - started)))
-    while len(rt.progress_sums) > KEPT:
-        rt.progress_sums.pop(next(iter(rt.progress_sums)), None)
-    return sums
+    return ProgressSums(plan, counts, money, failures, orphans, bill, upstream)
 
 
 def waits_for(rt: Runtime, run: Any) -> str:

@@ -35,6 +35,7 @@ from assay.store.saving import finished_cells
 from assay.workbench import policies
 from assay.workbench.budgets import budget_pico, never_above, refuse_spent, refuse_unheld
 from assay.workbench.cautions import cautions
+from assay.workbench.memo import Kind
 from assay.workbench.progress import RunProgress as RunProgress
 from assay.workbench.progress import glance as glance
 from assay.workbench.progress import progress as progress
@@ -198,19 +199,13 @@ def estimate(rt: Runtime, draft: RunDraft) -> RunEstimate:
     return estimate_lengths(rt, plan, for_all(plan, _once(rt, plan)))
 
 
-MEASURED = 8
-"""Drafts whose prompts' lengths are kept."""
+MEASURED: Kind[Sequence[Lengths]] = Kind("lengths", kept=8)
 
 
 def _once(rt: Runtime, plan: RunPlan) -> Sequence[Lengths]:
     """The lengths of the plan's prompts over its rows, kept: a form asks for them with every change of anything."""
     asked = (plan.dataset_id, plan.row_count, tuple(p.key for p in plan.prompts), tuple(sorted(plan.mapping.items())))
-    found = rt.measured.get(asked)
-    if found is None:
-        found = rt.measured[asked] = once(plan, _rows(rt, plan))
-        for old in list(rt.measured)[:-MEASURED]:
-            rt.measured.pop(old, None)
-    return found
+    return rt.memos.of(MEASURED).get(asked, lambda _: once(plan, _rows(rt, plan)))
 
 
 def _rows(rt: Runtime, plan: RunPlan) -> Iterator[Mapping[str, str]]:

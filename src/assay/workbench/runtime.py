@@ -6,11 +6,11 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
@@ -31,12 +31,7 @@ from assay.store.engine import Store, open_store
 from assay.store.owner import new_owner
 from assay.store.sent_marks import SentMarks, sweep
 from assay.workbench.catalogue import Catalogue
-
-if TYPE_CHECKING:
-    from assay.runs.estimate import Lengths
-    from assay.workbench.cautions import RowCounts
-    from assay.workbench.progress import ProgressSums
-    from assay.workbench.standing import Counted
+from assay.workbench.memo import Memos
 
 log = logging.getLogger("assay.workbench")
 T = TypeVar("T")
@@ -59,10 +54,7 @@ class Runtime:
         self.importing: set[str] = set()
         """Names of the imports under way (store/owner.py)."""
         self._sandbox: Any = None
-        self.progress_sums: dict[str, ProgressSums] = {}
-        self.standings: dict[str, Counted] = {}
-        self.cautioned: dict[tuple[object, ...], RowCounts] = {}
-        self.measured: dict[tuple[object, ...], Sequence[Lengths]] = {}
+        self.memos = Memos()
         with ExitStack() as opened:
             self.store: Store = open_store(
                 settings.database_url, patience_s=settings.database_patience_s, on_wait=on_wait

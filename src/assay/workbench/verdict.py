@@ -6,12 +6,9 @@ Prices are compared per scored cell: a contestant that failed half of its cells 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from assay.stats.paired import PairedComparison, compare_paired
-
-if TYPE_CHECKING:
-    from assay.workbench.standing import ContestantScore
+from assay.workbench.board import COVERED, ContestantScore
 
 SIGNIFICANT = 0.05
 ALIKE = 1.15
@@ -20,9 +17,7 @@ FEWEST = 20
 """Common rows below which nobody is recommended for a price: so few hide any gap in noise."""
 MOST_BEHIND = 0.1
 """Points behind the best, as a share, beyond which nobody is recommended for a price."""
-COVERED = 0.9
-"""Share of the cells that must be scored for a contestant to count as measured."""
-Values = Callable[["ContestantScore"], Mapping[int, float]]
+Values = Callable[[ContestantScore], Mapping[int, float]]
 """The mean value of each scored row of a line of the board."""
 
 
