@@ -13,7 +13,7 @@ AssayError                      anything Assay raises on purpose; says what happ
 ├── StoreError                  the database cannot be opened, is too old, is full or locked
 ├── RunError                    a run cannot be planned or put into the asked state
 │   ├── BudgetExceeded          the next call could pass the budget
-│   └── LeaseLost               another process has taken the run over (store/runs.py)
+│   └── LeaseLost               another process has taken the run over
 └── GatewayError                a call to the gateway failed; carries a `Failure` (openrouter/failures.py)
 """
 
@@ -85,6 +85,10 @@ class RunError(AssayError):
 
 class BudgetExceeded(RunError):
     """The next call could pass the budget."""
+
+
+class LeaseLost(RunError):
+    """Another process has taken the run over: whoever hears this sends and writes nothing more of it."""
 
 
 class GatewayError(AssayError):

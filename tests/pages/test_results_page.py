@@ -141,7 +141,7 @@ def test_calls_of_a_dead_process_are_possibly_paid(rt: Runtime, tmp_path: Path) 
     )  # fmt: skip
     rt.store.writer.call(lambda c: ledger.open_intent(c, intent))
     rt.store.writer.call(lambda c: ledger.note_generations(c, [(intent.id, "gen-none")]))
-    rt.store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset(), run_id=run_id))
+    rt.store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))
     at = opened_page(run_id)
     assert any("1 call was in flight" in w.value and "possibly paid" in w.value for w in at.warning)
 

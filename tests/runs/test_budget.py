@@ -75,7 +75,7 @@ def play(connection: Connection, rng: random.Random) -> None:
             refused = ledger.open_intents(connection, [ledger.Opening(intent) for intent in intents])
             sent |= {i.id: i.bound_pico or 0 for i, r in zip(intents, refused, strict=True) if r is None}
         elif step == "orphan":
-            ledger.mark_orphans(connection, living=frozenset(), run_id=run_id)
+            ledger.mark_orphans(connection, run_id=run_id)
             ended += sent
             sent = {}
         elif step == "recover" and ended:

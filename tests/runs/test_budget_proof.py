@@ -196,7 +196,7 @@ class Play:
             if how == "recovered":
                 ledger.recover(connection, call_id, Cost(cost, "recovered"))
         if self.rng.random() < 0.02:
-            ledger.mark_orphans(connection, living=frozenset(), run_id=run_id)
+            ledger.mark_orphans(connection, run_id=run_id)
             flying.clear()
 
 

@@ -65,7 +65,7 @@ def test_kill_gives_back_what_was_not_sent(store: Store, url: str) -> None:
     """Of four intents two were sent: these are orphans at their bound, the others are gone with their reservation."""
     killed(url, sent=2)
 
-    store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset()))
+    store.writer.call(lambda c: ledger.mark_orphans(c))
 
     assert states(store) == {"call0": "orphan", "call1": "orphan"}
     committed = store.writer.call(lambda c: month_committed(c, month_of(ledger.now_ms())))
@@ -79,7 +79,7 @@ def test_kill_without_marks_takes_nothing_for_unsent(store: Store, url: str) -> 
     file.write_bytes(b"assay another-boot\ncall0\n")
 
     assert unsent(store.writer_url, owner, ["call1"]) == set()
-    store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset()))
+    store.writer.call(lambda c: ledger.mark_orphans(c))
     assert set(states(store).values()) == {"orphan"}
     assert len(states(store)) == 4
 
@@ -94,7 +94,7 @@ def test_marks_that_cannot_be_written_leave_no_file(store: Store) -> None:
     marks.mark("call1")
 
     assert unsent(store.writer_url, "elsewhere/1/a", ["call0", "call1"]) == set()
-    sweep(store.writer_url, living=frozenset())
+    sweep(store.writer_url)
 
 
 def test_free_orphan_costs_nothing(store: Store) -> None:

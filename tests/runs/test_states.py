@@ -21,7 +21,7 @@ from assay.domain.plan import RunMode
 from assay.errors import RunError
 from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store import runs as stored
-from assay.store.tables import RESULT
+from assay.store.tables import CALL, RESULT, RUN
 from assay.workbench import datasets, runs
 from assay.workbench.runs import RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
@@ -121,10 +121,29 @@ def test_run_that_is_taken_over_is_finished_once(tmp_path: Path, url: str, mode:
     with workbench(tmp_path, url) as first:
         run_id = begun(first, mode)
         with workbench(tmp_path, url) as second:
-            until(lambda: second.engine.live(run_id) is not None or not runs.glance(second, run_id).is_live)
+
+            def taken() -> bool:
+                second.store.writer.call(lambda c: c.execute(RUN.update().values(lease_until_ms=0)) and None)
+                return second.engine.live(run_id) is not None or not runs.glance(second, run_id).is_live
+
+            until(taken)
             assert_whole(second, run_id)
         until(lambda: first.engine.live(run_id) is None)
         assert_whole(first, run_id)
+
+
+@MODES
+def test_second_app_of_the_process_leaves_the_run_of_the_first_alone(tmp_path: Path, url: str, mode: RunMode) -> None:
+    """It shares the process's id, and yet takes neither the lease nor the calls in flight for a dead one's."""
+    with workbench(tmp_path, url) as first:
+        run_id = begun(first, mode)
+        with workbench(tmp_path, url) as second:
+            assert_whole(second, run_id)
+            with second.store.read() as connection:
+                states = connection.execute(select(CALL.c.state).distinct()).scalars().all()
+                token = connection.execute(select(RUN.c.lease_token)).scalar()
+
+    assert (states, token) == (["settled"], 1)
 
 
 @MODES
@@ -136,7 +155,7 @@ def test_command_survives_a_takeover(tmp_path: Path, url: str, mode: RunMode, co
     with workbench(tmp_path, None) as rt:  # nobody works it here
         rt.store.writer.call(lambda c: stored.take_lease(c, run_id, "elsewhere/1/x", ttl_ms=60_000))
         rt.store.writer.call(lambda c: stored.command_run(c, run_id, command))
-        rt.store.writer.call(lambda c: c.execute(stored.RUN.update().values(lease_until_ms=0)) and None)
+        rt.store.writer.call(lambda c: c.execute(RUN.update().values(lease_until_ms=0)) and None)
         assert runs.progress(rt, run_id).is_live
     with workbench(tmp_path, url) as rt:
         assert ended(rt, run_id).state == state

@@ -20,10 +20,11 @@ from sqlmodel import SQLModel
 from assay.domain.completion import Cost
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
-from assay.errors import BudgetExceeded, RunError, StoreError
+from assay.errors import BudgetExceeded, LeaseLost, RunError, StoreError
 from assay.store import ledger, runs, saving, spend
 from assay.store.engine import HEAD, Store, open_store
 from assay.store.migrations.upgrade import upgrade
+from assay.store.tables import RUN
 
 
 @pytest.fixture
@@ -155,6 +156,36 @@ def test_unknown_cost_counts_its_bound_and_is_never_zero(store: Store) -> None:
         assert spend.spend_sum(connection, spend.SpendFilter(run_id=run_id)).unknown_calls == 0
 
 
+def test_call_of_a_lease_that_passed_on_is_refused(store: Store) -> None:
+    """Nothing is written of it; one that is sent under the lease of today, or under none, is opened."""
+    run_id = new_run(store, None)
+    store.writer.call(lambda c: c.execute(RUN.update().values(lease_token=2)) and None)
+    intents = [intent(run_id, 10) for _ in range(3)]
+    openings = [ledger.Opening(call, lease=lease) for call, lease in zip(intents, (1, 2, None), strict=True)]
+
+    outcomes = store.writer.call(lambda c: ledger.open_intents(c, openings))
+
+    assert [type(outcome) for outcome in outcomes] == [LeaseLost, type(None), type(None)]
+    with store.read() as connection:
+        assert set(ledger.calls_of(connection, [call.id for call in intents])) == {call.id for call in intents[1:]}
+        assert runs.get_run(connection, run_id).reserved_pico == 20
+
+
+def test_orphan_that_was_never_sent_is_taken_back(store: Store) -> None:
+    """Its process lives after all and knows: nothing of it stays in the sums."""
+    run_id = new_run(store, 100)
+    call = intent(run_id, 10, owner="elsewhere/1/1-a")
+    store.writer.call(lambda c: ledger.open_intent(c, call))
+    store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))
+
+    store.writer.call(lambda c: ledger.withdraw(c, call.id))
+
+    with store.read() as connection:
+        run = runs.get_run(connection, run_id)
+        assert (run.settled_pico, run.reserved_pico, ledger.calls_of(connection, [call.id])) == (0, 0, {})
+        assert connection.execute(text("SELECT coalesce(sum(unknown_calls), 0) FROM spend_slot")).scalar() == 0
+
+
 def test_settling_twice_counts_once(store: Store) -> None:
     """A second settlement of a call changes nothing."""
     run_id = new_run(store, 100)
@@ -195,7 +226,7 @@ def test_killed_process_loses_nothing_acknowledged(tmp_path: Path) -> None:
         acknowledged = [process.stdout.readline().strip() for _ in range(40)]
         process.send_signal(signal.SIGKILL)
     store = open_store(url)
-    orphans = store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset()))
+    orphans = store.writer.call(lambda c: ledger.mark_orphans(c))
     with store.read() as connection:
         found = ledger.calls_of(connection, acknowledged)
         assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"

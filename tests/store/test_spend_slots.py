@@ -58,7 +58,7 @@ def act(store: Store, step: str, call_id: str) -> None:
         "settle": lambda c: ledger.settle(c, settled),
         "own key": lambda c: ledger.settle(c, own),
         "unknown": lambda c: ledger.settle(c, unknown),
-        "orphan": lambda c: ledger.mark_orphans(c, living=frozenset()),
+        "orphan": lambda c: ledger.mark_orphans(c),
         "recover": lambda c: ledger.recover(c, call_id, found, provider="Eastbay"),
         "withdraw": lambda c: ledger.withdraw(c, call_id),
         "late": lambda c: ledger.settle_many(c, [settled, replace(settled, outcome="failed")]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from sqlalchemy import select, text
 from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.store import comparisons
+from assay.store import comparisons, ledger
 from assay.store.tables import CALL
 from assay.workbench import playground
 from assay.workbench.runtime import Runtime, open_runtime
@@ -116,8 +117,32 @@ def test_second_workbench_leaves_the_answers_of_the_first_alone(tmp_path: Path) 
     with workbench(tmp_path, SandboxConfig(speed=50)) as rt:
         comparison_id = sent(rt)
         until(lambda: calls(rt, "sent") == 2)
-        rt.store.writer.call(lambda c: comparisons.mark_interrupted(c, living=()))
+        rt.store.writer.call(lambda c: comparisons.mark_interrupted(c, older_than_ms=ledger.now_ms()))
         with rt.store.read() as connection:
             seen = [answer.status for answer in comparisons.get_comparison(connection, comparison_id).answers]
 
     assert seen == ["streaming", "streaming"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "age_ms", "status"),
+    [
+        (f"{socket.gethostname()}/{2**22 - 1}/1-a", 0, "interrupted"),
+        ("elsewhere/1/1-a", 0, "streaming"),
+        ("elsewhere/1/1-a", 10_000, "interrupted"),
+        ("", 0, "streaming"),
+        ("", 10_000, "interrupted"),
+    ],
+)
+def test_pane_is_interrupted_when_its_owner_is_dead(tmp_path: Path, owner: str, age_ms: int, status: str) -> None:
+    """Of this machine by its process, of another by its age; one between two calls has none in flight."""
+    values = dict.fromkeys(("title", "prompt_json", "variables_json", "contestants_json", "messages_json"), "")
+    values |= {"id": "c", "gateway": "sandbox", "blind": False, "created_ms": ledger.now_ms() - age_ms}
+    with workbench(tmp_path, SandboxConfig(speed=0)) as rt:
+        rt.store.writer.call(lambda c: comparisons.create_comparison(c, values, panes=2, owner=owner))
+        rt.store.writer.call(lambda c: comparisons.save_answer(c, "c", 1, owner=rt.owner))
+        rt.store.writer.call(lambda c: comparisons.mark_interrupted(c, older_than_ms=ledger.now_ms() - 5_000))
+        with rt.store.read() as connection:
+            seen = [answer.status for answer in comparisons.get_comparison(connection, "c").answers]
+
+    assert seen == [status, "streaming"]

@@ -42,7 +42,7 @@ def test_orphans_stand_apart_with_their_bound(rt: Runtime, tmp_path: Path) -> No
     plan, run_id = small_run(rt, tmp_path)
     send(rt, run_id, plan)
     send(rt, run_id, plan, generation="gen-1")
-    rt.store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset(), run_id=run_id))
+    rt.store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))
 
     found = runs.progress(rt, run_id)
 
@@ -56,7 +56,7 @@ def test_money_in_flight_is_no_spend_of_the_month(rt: Runtime, tmp_path: Path) -
     send(rt, run_id, plan)
     assert spend.this_month(rt).unknown_calls == 0
 
-    rt.store.writer.call(lambda c: ledger.mark_orphans(c, living=frozenset(), run_id=run_id))
+    rt.store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))
     assert spend.this_month(rt).unknown_calls == 1
 
 

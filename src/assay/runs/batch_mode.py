@@ -134,6 +134,7 @@ class BatchMode:
             return
         (stored,) = [b for b in await self._stored() if b.id == batch_id]
         model = asked[0].request.model
+        await self._worker.renew()
         try:
             state = await self._endpoint.submit(model, asked)
         except GatewayFailed as error:
@@ -163,7 +164,8 @@ class BatchMode:
             for cell, request in requests
         ]
         opened = await asyncio.gather(
-            *(self._dispatcher.open(intent, request) for _, request, intent in intents), return_exceptions=True
+            *(self._dispatcher.open(intent, request, lease=self._worker.lease) for _, request, intent in intents),
+            return_exceptions=True,
         )
         asked, calls = [], {}
         for (cell, request, intent), refused in zip(intents, opened, strict=True):

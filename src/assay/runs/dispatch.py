@@ -49,6 +49,8 @@ class CallContext:
     comparison_id: str | None = None
     contestant_key: str = ""
     tags_json: str = "[]"
+    lease: int | None = None
+    """The fencing token under which its run is worked; None for what belongs to no run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +183,15 @@ class Dispatcher:
             contestant_key=context.contestant_key, tags_json=context.tags_json,
         )  # fmt: skip
 
-    def open(self, intent: ledger.Intent, request: CompletionRequest) -> asyncio.Future[None]:
-        """Makes an intent durable; the future fails with BudgetExceeded or StoreError."""
+    def open(
+        self, intent: ledger.Intent, request: CompletionRequest, *, lease: int | None = None
+    ) -> asyncio.Future[None]:
+        """Makes an intent durable, as long as the lease holds; the future fails with BudgetExceeded, LeaseLost or
+        StoreError."""
         unbounded = ""
         if intent.bound_pico is None:
             unbounded = self.prices.batch_terms(request).bound(weight_of(request.messages)).unknown
-        return self._store.writer.ask_item(ledger.open_intents, ledger.Opening(intent, self._monthly, unbounded))
+        return self._store.writer.ask_item(ledger.open_intents, ledger.Opening(intent, self._monthly, unbounded, lease))
 
     async def complete(
         self,
@@ -208,7 +213,8 @@ class Dispatcher:
         ask: asks for something other than a chat completion.
         gate: passed by every attempt between its intent and its sending, so that writing costs no place; a call that
         it turns away raises Withdrawn and leaves no trace. Raises BudgetExceeded when no
-        budget is left for the next attempt, StoreError when nothing can be written.
+        budget is left for the next attempt, LeaseLost when its run is another's now, StoreError when nothing can be
+        written.
         """
         loop = asyncio.get_running_loop()
         started, attempt, earlier, waits = loop.time(), 0, 0, 0
@@ -340,7 +346,7 @@ class Dispatcher:
 
     async def _open(self, request: CompletionRequest, context: CallContext, attempt: int) -> str:
         intent = self.intent(request, context, attempt=attempt)
-        opened = self.open(intent, request)
+        opened = self.open(intent, request, lease=context.lease)
         try:
             await asyncio.shield(opened)
         except asyncio.CancelledError:

@@ -120,7 +120,7 @@ class RunEngine:
 
     def _waiting(self) -> list[_Found]:
         with self._store.read() as connection:
-            rows = [row for row in runs.unworked(connection, owner=self._owner) if row.id not in self._tasks]
+            rows = [row for row in runs.unworked(connection) if row.id not in self._tasks]
         found = [row for row in rows if not home.waits_for(row, runs.plan_of(row), self._gateways)]
         for row in found:
             if home.is_unplaced(row, self._gateways):

@@ -76,15 +76,17 @@ class RunGate:
     """The limit of calls in flight of one run.
 
     halted: whether the run halts; nothing passes then, but for a gate that finishes: what is paid for is graded.
+    doubtful: whether the run may be another process's by now; nothing passes then.
     on_leave: told how many waited when a call ended.
     """
 
     def __init__(
-        self, places: Places, halted: Callable[[], bool], *, finishes: bool = False,
+        self, places: Places, halted: Callable[[], bool], doubtful: Callable[[], bool], *, finishes: bool = False,
         on_leave: Callable[[int], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._places = places
         self._halted = halted
+        self._doubtful = doubtful
         self._finishes = finishes
         self._on_leave = on_leave
 
@@ -94,9 +96,9 @@ class RunGate:
         return self._halted()
 
     async def enter(self) -> bool:
-        """Waits for a place; False once the run halts."""
+        """Waits for a place; False once the run halts or is in doubt."""
         await self._places.take()
-        if self._halted() and not self._finishes:
+        if (self._halted() and not self._finishes) or self._doubtful():
             self._places.give()
             return False
         return True

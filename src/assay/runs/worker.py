@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from assay.domain.data_policy import strictest
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import Cell, RunPlan
-from assay.errors import AssayError, BudgetExceeded, PolicyError, RunError, StoreError, TemplateError
+from assay.errors import AssayError, BudgetExceeded, LeaseLost, PolicyError, RunError, StoreError, TemplateError
 from assay.money import from_pico
 from assay.runs.batch_mode import BatchMode
 from assay.runs.compliance import candidates
@@ -83,6 +83,8 @@ class RunWorker:
         self._settled = 0
         """Calls that have been stored: a refusal from before the last of them says nothing of the budget now."""
         self._token: int | None = None
+        self._held_until_ms = 0
+        """The lease surely holds until then, by this machine's clock; a process that slept must ask before it sends."""
         self._idle: deque[asyncio.Future[None]] = deque()
         self._answers: dict[str, asyncio.Future[Outcome]] = {}
         self.goes_on = False
@@ -94,12 +96,12 @@ class RunWorker:
 
         The lease is given back at every ending, but for errors: whoever hears of one calls `give_back`.
         """
+        asked_ms = ledger.now_ms()
         token = await self.write(lambda c: runs.take_lease(c, self._run_id, self._owner, ttl_ms=LEASE_MS))
         if token is None:
             return
-        self._token = token
-        living = frozenset({self._owner})
-        await self.write(lambda c: ledger.mark_orphans(c, living=living, run_id=self._run_id))
+        self._token, self._held_until_ms = token, asked_ms + LEASE_MS
+        await self.write(lambda c: ledger.mark_orphans(c, run_id=self._run_id, taker=self._owner))
         try:
             self._hear(await self.read(self._load))
             heart = asyncio.create_task(self._beat())
@@ -110,7 +112,7 @@ class RunWorker:
             finally:
                 heart.cancel()
             await self._finish()
-        except runs.LeaseLost:
+        except LeaseLost:
             return  # it is another's: nothing more is written
         except asyncio.CancelledError:
             await asyncio.shield(self.give_back("queued", CLOSED))
@@ -118,7 +120,7 @@ class RunWorker:
 
     async def give_back(self, state: str, reason: str) -> None:
         """Leaves the run in a state, as far as something can be written; nothing without a lease."""
-        with suppress(StoreError, runs.LeaseLost):
+        with suppress(StoreError, LeaseLost):
             await self._release(state, reason, patient=False)
 
     def _load(self) -> str:
@@ -154,9 +156,11 @@ class RunWorker:
         self._one_gateway = len(gateways) == 1
         self._lanes = Lanes(self.live.lanes, self._dispatcher.pacer, limit=self._limit, first=pilot_cells(self.plan))
         places = Places(self._limit)
-        self._gate = RunGate(places, lambda: self._halt is not None, on_leave=self._lanes.place_left)
+        self._gate = RunGate(places, lambda: self._halt is not None, self._is_doubtful, on_leave=self._lanes.place_left)
         # An answer that is paid for is graded even after a halt: its cell would else be asked, and paid, again.
-        self._grading.gate = self._judge_gate = RunGate(places, lambda: self._halt is not None, finishes=True)
+        self._grading.gate = self._judge_gate = RunGate(
+            places, lambda: self._halt is not None, self._is_doubtful, finishes=True
+        )
 
     async def _refuse(self) -> None:
         """Halts the run before anything is sent when someone in it has no endpoint under the data policy."""
@@ -203,18 +207,28 @@ class RunWorker:
                 self._hear(await self._told())
             except StoreError:
                 continue
-            except runs.LeaseLost:
+            except LeaseLost:
                 self.stop("lost", "")
                 return
 
-    async def _told(self) -> str:
+    async def _told(self, *, patient: bool = False) -> str:
         """Extends the lease; the command that waits for this worker."""
+        asked_ms = ledger.now_ms()
         command = await self.write(
-            lambda c: runs.heartbeat(c, self._run_id, self._held, ttl_ms=LEASE_MS), patient=False
+            lambda c: runs.heartbeat(c, self._run_id, self.lease, ttl_ms=LEASE_MS), patient=patient
         )
+        self._held_until_ms = asked_ms + LEASE_MS
         if command == runs.CONTINUE and self._halt is None:
-            await self.write(lambda c: runs.obeyed(c, self._run_id, self._held), patient=False)
+            await self.write(lambda c: runs.obeyed(c, self._run_id, self.lease), patient=patient)
         return command
+
+    async def renew(self) -> None:
+        """Returns when it is sure that the run is still worked here. Raises LeaseLost."""
+        self._hear(await self._told(patient=True))
+
+    def _is_doubtful(self) -> bool:
+        """Whether the lease may have passed to another, for it was not extended in time."""
+        return ledger.now_ms() >= self._held_until_ms
 
     def _hear(self, command: str) -> None:
         if command == "pause":
@@ -223,8 +237,8 @@ class RunWorker:
             self.stop("stopped", "Stopped by you.")
 
     @property
-    def _held(self) -> int:
-        """The fencing token."""
+    def lease(self) -> int:
+        """The fencing token of the lease under which the run is worked."""
         if self._token is None:
             raise RunError("The run has no lease.")
         return self._token
@@ -280,16 +294,10 @@ class RunWorker:
         while self._halt is None:
             lane = self._lanes.next_up(loop.time())
             if lane is not None:
-                cell = self.plan.cell(self._lanes.take(lane))
-                self._call_next()
                 try:
-                    answered = await self._cell(cell)
-                finally:
-                    self._lanes.ended(lane)
-                # While this one is graded and written, another takes the next cell.
-                self._call_next()
-                if answered is not None:
-                    await self.take(cell, *answered)
+                    await self._through(lane)
+                except LeaseLost:
+                    self.stop("lost", "")  # what is in flight ends, and its cost is kept
             elif self._lanes.open:
                 idle: asyncio.Future[None] = loop.create_future()
                 self._idle.append(idle)
@@ -297,6 +305,19 @@ class RunWorker:
             else:
                 break
         self._call_next()
+
+    async def _through(self, lane: Lane) -> None:
+        """Takes a lane's next cell through to its result."""
+        cell = self.plan.cell(self._lanes.take(lane))
+        self._call_next()
+        try:
+            answered = await self._cell(cell)
+        finally:
+            self._lanes.ended(lane)
+        # While this one is graded and written, another takes the next cell.
+        self._call_next()
+        if answered is not None:
+            await self.take(cell, *answered)
 
     def _call_next(self) -> None:
         """Wakes one idle worker if it has something to do; it wakes the next."""
@@ -328,7 +349,7 @@ class RunWorker:
         """What a call for a cell is for."""
         return CallContext(
             purpose=purpose, run_id=self._run_id, cell=cell.number, contestant_key=self._keys[cell.contestant],
-            tags_json=self._tags,
+            tags_json=self._tags, lease=self._token,
         )  # fmt: skip
 
     async def _cell(self, cell: Cell) -> _Answered | None:
@@ -403,7 +424,7 @@ class RunWorker:
     async def affordable(self, send: Callable[[], Awaitable[T]]) -> T:
         """What a call gives, once the budget has room: calls in flight hold their bounds and settle for less.
 
-        Raises BudgetExceeded when no call of the run is in flight that could make room.
+        Raises BudgetExceeded when no call of the run is in flight that could make room, Withdrawn once the run halts.
         """
         while True:
             self._flying += 1
@@ -414,6 +435,11 @@ class RunWorker:
                 alone = self._flying <= 1 and not self._unsettled and settled == self._settled
                 if alone or self._halt is not None:
                     raise
+            except Withdrawn:
+                if self._halt is not None:
+                    raise
+                await self.renew()
+                continue
             else:
                 self._note_unsettled(found)
                 return found
@@ -525,7 +551,12 @@ class RunWorker:
     async def save(self, record: saving.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
         """The settlement and the result in one transaction."""
         item = saving.Saving(record, settlement, self._token)
-        await self._patiently(lambda: self._store.writer.ask_item(saving.save_all, item))
+        try:
+            await self._patiently(lambda: self._store.writer.ask_item(saving.save_all, item))
+        except LeaseLost:
+            if settlement is not None:
+                self._note_settled(settlement)  # what was paid is kept all the same
+            raise
         if settlement is not None:
             self._note_settled(settlement)
         self.done[record.cell] = 1
@@ -585,4 +616,4 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 def _weight(error: BaseException) -> int:
     """Which of several errors is told: a lost lease before all, then what has words."""
-    return 0 if isinstance(error, runs.LeaseLost) else 1 if isinstance(error, AssayError) else 2
+    return 0 if isinstance(error, LeaseLost) else 1 if isinstance(error, AssayError) else 2

@@ -26,16 +26,16 @@ def _month_of_day(day: int) -> str:
 
 
 class RunBudget(NamedTuple):
-    """A run's budget, None without one, and what counts against it, in pico-dollars."""
+    """A run's budget, None without one, what counts against it, in pico-dollars, and under which lease it is worked."""
 
     budget_pico: int | None
     settled_pico: int
     reserved_pico: int
+    lease_token: int
+    """Of whoever works it; of the last one where nobody does."""
 
 
-_RUN_MONEY = Prepared(
-    select(RUN.c.budget_pico, RUN.c.settled_pico, RUN.c.reserved_pico).where(RUN.c.id == bindparam("run"))
-)
+_RUN_MONEY = Prepared(select(*(RUN.c[name] for name in RunBudget._fields)).where(RUN.c.id == bindparam("run")))
 _MONTH_MONEY = Prepared(
     select(MONTH_SPEND.c.settled_pico + MONTH_SPEND.c.reserved_pico).where(MONTH_SPEND.c.month == bindparam("of"))
 )

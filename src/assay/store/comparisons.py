@@ -10,11 +10,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, exists, func, insert, select, update
 
 from assay.errors import NotFound
+from assay.store.owner import is_of_this_host, is_surely_dead
 from assay.store.tables import CALL, COMPARISON, COMPARISON_ANSWER
 
 
-def create_comparison(connection: Connection, values: dict[str, Any], *, panes: int) -> str:
-    """Stores a comparison with its panes as streaming; an id that stands already changes nothing. Returns the id."""
+def create_comparison(connection: Connection, values: dict[str, Any], *, panes: int, owner: str) -> str:
+    """Stores a comparison with its panes as streaming; an id that stands already changes nothing. Returns the id.
+
+    owner: who asks for them.
+    """
     comparison_id = str(values["id"])
     if connection.execute(select(COMPARISON.c.id).where(COMPARISON.c.id == comparison_id)).scalar() is None:
         connection.execute(insert(COMPARISON).values(values))
@@ -22,7 +26,7 @@ def create_comparison(connection: Connection, values: dict[str, Any], *, panes: 
             insert(COMPARISON_ANSWER),
             [
                 {"comparison_id": comparison_id, "position": n, "status": "streaming", "text": "", "reasoning": "",
-                 "error": "", "call_id": None}
+                 "error": "", "call_id": None, "owner": owner}
                 for n in range(panes)
             ],
         )  # fmt: skip
@@ -66,17 +70,22 @@ def get_comparison(connection: Connection, comparison_id: str) -> StoredComparis
     return StoredComparison(row, answers, {call.id: call for call in calls})
 
 
-def mark_interrupted(connection: Connection, *, living: Sequence[str]) -> int:
+def mark_interrupted(connection: Connection, *, older_than_ms: int) -> int:
     """Marks panes that were streaming when their process died. Returns how many.
 
-    living: comparisons that this process works. Those with calls in flight are another's, which lives: calls of dead
-    processes have been told apart before.
+    Where nobody can know whether it lives (it is another host's, or was not kept): those without a call in flight of
+    comparisons from before a moment, for calls of dead processes have been told apart before.
     """
     in_flight = exists().where(CALL.c.comparison_id == COMPARISON_ANSWER.c.comparison_id, CALL.c.state == "sent")
+    streaming = COMPARISON_ANSWER.c.status == "streaming"
+    owners = connection.execute(select(COMPARISON_ANSWER.c.owner).where(streaming).distinct()).scalars().all()
+    dead = [owner for owner in owners if is_surely_dead(owner)]
+    elsewhere = [owner for owner in owners if not is_of_this_host(owner)]
+    old = COMPARISON_ANSWER.c.comparison_id.in_(select(COMPARISON.c.id).where(COMPARISON.c.created_ms < older_than_ms))
+    silent = COMPARISON_ANSWER.c.owner.in_(elsewhere) & old & ~in_flight
     result = connection.execute(
         update(COMPARISON_ANSWER)
-        .where(COMPARISON_ANSWER.c.status == "streaming", COMPARISON_ANSWER.c.comparison_id.not_in(list(living)))
-        .where(~in_flight)
+        .where(streaming, COMPARISON_ANSWER.c.owner.in_(dead) | silent)
         .values(status="interrupted", error="The app stopped while this answer was coming in. Retry asks again.")
     )
     return int(result.rowcount)

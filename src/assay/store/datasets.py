@@ -93,12 +93,12 @@ def save_dataset(
 
 def begin_dataset(
     connection: Connection, *, content_hash: str, name: str, columns: Sequence[str], roles: Mapping[str, str],
-    source: str, owner: str = "", living: frozenset[str] = frozenset(),
+    source: str, owner: str = "",
 ) -> str | None:  # fmt: skip
     """Begins a dataset whose rows follow in slices, and returns its id; None: this content is kept already.
 
     Nobody sees it before `finish_dataset`. One that a dead process left half written is begun anew.
-    owner: this import. living: all of this process. Raises BeingWritten, having written nothing, while another import
+    owner: this import. Raises BeingWritten, having written nothing, while another import
     of the same content is under way.
     """
     dataset_id = content_hash[:16]
@@ -110,7 +110,7 @@ def begin_dataset(
     if found is not None and found.row_count != UNFINISHED:
         return None
     if found is not None:
-        if found.owner and not is_surely_dead(found.owner, living=living):
+        if found.owner and not is_surely_dead(found.owner):
             raise BeingWritten("The same rows are being imported already.", cure="Try again when that has ended.")
         drop_unfinished(connection, dataset_id, owner=found.owner)
     version = connection.execute(select(func.max(DATASET.c.version)).where(DATASET.c.name == name)).scalar() or 0
@@ -149,10 +149,10 @@ def drop_unfinished(connection: Connection, dataset_id: str, *, owner: str) -> N
         connection.execute(delete(DATASET).where(this))
 
 
-def drop_abandoned(connection: Connection, *, living: frozenset[str]) -> int:
+def drop_abandoned(connection: Connection) -> int:
     """Takes back what dead processes left half written, and returns how many datasets that were."""
     left = connection.execute(select(DATASET.c.id, DATASET.c.owner).where(DATASET.c.row_count == UNFINISHED)).all()
-    gone = [found for found in left if is_surely_dead(found.owner, living=living)]
+    gone = [found for found in left if is_surely_dead(found.owner)]
     for found in gone:
         drop_unfinished(connection, found.id, owner=found.owner)
     return len(gone)

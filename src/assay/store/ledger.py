@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from assay.domain.completion import UNKNOWN_COST, Cost
-from assay.errors import AssayError, BudgetExceeded, NotFound
+from assay.errors import AssayError, BudgetExceeded, LeaseLost, NotFound
 from assay.money import format_usd
 from assay.store.books import Books, RunBudget, book, month_committed, month_of, run_money
 from assay.store.cell_costs import refresh, refresh_run
@@ -141,6 +141,8 @@ class Opening:
     monthly_budget_pico: int | None = None
     unbounded: str = ""
     """What of the call has no bound, in words, where its bound is unknown."""
+    lease: int | None = None
+    """The fencing token under which its run is worked; None: whoever works the run, it is sent."""
 
 
 def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[AssayError | None]:
@@ -148,7 +150,8 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
 
     Each is checked against what is settled and reserved with all before it, in one transaction, so spend never passes
     a budget at any concurrency. For each: None, or why it is refused (BudgetExceeded, also when a budget is set and
-    the bound is unknown; NotFound for its run); nothing is written of a refused one.
+    the bound is unknown; LeaseLost when its run is worked under another lease; NotFound for its run); nothing is
+    written of a refused one.
     """
     runs: dict[str, RunBudget | None] = {}
     months: dict[str, int] = {}
@@ -167,6 +170,8 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
                 run = runs[run_id]
                 if run is None:
                     raise NotFound(f"There is no run {run_id!r}.")
+                if opening.lease not in (None, run.lease_token):
+                    raise LeaseLost(f"Run {run_id} is worked by another process.")
                 committed = run.settled_pico + run.reserved_pico + reserved.get(run_id, 0)
                 _check(opening, run.budget_pico, committed, "run")
             _check(opening, opening.monthly_budget_pico, months[month], "month")
@@ -287,12 +292,21 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement], *, bo
 
 
 def withdraw(connection: Connection, call_id: str) -> None:
-    """Takes back the intent of a call that was never sent, with its reservation; a settled call stays."""
+    """Takes back the intent of a call that was never sent, with its reservation; a settled call stays.
+
+    So it is with one that another process took for possibly paid meanwhile, for it could not know.
+    """
     call = _calls_money(connection, [call_id]).get(call_id)
-    if call is None or call.state != "sent":
+    if call is None or call.state not in ("sent", "orphan"):
         return
+    bound, was_orphan = call.bound_pico or 0, call.state == "orphan"
+    if was_orphan:
+        take_out(connection, [call_id])
     connection.execute(delete(CALL).where(CALL.c.id == call_id))
-    book(connection, call.run_id, month_of(call.created_ms), settled=0, reserved=-(call.bound_pico or 0))
+    month = month_of(call.created_ms)
+    book(connection, call.run_id, month, settled=-bound if was_orphan else 0, reserved=0 if was_orphan else -bound)
+    if was_orphan:
+        refresh(connection, [(call.run_id, call.cell)])
 
 
 def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str | None = None) -> None:
@@ -317,13 +331,13 @@ def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str |
 
 
 def mark_orphans(
-    connection: Connection, *, living: frozenset[str], run_id: str | None = None, older_than_ms: int | None = None
+    connection: Connection, *, run_id: str | None = None, taker: str = "", older_than_ms: int | None = None
 ) -> int:
     """Marks calls that were sent by a process that is gone: possibly paid, counted at their bound. Returns how many.
 
     Those that its process had certainly not begun to send (store/sent_marks.py) are taken back with their reservation.
 
-    living: owners of this process. run_id: all sent calls of a run whose lease was just taken over.
+    run_id, taker: all sent calls of a run whose lease was just taken over, but for those of its taker.
     older_than_ms: calls of other hosts that were sent before this moment are orphans too.
     """
     sent = connection.execute(
@@ -334,15 +348,14 @@ def mark_orphans(
     gone = [
         call
         for call in sent
-        if call.owner not in living
-        and not call.owner.startswith(BATCH_OWNER)
+        if not call.owner.startswith(BATCH_OWNER)
         and (
-            (run_id is not None and call.run_id == run_id)
-            or is_surely_dead(call.owner, living=living)
+            (run_id is not None and call.run_id == run_id and call.owner != taker)
+            or is_surely_dead(call.owner)
             or (older_than_ms is not None and call.created_ms < older_than_ms)
         )
     ]
-    taken_back = _unsent(connection, gone, living)
+    taken_back = _unsent(connection, gone)
     if taken_back:
         gone = [call for call in gone if call.id not in taken_back]
         for call_id in sorted(taken_back):
@@ -360,11 +373,11 @@ def mark_orphans(
     return len(gone)
 
 
-def _unsent(connection: Connection, gone: Sequence[Any], living: frozenset[str]) -> set[str]:
+def _unsent(connection: Connection, gone: Sequence[Any]) -> set[str]:
     """The calls of dead processes of this machine that were certainly not sent."""
     by_owner: dict[str, list[str]] = {}
     for call in gone:
-        if is_surely_dead(call.owner, living=living):
+        if is_surely_dead(call.owner):
             by_owner.setdefault(call.owner, []).append(call.id)
     found = (unsent(connection.engine.url, owner, ids) for owner, ids in by_owner.items())
     return set().union(*found)

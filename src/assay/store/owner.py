@@ -5,16 +5,36 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 from pathlib import Path
+from types import ModuleType
 
 BATCH_OWNER = "batch:"
 """Begins the owner of a call that the gateway's batch endpoint has; such a call outlives every process."""
 
 
+PIN = "_assay_owners"
+"""Name of the module without a file that holds this process's owners: it survives the reload of edited modules."""
+
+
 def new_owner() -> str:
-    """A name for this process and opening: host/pid/start-random."""
+    """A name for this process and opening, host/pid/start-random, which lives until it is ended."""
     pid = os.getpid()
-    return f"{socket.gethostname()}/{pid}/{started(pid)}-{secrets.token_hex(4)}"
+    owner = f"{socket.gethostname()}/{pid}/{started(pid)}-{secrets.token_hex(4)}"
+    _living().add(owner)
+    return owner
+
+
+def end_owner(owner: str) -> None:
+    """Notes that an owner of this process does nothing more."""
+    _living().discard(owner)
+
+
+def _living() -> set[str]:
+    """The owners of this process that have not ended."""
+    pin = sys.modules.setdefault(PIN, ModuleType(PIN))
+    found: set[str] = vars(pin).setdefault("owners", set())
+    return found
 
 
 def started(pid: int) -> str:
@@ -37,16 +57,18 @@ def is_running(pid: int, start: str) -> bool:
     return not start or started(pid) in ("", start)
 
 
-def is_surely_dead(owner: str, *, living: frozenset[str] = frozenset()) -> bool:
-    """Whether an owner on this host is known to be gone; an owner on another host never is.
+def is_of_this_host(owner: str) -> bool:
+    """Whether an owner is, or was, a process of this machine."""
+    return owner.partition("/")[0] == socket.gethostname()
 
-    living: owners of this very process, which share its pid.
-    """
-    host, _, rest = owner.partition("/")
+
+def is_surely_dead(owner: str) -> bool:
+    """Whether an owner on this host is known to be gone; an owner on another host never is."""
+    _, _, rest = owner.partition("/")
     pid, _, opening = rest.partition("/")
-    if owner in living or host != socket.gethostname() or not pid.isdigit():
+    if not is_of_this_host(owner) or not pid.isdigit():
         return False
     if int(pid) == os.getpid():
-        return True
+        return owner not in _living()
     start, dash, _ = opening.partition("-")
     return not is_running(int(pid), start if dash else "")

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from assay.domain.plan import RunPlan
-from assay.errors import NotFound, RunError
+from assay.errors import LeaseLost, NotFound
 from assay.store.ledger import new_id, now_ms
 from assay.store.owner import is_surely_dead
 from assay.store.prompts import link_prompts
@@ -29,10 +29,6 @@ from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN
 LIVE = ("queued", "running")
 _MEANT = {"paused": "pause", "stopped": "stop"}
 """What a worker is to do that finds its run in a state which somebody else has put it into."""
-
-
-class LeaseLost(RunError):
-    """Another process has taken the run over: whoever hears this writes nothing more of it."""
 
 
 def create_run(
@@ -173,8 +169,7 @@ def take_lease(connection: Connection, run_id: str, owner: str, *, ttl_ms: int) 
     A pause or stop that the one before did not obey any more stands: the new one hears it.
     """
     run = get_run(connection, run_id)
-    held = run.lease_until_ms > now_ms() and not is_surely_dead(run.lease_owner, living=frozenset({owner}))
-    if run.state not in LIVE or (held and run.lease_owner):
+    if run.state not in LIVE or (run.lease_owner and is_held(run)):
         return None
     token = run.lease_token + 1
     values = {
@@ -224,20 +219,15 @@ def release(connection: Connection, run_id: str, token: int, *, state: str, reas
     return state
 
 
-def interrupted(connection: Connection, *, owner: str) -> list[str]:
-    """Ids of runs that should be worked and that nobody living works, oldest first."""
-    return [run.id for run in unworked(connection, owner=owner)]
-
-
-def unworked(connection: Connection, *, owner: str) -> list[Row[Any]]:
+def unworked(connection: Connection) -> list[Row[Any]]:
     """Rows of the runs that should be worked and that nobody living works, oldest first."""
     rows = connection.execute(select(RUN).where(RUN.c.state.in_(LIVE)).order_by(RUN.c.created_ms)).all()
-    return [row for row in rows if not is_held(row, living=frozenset({owner}))]
+    return [row for row in rows if not is_held(row)]
 
 
-def is_held(run: Row[Any], *, living: frozenset[str]) -> bool:
-    """Whether somebody who may still live works a run. living: the owners of this process."""
-    return bool(run.lease_until_ms > now_ms() and not is_surely_dead(run.lease_owner, living=living))
+def is_held(run: Row[Any]) -> bool:
+    """Whether somebody who may still live works a run."""
+    return bool(run.lease_until_ms > now_ms() and not is_surely_dead(run.lease_owner))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from assay.domain.plan import RunPlan
 from assay.domain.score import NOT_ASKED, NOT_GRADED, Score, passed_of, value_of
-from assay.errors import AssayError
+from assay.errors import AssayError, LeaseLost
 from assay.store.books import Books
 from assay.store.cell_costs import NAMES as COSTS
 from assay.store.cell_costs import NOTHING, CellCost, columns_of, costs_of, refresh
 from assay.store.ledger import Settlement, now_ms, settle_many
 from assay.store.prepared import Prepared, PreparedIn
-from assay.store.runs import LeaseLost, get_run
+from assay.store.runs import get_run
 from assay.store.tables import RESULT, RESULT_TEXT, RUN, SCORE
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -88,9 +88,9 @@ def unsent(url: URL, owner: str, call_ids: Iterable[str]) -> set[str]:
     return {call_id for call_id in call_ids if call_id not in marked}
 
 
-def sweep(url: URL, *, living: Collection[str]) -> None:
+def sweep(url: URL) -> None:
     """Takes away the files of dead owners, whose calls have been told apart."""
     with suppress(OSError):
         for file in folder_of(url).iterdir():
-            if is_surely_dead(file.name.replace("+", "/"), living=frozenset(living)):
+            if is_surely_dead(file.name.replace("+", "/")):
                 file.unlink(missing_ok=True)

@@ -194,6 +194,8 @@ class ComparisonAnswer(SQLModel, table=True):
     note: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
     """What a reader must know beside the text: that it is a refusal, was cut, or was asked for again."""
     call_id: str | None = None
+    owner: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    """Who asks for it, or did (store/owner.py); empty: nobody kept it."""
 
 
 class Run(SQLModel, table=True):

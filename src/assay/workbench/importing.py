@@ -26,7 +26,7 @@ from assay.datasets.table import BadRow, Dialect, Finding, ReadOptions
 from assay.errors import ImportRefused
 from assay.store import datasets as stored
 from assay.store.datasets import StoredDataset
-from assay.store.owner import new_owner
+from assay.store.owner import end_owner, new_owner
 from assay.workbench.leftovers import mark, sweep
 
 if TYPE_CHECKING:
@@ -115,12 +115,11 @@ def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[s
                 "The file has a header but no rows.", cure="Add a row, or choose that the file has no header."
             )
         told = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False)
-        owner = new_owner()
-        begin = partial(
-            stored.begin_dataset, content_hash=content.hex, name=name, columns=file.columns, roles=roles,
-            source=source, owner=owner,
-        )  # fmt: skip
-        with _named(rt, owner):
+        with _named() as owner:
+            begin = partial(
+                stored.begin_dataset, content_hash=content.hex, name=name, columns=file.columns, roles=roles,
+                source=source, owner=owner,
+            )  # fmt: skip
             dataset_id = _begun(rt, begin)
             if dataset_id is not None:
                 with _taken_back_on_error(rt, dataset_id, owner):
@@ -135,13 +134,13 @@ def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[s
 
 
 @contextmanager
-def _named(rt: Runtime, owner: str) -> Iterator[None]:
-    """While it lasts, an import of this process is known to be alive."""
-    rt.importing.add(owner)
+def _named() -> Iterator[str]:
+    """The name of an import, which is known to be alive while it lasts."""
+    owner = new_owner()
     try:
-        yield
+        yield owner
     finally:
-        rt.importing.discard(owner)
+        end_owner(owner)
 
 
 def _begun(rt: Runtime, begin: Callable[..., str | None]) -> str | None:
@@ -149,7 +148,7 @@ def _begun(rt: Runtime, begin: Callable[..., str | None]) -> str | None:
     this one waits."""
     while True:
         try:
-            return rt.store.writer.call(partial(begin, living=frozenset(rt.importing)))
+            return rt.store.writer.call(begin)
         except stored.BeingWritten:
             time.sleep(LOOK_S)
 

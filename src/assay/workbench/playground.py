@@ -132,7 +132,7 @@ def start_comparison(
         "contestants_json": json.dumps([c.as_json() for c in contestants], ensure_ascii=False),
         "messages_json": json.dumps(messages, ensure_ascii=False),
     }  # fmt: skip
-    rt.store.writer.call(lambda c: comparisons.create_comparison(c, values, panes=len(contestants)))
+    rt.store.writer.call(lambda c: comparisons.create_comparison(c, values, panes=len(contestants), owner=rt.owner))
     if not rt.playground.panes(comparison_id):
         work = [(n, c.key, r) for n, (c, r) in enumerate(zip(contestants, requests, strict=True))]
         rt.wait(rt.playground.start(comparison_id, work))
@@ -203,7 +203,9 @@ def retry_pane(rt: Runtime, comparison_id: str, position: int) -> None:
     contestant = view.panes[position].contestant
     request = request_of(view.prompt, contestant, view.variables)
     rt.store.writer.call(
-        lambda c: comparisons.save_answer(c, comparison_id, position, status="streaming", text="", error="")
+        lambda c: comparisons.save_answer(
+            c, comparison_id, position, status="streaming", text="", error="", owner=rt.owner
+        )
     )
     rt.wait(rt.playground.start(comparison_id, [(position, contestant.key, request)]))
 

@@ -162,7 +162,7 @@ def _counted(connection: Any, run: Any, known: ProgressSums | None) -> ProgressS
 
 def waits_for(rt: Runtime, run: Any) -> str:
     """Which gateway a run that is not at its end waits for, in words; empty: for none. run: its row."""
-    if run.state not in (*stored.LIVE, "paused") or stored.is_held(run, living=frozenset({rt.owner})):
+    if run.state not in (*stored.LIVE, "paused") or stored.is_held(run):
         return ""
     return home.waits_for(run, stored.plan_of(run), rt.gateways)
 

@@ -326,7 +326,7 @@ def stop_run(rt: Runtime, run_id: str) -> None:
 def _command(rt: Runtime, connection: Any, run_id: str, command: str) -> bool:
     """Pauses or stops a run; whether it needs the engine for that: its batches at the gateway are cancelled by it."""
     run = stored.get_run(connection, run_id)
-    held = run.state in stored.LIVE and stored.is_held(run, living=frozenset({rt.owner}))
+    held = run.state in stored.LIVE and stored.is_held(run)
     here = not home.waits_for(run, stored.plan_of(run), rt.gateways)
     resting = not held and run.state in (*stored.LIVE, "paused")
     if command == "stop" and resting and here and waiting(connection, run.id) is not None:

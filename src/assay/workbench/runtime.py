@@ -28,7 +28,7 @@ from assay.runs.prices import PriceBook
 from assay.runs.waits import Waits
 from assay.store import comparisons, datasets, ledger
 from assay.store.engine import Store, open_store
-from assay.store.owner import new_owner
+from assay.store.owner import end_owner, new_owner
 from assay.store.sent_marks import SentMarks, sweep
 from assay.workbench.catalogue import Catalogue
 from assay.workbench.memo import Memos
@@ -51,11 +51,10 @@ class Runtime:
         nothing open."""
         self.settings = settings
         self.owner = new_owner()
-        self.importing: set[str] = set()
-        """Names of the imports under way (store/owner.py)."""
         self._sandbox: Any = None
         self.memos = Memos()
         with ExitStack() as opened:
+            opened.callback(end_owner, self.owner)
             self.store: Store = open_store(
                 settings.database_url, patience_s=settings.database_patience_s, on_wait=on_wait
             )
@@ -150,8 +149,8 @@ class Runtime:
     def start(self) -> None:
         """Settles what an earlier process left behind, and begins to work queued runs."""
         self.settle_the_past()
-        self.store.writer.call(lambda c: comparisons.mark_interrupted(c, living=self.playground.open_ids()))
-        self.store.writer.submit(lambda c: datasets.drop_abandoned(c, living=frozenset(self.importing)))
+        self.store.writer.call(lambda c: comparisons.mark_interrupted(c, older_than_ms=_day_ago()))
+        self.store.writer.submit(lambda c: datasets.drop_abandoned(c))
         self.spawn(self._begin())
 
     async def _begin(self) -> None:
@@ -167,10 +166,8 @@ class Runtime:
     def settle_the_past(self) -> None:
         """Tells apart what dead processes had sent from what they had not, and asks the gateway, meanwhile, for costs
         that it may tell: every face that opens the ledger does it."""
-        living = frozenset({self.owner})
-        day_ago = ledger.now_ms() - 86_400_000
-        self.store.writer.call(lambda c: ledger.mark_orphans(c, living=living, older_than_ms=day_ago))
-        sweep(self.store.writer_url, living=living)
+        self.store.writer.call(lambda c: ledger.mark_orphans(c, older_than_ms=_day_ago()))
+        sweep(self.store.writer_url)
         self.spawn(self.dispatcher.recover_all(since_ms=ledger.now_ms() - RECOVER_SINCE_MS))
 
     def ready(self) -> None:
@@ -195,6 +192,10 @@ class Runtime:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _day_ago() -> int:
+    return ledger.now_ms() - 86_400_000
 
 
 _lock = threading.Lock()

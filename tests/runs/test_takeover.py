@@ -1,0 +1,116 @@
+"""A run whose lease passes to another process while calls are in flight: nothing more is sent, nothing paid is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from run_driver import until
+from sqlalchemy import Connection, select
+
+from assay.config import Gateway, Settings
+from assay.domain.contestant import Contestant, Prompt
+from assay.domain.score import GraderSpec
+from assay.runs.live import Places, RunGate
+from assay.sandbox import SandboxConfig, SandboxServer
+from assay.store import ledger
+from assay.store import runs as stored
+from assay.store.engine import open_store
+from assay.store.tables import CALL, RUN
+from assay.workbench import datasets, runs
+from assay.workbench.runs import RunDraft
+from assay.workbench.runtime import Runtime, open_runtime
+
+THIEF = "elsewhere/1/1-a"
+
+
+def calls_of(connection: Connection, owner: str) -> dict[str, Any]:
+    """The calls of an owner by id."""
+    return {call.id: call for call in connection.execute(select(CALL).where(CALL.c.owner == owner))}
+
+
+def taken(url: str, run_id: str, owner: str) -> set[str]:
+    """The calls of an owner at the moment in which another process took its run over, as a worker takes it."""
+
+    def take(connection: Connection) -> set[str]:
+        connection.execute(RUN.update().values(lease_until_ms=0))
+        assert stored.take_lease(connection, run_id, THIEF, ttl_ms=60_000) is not None
+        ledger.mark_orphans(connection, run_id=run_id, taker=THIEF)
+        return set(calls_of(connection, owner))
+
+    store = open_store(url)
+    try:
+        return store.writer.call(take)
+    finally:
+        store.close()
+
+
+JUDGE = GraderSpec("judge", {"model": "sandbox/sage", "rubric": "Is it kind?"})
+
+
+def begun(rt: Runtime, graders: Sequence[GraderSpec]) -> str:
+    """A run of two contestants that has far to go, with some answers."""
+    rt.ready()
+    content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(500))
+    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
+    dataset = datasets.save_table(rt, table, name="q", source="q")
+    contestants = (Contestant("sandbox/swift"), Contestant("sandbox/scribe"))
+    run_id = runs.start_run(rt, RunDraft(dataset.id, (Prompt("{{q}}"),), contestants, graders=tuple(graders)))
+    until(lambda: runs.progress(rt, run_id).done > 3)
+    return run_id
+
+
+@pytest.mark.parametrize("graders", [(), (JUDGE,)], ids=["plain", "judged"])
+def test_run_that_was_taken_over_sends_nothing_more(tmp_path: Path, graders: Sequence[GraderSpec]) -> None:
+    """What was in flight ends with its cost, what waited for its place is taken back, and no intent follows."""
+    url = f"sqlite:///{tmp_path}/a.db"
+    with SandboxServer(SandboxConfig(speed=1)) as server:
+        gateway = Gateway("sandbox", server.base_url, SecretStr("key"))
+        with open_runtime(Settings(database_url=url, concurrency=8), gateway=gateway, watch=True) as rt:
+            run_id = begun(rt, graders)
+            before = taken(url, run_id, rt.owner)
+            until(lambda: rt.engine.live(run_id) is None)
+            rt.store.writer.call(lambda c: None)
+            with rt.store.read() as connection:
+                after = calls_of(connection, rt.owner)
+                run = stored.get_run(connection, run_id)
+            paid = server.sandbox.books.paid.total()
+
+    assert set(after) <= before
+    assert {(call.state, call.outcome, call.cost_pico is None) for call in after.values()} == {("settled", "ok", False)}
+    assert paid == len(after)
+    assert (run.reserved_pico, run.lease_owner, run.state) == (0, THIEF, "running")
+
+
+def test_run_whose_lease_is_in_doubt_asks_before_it_sends(tmp_path: Path) -> None:
+    """A process that slept longer than its lease renews it where nobody took it, and goes on."""
+    with SandboxServer(SandboxConfig(speed=1)) as server:
+        gateway = Gateway("sandbox", server.base_url, SecretStr("key"))
+        settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=8)
+        with open_runtime(settings, gateway=gateway, watch=True) as rt:
+            run_id = begun(rt, ())
+            done = runs.progress(rt, run_id).done
+            rt.engine._workers[run_id]._held_until_ms = 0
+            until(lambda: runs.progress(rt, run_id).done > done + 20)
+
+            assert runs.glance(rt, run_id).state == "running"
+
+
+def test_gate_lets_nothing_through_in_doubt() -> None:
+    """Neither a call nor the judge of a paid answer; the place is free again."""
+    doubtful = [True]
+
+    async def enter(*, finishes: bool) -> list[bool]:
+        gate = RunGate(Places(1), lambda: finishes, lambda: doubtful[0], finishes=finishes)
+        first = await gate.enter()
+        doubtful[0] = False
+        second = await gate.enter()
+        doubtful[0] = True
+        return [first, second]
+
+    assert asyncio.run(enter(finishes=False)) == [False, True]
+    assert asyncio.run(enter(finishes=True)) == [False, True]
