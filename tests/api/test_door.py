@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from service_driver import ASK, AUTH, TOKEN, answer_of, calls, connected, raw_request, service, until
 
-from assay.api.door import Rules, host_allowed, origin_allowed
+from assay.api.door import Door, Rules, host_allowed, origin_allowed
 from assay.api.service import create_routes
 from assay.workbench.runtime import Runtime
 
@@ -242,6 +244,35 @@ def test_too_large_a_body_is_refused_declared_or_not(served: tuple[str, Runtime]
 
     assert b" 413 " in declared
     assert chunked.status_code == 413
+
+
+def test_body_in_small_pieces_takes_no_more_than_its_size() -> None:
+    """A caller that sends two bytes at a time costs no memory for each piece."""
+    pieces, seen = 30_000, []
+    scope = {
+        "type": "http", "method": "POST", "path": "/completions", "scheme": "http",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer t")],
+    }  # fmt: skip
+    left = iter(range(pieces))
+
+    async def receive() -> dict[str, Any]:
+        number = next(left)
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"%02d" % (number % 100), "more_body": number < pieces - 1}
+
+    async def app(_: Any, receive: Any, send: Any) -> None:
+        seen.append(await receive())
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    tracemalloc.start()
+    asyncio.run(Door(app, Rules(), lambda: "t")(scope, receive, send))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert (len(seen[0]["body"]), seen[0]["more_body"]) == (2 * pieces, False)
+    assert peak < 1024 * 1024
 
 
 def test_slow_body_is_refused(tmp_path: Path) -> None:

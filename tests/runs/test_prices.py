@@ -15,15 +15,17 @@ from pydantic import SecretStr
 from assay.config import Gateway, Settings
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost, Usage
 from assay.domain.messages import CompletionRequest, Message
+from assay.openrouter.bounds import weight_of
 from assay.openrouter.catalogue import Model, parse_models
 from assay.openrouter.client import Client
 from assay.openrouter.gateways import Gateways
-from assay.runs.prices import PriceBook, base_model, may_answer
+from assay.runs.prices import MODELS, PriceBook, base_model, keep, may_answer
 
 PRICES = {"prompt": "0.000001", "completion": "0.000002"}
 ROWS: dict[str, dict[str, Any]] = {
     "a/plain": PRICES, "a/plain:batch": {"prompt": "0.0000003", "completion": "0.0000007"}, "a/dear": {
         "prompt": "0.00001", "completion": "0.00002"}, "a/free:free": {"prompt": "0", "completion": "0"},
+    "a/late": PRICES, "a/late:batch": {"prompt": "0.00001", "completion": "0.00002"},
     "a/odd": PRICES | {"video": "0.1"}, "a/auto": {"prompt": "-1", "completion": "-1"},
 }  # fmt: skip
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -122,6 +124,33 @@ def test_bill_above_its_bound_raises_the_bounds_that_follow() -> None:
     assert prices.bound(ask("a/plain")).pico == first * 18
     assert prices.bound(ask("a/dear")).pico == book().bound(ask("a/dear")).pico
     assert "lists as free" in prices.bound(ask("a/free:free")).unknown
+
+
+def test_bill_of_a_batch_is_heeded_above_what_was_reserved_for_it() -> None:
+    """A batch row dearer than the model's own price is no surprise; what goes beyond it raises the bounds."""
+    prices = book()
+    usual = prices.bound(ask("a/late")).pico or 0
+    reserved = prices.batch_terms(ask("a/late")).bound(weight_of(ask("a/late").messages)).pico or 0
+
+    prices.heed(ask("a/late"), Cost(reserved, "billed"), batch=True)
+    kept = prices.bound(ask("a/late")).pico
+    prices.heed(ask("a/late"), Cost(reserved + 1, "billed"), batch=True)
+    raised = prices.bound(ask("a/late")).pico or 0
+
+    assert usual < reserved
+    assert kept == usual
+    assert raised > reserved
+
+
+def test_names_that_no_gateway_has_do_not_pile_up() -> None:
+    """Whoever may call may name any model; the ones last asked for are remembered."""
+    kept: dict[str, int] = {}
+    for number in range(10_000):
+        keep(kept, f"none/{number}", number)
+    keep(kept, "none/6001", 0)
+    keep(kept, "new", 0)
+
+    assert (len(kept), "none/6001" in kept, "none/6002" in kept, "none/6000" in kept) == (MODELS, True, True, False)
 
 
 def test_batch_price_is_the_one_of_the_catalogue() -> None:

@@ -186,6 +186,23 @@ def test_orphan_that_was_never_sent_is_taken_back(store: Store) -> None:
         assert connection.execute(text("SELECT coalesce(sum(unknown_calls), 0) FROM spend_slot")).scalar() == 0
 
 
+def test_lost_costs_are_stated_a_part_at_a_time(store: Store) -> None:
+    """Each transaction settles some; one without a bound stays unknown where the bound is meant."""
+    run_id = new_run(store, None)
+    for bound in (10, 10, None, 10, 10, 10):
+        call = intent(run_id, bound, owner="elsewhere/1/1-a")
+        store.writer.call(lambda c, call=call: ledger.open_intents(c, [ledger.Opening(call)]))  # type: ignore[misc]
+    store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))
+    chosen = spend.SpendFilter(run_id=run_id)
+
+    parts = [store.writer.call(lambda c: spend.state_costs(c, chosen, at_bound=True, most=2)) for _ in range(4)]
+
+    assert [(part.calls, part.known_pico) for part in parts] == [(2, 20), (2, 20), (1, 10), (0, 0)]
+    with store.read() as connection:
+        left = spend.spend_sum(connection, chosen)
+    assert (left.known_pico, left.unknown_calls) == (50, 1)
+
+
 def test_settling_twice_counts_once(store: Store) -> None:
     """A second settlement of a call changes nothing."""
     run_id = new_run(store, 100)

@@ -211,10 +211,6 @@ class Pacer:
         lane.clean = 0
         lane.no_growth_until = max(lane.no_growth_until, lane.paused_until)
 
-    def limit_rate(self, model: str, per_minute: int | None) -> None:
-        """Sets a limit of requests per minute; None: as the settings say."""
-        self._lane(model).per_minute = self.rate(model) if per_minute is None else per_minute
-
     def state(self, model: str) -> PaceState:
         """How a model is doing now; one that was never asked has its starting limit."""
         lane = self._lanes.get(model)

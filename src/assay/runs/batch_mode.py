@@ -394,11 +394,13 @@ class BatchMode:
             cost = self._dispatcher.prices.cost(request, completion)
             if completion.cost.pico is None and cost.pico is not None:
                 cost = self._dispatcher.prices.batch_cost(request, completion, usual=cost)
+            self._dispatcher.prices.heed(request, cost, batch=True)
             return Outcome(settlement_of(call_id, completion, cost, outcome="ok"), completion, None)
         failure = failure or failure_of("empty", detail="the batch has no answer to this request")
         cost = completion.cost if completion is not None else UNKNOWN_COST
         if cost.pico is None and failure.billed == "no":
             cost = Cost(0, "estimated")
+        self._dispatcher.prices.heed(request, cost, batch=True)
         return Outcome(_unanswered(call_id, failure, cost), completion, failure)
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from assay.domain.completion import Completion, Cost
 from assay.domain.contestant import Contestant
@@ -24,6 +24,8 @@ from assay.openrouter.pricing import Pricing, parse_pricing
 from assay.openrouter.usage import estimated_cost
 from assay.openrouter.wire_values import count_of
 
+K = TypeVar("K")
+V = TypeVar("V")
 BATCH_DISCOUNT = Decimal("0.5")
 """What a batch costs of the usual price, about, where the catalogue lists no batch price."""
 DEFAULT_MAX_TOKENS = 1024
@@ -31,8 +33,8 @@ REASONING_MAX_TOKENS = 4096
 VARIANTS = ("floor", "nitro", "exacto", "online")
 PRICED = 500
 """Models with their routing whose endpoints' prices are kept read."""
-
-
+MODELS = 4_000
+"""Models of which something is remembered; who calls may name any, also some that no gateway has."""
 LEARNT_FOR_S = 3_600.0
 """Seconds for which a list of endpoints is believed."""
 GONE = (400, 404, 405, 410, 501)
@@ -125,11 +127,11 @@ class PriceBook:
         except GatewayFailed as error:
             if name in self._endpoints or error.status not in GONE:
                 # For as long as it took: a gateway that hangs must not hold up every call anew.
-                self._not_before[name] = 2 * time.monotonic() - started
+                keep(self._not_before, name, 2 * time.monotonic() - started)
                 return
             rows = []
         listed = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
-        self._endpoints[name] = _Learnt(listed, time.monotonic())
+        keep(self._endpoints, name, _Learnt(listed, time.monotonic()))
         self._not_before.pop(name, None)
 
     def endpoints(self, model_id: str) -> Sequence[Mapping[str, Any]] | None:
@@ -160,9 +162,8 @@ class PriceBook:
         # Every call asks for them, and a model may have twenty endpoints.
         if kept is None or kept.model is not model or kept.endpoints is not endpoints:
             listed = [parse_pricing(row.get("pricing") or {}) for row in endpoints if may_serve(row, provider)]
-            while len(self._priced) >= PRICED:
-                self._priced.pop(next(iter(self._priced), asked), None)  # pages and the engine share the book
-            kept = self._priced[asked] = _Priced(model, endpoints, (model.pricing, *listed))
+            kept = _Priced(model, endpoints, (model.pricing, *listed))
+            keep(self._priced, asked, kept, most=PRICED)
         return kept.prices
 
     def bound(self, request: CompletionRequest) -> Bound:
@@ -179,9 +180,7 @@ class PriceBook:
         kept = self._terms.get(asked)
         if kept is not None and len(kept.sources) == len(sources) and all(map(_is, kept.sources, sources)):
             return kept.terms
-        while len(self._terms) >= PRICED:
-            self._terms.pop(next(iter(self._terms), asked), None)
-        self._terms[asked] = _Kept(sources, found := self._terms_of(request, names))
+        keep(self._terms, asked, _Kept(sources, found := self._terms_of(request, names)), most=PRICED)
         return found
 
     def _terms_of(self, request: CompletionRequest, names: Iterable[str]) -> Terms:
@@ -226,17 +225,19 @@ class PriceBook:
             limits.append(count_of(row.get("max_completion_tokens")) or count_of(row.get("context_length")))
         return _most(limits)
 
-    def heed(self, request: CompletionRequest, cost: Cost) -> None:
+    def heed(self, request: CompletionRequest, cost: Cost, *, batch: bool = False) -> None:
         """Takes a bill above its bound to heart: a provider that did not keep its list once need not do so again.
 
         From then on the model's bounds are as many times higher; a bill from a model whose prices are all 0 leaves it
         without any.
         """
         bound = self.bound(request).pico
-        if bound is None or cost.pico is None or cost.pico <= bound:
+        reserved = self.batch_terms(request).bound(weight_of(request.messages)).pico if batch else bound
+        if bound is None or reserved is None or cost.pico is None or cost.pico <= reserved:
             return
         for name in map(base_model, may_answer(request)):
-            self._surprised[name] = self._surprised.get(name, 1) * -(-cost.pico // bound) if bound else 0
+            factor = self._surprised.get(name, 1) * -(-cost.pico // bound) if bound else 0
+            keep(self._surprised, name, factor)
         self._terms.clear()
 
     def max_tokens(self, request: CompletionRequest) -> int:
@@ -300,6 +301,14 @@ class PriceBook:
             longest=row.max_completion_tokens or row.context_length,
         )  # fmt: skip
         return usual.at_least(terms_of(offer, replace(request, model=row.id)))
+
+
+def keep(kept: dict[K, V], key: K, value: V, *, most: int = MODELS) -> None:
+    """Keeps a value as the newest; the oldest gives way where there would be too many."""
+    kept.pop(key, None)
+    while len(kept) >= most:
+        kept.pop(next(iter(kept), key), None)  # pages and the engine share the book
+    kept[key] = value
 
 
 def _is(one: object, other: object) -> bool:

@@ -255,15 +255,19 @@ def answered_by_of(connection: Connection, run_id: str, contestant_key: str) -> 
 
 
 def state_costs(
-    connection: Connection, chosen: SpendFilter, *, at_bound: bool, each_pico: int = 0, call_id: str | None = None
-) -> SpendSum:
+    connection: Connection, chosen: SpendFilter, *, at_bound: bool, each_pico: int = 0, call_id: str | None = None,
+    most: int,
+) -> SpendSum:  # fmt: skip
     """Settles the chosen calls that have ended at an unknown cost by a person's word: at an amount each, or at their
-    bounds; a call without a bound then stays unknown. call_id: that one alone. Returns their sum."""
+    bounds; a call without a bound then stays unknown. call_id: that one alone. most: how many of them at once.
+    Returns their sum."""
     unknown = [CALL.c.cost_pico.is_(None), CALL.c.state != "sent"]
     if call_id is not None:
         unknown.append(CALL.c.id == call_id)
-    query = select(CALL.c.id, CALL.c.bound_pico).where(*unknown, *chosen.conditions())
-    calls = [row for row in connection.execute(query) if not at_bound or row.bound_pico is not None]
+    if at_bound:
+        unknown.append(CALL.c.bound_pico.is_not(None))
+    query = select(CALL.c.id, CALL.c.bound_pico).where(*unknown, *chosen.conditions()).limit(most)
+    calls = connection.execute(query).all()
     for call_id, bound in calls:
         ledger.recover(connection, call_id, Cost(bound if at_bound else each_pico, "stated"))
     total = sum(bound for _, bound in calls) if at_bound else each_pico * len(calls)

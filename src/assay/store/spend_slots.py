@@ -6,7 +6,7 @@ cost is recovered. Calls in flight are in no line; who sums reads them from the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -22,6 +22,8 @@ KEYS = ("slot", "gateway", "purpose", "model", "provider", "run_id")
 TOKENS = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens")
 SUMS = ("calls", "known_pico", "unknown_calls", "unknown_bound_pico", *TOKENS, "upstream_pico")
 _NAMES = KEYS + SUMS
+AT_ONCE = 512
+"""Calls that one statement names."""
 
 
 class SlotChanges:
@@ -55,12 +57,19 @@ class SlotChanges:
 
 def put_in(connection: Connection, ids: Sequence[str]) -> None:
     """Adds ended calls, as they now stand in the ledger, to their lines."""
-    _move(connection, CALL.c.id.in_(ids), 1)
+    for part in _parts(ids):
+        _move(connection, CALL.c.id.in_(part), 1)
 
 
 def take_out(connection: Connection, ids: Sequence[str]) -> None:
     """Takes calls, as they now stand in the ledger, out of their lines, before they change."""
-    _move(connection, CALL.c.id.in_(ids), -1)
+    for part in _parts(ids):
+        _move(connection, CALL.c.id.in_(part), -1)
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Ids in parts that a statement can name."""
+    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
 
 
 def put_in_run(connection: Connection, run_id: str) -> None:

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from assay.datasets.conversation import conversation
-from assay.datasets.template import is_known, prompt_variables, render_prompt
+from assay.datasets.template import render_prompt
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
 from assay.errors import DataError, NotFound, TemplateError
@@ -295,8 +295,3 @@ def preview(rt: Runtime, prompt: Prompt, dataset_id: str, *, row: int = 0) -> Ro
         return RowPreview(render_prompt(prompt, found[0].values), (), dataset.columns)
     except TemplateError as error:
         return RowPreview((), error.variables, dataset.columns)
-
-
-def undefined_in(prompt: Prompt, columns: Sequence[str]) -> tuple[str, ...]:
-    """The variables of a prompt that no column can define."""
-    return tuple(name for name in prompt_variables(prompt) if not is_known(name, columns))

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from assay.datasets.export import write_csv
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Dimension", "SpendFilter", "SpendSum"]
 FORECAST_DAYS = 2
 """Days of the month that must have passed before a forecast is made."""
+STATED_AT_ONCE = 200
+"""Calls that one transaction settles by a person's word."""
 
 
 def month_start_ms(zone: Zone) -> int:
@@ -105,9 +108,14 @@ def state_costs(
     Returns the sum of the calls that were settled so.
     """
     chosen = SpendFilter(run_id=run_id, end_ms=before_ms)
-    return rt.store.writer.call(
-        lambda c: stored.state_costs(c, chosen, at_bound=at_bound, each_pico=each_pico, call_id=call_id)
+    part = partial(
+        stored.state_costs, chosen=chosen, at_bound=at_bound, each_pico=each_pico, call_id=call_id, most=STATED_AT_ONCE
     )
+    calls = pico = 0
+    while (stated := rt.store.writer.call(part)).calls:  # between two parts runs write what they must
+        calls += stated.calls
+        pico += stated.known_pico
+    return replace(stated, calls=calls, known_pico=pico)
 
 
 def unknown_of(rt: Runtime, *, run_id: str | None = None, call_id: str | None = None) -> SpendSum:
