@@ -1,0 +1,119 @@
+"""Intervals that are valid at every look: whoever watches a run may stop whenever they like, and misses in 5 % at most.
+
+A gambler who bets on each row against a mean, by a share of what was won, cannot get rich where that mean is the true
+one: the chance that the capital ever grows twentyfold is at most 1/20 (Ville). The interval holds the means against
+which nobody got rich. The capital is a product over rows, so that it depends on how often each value was seen and not
+on the order. Values between the points of a grid are split between their neighbours, which can only lower the capital,
+for the logarithm is concave. Source: Waudby-Smith & Ramdas 2023 (betting); a mixture over shares after Robbins 1970.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from assay.stats.arrays import Floats
+from assay.stats.values import CONFIDENCE, Estimate
+
+SHARES = tuple(0.95 / 1.7**step for step in range(14))
+"""Of the capital that a gambler bets; the mixture is over these."""
+METHOD = "betting confidence sequence, valid at every look (Waudby-Smith & Ramdas 2023)"
+STEPS = 20
+"""Steps of the grid on which scores are counted that lie on no coarser one."""
+_HALVINGS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of some quantities in 0..1, a line for each of them."""
+
+    values: Floats
+    """Values, a column per kind of value or per cluster; one line, or one for each quantity."""
+    weights: Floats
+    """The largest that a value could have been: 1 for a row; of a cluster its share of the largest one's rows."""
+    counts: Floats
+    """How often each was seen; a line per quantity."""
+
+    def mean(self) -> Floats:
+        """The mean of each quantity; nothing seen: 0.5."""
+        whole = (self.counts * self.weights).sum(axis=1)
+        total = (self.counts * self.values).sum(axis=1)
+        return np.where(whole > 0, total / np.where(whole > 0, whole, 1.0), 0.5)
+
+    def mirrored(self) -> Seen:
+        """The same of 1 minus each value."""
+        return Seen(self.weights - self.values, self.weights, self.counts)
+
+
+def log_capital(seen: Seen, mean: Floats) -> Floats:
+    """The logarithm of what a stake of 1 became by bets that the true mean of each quantity lies above this one."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = (seen.values - mean[:, None] * seen.weights) / mean[:, None]
+    odds = np.where(np.isfinite(odds), odds, np.where(seen.values > 0, 1e300, 0.0))
+    logs = np.stack([(seen.counts * np.log1p(share * odds)).sum(axis=1) for share in SHARES])
+    most = logs.max(axis=0)
+    return np.asarray(most + np.log(np.exp(logs - most).mean(axis=0)))
+
+
+def lower_end(seen: Seen, alpha: Floats) -> Floats:
+    """The lower end of each mean at confidence 1 - alpha, with half of alpha on this side."""
+    bar = np.log(2 / alpha)
+    outside, inside = np.zeros_like(alpha), seen.mean()
+    for _ in range(_HALVINGS):
+        middle = (outside + inside) / 2
+        rich = log_capital(seen, middle) > bar
+        outside, inside = np.where(rich, middle, outside), np.where(rich, inside, middle)
+    return inside
+
+
+def steps_of(scores: Floats) -> int:
+    """The fewest equal steps of 0..1 on which all scores lie: 1 for 0/1 scores; none so few: 20."""
+    for steps in (1, 2, 4, 5, 10):
+        if np.allclose(scores * steps, np.round(scores * steps), rtol=0, atol=1e-9):
+            return steps
+    return STEPS
+
+
+def on_grid(values: Floats, steps: int) -> Seen:
+    """What was seen of values in 0..1, a line per quantity and a column per row."""
+    lines, points = values.shape[0], steps + 1
+    place = np.clip(values * steps, 0, steps)
+    below = np.minimum(place.astype(np.int64), steps - 1)
+    part = place - below
+    at = below + points * np.arange(lines)[:, None]
+    counts = np.bincount(at.ravel(), (1 - part).ravel(), lines * points)
+    counts = counts + np.bincount(at.ravel() + 1, part.ravel(), lines * points)
+    return Seen(np.linspace(0, 1, points), np.ones(points), counts.reshape(lines, points).astype(np.float64))
+
+
+def mean_so_far(seen: Seen, n: int, *, confidence: float = CONFIDENCE) -> list[Estimate]:
+    """Each mean of n rows with an interval that is valid at every look."""
+    alpha = np.full(seen.counts.shape[0], 1 - confidence)
+    low, high = lower_end(seen, alpha), 1 - lower_end(seen.mirrored(), alpha)
+    return [
+        Estimate(float(m), float(lo), float(hi), n, METHOD) for m, lo, hi in zip(seen.mean(), low, high, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class PairedSoFar:
+    """Pairs of scores while rows still come; the differences d are kept as (1 + d) / 2."""
+
+    seen: Seen
+    method: str = METHOD
+
+    def p(self) -> Floats:
+        """The two-sided p of no difference, valid at every look."""
+        half = np.full(self.seen.counts.shape[0], 0.5)
+        best = np.maximum(log_capital(self.seen, half), log_capital(self.seen.mirrored(), half))
+        return np.asarray(np.minimum(1.0, 2 * np.exp(-best)))
+
+    def p_above(self, delta: float) -> Floats:
+        """The one-sided p of a true difference of at most delta."""
+        at = np.full(self.seen.counts.shape[0], (1 + delta) / 2)
+        return np.asarray(np.minimum(1.0, np.exp(-log_capital(self.seen, at))))
+
+    def interval(self, alpha: Floats) -> tuple[Floats, Floats]:
+        """The lower and upper ends at confidence 1 - alpha."""
+        return 2 * lower_end(self.seen, alpha) - 1, 1 - 2 * lower_end(self.seen.mirrored(), alpha)
