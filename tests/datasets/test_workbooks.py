@@ -186,9 +186,12 @@ def test_workbook_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
         return done.returncode, done.stdout
 
     rows = '["rows", [[1, 0, ["1"]], [2, 0, ["", "2.5"]]]]'
-    assert ask(path) == (0, f'{rows}\n["sheet", "a", ["a"], {{"untold": 1}}]\n["end"]\n')
+    code, told = ask(path)
+    taken = told.splitlines()[-2]
+    assert (code, told) == (0, f'{rows}\n["sheet", "a", ["a"], {{"untold": 1}}]\n{taken}\n["end"]\n')
+    assert json.loads(taken)[0] == "taken"
     path.write_bytes(b"\xd0\xcf\x11\xe0")
-    assert ask(path)[1].startswith('["refused", "The file cannot be read')
+    assert ask(path)[1].splitlines()[-1].startswith('["refused", "The file cannot be read')
 
 
 def test_workbook_whose_parts_are_named_with_backslashes_is_read() -> None:

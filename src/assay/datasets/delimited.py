@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,9 +13,7 @@ from assay.datasets.dialect import (
     NO_DELIMITER,
     Cut,
     find_cut,
-    lost_pattern,
-    single_pattern,
-    spaced_pattern,
+    odd_quotes,
     uncut,
     unlikely_header,
 )
@@ -74,14 +71,6 @@ class DelimitedFile:
         return decoder.decode(self._source.head(SAMPLE)).removeprefix("\ufeff")
 
 
-def _odd_quotes(cut: Cut) -> list[tuple[str, str, re.Pattern[str]]]:
-    """What quotes that are read as text would look like: kind, a sign without which it cannot be, pattern."""
-    if cut.delimiter == NO_DELIMITER or cut.quote != '"':
-        return []
-    found = [("lost", '"', lost_pattern(cut.delimiter)), ("single", "'", single_pattern(cut.delimiter))]
-    return found if cut.spaced else [*found, ("spaced", '"', spaced_pattern(cut.delimiter))]
-
-
 class DelimitedRows:
     """The rows of a delimited text, read as they are asked for; header and first rows are there at once.
 
@@ -94,7 +83,7 @@ class DelimitedRows:
         self._options, self._beside = options, beside
         self._text = text
         self._cut = cut
-        self._odd = _odd_quotes(cut)
+        self._odd = odd_quotes(cut)
         # Larger cells are a finding; past this a quote was never closed.
         csv.field_size_limit(max(options.max_cell, RECORD_LIMIT))
         self._raw: list[str] = []
@@ -126,9 +115,10 @@ class DelimitedRows:
             raise self._refused(error) from error
 
     def _taken(self, pending: list[Numbered]) -> list[list[str]]:
-        if any(self._cut.quote in line for line in self._raw):
+        whole = "\n".join(("", *self._raw))
+        if self._cut.quote in whole:
             self._check_quotes(pending)
-        self._note_odd_quotes(pending[0][0])
+        self._note_odd_quotes(pending[0][0], whole)
         self._raw, self._chars = [], 0
         return self._doctor.examined(pending)
 
@@ -154,12 +144,14 @@ class DelimitedRows:
                         ) from error
                     self.notes.note("quote", first + start)
 
-    def _note_odd_quotes(self, first: int) -> None:
-        """Notes rows whose quotes were read as text, and their cells cut otherwise than they meant. first: a line."""
-        for number, line in enumerate(self._raw, first):
-            for kind, mark, pattern in self._odd:
-                if mark in line and pattern.search(line):
-                    self.notes.note(kind, number)
+    def _note_odd_quotes(self, first: int, whole: str) -> None:
+        """Notes rows whose quotes were read as text, and their cells cut otherwise than they meant.
+
+        first: number of the first line. whole: the lines, each after a line end.
+        """
+        for odd in self._odd:
+            for place in odd.lines(self._raw, whole):
+                self.notes.note(odd.kind, first + place)
 
     def _header(self) -> list[str]:
         """The first row that is not blank; where the file has no header, that row stays the first of the rows."""
@@ -174,7 +166,7 @@ class DelimitedRows:
                     self._first = row
                     return [f"column {n}" for n in range(1, len(row) + 1)]
                 self._check_quotes([(self._started, row)])
-                self._note_odd_quotes(self._started)
+                self._note_odd_quotes(self._started, "\n".join(("", *self._raw)))
                 self._raw, self._chars = [], 0
                 self._beside.extend(unlikely_header(row))
                 return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import chain
+from operator import itemgetter
 
 from assay.datasets.conversation import fault
 from assay.datasets.roles import guess_roles
@@ -46,41 +47,49 @@ class Doctor:
 
     def examined(self, pending: list[Numbered]) -> list[list[str]]:
         """The rows that are kept, each of the header's width."""
-        width, options, notes = self._width, self._options, self._notes
+        width, options = self._width, self._options
         whole = "".join(chain.from_iterable(row for _, row in pending))
-        # One look at all cells together: nearly no file has what each cell would be searched for.
-        if _SUSPICIOUS.search(whole):
+        # One look at all cells together: nearly no file has what each cell would be searched for. All of it is
+        # unprintable, which is found out in half the time.
+        if not whole.isprintable() and _SUSPICIOUS.search(whole):
             pending = [(line, self._inspected(row, line)) for line, row in pending]
         if len(whole) > options.max_cell:
             pending = [(line, fit) for line, row in pending if (fit := self._within(row, line)) is not None]
         if '"role"' in whole and self._prompt is not None:
             pending = [(line, row) for line, row in pending if self._is_sendable(row, line, self._prompt)]
-        rows, lines = [], []
+        kept = pending
+        if not all([len(row) == width and row[0].strip() for _, row in pending]):
+            kept = self._fitted(pending)
+        # A row of one sign may be filled up to thousands of cells, and one that is left out took them too.
+        taken = max(len(kept), _full(pending, width)) if kept is not pending else len(pending)
+        self._left -= len(whole) + CELL_BYTES * width * taken
+        if self._left < 0:
+            raise too_much()
+        rows = [row for _, row in kept]
+        self._note_gaps(kept, rows)
+        return rows
+
+    def _fitted(self, pending: list[Numbered]) -> list[Numbered]:
+        """The rows that hold something, each with a cell for every column."""
+        width, notes, kept = self._width, self._notes, []
         for line, row in pending:
-            if len(row) == width and (width == 1 or row[0].strip() or any(map(str.strip, row))):
-                rows.append(row)
-                lines.append(line)
+            if len(row) == width and (width == 1 or any(map(str.strip, row))):
+                kept.append((line, row))
             elif len(row) == width or (row and not any(map(str.strip, row)) and len(row) > 1):
                 notes.note("empty", line)
             elif not row or (len(row) == 1 and not row[0].strip()):
                 notes.note("blank", line)
             else:
                 notes.note("short" if len(row) < width else "long", line, row)
-                if options.bad_rows == "pad":
-                    rows.append((row + [""] * width)[:width])
-                    lines.append(line)
-        # A row of one sign may be filled up to thousands of cells.
-        self._left -= len(whole) + CELL_BYTES * width * max(len(rows), _full(pending, width))
-        if self._left < 0:
-            raise too_much()
-        self._note_gaps(rows, lines)
-        return rows
+                if self._options.bad_rows == "pad":
+                    kept.append((line, (row + [""] * width)[:width]))
+        return kept
 
-    def _note_gaps(self, rows: list[list[str]], lines: list[int]) -> None:
+    def _note_gaps(self, kept: list[Numbered], rows: list[list[str]]) -> None:
         """Notes rows that have nothing to ask, or no answer to be graded by."""
         for kind, place in (("unasked", self._prompt), ("unanswered", self._expected)):
-            if place is not None and not all(row[place] for row in rows):
-                for row, line in zip(rows, lines, strict=True):
+            if place is not None and not all(map(itemgetter(place), rows)):
+                for line, row in kept:
                     if not row[place].strip():
                         self._notes.note(kind, line)
 
