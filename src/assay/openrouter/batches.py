@@ -121,6 +121,13 @@ class BatchEndpoint:
         return found
 
 
+def account_of(key: Mapping[str, Any]) -> str:
+    """The account of a key by what the gateway tells of the key: its organization, else its user; empty: untold."""
+    return next(
+        (name for field in ("organization_id", "creator_user_id") if isinstance(name := key.get(field), str)), ""
+    )
+
+
 def batch_body(model: str, asked: Sequence[Asked]) -> bytes:
     """The body of a submission; `requests` stands last, for the gateway reads it as a stream."""
     routing = asked[0].request.provider if asked else {}

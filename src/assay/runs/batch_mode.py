@@ -18,7 +18,7 @@ from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import Cell
 from assay.errors import BudgetExceeded, PolicyError, TemplateError
-from assay.openrouter.batches import Asked, BatchAnswer, BatchEndpoint, BatchState
+from assay.openrouter.batches import Asked, BatchAnswer, BatchEndpoint, BatchState, account_of
 from assay.openrouter.failures import Failure, GatewayFailed, failure_of
 from assay.runs.dispatch import Dispatcher, Outcome, settlement_of
 from assay.runs.modes import unbatchable
@@ -44,6 +44,11 @@ UNKNOWN_BATCH = (
     "account, start with that key again and continue: its answers wait there, and are paid. Continue with this key "
     "asks for its cells anew, which then are paid twice."
 )
+ANOTHER_ACCOUNT = (
+    "An earlier start, with the key of another account, was handing in a batch when it ended. If the gateway took it, "
+    "its answers wait there, and are paid: start with that key again and continue. Continue with this key asks for its "
+    "cells anew, which then may be paid twice."
+)
 
 
 @dataclass(slots=True)
@@ -54,6 +59,8 @@ class _Waiting:
     """Call id -> cell."""
     is_ours: bool = True
     """Whether this process handed it in, with the key that it has now."""
+    is_found: bool = False
+    """Whether it was found in the gateway's list, by its model, size and time: another's may look the same."""
     missed: int = 0
     """How often, one after another, the gateway did not know it."""
 
@@ -76,6 +83,9 @@ class BatchMode:
         self._left: dict[int, str] = {}
         """Contestants that are not batched any more, and why."""
         self._no_room: BudgetExceeded | None = None
+        self._others: set[str] = set()
+        """Batches of the gateway that turned out to be another's."""
+        self._account: str | None = None
 
     async def work(self) -> None:
         """Fetches what an earlier process handed in, hands in the rest, and takes the answers as they come."""
@@ -124,8 +134,9 @@ class BatchMode:
 
     async def _submit(self, contestant: int, numbers: list[int]) -> None:
         """Opens the intents of cells, then hands their requests in."""
+        account = await self._whose()
         batch_id = await self._worker.write(
-            lambda c: batches.open_batch(c, self._run_id, contestant=contestant, calls=len(numbers))
+            lambda c: batches.open_batch(c, self._run_id, contestant=contestant, calls=len(numbers), account=account)
         )
         requests = await self._requests(numbers)
         asked, calls = await self._open(batch_id, requests)
@@ -179,12 +190,26 @@ class BatchMode:
                 calls[intent.id] = cell.number
         return asked, calls
 
-    async def _accept(self, stored: batches.StoredBatch, calls: dict[str, int], state: BatchState) -> None:
+    async def _whose(self) -> str:
+        """The account of the key, as the gateway names it; empty where it does not."""
+        if self._account is None:
+            try:
+                self._account = account_of(await self._dispatcher.main.key())
+            except GatewayFailed:
+                return ""
+        return self._account
+
+    async def _accept(
+        self, stored: batches.StoredBatch, calls: dict[str, int], state: BatchState, *, is_found: bool = False
+    ) -> None:
         expires = int(state.expires_s * 1000) if state.expires_s else None
         await self._worker.write(
-            lambda c: batches.accepted(c, stored.id, remote_id=state.id, expires_ms=expires, calls=len(calls))
-        )
-        self._waiting[stored.id] = _Waiting(stored, state.id, calls)
+            lambda c: batches.accepted(
+                c, stored.id, remote_id=state.id, expires_ms=expires, calls=len(calls),
+                state=batches.FOUND if is_found else "waiting",
+            )
+        )  # fmt: skip
+        self._waiting[stored.id] = _Waiting(stored, state.id, calls, is_found=is_found)
 
     async def _unsure(
         self, stored: batches.StoredBatch, calls: dict[str, int], model: str, error: GatewayFailed
@@ -221,11 +246,12 @@ class BatchMode:
             except GatewayFailed:
                 await self._sleep(self._poll_s * (1 + attempt))
                 continue
-            known = await self._read(batches.known_remotes, [batch.id for batch in listed])
-            for batch in listed:
-                if batch.id not in known and batch.model == model and batch.total == len(calls):
-                    await self._accept(stored, calls, batch)
-                    return
+            known = await self._read(batches.known_remotes, [batch.id for batch in listed]) | self._others
+            like = [b for b in listed if b.id not in known and b.model == model and b.total == len(calls)]
+            if like:
+                nearest = min(like, key=lambda b: abs(b.created_s * 1000 - stored.created_ms))
+                await self._accept(stored, calls, nearest, is_found=True)
+                return
             await self._take_back(stored, calls)
             self._leave(stored.contestant, "the gateway did not take the batch")
             return
@@ -247,12 +273,27 @@ class BatchMode:
                 self._taken[number] = 1
             if not calls:
                 await self._worker.write(lambda c, b=stored.id: batches.end_batch(c, b))  # type: ignore[misc]
-            elif stored.remote_id is None:
-                cell = self._worker.plan.cell(next(iter(calls.values())))
-                request = self._worker.request(cell, await self._worker.rows.row(cell.row))
-                await self._look_for(stored, calls, request.model)
+            elif stored.remote_id is not None:
+                self._waiting[stored.id] = _Waiting(
+                    stored, stored.remote_id, calls, is_ours=False, is_found=stored.state == batches.FOUND
+                )
+            elif stored.account and (mine := await self._whose()) and mine != stored.account:
+                await self._of_another_account(stored, calls)
             else:
-                self._waiting[stored.id] = _Waiting(stored, stored.remote_id, calls, is_ours=False)
+                await self._look_for(stored, calls, await self._model_of(calls))
+
+    async def _model_of(self, calls: dict[str, int]) -> str:
+        """The model that a batch asks."""
+        cell = self._worker.plan.cell(next(iter(calls.values())))
+        return self._worker.request(cell, await self._worker.rows.row(cell.row)).model
+
+    async def _of_another_account(self, stored: batches.StoredBatch, calls: dict[str, int]) -> None:
+        """A batch that this key cannot see: a person is told, who may continue without it."""
+        if stored.state == batches.MISSED:
+            await self._lost(_Waiting(stored, "", calls), "another account may have the batch")
+        else:
+            await self._worker.write(lambda c: batches.missed(c, stored.id))
+            self._worker.stop("paused", ANOTHER_ACCOUNT)
 
     async def _stored(self) -> list[batches.StoredBatch]:
         return await self._read(partial(batches.batches_of, live_only=True), self._run_id)
@@ -324,9 +365,9 @@ class BatchMode:
             self._worker.stop("paused", UNKNOWN_BATCH)
         return True
 
-    async def _lost(self, waiting: _Waiting) -> None:
-        """The gateway has forgotten a batch: what it cost is unknown, and counts with its bound."""
-        failure = failure_of("server", detail="the gateway does not know the batch any more", billed="unknown")
+    async def _lost(self, waiting: _Waiting, why: str = "the gateway does not know the batch any more") -> None:
+        """Nobody fetches the answers of a batch: what it cost is unknown, and counts with its bound."""
+        failure = failure_of("server", detail=why, billed="unknown")
         for call_id in waiting.calls:
             await self._worker.settle(_unanswered(call_id, failure, UNKNOWN_COST))
         await self._end(waiting)
@@ -356,6 +397,9 @@ class BatchMode:
 
     async def _collect(self, waiting: _Waiting, state: BatchState) -> None:
         answers = {answer.custom_id: answer for answer in state.answers}
+        if waiting.is_found and answers and not answers.keys() & waiting.calls.keys():
+            await self._look_again(waiting, state)
+            return
         items = list(waiting.calls.items())
         for start in range(0, len(items), TOGETHER):
             await asyncio.gather(
@@ -370,6 +414,13 @@ class BatchMode:
             self._worker.live.notices.append(
                 f"A batch {ended} {missing:,} of {len(items):,} requests, which were asked call by call."
             )
+
+    async def _look_again(self, waiting: _Waiting, state: BatchState) -> None:
+        """After a batch that looked like ours and answers none of our requests."""
+        self._others.add(state.id)
+        self._waiting.pop(waiting.stored.id)
+        await self._worker.write(lambda c: batches.not_ours(c, waiting.stored.id))
+        await self._look_for(waiting.stored, waiting.calls, state.model)
 
     async def _take(self, state: BatchState, call_id: str, number: int, answer: BatchAnswer | None) -> None:
         cell = self._worker.plan.cell(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -157,7 +158,7 @@ class Sandbox:
             "include_byok_in_limit": False, "usage": used, "usage_daily": used, "usage_weekly": used,
             "usage_monthly": used, "byok_usage": own, "byok_usage_daily": own, "byok_usage_weekly": own,
             "byok_usage_monthly": own, "is_free_tier": self.config.free_tier, "is_management_key": False,
-            "is_provisioning_key": False, "creator_user_id": None, "expires_at": None,
+            "is_provisioning_key": False, "creator_user_id": _user(request), "expires_at": None,
             "organization_id": None, "workspace_id": None, "allowed_data_regions": ["global"],
             "free_model_daily_requests": {"used": asked, "limit": free, "remaining": max(0, free - asked)},
             "effective_budget": None, "budgets": [],
@@ -187,6 +188,11 @@ class _CutConnections:
         except ConnectionCut:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
             await send({"type": "http.response.body", "body": b"{", "more_body": False})
+
+
+def _user(request: Request) -> str:
+    """The user of a key: each has its own."""
+    return f"user_{hashlib.sha256(request.headers.get('authorization', '').encode()).hexdigest()[:12]}"
 
 
 def _with_outputs(wanted: str | None) -> tuple[Persona, ...]:

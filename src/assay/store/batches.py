@@ -18,6 +18,8 @@ from assay.store.tables import CALL, GATEWAY_BATCH
 
 MISSED = "missed"
 """The state of a batch that the gateway did not know when it was last asked."""
+FOUND = "found"
+"""The state of a batch that was found in the gateway's list by its looks: it may be another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class StoredBatch:
     answered: int
     created_ms: int
     expires_ms: int | None
+    account: str = ""
+    """Whose key handed it in, as the gateway names the account; empty: nobody knows."""
 
     @property
     def owner(self) -> str:
@@ -44,13 +48,13 @@ def owner_of(batch_id: str) -> str:
     return f"{BATCH_OWNER}{batch_id}"
 
 
-def open_batch(connection: Connection, run_id: str, *, contestant: int, calls: int) -> str:
+def open_batch(connection: Connection, run_id: str, *, contestant: int, calls: int, account: str = "") -> str:
     """Stores a batch about to be handed in, before its calls' intents, and returns its id."""
     batch_id = new_id()
     connection.execute(
         insert(GATEWAY_BATCH).values(
             id=batch_id, run_id=run_id, contestant=contestant, state="submitting", calls=calls, answered=0,
-            created_ms=now_ms(),
+            created_ms=now_ms(), account=account,
         )
     )  # fmt: skip
     return batch_id
@@ -65,12 +69,19 @@ def batches_of(connection: Connection, run_id: str, *, live_only: bool = False) 
 
 
 def accepted(
-    connection: Connection, batch_id: str, *, remote_id: str, expires_ms: int | None, calls: int | None = None
-) -> None:
+    connection: Connection, batch_id: str, *, remote_id: str, expires_ms: int | None, calls: int | None = None,
+    state: str = "waiting",
+) -> None:  # fmt: skip
     """Notes that the gateway has a batch."""
-    values: dict[str, Any] = {"remote_id": remote_id, "state": "waiting", "expires_ms": expires_ms}
+    values: dict[str, Any] = {"remote_id": remote_id, "state": state, "expires_ms": expires_ms}
     if calls is not None:
         values["calls"] = calls
+    connection.execute(update(GATEWAY_BATCH).where(GATEWAY_BATCH.c.id == batch_id).values(values))
+
+
+def not_ours(connection: Connection, batch_id: str) -> None:
+    """Notes that what the gateway had was taken for a batch and is another."""
+    values = {"remote_id": None, "state": "submitting", "expires_ms": None, "answered": 0}
     connection.execute(update(GATEWAY_BATCH).where(GATEWAY_BATCH.c.id == batch_id).values(values))
 
 

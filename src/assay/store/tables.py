@@ -328,11 +328,13 @@ class GatewayBatch(SQLModel, table=True):
     remote_id: str | None = None
     """The gateway's id; none while nobody knows whether the gateway has it."""
     state: str = "submitting"
-    """submitting, waiting or ended."""
+    """submitting, waiting, found (by its looks, in the gateway's list), missed or ended."""
     calls: int
     answered: int = 0
     created_ms: int = Field(sa_column=_big(nullable=False))
     expires_ms: int | None = Field(default=None, sa_column=_big())
+    account: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    """Whose key handed it in, as the gateway names the account; empty: it does not."""
 
 
 class Result(SQLModel, table=True):
