@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "assay"
-FLOORS = ("errors", "money", "plain_text", "config", "logs", "domain", "openrouter", "datasets", "scoring", "stats",
-          "exports", "store", "runs", "workbench", "views", "api", "cli")  # fmt: skip
+FLOORS = ("errors", "money", "plain_text", "config", "logs", "processes", "leftovers", "domain", "openrouter",
+          "datasets", "scoring", "stats", "exports", "store", "runs", "workbench", "views", "api", "cli")  # fmt: skip
 SIBLINGS = {frozenset(pair) for pair in (("datasets", "stats"), ("scoring", "stats"), ("datasets", "scoring"))}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,9 +14,9 @@ import pytest
 from sqlalchemy import select
 
 from assay.config import Settings
+from assay.leftovers import mark, sweep
 from assay.store.tables import DATASET, DATASET_ROW
 from assay.workbench import datasets, importing
-from assay.workbench.leftovers import mark, sweep
 from assay.workbench.runtime import Runtime, open_runtime
 
 ROWS = 12_000
@@ -133,7 +134,7 @@ def unfinished(rt: Runtime) -> list[int]:
 def test_leftovers_of_dead_processes_are_swept_and_no_others(tmp_path: Path) -> None:
     """A killed export or upload leaves a file or folder, which the next takes away; those at work keep theirs."""
     dead = subprocess.run(
-        [sys.executable, "-c", "from assay.workbench.leftovers import mark; print(mark())"],
+        [sys.executable, "-c", "from assay.leftovers import mark; print(mark())"],
         capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     (tmp_path / f".run.csv.{dead}-abc").touch()
@@ -146,3 +147,21 @@ def test_leftovers_of_dead_processes_are_swept_and_no_others(tmp_path: Path) -> 
     sweep(tmp_path)
 
     assert {file.name for file in tmp_path.iterdir()} == kept
+
+
+def test_folder_of_a_killed_reader_is_swept_by_the_next_import(tmp_path: Path) -> None:
+    """The copy that a library is given to read, and what else an import keeps meanwhile."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    env = {**os.environ, "ASSAY_DATABASE_URL": f"sqlite:///{tmp_path / 'a.db'}", "TMPDIR": str(folder)}
+    killed = (
+        "import os; from assay.datasets.source import Source\n"
+        "with Source(b'a secret', 'x').on_disk(): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed], env=env, check=False)
+    left = list(folder.iterdir())
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+
+    done = subprocess.run([sys.executable, "-m", "assay", "import", str(tmp_path / "x.csv")], env=env, check=False)
+
+    assert (done.returncode, len(left), left[0].exists()) == (0, 1, False)

@@ -13,6 +13,7 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from assay.errors import ImportRefused
+from assay.leftovers import mark
 
 BUFFER = 64 * 1024
 WRITTEN_LIMIT = 256 * 1024 * 1024
@@ -59,7 +60,7 @@ class Source:
         if isinstance(self.content, Path):
             yield self.content
             return
-        with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{mark()}-") as folder:
             path = Path(folder) / "file"
             with told_of_full_disk():
                 path.write_bytes(self.content)

@@ -6,13 +6,12 @@ import os
 import secrets
 import socket
 import sys
-from pathlib import Path
 from types import ModuleType
+
+from assay.processes import is_running, started
 
 BATCH_OWNER = "batch:"
 """Begins the owner of a call that the gateway's batch endpoint has; such a call outlives every process."""
-
-
 PIN = "_assay_owners"
 """Name of the module without a file that holds this process's owners: it survives the reload of edited modules."""
 
@@ -35,26 +34,6 @@ def _living() -> set[str]:
     pin = sys.modules.setdefault(PIN, ModuleType(PIN))
     found: set[str] = vars(pin).setdefault("owners", set())
     return found
-
-
-def started(pid: int) -> str:
-    """When a process began, as its system counts; empty where that cannot be told. With the pid it is no other's."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
-    except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[19]
-
-
-def is_running(pid: int, start: str) -> bool:
-    """Whether the process of this machine that bore a pid then still runs; in doubt it does."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        pass
-    return not start or started(pid) in ("", start)
 
 
 def is_of_this_host(owner: str) -> bool:

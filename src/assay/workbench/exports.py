@@ -29,6 +29,7 @@ from assay.exports.record import (
     utc_text,
 )  # fmt: skip
 from assay.exports.redact import TEXTS, redacted, without_keys
+from assay.leftovers import mark, sweep
 from assay.stats.paired import compare_paired
 from assay.store import archives, datasets, runs
 from assay.store import results as stored
@@ -37,7 +38,6 @@ from assay.store.cell_costs import NAMES, CellCost, Place, cost_by_place
 from assay.store.results import CellRow
 from assay.workbench import growth, outcome, results, standing
 from assay.workbench.board import by_row, ranked
-from assay.workbench.leftovers import mark, sweep
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime

@@ -24,10 +24,10 @@ from assay.datasets.source import OnPart, told_of_full_disk
 from assay.datasets.spool import keep_batch, kept_batches
 from assay.datasets.table import BadRow, Dialect, Finding, ReadOptions
 from assay.errors import ImportRefused
+from assay.leftovers import mark, sweep
 from assay.store import datasets as stored
 from assay.store.datasets import StoredDataset
 from assay.store.owner import end_owner, new_owner
-from assay.workbench.leftovers import mark, sweep
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -74,6 +74,7 @@ def import_file(
     options = replace(options or ReadOptions(), max_bytes=rt.settings.upload_limit_mb * 1024 * 1024, folder=folder)
     name, source = name or path.stem, source or path.name
     shares = _Shares(on_share)
+    sweep(Path(tempfile.gettempdir()))
     with open_table(path, filename=source, options=options, on_part=shares.part(0.0, 0.2)) as file:
         given = dict(roles) if roles is not None else guess_roles(file.columns)
         found = _keep(rt, file, name, source, given, shares)

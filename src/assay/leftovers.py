@@ -10,7 +10,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from assay.store.owner import is_running, started
+from assay.processes import is_running, started
 
 _MARKED = re.compile(r"assay-([0-9a-f]{8})-(\d{1,9})-(\d*)-[^/]*\Z")
 
