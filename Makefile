@@ -23,6 +23,8 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/audit.py
+	$(BIN)/python scripts/try_wheel.py
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .

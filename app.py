@@ -7,7 +7,6 @@ import importlib
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -20,10 +19,11 @@ from assay.api.door import rules_of
 from assay.api.listening import guard_running_server
 from assay.api.skin import Skin
 from assay.config import read_settings
+from assay.places import PACKAGE
 from assay.views.headers import SecurityHeaders
 from assay.workbench.runtime import close_runtime, runtime
 
-ENTRY = Path(__file__).resolve().parent / "src" / "assay" / "views" / "shell.py"
+ENTRY = PACKAGE / "views" / "shell.py"
 WARM_UP_S = 3.0
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "assay"
-FLOORS = ("errors", "money", "plain_text", "config", "logs", "processes", "leftovers", "domain", "openrouter",
-          "datasets", "scoring", "stats", "exports", "store", "runs", "workbench", "views", "api", "cli")  # fmt: skip
+FLOORS = (
+    *("errors", "money", "plain_text", "config", "places", "logs", "processes", "leftovers"),
+    *("domain", "openrouter", "datasets", "scoring", "stats"),
+    *("exports", "store", "runs", "workbench"),
+    *("views", "api", "cli"),
+)
 SIBLINGS = {frozenset(pair) for pair in (("datasets", "stats"), ("scoring", "stats"), ("datasets", "scoring"))}
 
 
@@ -91,6 +98,22 @@ def test_revisions_of_the_tables_are_one_chain() -> None:
 
     numbers = [f"{n:04}" for n in range(1, len(found) + 1)]
     assert found == list(zip(numbers, numbers, ["None", *numbers], strict=False))
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Each library that the code imports by name stands in pyproject.toml by name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["otel"]]
+    declared = {re.split(r"[<>=~!; \[]", line)[0].lower() for line in asked}
+    homes = packages_distributions()
+    tops = {name.split(".")[0] for path in files() for name in imports(path)}
+
+    undeclared = {
+        top
+        for top in tops - set(sys.stdlib_module_names) - {"assay"}
+        if not {re.sub("[-_.]+", "-", home).lower() for home in homes.get(top, [])} & declared
+    }
+    assert undeclared == set()
 
 
 def test_modules_of_tests_have_names_of_their_own() -> None:

@@ -17,6 +17,7 @@ data         import, import-run
 datasets     datasets, with policy, tag, split, rows, derive, failed, rename, delete below it
 library      prompts: list, show, save, diff, label
 pricing      price
+opening      app
 """
 
 from __future__ import annotations
@@ -24,14 +25,27 @@ from __future__ import annotations
 import sys
 
 from assay.cli import running, growing, reading, comparing, gateway, data, datasets, doctor, library, models  # isort: skip
-from assay.cli import pricing, suite  # isort: skip
+from assay.cli import opening, pricing, suite  # isort: skip
 from assay.cli.terminal import UsageError, app, guard_streams, say
 from assay.errors import AssayError, SettingsError, SuiteError
 
 __all__ = [
-    "app", "comparing", "data", "datasets", "doctor", "gateway", "growing", "library", "main", "models", "pricing",
-    "reading", "running", "suite",
-]  # fmt: skip
+    "app",
+    "comparing",
+    "data",
+    "datasets",
+    "doctor",
+    "gateway",
+    "growing",
+    "library",
+    "main",
+    "models",
+    "opening",
+    "pricing",
+    "reading",
+    "running",
+    "suite",
+]
 
 
 COMMON = ("--log-file", "--log-level", "--log-format")

@@ -8,14 +8,12 @@ import streamlit as st
 
 from assay.errors import AssayError
 from assay.money import format_usd, to_pico
+from assay.places import PAGES
 from assay.views import components, words
 from assay.views.components import show_error
 from assay.views.resources import get_runtime
 from assay.workbench import runs, spend
 from assay.workbench.runtime import Runtime
-
-PAGES = Path(__file__).resolve().parents[3] / "pages"
-
 
 GATEWAYS = {"openrouter": "OpenRouter", "sandbox": "Sandbox"}
 EVERY_S = 4.0

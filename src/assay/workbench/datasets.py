@@ -14,6 +14,7 @@ from assay.datasets.roles import answer_columns, guess_roles
 from assay.datasets.table import Finding, ReadOptions, Table
 from assay.domain.score import GraderSpec
 from assay.errors import ImportRefused, NotFound
+from assay.places import EXAMPLES
 from assay.store import datasets as stored
 from assay.store.datasets import StoredDataset
 from assay.workbench.importing import import_file
@@ -21,7 +22,6 @@ from assay.workbench.importing import import_file
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 __all__ = ["Finding", "StoredDataset", "Table"]
 
 
