@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from assay.domain.plan import RunPlan
 from assay.errors import RunError
@@ -51,10 +51,7 @@ def grow_run(
     the present one. No engine that worked it earlier can write any more: its fencing token is spent. Raises RunError,
     having written nothing, when the run is being worked or is not the one that the plan grew from.
     """
-    run = get_run(connection, run_id)
-    check_idle(run)
-    if plan_of(run) != before:
-        raise RunError("The run was changed by somebody else meanwhile.", cure="Look at it again, then repeat.")
+    run = growable(connection, run_id, before=before)
     budget = run.budget_pico if budget_pico is None else budget_pico
     connection.execute(
         insert(RUN_CHANGE).values(
@@ -74,6 +71,15 @@ def grow_run(
     added = len(before.prompts)
     link_prompts(connection, run.id, grown.prompts[added:], first=added)
     _renumber(connection, run.id, before, grown)
+
+
+def growable(connection: Connection, run_id: str, *, before: RunPlan) -> Row[Any]:
+    """The row of a run that may grow now. Raises RunError when it is being worked or has another plan than before."""
+    run = get_run(connection, run_id)
+    check_idle(run)
+    if plan_of(run) != before:
+        raise RunError("The run was changed by somebody else meanwhile.", cure="Look at it again, then repeat.")
+    return run
 
 
 def check_idle(run: Any) -> None:

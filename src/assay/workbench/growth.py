@@ -9,7 +9,7 @@ history           what was added to a run, and when
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain
@@ -278,11 +278,14 @@ def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | 
     budgets.refuse_spent(budget, found.committed_pico)
     held = target.run.budget_pico if budget is None else budget
     budgets.refuse_unheld(rt, found.missing.cost, held, committed=found.committed_pico)
-    dataset = target.dataset if target.rows is None else _new_version(rt, target)
-    grown = replace(target.after, dataset_id=dataset.id)
-    detail = _detail(target, dataset, found, budget)
+    new_version = None if target.rows is None else _new_version(rt, target)
 
     def write(connection: Any) -> None:
+        stored.growable(connection, target.run.id, before=target.before)
+        # In one transaction: a version of a dataset that no run has asked is not left behind.
+        dataset = target.dataset if new_version is None else new_version(connection)
+        grown = replace(target.after, dataset_id=dataset.id)
+        detail = _detail(target, dataset, found, budget)
         stored.grow_run(connection, target.run.id, grown, before=target.before, detail=detail, budget_pico=budget)
         stored_runs.place(connection, target.run.id, home.addresses_of(grown, rt.gateways))
 
@@ -292,13 +295,13 @@ def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | 
     return found
 
 
-def _new_version(rt: Runtime, target: _Target) -> StoredDataset:
-    """The run's rows followed by the new ones, as a version of its dataset, under the policies of both."""
+def _new_version(rt: Runtime, target: _Target) -> Callable[[Any], StoredDataset]:
+    """Stores the run's rows followed by the new ones, as a version of its dataset, under the policies of both."""
     old = target.dataset
     digest = content_hash(old.columns, (values for _, values in _rows(rt, target)))
     note = f"version {old.version} and rows of {target.source.name}" if target.source else old.source
 
-    def write(connection: Any) -> str:
+    def write(connection: Any) -> StoredDataset:
         dataset_id = stored_datasets.save_dataset(
             connection, content_hash=digest, name=old.name, columns=old.columns, rows=_rows(rt, target),
             roles=old.roles, source=note,
@@ -307,11 +310,9 @@ def _new_version(rt: Runtime, target: _Target) -> StoredDataset:
         for source in (old, target.source):
             if source is not None:
                 dataset_names.inherit_policy(connection, source.name, name)
-        return dataset_id
-
-    dataset_id = rt.store.writer.call(write)
-    with rt.store.read() as connection:
         return get_dataset(connection, dataset_id)
+
+    return write
 
 
 def _detail(target: _Target, dataset: StoredDataset, found: GrowthEstimate, budget: int | None) -> dict[str, Any]:
