@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, get_args
@@ -19,6 +20,7 @@ from assay.domain.completion import Completion
 from assay.domain.messages import CompletionRequest, Message
 from assay.openrouter.client import Client
 from assay.openrouter.failures import FailureKind, GatewayFailed
+from assay.openrouter.habits import END_WAIT_S
 
 MB = 1024 * 1024
 KINDS = frozenset(get_args(FailureKind))
@@ -323,6 +325,27 @@ def test_connection_outlives_an_end_that_comes_late() -> None:
         while await request_of(reader):
             writer.write(STREAM_HEAD + b"%x\r\n%b\r\n" % (len(EVENTS), EVENTS))
             await writer.drain()
+            for _ in range(50):  # turns of the loop that both sides share: a time could run out on a busy machine
+                await asyncio.sleep(0)
+            writer.write(b"0\r\n\r\n")
+
+    found = asyncio.run(calls(serve, count=20, stream=True))
+
+    assert all(isinstance(one, Completion) for one in found)
+    assert connections == 1
+
+
+def test_connection_outlives_a_late_end_on_a_busy_machine() -> None:
+    """The end came in time, and the process had no time to read it before its own clock ran out."""
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while await request_of(reader):
+            writer.write(STREAM_HEAD + b"%x\r\n%b\r\n" % (len(EVENTS), EVENTS))
+            await writer.drain()
+            asyncio.get_running_loop().call_later(0.002, time.sleep, 2 * END_WAIT_S)  # holds up all that is due
             await asyncio.sleep(0.003)
             writer.write(b"0\r\n\r\n")
 

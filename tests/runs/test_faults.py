@@ -83,9 +83,10 @@ def test_thousand_calls_through_eleven_faults_all_end_well_told(tmp_path: Path) 
             assert outcome.completion.finish_reason == "stop"
             assert outcome.completion.text
     assert set(kinds) >= {"ok", "rate_limit_provider", "server", "provider_unavailable", "reset"}
-    # A provider that says when to come back is waited for, so that hardly a call ends with it.
-    assert "overloaded" in {kind for _, _, kind in rows}
     assert set(kinds) >= {"first_token_timeout", "truncated", "malformed"}
+    # Each is told as what it was, also where the next attempt went well: a provider that says when to come back is
+    # waited for, so that hardly a call ends with it.
+    assert {kind for _, _, kind in rows if kind} >= {*kinds, "overloaded"} - {"ok"}
     budget = RetryBudget()
     waits = sum(kind in ("rate_limit_provider", "overloaded") for _, _, kind in rows)
     assert len(rows) - CALLS - waits <= budget.share * CALLS + budget.burst * len(MODELS)

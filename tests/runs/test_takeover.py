@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,23 @@ def test_run_whose_lease_is_in_doubt_asks_before_it_sends(tmp_path: Path) -> Non
             until(lambda: runs.progress(rt, run_id).done > done + 20)
 
             assert runs.glance(rt, run_id).state == "running"
+
+
+def test_run_that_halts_at_its_start_says_nothing_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What it was asking for is given up, and nobody is told of a forgotten error."""
+    with SandboxServer(SandboxConfig(speed=1)) as server:
+        gateway = Gateway("sandbox", server.base_url, SecretStr("key"))
+        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=8), gateway=gateway) as rt:
+            run_id = begun(rt, ())
+            runs.pause_run(rt, run_id)
+            assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "paused"
+        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=8), gateway=gateway) as rt:
+            rt.store.writer.call(lambda c: stored.queue(c, run_id, command="pause"))
+            rt.wait(runs.start_engine(rt, run_id))
+            assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "paused"
+    gc.collect()
+
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_gate_lets_nothing_through_in_doubt() -> None:

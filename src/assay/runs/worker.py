@@ -187,6 +187,7 @@ class RunWorker:
             await asyncio.wait((working, halting), return_when=asyncio.FIRST_COMPLETED)
             return working.result() if working.done() else None
         finally:
+            working.add_done_callback(_heard)
             working.cancel()
             halting.cancel()
 
@@ -604,6 +605,12 @@ class RunWorker:
             else:
                 self.live.note = ""
                 return value
+
+
+def _heard(work: asyncio.Future[Any]) -> None:
+    """Takes note of how work ended that nobody waits for, lest it be told as forgotten."""
+    if not work.cancelled():
+        work.exception()
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
