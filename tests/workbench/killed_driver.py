@@ -21,6 +21,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
+from assay import leftovers
 from assay.config import Gateway, Settings
 from assay.datasets.table import ReadOptions
 from assay.domain.contestant import Contestant, Prompt
@@ -29,7 +30,7 @@ from assay.store import runs as stored
 from assay.store.datasets import UNFINISHED
 from assay.store.spend_slots import sums_of_calls
 from assay.store.tables import CALL, DATASET, DATASET_ROW, MONTH_SPEND, RESULT, RUN, RUN_CHANGE, SPEND_SLOT
-from assay.workbench import datasets, exports, growth, importing, leftovers, runs
+from assay.workbench import datasets, exports, growth, importing, runs
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
