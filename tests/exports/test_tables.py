@@ -185,7 +185,7 @@ def test_run_that_stopped_has_all_its_calls_and_rows_in_the_tables(tmp_path: Pat
     ledger's to the pico-dollar, and every row its line in the wide one."""
     faults = (Fault("402_credits", rate=0.2), Fault("no_usage", rate=0.3))
     with (
-        SandboxServer(SandboxConfig(speed=0, faults=faults, seed=3)) as server,
+        SandboxServer(SandboxConfig(speed=0, faults=faults, seed=3, generation_delay_s=3_600)) as server,
         open_runtime(
             Settings(database_url=f"sqlite:///{tmp_path}/a.db"),
             gateway=Gateway("sandbox", server.base_url, SecretStr("sk-test")),

@@ -21,7 +21,7 @@ from run_driver import started
 from sqlalchemy import Connection, text
 
 from assay.config import Gateway, Settings
-from assay.domain.completion import Cost
+from assay.domain.completion import Cost, Provenance
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.messages import CompletionRequest, Message
 from assay.domain.plan import RunPlan
@@ -86,10 +86,13 @@ def play(connection: Connection, rng: random.Random) -> None:
                 if step == "withdraw":
                     ledger.withdraw(connection, call_id)
                     continue
-                cost = Cost(None, "unknown") if rng.random() < 0.3 else Cost(rng.randint(0, bound), "billed")
+                cost = rng.choice((Cost(None, "unknown"), Cost(rng.randint(0, bound), rng.choice(KNOWN))))
                 ledger.settle_many(connection, [settlement(call_id, cost), settlement(call_id, cost)])
                 ended.append(call_id)
         check(connection, run_id, budget, month_before)
+
+
+KNOWN: tuple[Provenance, ...] = ("billed", "billed", "estimated")
 
 
 def settlement(call_id: str, cost: Cost) -> ledger.Settlement:
@@ -104,7 +107,8 @@ def month_money(connection: Connection) -> int:
 
 
 _COUNTED = text(
-    "SELECT coalesce(sum(coalesce(cost_pico, bound_pico, 0)) FILTER (WHERE state != 'sent'), 0), "
+    "SELECT coalesce(sum(CASE WHEN provenance = 'estimated' THEN bound_pico ELSE coalesce(cost_pico, bound_pico, 0) "
+    "END) FILTER (WHERE state != 'sent'), 0), "
     "coalesce(sum(bound_pico) FILTER (WHERE state = 'sent'), 0) FROM call WHERE run_id = :run"
 )
 

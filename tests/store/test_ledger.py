@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
-from assay.domain.completion import Cost
+from assay.domain.completion import UNBILLED, UNKNOWN_COST, Cost
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.errors import BudgetExceeded, LeaseLost, RunError, StoreError
-from assay.store import ledger, runs, saving, spend
+from assay.store import books, ledger, runs, saving, spend
 from assay.store.engine import HEAD, Store, open_store
 from assay.store.migrations.upgrade import upgrade
 from assay.store.tables import RUN
@@ -201,6 +201,49 @@ def test_lost_costs_are_stated_a_part_at_a_time(store: Store) -> None:
     with store.read() as connection:
         left = spend.spend_sum(connection, chosen)
     assert (left.known_pico, left.unknown_calls) == (50, 1)
+
+
+@pytest.mark.parametrize(("cost", "counts"), [
+    (Cost(20, "estimated"), 60), (Cost(0, "estimated"), 60), (Cost(70, "estimated"), 70), (Cost(20, "billed"), 20),
+    (Cost(20, "stated"), 20), (UNBILLED, 0), (UNKNOWN_COST, 60),
+], ids=lambda value: getattr(value, "provenance", ""))  # fmt: skip
+def test_estimated_cost_counts_its_bound_until_it_is_recovered(store: Store, cost: Cost, counts: int) -> None:
+    """No bill says what it was, so a budget of run or month takes the dearest; sums that people see keep the cost."""
+    run_id = new_run(store, 100)
+    asked = intent(run_id, 60)
+    store.writer.call(lambda c: ledger.open_intent(c, asked))
+    store.writer.call(lambda c: ledger.settle(c, settlement(asked.id, cost)))
+
+    with store.read() as connection:
+        assert spend.spend_sum(connection, spend.SpendFilter(run_id=run_id)).known_pico == (cost.pico or 0)
+        assert runs.get_run(connection, run_id).settled_pico == counts
+        assert books.month_settled(connection, books.month_of(asked.created_ms)) == counts
+        told = cost.pico is not None and cost.provenance != "estimated"
+        waiting = ledger.recoverable(connection, gateway="sandbox", since_ms=0)
+        assert waiting == []  # it has no generation id
+    assert store.writer.call(lambda c: ledger.recover(c, asked.id, Cost(30, "recovered"))) is not told
+    with store.read() as connection:
+        assert runs.get_run(connection, run_id).settled_pico == (counts if told else 30)
+        assert books.month_settled(connection, books.month_of(asked.created_ms)) == (counts if told else 30)
+
+
+def test_calls_without_a_bill_are_asked_for_later(store: Store) -> None:
+    """Unknown and estimated costs, not those that are billed or surely nothing, and none that is in flight."""
+    ids = {}
+    for cost in (UNKNOWN_COST, Cost(3, "estimated"), Cost(0, "estimated"), UNBILLED, Cost(3, "billed"), None):
+        asked = intent(None, 60)
+        store.writer.call(lambda c, asked=asked: ledger.open_intent(c, asked))
+        store.writer.call(lambda c, asked=asked: ledger.note_generations(c, [(asked.id, f"gen-{asked.id}")]))
+        ids[asked.id] = cost
+        if cost is not None:
+            done = settlement(asked.id, cost)
+            store.writer.call(lambda c, done=done: ledger.settle(c, done))
+
+    with store.read() as connection:
+        found = {call.id for call in ledger.recoverable(connection, gateway="sandbox", since_ms=0)}
+    assert found == {call for call, cost in ids.items() if cost and cost.provenance in ("unknown", "estimated")}
+    (flying,) = (call for call, cost in ids.items() if cost is None)
+    assert not store.writer.call(lambda c: ledger.recover(c, flying, Cost(1, "recovered")))
 
 
 def test_settling_twice_counts_once(store: Store) -> None:

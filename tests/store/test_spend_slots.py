@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from assay.domain.completion import Cost
+from assay.domain.completion import UNBILLED, Cost
 from assay.store import ledger, spend
 from assay.store.engine import HEAD, Store, open_store
 from assay.store.migrations.upgrade import config
 from assay.store.spend_slots import SLOT_MS
 
 HOUR = 3_600_000
-STEPS = ("settle", "own key", "unknown", "orphan", "recover", "withdraw", "late", "together")
+STEPS = ("settle", "estimated", "refused", "own key", "unknown", "orphan", "recover", "withdraw", "late", "together")
 
 
 @pytest.fixture
@@ -53,9 +53,12 @@ def act(store: Store, step: str, call_id: str) -> None:
     settled = ended(call_id, Cost(9, "billed"))
     unknown = ended(call_id, Cost(None, "unknown"), provider=None)
     found = Cost(4, "recovered")
-    own = ended(call_id, Cost(9, "upstream", 7))
+    own, estimated = ended(call_id, Cost(9, "upstream", 7)), ended(call_id, Cost(9, "estimated"))
+    refused = replace(ended(call_id, UNBILLED), outcome="failed")
     work: dict[str, Callable[..., object]] = {
         "settle": lambda c: ledger.settle(c, settled),
+        "estimated": lambda c: ledger.settle(c, estimated),
+        "refused": lambda c: ledger.settle(c, refused),
         "own key": lambda c: ledger.settle(c, own),
         "unknown": lambda c: ledger.settle(c, unknown),
         "orphan": lambda c: ledger.mark_orphans(c),
@@ -116,3 +119,28 @@ def test_older_database_gets_the_sums_of_its_calls(tmp_path: Path, sums_agree: C
         assert spend.spend_sum(connection, spend.SpendFilter()).calls == 5
     sums_agree(new)
     new.close()
+
+
+def test_older_database_counts_estimates_at_their_bounds(tmp_path: Path, sums_agree: Callable[[Store], None]) -> None:
+    """What an older version held against budgets is raised when it is opened; what was never billed stays nothing."""
+    url = f"sqlite:///{tmp_path}/old.db"
+    old = open_store(url)
+    for number, step in enumerate(("settle", "estimated", "unknown", "refused")):
+        act(old, step, opened_call(old, number).id)
+    sums_agree(old)
+    assert held(old) == (9 + 101 + 102, 1)
+    old.writer.call(lambda c: command.downgrade(config(c), "0013"))
+    assert held(old) == (9 + 9 + 102, 0)
+    old.close()
+
+    new = open_store(url)
+    assert held(new) == (9 + 101 + 102, 1)
+    sums_agree(new)
+    new.close()
+
+
+def held(store: Store) -> tuple[int, int]:
+    """What is settled in all months, and the calls that are told as not billed."""
+    with store.read() as connection:
+        settled = connection.execute(text("SELECT sum(settled_pico) FROM month_spend")).scalar_one()
+        return settled, connection.execute(text("SELECT count(*) FROM call WHERE provenance = 'unbilled'")).scalar_one()

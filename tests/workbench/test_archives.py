@@ -83,7 +83,8 @@ def written(rt: Runtime, run_id: str, kind: str) -> bytes:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive of a whole run, with its other exports and figures beside it."""
     folder = tmp_path_factory.mktemp("first")
-    with SandboxServer(SandboxConfig(speed=0, faults=FAULTS, seed=5)) as server, opened(folder, server) as rt:
+    untold = SandboxConfig(speed=0, faults=FAULTS, seed=5, generation_delay_s=3_600)
+    with SandboxServer(untold) as server, opened(folder, server) as rt:
         rt.ready()
         run_id = make_run(rt, folder)
         for kind in LINES:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
-Provenance = Literal["billed", "upstream", "recovered", "estimated", "stated", "unknown", "cached"]
+Provenance = Literal["billed", "upstream", "recovered", "estimated", "unbilled", "stated", "unknown", "cached"]
 """Where a cost is known from: billed: the gateway said what it charged. upstream: it said what a provider charges to
 one's own key, with the gateway's fee, if any, in it. recovered: asked for later. estimated: tokens at the catalogue's
-prices. stated: by a person. cached: another call's answer."""
+prices. unbilled: the gateway refused, and charges nothing for that. stated: by a person. cached: another call's answer.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Cost:
 
 
 UNKNOWN_COST = Cost(None, "unknown")
+UNBILLED = Cost(0, "unbilled")
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,10 @@ class RetryBudget:
     def __post_init__(self) -> None:
         self._tokens = self.burst
 
+    def most(self, calls: int) -> int:
+        """Retries of so many first attempts at most, where none were earned before."""
+        return int(self.burst + self.share * calls)
+
     def earn(self) -> None:
         """Counts a first attempt."""
         self._tokens = min(self.burst + 1000, self._tokens + self.share)

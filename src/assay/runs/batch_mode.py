@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from assay.domain.completion import UNKNOWN_COST, Cost
+from assay.domain.completion import UNBILLED, UNKNOWN_COST, Cost
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import Cell
 from assay.errors import BudgetExceeded, PolicyError, TemplateError
@@ -427,7 +427,7 @@ class BatchMode:
         if answer is None:
             charged = state.status == "completed"
             failure = failure_of("empty", detail="the batch has no answer to this request")
-            cost = UNKNOWN_COST if charged else Cost(0, "estimated")
+            cost = UNKNOWN_COST if charged else UNBILLED
             await self._worker.settle(_unanswered(call_id, failure, cost))
             return
         row = await self._worker.rows.row(cell.row)
@@ -450,7 +450,7 @@ class BatchMode:
         failure = failure or failure_of("empty", detail="the batch has no answer to this request")
         cost = completion.cost if completion is not None else UNKNOWN_COST
         if cost.pico is None and failure.billed == "no":
-            cost = Cost(0, "estimated")
+            cost = UNBILLED
         self._dispatcher.prices.heed(request, cost, batch=True)
         return Outcome(_unanswered(call_id, failure, cost), completion, failure)
 

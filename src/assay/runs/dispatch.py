@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from assay.domain.completion import UNKNOWN_COST, Completion, Cost
+from assay.domain.completion import UNBILLED, UNKNOWN_COST, Completion, Cost
 from assay.domain.messages import CompletionRequest
 from assay.errors import RunError
 from assay.openrouter.attempt import OnBytes, OnDelta
@@ -322,6 +322,8 @@ class Dispatcher:
                 self.pacer.report(request.model, None)
                 cost = self.prices.cost(request, completion)
                 outcome = Outcome(settlement_of(call_id, completion, cost, outcome="ok"), completion, None)
+                if completion.cost.pico is None and completion.generation_id and self.is_main(request.model):
+                    self._recovery.later(call_id, completion.generation_id)
             self.prices.heed(request, outcome.cost)
             span.ended(outcome.settlement)
         self._noted.pop(call_id, None)  # the settlement holds it
@@ -359,7 +361,7 @@ class Dispatcher:
         failure, partial = error.failure, error.partial
         cost = self.prices.cost(request, partial) if partial is not None and partial.usage else UNKNOWN_COST
         if cost.pico is None and failure.billed == "no":
-            cost = Cost(0, "estimated")
+            cost = UNBILLED
         settlement = settlement_of(call_id, partial, cost, outcome="failed")
         settlement = replace(
             settlement,

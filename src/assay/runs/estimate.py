@@ -20,6 +20,7 @@ from assay.runs.answers import AnswerLength, Teacher, answer_length
 from assay.runs.grid import sample_seed
 from assay.runs.modes import in_mode, unbatchable
 from assay.runs.prices import PriceBook, allowed
+from assay.runs.retry_room import FirstTries, retry_room
 from assay.scoring.graders import Grader, build
 from assay.scoring.judge import MAX_TOKENS as JUDGE_MAX_TOKENS
 from assay.scoring.judge import NONCE, judge_messages, judge_params, most_answer_bytes
@@ -55,6 +56,13 @@ class Estimate:
     """The bound of the dearest single call; None: nothing is sent, or it has none."""
     dearest_of: str = ""
     """Who is sent that call."""
+    retries: int = 0
+    """What the tries after the first may cost at most, beside the bound of one attempt per call."""
+
+    @property
+    def never_above(self) -> int | None:
+        """What all calls cost at most, every try counted; None where a price is unknown."""
+        return None if self.worst is None else self.worst + self.retries
 
     def times(self, factor: Decimal) -> Estimate:
         """The same at a part of the price; the bound stays, for no discount is promised."""
@@ -244,11 +252,13 @@ def estimate_run(
     teacher: Teacher,
     per_minute: Callable[[str], int | None] = lambda _: None,
     places: int = 32,
+    tries: int = 1,
 ) -> RunEstimate:
     """The estimate of a plan.
 
     lengths: by contestant and prompt, of the calls that are to be sent. teacher: what this team's ledger has taught.
     per_minute: calls per minute that a model takes at most. places: calls in flight where the plan sets no limit.
+    tries: attempts of a call at most, the first included.
     Raises PolicyError where the data policy leaves no provider.
     """
     judges = [_asked_judge(plan, g.params) for g in plan.graders if g.kind == "judge"]
@@ -280,10 +290,13 @@ def estimate_run(
                 for contestant, mine, known in zip(plan.contestants, lengths, answers, strict=True)
             ]
         ).expected
+    first = list(_first_tries(plan, lengths, verdicts, prices))
+    # What a batch leaves unanswered is asked for once more, alone, and then tried as often as any call.
+    room = retry_room(first, tries=tries + 1 if plan.mode == "batch" else tries)
     return RunEstimate(
         rows=plan.row_count, prompts=len(plan.prompts), contestants=len(plan.contestants), samples=plan.samples,
         calls=calls, judge_calls=calls * len(judges), seconds=_seconds(plan, shares, taught, verdicts, per_minute),
-        cost=total([share.cost for share in shares]), per_contestant=shares, usual=usual,
+        cost=replace(total([share.cost for share in shares]), retries=room), per_contestant=shares, usual=usual,
     )  # fmt: skip
 
 
@@ -376,6 +389,26 @@ def _share(
     return ContestantEstimate(name, calls, total(parts), seconds)
 
 
+def _first_tries(
+    plan: RunPlan, lengths: Sequence[Sequence[Lengths]], verdicts: Sequence[_Judge], prices: PriceBook
+) -> Iterator[FirstTries]:
+    """What may be tried again: the calls to each contestant and judge, with the bound of the dearest."""
+    for contestant, mine in zip(plan.contestants, lengths, strict=True):
+        asked = _asked(plan, contestant, prices)
+        terms = prices.batch_terms(asked) if plan.mode == "batch" else prices.terms(asked)
+        longest = prices.max_tokens(asked)
+        for length in mine:
+            yield FirstTries(asked.model, length.calls, length.heaviest.bound(terms) or 0)
+            for judge in verdicts:
+                yield FirstTries(judge.model, length.calls, _dearest_verdict(judge, length, longest, prices).pico or 0)
+
+
+def _dearest_verdict(judge: _Judge, length: Lengths, longest: int, prices: PriceBook) -> Bound:
+    """The bound of the dearest single call of a judge, on answers of a longest length."""
+    shown = length.heaviest.judged_bytes + most_answer_bytes(longest)
+    return prices.terms(judge.request).bound(weight_of(judge.request.messages) + Weight(tokens=shown))
+
+
 def _judging(judge: _Judge, length: Lengths, output: float, longest: int, prices: PriceBook) -> Estimate:
     """What one judge costs on answers of an expected and a longest length."""
     listed = prices.prices(judge.model, judge.request.provider)
@@ -386,8 +419,8 @@ def _judging(judge: _Judge, length: Lengths, output: float, longest: int, prices
     instructions, answer_bytes = weight_of(judge.request.messages), most_answer_bytes(longest)
     terms = prices.terms(judge.request)
     weight = instructions.times(length.calls) + Weight(tokens=length.judged_bytes + length.calls * answer_bytes)
-    one = instructions + Weight(tokens=length.heaviest.judged_bytes + answer_bytes)
-    cost = replace(cost, dearest=terms.bound(one).pico, dearest_of=f"the judge {judge.model}")
+    one = _dearest_verdict(judge, length, longest, prices)
+    cost = replace(cost, dearest=one.pico, dearest_of=f"the judge {judge.model}")
     return _bounded(cost, terms.bound(weight))
 
 

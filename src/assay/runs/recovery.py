@@ -46,7 +46,7 @@ class Recovery:
             return ledger.calls_of(connection, [call_id])
 
     async def once(self, call_id: str, generation_id: str) -> bool:
-        """Asks once; whether the cost is now known."""
+        """Asks once; whether the ledger has learnt the cost. Not of a call that has not ended there yet."""
         try:
             found = await self._client.generation(generation_id)
         except GatewayFailed:
@@ -57,13 +57,14 @@ class Recovery:
         named = found.get("provider_name")
         provider = named if isinstance(named, str) else None
         try:
-            await self._store.writer.ask(lambda c: ledger.recover(c, call_id, cost, provider=provider))
+            return await self._store.writer.ask(lambda c: ledger.recover(c, call_id, cost, provider=provider))
         except StoreError:
             return False  # it stays unknown, and is asked for again
-        return True
 
     async def all(self, *, since_ms: int) -> int:
-        """Asks for the cost of every call that has a generation id and no cost; returns how many are now known."""
+        """Asks for the cost of every call that has a generation id and no bill; returns how many are now known."""
+        if not self._client.gateway.speaks_openrouter:
+            return 0  # it keeps no records of generations
         waiting = await asyncio.to_thread(self._waiting, since_ms)
         places = asyncio.Semaphore(AT_ONCE)
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, get_args
 from sqlalchemy import Boolean, Column, Float, Integer, Table
 
 from assay.datasets.identity import content_hash
-from assay.domain.completion import Provenance
+from assay.domain.completion import UNBILLED, Provenance
 from assay.domain.plan import RunMode, RunPlan
 from assay.errors import ImportRefused
-from assay.store.books import month_of
+from assay.store.books import counted_pico, month_of
 from assay.store.tables import CALL, DATASET, GATEWAY_BATCH, RESULT, RESULT_TEXT, RUN, SCORE
 
 Record = dict[str, Any]
@@ -87,10 +87,16 @@ _LATER: Mapping[str, Mapping[str, Any]] = {
 _EARLIER: Mapping[str, frozenset[str]] = {"result": frozenset({"cost_pico"})}
 """Fields that older archives hold and nobody believes: they follow from the rest."""
 
+_REFUSED = ("failed", 0, "estimated")
+"""Outcome, cost and provenance of what surely cost nothing, as older archives have it."""
+
 
 def of_today(shape: str, found: Record) -> Record:
     """An object of an archive with the fields of today."""
-    return {**_LATER.get(shape, {}), **without(found, *_EARLIER.get(shape, ()))}
+    now = {**_LATER.get(shape, {}), **without(found, *_EARLIER.get(shape, ()))}
+    if shape == "call" and (now.get("outcome"), now.get("cost_pico"), now.get("provenance")) == _REFUSED:
+        now["provenance"] = UNBILLED.provenance
+    return now
 
 
 def _refused(what: str) -> ImportRefused:
@@ -310,7 +316,7 @@ def _check_scores(plan: RunPlan, scores: Sequence[object]) -> None:
 def _count(found: Archive, record: object) -> None:
     call = _checked("call", record)
     _texts(call["tags"], "tags")
-    counts = call["cost_pico"] if call["cost_pico"] is not None else call["bound_pico"] or 0
+    counts = counted_pico(call["cost_pico"], call["provenance"], call["bound_pico"])
     own = call["upstream_pico"] or 0
     if counts < 0 or own < 0 or own > (call["cost_pico"] or 0) or not 0 <= call["created_ms"] < 10**14:
         raise _refused("a call with a cost or a time that cannot be")

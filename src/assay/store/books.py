@@ -14,6 +14,8 @@ from assay.store.prepared import Prepared
 from assay.store.spend_slots import SlotChanges
 from assay.store.tables import MONTH_SPEND, RUN
 
+ESTIMATED = "estimated"
+
 
 def month_of(ms: int) -> str:
     """The UTC month, YYYY-MM."""
@@ -23,6 +25,16 @@ def month_of(ms: int) -> str:
 @lru_cache(maxsize=64)
 def _month_of_day(day: int) -> str:
     return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m")
+
+
+def counted_pico(cost_pico: int | None, provenance: str, bound_pico: int | None) -> int:
+    """What an ended call counts for in budgets: its cost where somebody who knows has said it, else its bound.
+
+    An estimate is no bill, which may have been dearer: it counts at the bound, too, or as itself where that is more.
+    """
+    if cost_pico is None:
+        return bound_pico or 0
+    return max(cost_pico, bound_pico or 0) if provenance == ESTIMATED else cost_pico
 
 
 class RunBudget(NamedTuple):
@@ -128,7 +140,7 @@ def month_committed_now(connection: Connection, month: str) -> int:
 
 
 def month_settled(connection: Connection, month: str) -> int:
-    """What is settled in a month, in pico-dollars, calls of unknown cost at their bounds; a month without calls: 0."""
+    """What is settled in a month, in pico-dollars, as `counted_pico` has it; a month without calls: 0."""
     found = connection.execute(select(MONTH_SPEND.c.settled_pico).where(MONTH_SPEND.c.month == month)).scalar()
     return int(found or 0)
 

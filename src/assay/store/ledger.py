@@ -2,9 +2,9 @@
 
 What a call counts for in a budget:
     sent      its bound, as reserved
-    settled   its cost; its bound where the cost is unknown
+    settled   its cost; its bound where the cost is unknown or only estimated (`books.counted_pico`)
     orphan    its bound, as settled, until it is recovered
-Totals that people see use costs only and show the unknown apart.
+Totals that people see use costs only, estimates among them, and show the unknown apart.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.errors import AssayError, BudgetExceeded, LeaseLost, NotFound
 from assay.money import format_usd
-from assay.store.books import Books, RunBudget, book, month_committed, month_of, run_money
+from assay.store.books import ESTIMATED, Books, RunBudget, book, counted_pico, month_committed, month_of, run_money
 from assay.store.cell_costs import refresh, refresh_run
 from assay.store.owner import BATCH_OWNER, is_surely_dead
 from assay.store.prepared import Prepared, PreparedIn
@@ -120,10 +120,21 @@ class _CallMoney(NamedTuple):
     created_ms: int
     bound_pico: int | None
     cost_pico: int | None
+    provenance: str
     generation_id: str | None
     gateway: str
     purpose: str
     model: str
+
+    @property
+    def is_told(self) -> bool:
+        """Whether somebody who knows has said what it cost."""
+        return self.cost_pico is not None and self.provenance != ESTIMATED
+
+    @property
+    def counted_pico(self) -> int:
+        """What it counts for in budgets once it has ended."""
+        return counted_pico(self.cost_pico, self.provenance, self.bound_pico)
 
 
 _CALLS_MONEY = PreparedIn(select(*(CALL.c[name] for name in _CallMoney._fields)), CALL.c.id)
@@ -221,14 +232,14 @@ def _check(opening: Opening, budget: int | None, committed: int, whose: str) -> 
     if committed + intent.bound_pico > budget:
         raise BudgetExceeded(
             f"The {whose}'s budget of {format_usd(budget)}{named} is reached: {format_usd(committed)} is spent or in "
-            "flight, calls of unknown cost at their upper bounds, and the next call could cost "
+            "flight, calls without a bill at their upper bounds, and the next call could cost "
             f"{format_usd(intent.bound_pico)}.",
             cure=cure,
         )
 
 
 def book_restored(connection: Connection, run_id: str, spent: Mapping[str, int]) -> None:
-    """Books the spend of a run that came with its calls: month -> pico-dollars, a call of unknown cost at its bound."""
+    """Books what the calls of a run that came with them count for: month -> pico-dollars (`books.counted_pico`)."""
     books = Books()
     for month, pico in spent.items():
         month_committed(connection, month)
@@ -276,11 +287,11 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement], *, bo
         bound, was_orphan = call.bound_pico or 0, call.state == "orphan"
         if was_orphan:
             orphans.append(settlement.call_id)
-        counts = bound if cost.pico is None else cost.pico
-        noted.add(
-            call.run_id, month_of(call.created_ms),
-            settled=counts - (bound if was_orphan else 0), reserved=0 if was_orphan else -bound,
-        )  # fmt: skip
+        counts, month = counted_pico(cost.pico, cost.provenance, bound), month_of(call.created_ms)
+        if was_orphan:
+            noted.add(call.run_id, month, settled=counts - bound)
+        else:
+            noted.add(call.run_id, month, settled=counts, reserved=-bound)
     if changes:
         if orphans:
             take_out(connection, orphans)
@@ -309,11 +320,14 @@ def withdraw(connection: Connection, call_id: str) -> None:
         refresh(connection, [(call.run_id, call.cell)])
 
 
-def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str | None = None) -> None:
-    """Gives a settled or orphaned call of unknown cost the cost that the gateway told later."""
+def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str | None = None) -> bool:
+    """Gives a call that ended without a bill the cost that the gateway told later; whether it did.
+
+    A call in flight is left alone: what it was must not stand in the way of its own settlement.
+    """
     call = _calls_money(connection, [call_id]).get(call_id)
-    if call is None or call.cost_pico is not None or cost.pico is None:
-        return
+    if call is None or call.state == "sent" or call.is_told or cost.pico is None:
+        return False
     values: dict[str, Any] = {
         "cost_pico": cost.pico, "provenance": cost.provenance, "upstream_pico": cost.upstream_pico, "state": "settled",
     }  # fmt: skip
@@ -325,9 +339,8 @@ def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str |
     connection.execute(update(CALL).where(CALL.c.id == call_id).values(values))
     put_in(connection, [call_id])
     refresh(connection, [(call.run_id, call.cell)])
-    reserved = -(call.bound_pico or 0) if call.state == "sent" else 0
-    settled = cost.pico - (0 if call.state == "sent" else (call.bound_pico or 0))
-    book(connection, call.run_id, month_of(call.created_ms), settled=settled, reserved=reserved)
+    book(connection, call.run_id, month_of(call.created_ms), settled=cost.pico - call.counted_pico, reserved=0)
+    return True
 
 
 def mark_orphans(
@@ -392,11 +405,12 @@ class Recoverable:
 
 
 def recoverable(connection: Connection, *, gateway: str, since_ms: int, limit: int = 500) -> list[Recoverable]:
-    """Calls of unknown cost with a generation id, newest first."""
-    ended = or_(CALL.c.state == "orphan", and_(CALL.c.state == "settled", CALL.c.provenance == "unknown"))
+    """Calls that ended without a bill and have a generation id, newest first."""
+    untold = or_(CALL.c.cost_pico.is_(None), CALL.c.provenance == ESTIMATED)
+    ended = CALL.c.state.in_(("orphan", "settled"))
     rows = connection.execute(
         select(CALL.c.id, CALL.c.generation_id)
-        .where(ended, CALL.c.cost_pico.is_(None), CALL.c.generation_id.is_not(None))
+        .where(ended, untold, CALL.c.generation_id.is_not(None))
         .where(CALL.c.gateway == gateway, CALL.c.created_ms >= since_ms)
         .order_by(CALL.c.created_ms.desc())
         .limit(limit)

@@ -99,7 +99,7 @@ def _fees() -> None:
 def _budget_words(month: BudgetMonth) -> str:
     if month.budget_pico is None:
         return "There is no monthly budget."
-    held = f", {format_usd(month.held_pico)} held by calls in flight or of unknown cost" if month.held_pico else ""
+    held = f", {format_usd(month.held_pico)} held by calls in flight or without a bill" if month.held_pico else ""
     return f"Budget of {month.name}: {format_usd(month.known_pico)} of {format_usd(month.budget_pico)} spent{held}."
 
 

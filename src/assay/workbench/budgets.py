@@ -88,14 +88,13 @@ def refuse_spent(budget: int | None, committed: int) -> None:
 def never_above(cost: Estimate, budget: int | None) -> int | None:
     """The most that a new run can cost, in pico-dollars; None: nothing limits it.
 
-    Its budget is what holds, for an attempt that fails may be billed and is tried again; a run without one gets the
-    bound of one attempt per call for its budget.
+    Its budget is what holds; a run without one gets for its budget what all tries of its calls cost at most.
     """
-    return cost.worst if budget is None or cost.worst is None else budget
+    return cost.never_above if budget is None or cost.worst is None else budget
 
 
 def never_words(limit: int | None, cost: Estimate) -> str:
     """What a cost is never above, in words."""
     if limit is not None:
-        return f"never above {format_usd_up(limit)}"
+        return f"never above {format_usd_up(limit)}, every try counted"
     return f"no upper bound{': ' if cost.unbounded else ''}{'; '.join(cost.unbounded)}"

@@ -78,8 +78,8 @@ class GrowthEstimate:
     @property
     def proposed_budget_pico(self) -> int | None:
         """A budget that surely suffices; None where a price is unknown."""
-        worst = self.missing.cost.worst
-        return None if worst is None else self.committed_pico + worst
+        limit = self.missing.cost.never_above
+        return None if limit is None else self.committed_pico + limit
 
     @property
     def fits(self) -> bool:

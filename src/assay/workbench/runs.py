@@ -230,6 +230,7 @@ def estimate_lengths(rt: Runtime, plan: RunPlan, lengths: Sequence[Sequence[Leng
         return estimate_run(
             plan, lengths, rt.dispatcher.prices, teacher=teacher_of(connection),
             per_minute=rt.dispatcher.pacer.rate, places=rt.settings.concurrency,
+            tries=rt.settings.max_attempts,
         )  # fmt: skip
 
 

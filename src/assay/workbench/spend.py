@@ -75,7 +75,7 @@ class BudgetMonth:
     """Such as `November 2026 (UTC)`."""
     known_pico: int
     held_pico: int
-    """What its calls in flight, and those of unknown cost, hold at their upper bounds: no spend yet."""
+    """What its calls in flight, and those without a bill, hold up to their upper bounds beyond the known: no spend."""
     budget_pico: int | None
 
 
