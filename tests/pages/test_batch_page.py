@@ -89,7 +89,7 @@ def test_budget_ends_the_range_of_the_estimate(rt: Runtime, tmp_path: Path) -> N
 
     assert "never above $1,000.00" in generous
     ends = tight.partition(" to $")[2]
-    assert ends.partition(",")[0] == ends.partition("never above $")[2].partition(")")[0]
+    assert ends.partition(",")[0] == ends.partition("never above $")[2].partition(",")[0]
 
 
 def test_one_line_without_an_answer_is_spoken_of_in_the_singular(rt: Runtime, tmp_path: Path) -> None:

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from assay.cli import running
-from assay.config import Settings
+from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.errors import BudgetExceeded
 from assay.money import format_usd_up, from_pico, usd
 from assay.runs.estimate import Estimate
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import runs as stored
 from assay.views.batch import form
 from assay.workbench import budgets, datasets, growth, outcome, runs
@@ -121,12 +123,51 @@ def test_limit_as_printed_is_not_below_the_exact_one(pico: int) -> None:
 
 
 def test_never_above_is_the_budget_where_one_is_given() -> None:
-    """Billed retries count against the budget, so the bound of one attempt per call is a promise only as a budget."""
-    cost, unknown = Estimate(1, 2, 3, 10), Estimate(None, None, None, None, ("m: a fee",))
+    """Without one it is what all tries cost at most; either is the budget that is held."""
+    cost, unknown = Estimate(1, 2, 3, 10, retries=4), Estimate(None, None, None, None, ("m: a fee",))
 
-    assert [budgets.never_above(cost, budget) for budget in (None, 5, 500)] == [10, 5, 500]
+    assert [budgets.never_above(cost, budget) for budget in (None, 5, 500)] == [14, 5, 500]
+    assert budgets.never_words(5 * 10**12, cost) == "never above $5.00, every try counted"
     assert budgets.never_above(unknown, 500) is None
     assert budgets.never_words(None, unknown) == "no upper bound: m: a fee"
+
+
+def once(rt: Runtime) -> RunDraft:
+    """One row to one model."""
+    dataset = datasets.save_table(rt, datasets.read_upload(rt, b"q\nHello\n", filename="o.csv"), name="o", source="o")
+    return RunDraft(dataset.id, (Prompt("{{q}}"),), (CHEAP,))
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 4])
+def test_never_above_has_room_for_every_try_of_a_call(tmp_path: Path, attempts: int) -> None:
+    """One call that breaks off each time, at an unknown cost, is tried as often as the settings say and then fails: the
+    budget that a run gets, or one of the amount as it was printed, does not pause it."""
+    faults = (Fault("truncated"),)
+    with SandboxServer(SandboxConfig(speed=0, faults=faults, generation_delay_s=3_600)) as server:
+        settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", max_attempts=attempts)
+        with open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("k"))) as rt:
+            rt.ready()
+            cost = runs.estimate(rt, once(rt)).cost
+            printed = budgets.never_words(budgets.never_above(cost, None), cost).split("$")[1].split(",")[0]
+            for budget in (None, Decimal(printed)):
+                run_id = runs.start_run(rt, replace(once(rt), budget_usd=budget))
+                ended = runs.wait_for_run(rt, run_id, timeout_s=60)
+                assert (ended.state, ended.failed, ended.unknown_calls) == ("done", 1, attempts), ended.reason
+    assert cost.worst is not None
+    assert cost.never_above == attempts * cost.worst
+
+
+def test_never_above_of_many_calls_is_not_a_multiple(rt: Runtime) -> None:
+    """Retries are limited to a share of the calls of a model, and so is their room; judges and batches have theirs."""
+    few, many = (runs.estimate(rt, draft(rt, samples=n, contestants=(CHEAP,))).cost for n in (1, 250))
+    judge = GraderSpec("judge", {"model": DEAR.model_id})
+    judged = runs.estimate(rt, draft(rt, samples=250, contestants=(CHEAP,), graders=(judge,))).cost
+    batch = runs.estimate(rt, draft(rt, contestants=(CHEAP,), mode="batch")).cost
+
+    assert few.retries == 10 * (few.dearest or 0) > 0
+    assert many.retries == 110 * (many.dearest or 0)
+    assert judged.retries == many.retries + 110 * (judged.dearest or 0)
+    assert batch.retries >= few.retries
 
 
 @pytest.mark.parametrize("budget", [None, Decimal("0.77777")])

@@ -275,7 +275,7 @@ def _fallback_notes(plan: RunPlan) -> Iterator[str]:
 def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) -> str:
     """Freezes the draft, starts it and returns the run's id.
 
-    The budget defaults to the estimate's worst case, so that "never above" is a promise. request_id: a second call
+    The budget defaults to what all tries cost at most, so that "never above" is a promise. request_id: a second call
     with the same one starts nothing. Raises RunError naming every problem.
     """
     problems = check(rt, draft)
