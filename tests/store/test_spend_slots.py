@@ -129,7 +129,7 @@ def test_older_database_counts_estimates_at_their_bounds(tmp_path: Path, sums_ag
         act(old, step, opened_call(old, number).id)
     sums_agree(old)
     assert held(old) == (9 + 101 + 102, 1)
-    old.writer.call(lambda c: command.downgrade(config(c), "0013"))
+    old.writer.call(lambda c: command.downgrade(config(c), "0015"))
     assert held(old) == (9 + 9 + 102, 0)
     old.close()
 
