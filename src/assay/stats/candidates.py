@@ -1,6 +1,8 @@
-"""Cheaper contestants beside the one that leads: is one of them good enough?"""
+"""Cheaper contestants beside one that leads: is one of them good enough?"""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 
@@ -12,43 +14,51 @@ CHEAPER = 1 / 1.15
 """Share of the leader's cost at which one counts as cheaper."""
 
 
-def cheaper(ranked: Ranked, margin: float, confidence: float, *, anytime: bool) -> tuple[Candidate, ...]:
-    """The contestants that cost clearly less than the first, cheapest first; its cost is unknown or nothing: none."""
-    leader, *others = ranked.contestants
-    dear = leader.cost_per_row
-    if not dear:
+def cheaper(
+    ranked: Ranked, leaders: Collection[str], margin: float, confidence: float, *, anytime: bool
+) -> tuple[Candidate, ...]:
+    """The contestants that cost clearly less than the first leader of whom there are such, cheapest first.
+
+    Where a cheap one scores highest and is not shown to be best, it is itself set beside the dearer leader.
+    """
+    lines = ranked.contestants
+    below = {n: _cheaper_than(line, lines) for n, line in enumerate(lines) if line.key in leaders}
+    leader = next((n for n, found in below.items() if found), None)
+    if leader is None:
         return ()
-    at = [n for n, c in enumerate(others, start=1) if c.cost_per_row is not None and c.cost_per_row <= dear * CHEAPER]
-    if not at:
-        return ()
-    at.sort(key=lambda n: (ranked.contestants[n].cost_per_row, n))
-    block = ranked.block(np.array(at), np.zeros(len(at), dtype=np.int64), anytime=anytime)
-    costs = [ranked.contestants[n].cost_per_row for n in at]
-    checks = margin_checks([block], margin, confidence=confidence, costs=[_both(dear, cost) for cost in costs])
-    means = ranked.scores.mean(axis=1)
+    at = sorted(below[leader], key=lambda n: (lines[n].cost_per_row, n))
+    block = ranked.block(np.array(at), np.full(len(at), leader), anytime=anytime)
+    costs = [_sum(lines[n], lines[leader]) for n in at]
+    checks = margin_checks([block], margin, confidence=confidence, costs=costs)
+    means = ranked.scores.mean(axis=1).tolist()
     return tuple(
         Candidate(
-            key=ranked.contestants[n].key,
-            leader=leader.key,
+            key=lines[n].key,
+            leader=lines[leader].key,
             difference=difference,
             check=check,
-            cost_share=(ranked.contestants[n].cost_per_row or 0.0) / dear,
-            frontier=_is_on_frontier(n, ranked.contestants, means.tolist()),
+            cost_share=(lines[n].cost_per_row or 0.0) / (lines[leader].cost_per_row or 1.0),
+            frontier=_is_on_frontier(n, lines, means),
         )
         for n, difference, check in zip(at, differences([block], confidence=confidence), checks, strict=True)
     )
 
 
-def _both(dear: float, cost: float | None) -> float | None:
-    return None if cost is None else dear + cost
+def _cheaper_than(dear: ContestantRows, lines: list[ContestantRows]) -> list[int]:
+    """Places of those that cost clearly less; none where its cost is unknown or nothing."""
+    most = (dear.cost_per_row or 0.0) * CHEAPER
+    return [n for n, one in enumerate(lines) if most > 0 and one.cost_per_row is not None and one.cost_per_row <= most]
 
 
-def _is_on_frontier(at: int, contestants: list[ContestantRows], means: list[float]) -> bool:
+def _sum(one: ContestantRows, other: ContestantRows) -> float:
+    return (one.cost_per_row or 0.0) + (other.cost_per_row or 0.0)
+
+
+def _is_on_frontier(at: int, lines: list[ContestantRows], means: list[float]) -> bool:
     """Whether nobody costs at most as much and scores higher, or costs less and scores as high."""
-    cost, score = contestants[at].cost_per_row, means[at]
-    assert cost is not None  # noqa: S101 - candidates have a cost
+    cost, score = lines[at].cost_per_row or 0.0, means[at]
     return not any(
         (other.cost_per_row <= cost and theirs > score) or (other.cost_per_row < cost and theirs >= score)
-        for other, theirs in zip(contestants, means, strict=True)
+        for other, theirs in zip(lines, means, strict=True)
         if other.cost_per_row is not None
     )

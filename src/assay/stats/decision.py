@@ -9,7 +9,7 @@ what is called real is so also when every missing answer counts as a failure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,7 +80,7 @@ def decide(
         standings=lines,
         differences=tuple(found),
         leaders=leaders,
-        candidates=cheaper(order, margin, confidence, anytime=anytime) if block is not None and not all_zero else (),
+        candidates=() if block is None or all_zero else cheaper(order, leaders, margin, confidence, anytime=anytime),
         rows_needed=_rows_needed(block, found, order, leaders, confidence) if block and len(leaders) > 1 else None,
         sensitivity=_sensitivity(order, leaders),
         all_zero=all_zero,
@@ -154,9 +154,10 @@ def _rows_needed(
     """To tell the first two leaders apart."""
     one = _between(found, leaders)
     square, alpha = mean_square(block.pairs, found.index(one)), (1 - confidence) / len(found)
-    known: Mapping[str, ContestantRows] = {c.key: c for c in order.contestants}
+    known = {c.key: c for c in order.contestants}
     cost = _sum_of(known[one.first], known[one.second])
-    return beyond(power.rows_to_show(one.value, square, alpha=alpha), one.n, cost)
+    rows = power.rows_to_show(one.value, square, alpha=alpha, wider=block.pairs.wider)
+    return beyond(rows, one.n, cost)
 
 
 def _sum_of(one: ContestantRows, other: ContestantRows) -> float | None:

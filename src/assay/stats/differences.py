@@ -71,7 +71,7 @@ def _of_block(
             mean_square=float(pairs.mean_square[at]),
             enough=bool(pairs.enough[at]),
             method=pairs.method.method,
-            detectable=power.detectable(pairs.n, float(pairs.mean_square[at]), alpha=alpha),
+            detectable=power.detectable(pairs.n, float(pairs.mean_square[at]), alpha=alpha, wider=pairs.wider),
         )
         for at, (first, second) in enumerate(block.names)
     ]
@@ -119,7 +119,7 @@ def _side(low: float, high: float, margin: float, *, holds: bool) -> Side:
 
 
 def _rows_not_worse(pairs: Pairs, at: int, margin: float, alpha: float) -> int | None:
-    return power.rows_not_worse(-float(pairs.value[at]), mean_square(pairs, at), margin, alpha=alpha)
+    return power.rows_not_worse(-float(pairs.value[at]), mean_square(pairs, at), margin, alpha=alpha, wider=pairs.wider)
 
 
 def mean_square(pairs: Pairs, at: int) -> float:

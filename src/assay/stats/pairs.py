@@ -12,7 +12,7 @@ from assay.stats.arrays import Floats
 from assay.stats.clustered import PairedClusters
 from assay.stats.paired_means import ENOUGH, PairedMeans
 from assay.stats.paired_rates import PairedRates
-from assay.stats.sequences import PairedSoFar, Seen, on_grid, steps_of
+from assay.stats.sequences import WIDER, PairedSoFar, Seen, on_grid, steps_of
 from assay.stats.table import Codes
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -49,6 +49,8 @@ class Pairs:
     enough: Flags
     """Whether enough rows differ for the test to mean something."""
     method: Method
+    wider: float
+    """How many times as wide as a fixed-sample interval the method's is, about."""
 
 
 def every_pair(lines: int) -> tuple[Places, Places]:
@@ -81,7 +83,7 @@ def pairs_of(
     else:
         method = PairedMeans(total, squares, np.full(first.size, float(n)))
     enough = np.full(first.size, True) if binary else better + worse >= ENOUGH
-    return Pairs(total / n, squares / n, better, worse, n, enough, method)
+    return Pairs(total / n, squares / n, better, worse, n, enough, method, WIDER if anytime else 1.0)
 
 
 def _counted(scores: Floats, first: Places, second: Places) -> tuple[Floats, Floats]:
@@ -95,9 +97,9 @@ def _counted(scores: Floats, first: Places, second: Places) -> tuple[Floats, Flo
 
 def _squares(scores: Floats, first: Places, second: Places) -> Floats:
     """The sum of squared differences of each pair."""
-    products = scores @ scores.T
+    products = np.einsum("ir,jr->ij", scores, scores)  # no BLAS: its threads wait for each other on a busy machine
     own = np.diag(products)
-    return np.maximum(own[first] + own[second] - 2 * products[first, second], 0.0)
+    return np.asarray(np.maximum(own[first] + own[second] - 2 * products[first, second], 0.0))
 
 
 def by_cluster(scores: Floats, codes: Codes) -> tuple[Floats, Floats]:

@@ -52,8 +52,8 @@ class Ranked(NamedTuple):
 
 def coverage(contestant: ContestantRows) -> float:
     """Share of the rows it was asked that it has a score for; asked nothing: 0."""
-    scores = contestant.scores.values()
-    return sum([score is not None for score in scores]) / len(scores) if scores else 0.0
+    scores = list(contestant.scores.values())
+    return 1 - scores.count(None) / len(scores) if scores else 0.0
 
 
 def in_order(table: Table, contestants: Sequence[ContestantRows]) -> Ranked:

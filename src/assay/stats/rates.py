@@ -15,6 +15,7 @@ from assay.stats.arrays import Floats, normal_quantile, t_quantile
 from assay.stats.values import CONFIDENCE, Estimate
 
 METHOD = "Wilson's score interval (1927)"
+_PRIOR_CORRELATION, _PRIOR_CLUSTERS = 0.3, 2
 CLUSTERED = "Wilson's score interval with the effective number of rows, t with clusters - 1"
 
 
@@ -49,16 +50,19 @@ def rate_in_clusters(
 def effective_rows(hits: Floats, rows: Floats) -> float:
     """How many rows that stand alone the clusters are worth: at most the rows there are.
 
-    All passed or none: as for full correlation, `(sum of sizes)^2 / sum of squared sizes`, for nothing can be learnt.
+    The variance is the jackknife's over clusters. Few clusters that hold both results say little of it: the worth is
+    drawn towards that at a correlation of 0.3 within clusters, as if two more had shown it. (Without, the interval of a
+    rate of 0.02 held 86 % at 30 clusters of 2 to 40 rows, and with it 97 %: `bench/coverage.py`.)
     """
     n, groups = float(rows.sum()), rows.size
     share = float(hits.sum()) / n
-    worth_least = n * n / float((rows * rows).sum())
-    if share in (0.0, 1.0):
-        return worth_least
-    apart = hits - share * rows
-    variance = groups / (groups - 1) * float((apart * apart).sum()) / n**2
-    return min(n, share * (1 - share) / variance) if variance > 0 else n
+    prior = n / (1 + (float((rows * rows).sum()) / n - 1) * _PRIOR_CORRELATION)
+    without = (hits - share * rows) / (n - rows)
+    variance = (groups - 1) / groups * float((without * without).sum())
+    worth = min(n, share * (1 - share) / variance) if variance else n
+    telling = min(int((hits > 0).sum()), int((hits < rows).sum()))
+    weight = telling / (telling + _PRIOR_CLUSTERS)
+    return min(n, 1 / (weight / worth + (1 - weight) / prior))
 
 
 def _wilson(share: float, n: float, z: float) -> tuple[float, float]:

@@ -40,13 +40,14 @@ def candidate_sentence(decision: Decision, candidate: Candidate, money: Money) -
     """Whether a cheaper contestant is good enough, and at what part of the leader's cost."""
     name, check = decision.standing(candidate.key).label, candidate.check
     margin, behind = check.margin * 100, -candidate.difference.value * 100
-    ends = (_number(-check.high * 100, margin), _number(-check.low * 100, margin))
+    ends = f"{_number(-check.high * 100, margin)} to {_number(-check.low * 100, margin)}"
+    than = "" if candidate.leader == decision.leaders[0] else f" than {decision.standing(candidate.leader).label}"
     if check.side == "not_worse":
-        at_most = f"at most {margin:g} points worse ({ends[0]} to {ends[1]}, margin {margin:g})"
+        at_most = f"at most {margin:g} points worse{than} ({ends}, margin {margin:g})"
         return f"{name} is {at_most} {_at_cost(candidate.cost_share)}."
     if check.side == "worse":
-        return f"{name} is {_points(behind)} worse ({ends[0]} to {ends[1]}) {_at_cost(candidate.cost_share)}."
-    is_open = f"whether it is more than {margin:g} points worse is open: {_points(behind)} ({ends[0]} to {ends[1]})"
+        return f"{name} is {_points(behind)} worse{than} ({ends}) {_at_cost(candidate.cost_share)}."
+    is_open = f"whether it is more than {margin:g} points worse{than} is open: {_points(behind)} ({ends})"
     said = f"{name} costs {_share(candidate.cost_share)}; {is_open}."
     return " ".join([said, *_would_tell(check.rows_needed, money, about="")])
 

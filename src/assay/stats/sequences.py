@@ -16,12 +16,14 @@ import numpy as np
 from assay.stats.arrays import Floats
 from assay.stats.values import CONFIDENCE, Estimate
 
-SHARES = tuple(0.95 / 1.7**step for step in range(14))
+SHARES = tuple(0.8 / 2**step for step in range(9))
 """Of the capital that a gambler bets; the mixture is over these."""
 METHOD = "betting confidence sequence, valid at every look (Waudby-Smith & Ramdas 2023)"
+WIDER = 1.7
+"""How many times as wide as a fixed-sample interval it is, about: to say how many rows would tell."""
 STEPS = 20
 """Steps of the grid on which scores are counted that lie on no coarser one."""
-_HALVINGS = 40
+_HALVINGS = 32
 
 
 @dataclass(frozen=True, slots=True)

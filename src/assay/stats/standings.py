@@ -43,7 +43,7 @@ def standings(
             rank_low=ranks[c.key].low if decided else None,
             rank_high=ranks[c.key].high if decided else None,
             attempted=len(c.scores),
-            missing=sum([score is None for score in c.scores.values()]),
+            missing=list(c.scores.values()).count(None),
             left_out=False,
             cost_per_row=c.cost_per_row,
         )

@@ -184,11 +184,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A contestant that costs less than the leader."""
+    """A contestant that costs less than one that leads."""
 
     key: str
     leader: str
-    """Key of the one that it is compared with."""
+    """Key of the one that it is compared with: the first leader of whom there is a cheaper one."""
     difference: Difference
     """The candidate minus the leader."""
     check: MarginCheck
@@ -250,7 +250,7 @@ class Decision:
     leaders: tuple[str, ...]
     """Keys of those that nobody is shown to beat, best score first."""
     candidates: tuple[Candidate, ...]
-    """Cheaper ones than the leader, cheapest first."""
+    """Cheaper ones than the first leader of whom there are such, cheapest first."""
     rows_needed: RowsNeeded | None
     """To tell the first two leaders apart; None: told, or no number of rows is likely to."""
     sensitivity: Sensitivity
