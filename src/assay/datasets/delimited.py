@@ -37,6 +37,8 @@ class DelimitedFile:
         text = self._sample()
         if not text.strip("\ufeff \t\r\n"):
             raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
+        if options.header:
+            _check_line_ends(text)
         self._cut = find_cut(
             text, delimiter=options.delimiter, tabs=source.ending == "tsv", header=options.header
         )  # fmt: skip
@@ -68,7 +70,26 @@ class DelimitedFile:
 
     def _sample(self) -> str:
         decoder = codecs.getincrementaldecoder(self._encoding.name)("replace")
-        return decoder.decode(self._source.head(SAMPLE)).removeprefix("\ufeff")
+        return decoder.decode(self._source.head(SAMPLE)).lstrip("\ufeff")
+
+
+_LINE_ENDS = {
+    "\x85": "NEL (U+0085)", "\u2028": "U+2028", "\u2029": "U+2029", "\x0b": "vertical tabs", "\x0c": "form feeds",
+    "\x1c": "U+001C", "\x1d": "U+001D", "\x1e": "U+001E",
+}  # fmt: skip
+"""Signs that some programs take for line ends, and CSV does not: they stand within cells too."""
+
+
+def _check_line_ends(sample: str) -> None:
+    """Refuses a text whose lines end in a way that would make one header of all of them."""
+    if "\n" in sample or "\r" in sample:
+        return
+    for sign, name in _LINE_ENDS.items():
+        if sign in sample.strip():
+            raise ImportRefused(
+                f"The file has no line ends, but {name} where they may be meant.",
+                cure="Save it with ordinary line ends (LF or CRLF).",
+            )
 
 
 class DelimitedRows:
@@ -161,7 +182,6 @@ class DelimitedRows:
                 if not row or (len(row) == 1 and not row[0].strip()):
                     self._raw, self._chars = [], 0
                     continue
-                row[0] = row[0].removeprefix("\ufeff")
                 if not self._options.header:
                     self._first = row
                     return [f"column {n}" for n in range(1, len(row) + 1)]
@@ -192,6 +212,8 @@ class DelimitedRows:
             if "\x00" in line:
                 self.notes.note("nul", number)
                 line = line.replace("\x00", "\ufffd")
+            if number == 1:
+                line = line.lstrip("\ufeff")
             self._raw.append(line)
             yield line
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -47,7 +48,7 @@ class Cut:
     delimiter: str
     quote: str = '"'
     spaced: bool = False
-    """Whether the spaces after a delimiter are no part of the cell."""
+    """Whether the spaces after a delimiter, and tabs before a quote, are no part of the cell."""
     skip: int = 0
     """Lines above the header that are no part of the table."""
     stated: bool = False
@@ -55,6 +56,8 @@ class Cut:
 
     def reader(self, lines: Iterable[str], *, strict: bool = False) -> CsvReader:
         """A reader of the standard library."""
+        if self.spaced and self.delimiter != "\t":
+            lines = map(partial(_without_tabs, _tabbed(self.delimiter)), lines)
         return csv.reader(
             lines, delimiter=self.delimiter, quotechar=self.quote, skipinitialspace=self.spaced, strict=strict
         )
@@ -146,8 +149,9 @@ def _quoted(sample: str, delimiter: str) -> Cut:
     if "'" in sample and _is_single(sample, delimiter):
         cut = replace(cut, quote="'")
     sign = re.escape(delimiter)
+    blank = " " if delimiter == "\t" else "[ \\t]"
     # In a text that is quoted well such a quote would be doubled or end its cell.
-    spaced = re.search(rf"{sign} +{cut.quote}(?=[^{cut.quote}{sign}\r\n])", sample)
+    spaced = re.search(rf"{sign}{blank}+{cut.quote}(?=[^{cut.quote}{sign}\r\n])", sample)
     return replace(cut, spaced=True) if spaced else cut
 
 
@@ -170,16 +174,29 @@ def single_pattern(delimiter: str) -> re.Pattern[str]:
 
 
 def spaced_pattern(delimiter: str) -> re.Pattern[str]:
-    """Where a space stands before a cell in quotes, which therefore are text."""
+    """Where a space or tab stands before a cell in quotes, which therefore are text."""
     sign = re.escape(delimiter)
-    return re.compile(rf"(?:^|{sign}) +\"(?=[^\"{sign}\r\n])", re.MULTILINE)
+    blank = " " if delimiter == "\t" else "[ \\t]"
+    return re.compile(rf"(?:^|{sign}){blank}+\"(?=[^\"{sign}\r\n])", re.MULTILINE)
+
+
+def _without_tabs(pattern: re.Pattern[str], line: str) -> str:
+    """A line with spaces for the tabs before quotes, which the library would take for the cell's beginning."""
+    return pattern.sub(lambda found: found[1] + " " * (len(found[0]) - len(found[1])), line) if "\t" in line else line
+
+
+@cache
+def _tabbed(delimiter: str) -> re.Pattern[str]:
+    """Spaces and tabs before a quote that surely opens a cell: one that is text would be doubled or end its cell."""
+    sign = re.escape(delimiter)
+    return re.compile(rf"(^|{sign})[ \t]+(?=\"(?:\"\")?[^\"{sign}\r\n])")
 
 
 def lost_pattern(delimiter: str) -> re.Pattern[str]:
     """Where a quote opens within a cell and closes at the end of a later one: the delimiter before it was lost."""
     sign = re.escape(delimiter)
     return re.compile(
-        rf"(?:^|{sign})[^\"{sign}\r\n]*[^\"{sign}\s]\s*\"(?=[^\"{sign}\s])[^\"{sign}\r\n]*{sign}[^\"\r\n]*\"(?={sign}|\r|\n|\Z)",
+        rf"(?:^|{sign})[^\"{sign}\r\n]*[^\"{sign}\s](?:(?!{sign})\s)*\"(?=[^\"{sign}\s])[^\"{sign}\r\n]*{sign}[^\"\r\n]*\"(?={sign}|\r|\n|\Z)",
         re.MULTILINE,
     )
 
@@ -209,7 +226,7 @@ def odd_quotes(cut: Cut) -> list[OddQuote]:
         OddQuote("single", re.compile(rf"'(?<=[{sign}\r\n]')"), single_pattern(cut.delimiter)),
     ]
     if not cut.spaced:
-        found.append(OddQuote("spaced", re.compile(rf' "(?=[^"{sign}\r\n])'), spaced_pattern(cut.delimiter)))
+        found.append(OddQuote("spaced", re.compile(rf'[ \t]"(?=[^"{sign}\r\n])'), spaced_pattern(cut.delimiter)))
     return found
 
 

@@ -40,6 +40,7 @@ class Doctor:
     ) -> None:
         self._width, self._options, self._notes, self._left = len(columns), options, notes, limit
         self.together = max(1, min(TOGETHER, CELLS_TOGETHER // self._width))
+        self._names = list(columns)
         roles = guess_roles(columns)
         self._prompt, self._expected = (
             columns.index(roles[role]) if role in roles and self._width > 1 else None for role in ("prompt", "expected")
@@ -66,6 +67,10 @@ class Doctor:
         if self._left < 0:
             raise too_much()
         rows = [row for _, row in kept]
+        if self._names in rows:
+            for line, row in kept:
+                if row == self._names:
+                    self._notes.note("header_again", line)
         self._note_gaps(kept, rows)
         return rows
 

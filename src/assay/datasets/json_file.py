@@ -15,6 +15,7 @@ from assay.datasets.doctor import CHARS_TOGETHER, Doctor
 from assay.datasets.encoding import SAMPLE, chosen_encoding, opened_text
 from assay.datasets.json_rows import Within, all_texts, first_names, named, names_of, rows_within
 from assay.datasets.promptfoo_config import ReadRows, expanded, is_config, rows_of
+from assay.datasets.questions import FOUND, holds_questions, questions_in
 from assay.datasets.shapes import Layout, Survey
 from assay.datasets.source import OnPart, Source, written_limit
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
@@ -53,6 +54,7 @@ class JsonFile:
         self._mode = _find_mode(source, self._encoding.name)
         self._within: tuple[Finding, ...] = ()
         self._names: tuple[Finding, ...] = ()
+        self._questions: tuple[Finding, ...] = ()
         kind = {"lines": "jsonl", "yaml": "yaml"}.get(self._mode, "json")
         survey = Survey(shaped=options.shape == "auto")
         with self._entries(on_part) as entries:
@@ -71,7 +73,7 @@ class JsonFile:
     def rows(self, on_part: OnPart | None = None) -> Iterator[ObjectRows]:
         """The rows in lists of some. Raises ImportRefused, also while they are read."""
         with self._entries(on_part) as entries:
-            beside = [*self._encoding.findings(), *self._ending(), *self._within, *self._names,
+            beside = [*self._encoding.findings(), *self._ending(), *self._within, *self._names, *self._questions,
                       *self._header_findings, *self._layout.findings]  # fmt: skip
             limit = written_limit(self._source.size)
             yield ObjectRows(entries, self.columns, self._layout, self._options, beside, limit)
@@ -123,9 +125,12 @@ class JsonFile:
                 )  # fmt: skip
 
     def _expanded(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """A row for each combination of the lists of texts in a promptfoo test's variables."""
+        """A row for each question of a paragraph, and each combination of the lists in a promptfoo test's variables."""
         for entry in entries:
-            if isinstance(entry.value.get("vars"), Mapping):
+            if holds_questions(entry.value):
+                self._questions = (FOUND,)
+                yield from (entry._replace(value=one) for one in questions_in(entry.value))
+            elif isinstance(entry.value.get("vars"), Mapping):
                 yield from (entry._replace(value=one) for one in expanded(entry.value))
             else:
                 yield entry

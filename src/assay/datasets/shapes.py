@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from assay.datasets.table import COLUMN_LIMIT, Finding
+from assay.datasets.table import COLUMN_LIMIT, Finding, shortened
 from assay.datasets.tool_rows import (
     ALPACA,
     CHECKS,
@@ -49,9 +49,12 @@ class Survey:
 
     def __init__(self, *, shaped: bool = True) -> None:
         self.count = 0
+        self._shaped = shaped
         self._names: dict[str, None] = {}
         self._fitting: list[tuple[Shape, dict[str, None]]] = [(shape, {}) for shape in SHAPES] if shaped else []
         self._first: Row = {}
+        self._objects: set[str] = set()
+        self._lists: set[str] = set()
 
     def add(self, row: Row) -> None:
         """Takes in a row. Raises ImportRefused: the rows have too many fields."""
@@ -63,6 +66,11 @@ class Survey:
                 fields.update(dict.fromkeys(shape.flatten(row)))
         if self.count == 1:
             self._first = row
+        for name, value in row.items():
+            if isinstance(value, Mapping):
+                self._objects.add(name)
+            elif isinstance(value, list) and len(value) > 1 and all(isinstance(one, Mapping) for one in value):
+                self._lists.add(name)
         if len(self._names) > COLUMN_LIMIT:
             raise ImportRefused(
                 f"The first {self.count:,} rows have more than {COLUMN_LIMIT:,} different fields.",
@@ -78,10 +86,25 @@ class Survey:
                 findings = [_finding(self.count, message)]
                 if shape.flatten is promptfoo_test and UNSAID in fields:
                     findings.append(_UNSAID)
-                if shape.name == "chat" and (tools := [name for name in ("tools", "functions") if name in fields]):
+                if tools := [name for name in fields if name.removeprefix("metadata.") in ("tools", "functions")]:
                     findings.append(_tools_unsent(tools))
                 return Layout(tuple(fields), shape, tuple(findings))
-        return Layout(tuple(self._names), None, ())
+        # Who chose the rows as they are knows what is in them.
+        nested = tuple(_nested(self._objects, self._lists)) if self._shaped else ()
+        return Layout(tuple(self._names), None, nested)
+
+
+def _nested(objects: set[str], lists: set[str]) -> Iterator[Finding]:
+    """What to say of fields that hold objects, and of those that hold rows of their own."""
+    if lists:
+        message = f"Lists of objects are one cell of JSON each: {_some(lists)}."
+        yield Finding("rows_within", "warning", len(lists), message, cure="If they are the rows, save them as a list.")
+    if objects := objects - lists:
+        yield Finding("objects", "note", len(objects), f"Objects are one cell of JSON each: {_some(objects)}.")
+
+
+def _some(names: set[str]) -> str:
+    return listed([shortened(name) for name in sorted(names)[:6]]) + (" and others" if len(names) > 6 else "")
 
 
 def _tools_unsent(names: Sequence[str]) -> Finding:

@@ -160,6 +160,10 @@ class Notes:
         words = {
             "short": (f"rows have fewer cells than the header; they were {done}", "Check their quotes and delimiters."),
             "long": (f"rows have more cells than the header; they were {cut}", "Check their quotes and delimiters."),
+            "header_again": (
+                "rows are the names of the columns once more; they were kept",
+                "Take them out: files that were put together keep each its own header.",
+            ),
             "blank": ("blank rows were left out", ""),
             "empty": ("rows hold only empty cells; they were left out", ""),
             "quote": (
@@ -171,8 +175,8 @@ class Notes:
                 "Put the delimiter before the quote, or double quotes that are text.",
             ),
             "spaced": (
-                "rows have a space before a cell in quotes, whose quotes were taken as text",
-                "Take the space out.",
+                "rows have a space or tab before a cell in quotes, whose quotes were taken as text",
+                "Take it out.",
             ),
             "single": (
                 "rows have a cell in single quotes that holds the delimiter, at which it was cut",

@@ -285,6 +285,40 @@ def _alpaca(row: Row) -> Flat:
     return {**flat, "expected": row["output"]} if "expected" not in flat else {**flat, "row.output": row["output"]}
 
 
+def _lm_eval(row: Row) -> Flat:
+    """The prompt as it was sent stands in the first argument; the fields of `doc` are what it was made of."""
+    arguments = row["arguments"]
+    while isinstance(arguments, Mapping | list) and arguments:
+        arguments = next(iter(arguments.values())) if isinstance(arguments, Mapping) else arguments[0]
+    flat: Flat = {"input": arguments, "expected": row["target"]}
+    _put(flat, row["doc"], "doc")
+    _put_rest(flat, row, ("arguments", "target", "doc"))
+    return flat
+
+
+def _helm(row: Row) -> Flat:
+    """The right one of the references, or all that are right, is the expected answer."""
+    instance = row.get("instance", row)
+    references = [one for one in instance["references"] if isinstance(one, Mapping)]
+    texts = [_helm_text(one.get("output")) for one in references if "correct" in (one.get("tags") or ())]
+    flat: Flat = {"input": _helm_text(instance["input"]), "expected": texts[0] if len(texts) == 1 else texts or None}
+    flat["references"] = [_helm_text(one.get("output")) for one in references]
+    _put(flat, {name: value for name, value in instance.items() if name not in ("input", "references")}, "instance")
+    if instance is not row:
+        _put_rest(flat, row, ("instance",))
+    return flat
+
+
+def _helm_text(value: Any) -> Any:
+    return value["text"] if isinstance(value, Mapping) and "text" in value else value
+
+
+def _is_helm(row: Row) -> bool:
+    instance = row.get("instance", row)
+    given = instance.get("input") if isinstance(instance, Mapping) else None
+    return isinstance(given, Mapping) and "text" in given and isinstance(instance.get("references"), list)
+
+
 def _hugging_face(row: Row) -> Flat:
     flat: Flat = dict(row["row"])
     _put_rest(flat, row, ("row", "row_idx", "truncated_cells"))
@@ -313,6 +347,14 @@ SHAPES = (
     Shape(
         "OpenAI batch", lambda row: "custom_id" in row and isinstance(row.get("body"), Mapping), _ANY, _openai_batch,
         lambda row: "the messages of `body` are the input, `custom_id` is the id",
+    ),
+    Shape(
+        "lm-evaluation-harness", lambda row: isinstance(row.get("doc"), Mapping) and _has("target", "arguments")(row),
+        _ANY, _lm_eval, lambda row: "`input` is the prompt that was sent, `target` is the expected answer",
+    ),
+    Shape(
+        "HELM", _is_helm, _ANY, _helm,
+        lambda row: "the text of `input` is the input, the references that are marked correct are the expected answer",
     ),
     Shape("OpenAI Evals platform", _holds("item"), _ANY, _openai_item, lambda row: _kind_of(row, "item")),
     Shape("OpenAI Evals", _has("input", "ideal"), _ANY, _legacy, _says_expected("ideal")),
