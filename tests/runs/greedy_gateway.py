@@ -15,6 +15,7 @@ IN_KEYS = ("prompt", "input_cache_read", "input_cache_write", "input_cache_write
 OUT_KEYS = ("completion", "internal_reasoning", "audio_output")
 SOUND_KEYS = ("audio", "input_audio_cache", "image_token")
 FEES = ("request", "image", "web_search")
+PICTURE_KEYS = ("image", "image_token", "audio", "input_audio_cache")
 ODD_KEYS = ("video", "image_output", "prompt_v2")
 HIDDEN = 700
 """Tokens that a provider puts before a prompt."""
@@ -66,9 +67,14 @@ class Biller:
     """Makes bills out of requests as they came over the wire."""
 
     def __init__(self, rows: list[Row], endpoints: dict[str, list[Row]], rng: random.Random) -> None:
-        listed = {row["id"]: [row["pricing"], *(e["pricing"] for e in endpoints[row["id"]])] for row in rows}
-        self._lists = {name: [_Prices(raw) for raw in raws] for name, raws in listed.items()}
+        self._lists: dict[str, list[_Prices]] = {}
         self._rng = rng
+        for row in rows:
+            self.read(row, endpoints[row["id"]])
+
+    def read(self, row: Row, endpoints: list[Row]) -> None:
+        """Bills a model by these lists from now on."""
+        self._lists[row["id"]] = [_Prices(raw["pricing"]) for raw in (row, *endpoints)]
 
     def bill(self, body: Row) -> Decimal:
         """What one request costs: whoever of its models answers, from whichever endpoint, at any moment of a day."""
@@ -84,8 +90,11 @@ class Biller:
         in_keys = [key for key in IN_KEYS + (SOUND_KEYS if pictures else ()) if key in prices]
         limit = max(body.get("max_tokens", 300), 16)
         answer = rng.randint(0, limit) * (body.get("n") or 1)
-        amount = tokens * prices[rng.choice(in_keys)]
-        amount += answer * prices[rng.choice([key for key in OUT_KEYS if key in prices])]
+        out_keys = [key for key in OUT_KEYS if key in prices]
+        amount = tokens * prices[rng.choice(in_keys)] if in_keys else Decimal(0)
+        amount += answer * prices[rng.choice(out_keys)] if out_keys else Decimal(0)
+        # Who cannot be understood may mean anything.
+        amount += sum(rng.randint(0, 3) for key in listed.strange if pictures or key not in PICTURE_KEYS)
         amount += prices.get("request", Decimal(0)) + pictures * prices.get("image", Decimal(0))
         amount += rng.randint(0, 1) * prices.get("web_search", Decimal(0))
         amount += sum(rng.randint(0, 3) * abs(prices[key]) for key in ODD_KEYS if key in prices)
@@ -107,14 +116,68 @@ class Biller:
 
 
 class _Prices:
-    """A price list as it was published, read once."""
+    """A price list as it was published, read once; `strange` names what nobody can read."""
 
-    def __init__(self, raw: Row) -> None:
-        self.base = {k: Decimal(v) for k, v in raw.items() if k not in ("overrides", "discount")}
+    def __init__(self, raw: Any) -> None:
+        listed = raw if isinstance(raw, dict) else {"list": "gone"}
+        self.strange = [k for k, v in listed.items() if k != "overrides" and (v is not None and _read(v) is None)]
+        self.base = {k: amount for k, v in listed.items() if k != "discount" and (amount := _read(v)) is not None}
+        self.strange += [key for key in ("prompt", "completion") if listed.get(key) is None]
+        given = listed.get("overrides", ())
+        entries = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list | tuple) else []
+        if not isinstance(given, list | tuple) or len(entries) < len(given):
+            self.strange.append("overrides")
         self.overrides = [
-            (entry, {k: Decimal(v) for k, v in entry.items() if k in IN_KEYS + OUT_KEYS})
-            for entry in raw.get("overrides", ())
+            (entry, {k: Decimal(v) for k, v in entry.items() if k in IN_KEYS + OUT_KEYS and _read(v) is not None})
+            for entry in entries
         ]
+        self.strange += [k for e in entries for k, v in e.items() if k in IN_KEYS + OUT_KEYS and _read(v) is None]
+
+
+def _read(value: Any) -> Decimal | None:
+    """A price as a number; None for what is none, or beyond reason."""
+    try:
+        amount = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    sound = not isinstance(value, bool) and amount.is_finite() and (0 <= amount < 10**6 or amount == -1)
+    return amount if sound else None
+
+
+MUTATIONS: dict[str, Any] = {
+    "text": "about 1", "negative": "-0.5", "huge": "1e30", "object": {"usd": "1"}, "list": ["1"], "bool": True,
+    "nan": "NaN", "infinite": "Infinity", "empty": "",
+}  # fmt: skip
+MUTABLE = (
+    "prompt",
+    "completion",
+    "request",
+    "image",
+    "web_search",
+    "input_cache_write",
+    "input_audio_cache",
+    "discount",
+)
+
+
+def reprice(rng: random.Random, pricing: Any) -> Any:
+    """Another list in place of one: dearer, with a new key, without one, unreadable, or sound again."""
+    if rng.random() < 0.7:
+        return price_list(rng, odd=False)
+    how = rng.choice(("dearer", "dearer", "new key", "gone", "no list", "overrides", *MUTATIONS))
+    before = dict(pricing) if isinstance(pricing, dict) else price_list(rng, odd=False)
+    if how == "dearer":
+        factor = rng.randrange(2, 50)
+        return {k: str(amount * factor) if (amount := _read(v)) and k != "discount" else v for k, v in before.items()}
+    if how == "new key":
+        return before | {"prompt_v2": _amount(rng, 2)}
+    if how == "gone":
+        return {k: v for k, v in before.items() if k != "prompt"}
+    if how == "no list":
+        return rng.choice([None, "free", []])
+    if how == "overrides":
+        return before | {"overrides": rng.choice(["x", [1], {"prompt": "9"}, [{"utc_start": 0, "prompt": "much"}]])}
+    return before | {rng.choice(MUTABLE): MUTATIONS[how]}
 
 
 def _parts(message: Row) -> Iterator[Row]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from run_driver import until
 from sqlalchemy import text
 
 from assay.config import Gateway, Settings
 from assay.domain.messages import CompletionRequest, Message
 from assay.runs.dispatch import NOTE_AFTER_S, CallContext
-from assay.sandbox import SandboxConfig, SandboxServer
+from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.store.engine import Store
 from assay.workbench.runtime import Runtime, open_runtime
 
 REQUEST = CompletionRequest("sandbox/atlas-large", (Message("user", "Tell me a long story"),), {"max_tokens": 400})
@@ -87,3 +91,44 @@ def test_call_that_breaks_in_an_unforeseen_way_is_settled(rt: Runtime) -> None:
 
     assert (call.state, call.outcome) == ("settled", "failed")
     assert call.generation_id
+
+
+@pytest.mark.parametrize("when", ["while it is written", "while it waits"])
+def test_caller_that_leaves_before_a_retry_leaves_one_settled_call(
+    tmp_path: Path, sums_agree: Callable[[Store], None], when: str
+) -> None:
+    """The first try was refused and the gateway asked for half a minute: the try is settled once, though nobody waits
+    for that any more, and no further call is opened or sent."""
+    with SandboxServer(SandboxConfig(speed=0, faults=(Fault("503", retry_after_s=30.0),))) as sandbox:
+        gateway = Gateway("sandbox", sandbox.base_url, SecretStr("k"))
+        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as rt:
+            rt.ready()
+            leave(rt, sandbox.sandbox, written=when == "while it waits")
+            found = calls(rt)
+            sums_agree(rt.store)
+        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as rt:
+            assert calls(rt) == found
+            sums_agree(rt.store)
+
+    assert [(state, outcome) for state, outcome, _ in found] == [("settled", "failed")]
+    assert len(sandbox.sandbox.books.requests) == 1
+
+
+def leave(rt: Runtime, sandbox: Any, *, written: bool) -> None:
+    """Sends the request and leaves once its first try has ended: before that is stored, or after."""
+    gate = threading.Event()
+    asked = rt.spawn(rt.dispatcher.complete(REQUEST, CallContext(purpose="api")))
+    until(lambda: bool(sandbox.books.requests))
+    if not written:
+        rt.store.writer.submit(lambda _: gate.wait())
+    until(lambda: settled(rt) if written else rt.dispatcher.settling.owes == 1)
+    asked.cancel()
+    with pytest.raises(CancelledError):
+        asked.result()
+    gate.set()
+    until(lambda: rt.dispatcher.settling.owes == 0)
+
+
+def settled(rt: Runtime) -> bool:
+    """Whether a call has ended in the ledger."""
+    return [state for state, _, _ in calls(rt)] == ["settled"]

@@ -15,10 +15,11 @@ from pydantic import SecretStr
 from assay.config import Gateway, Settings
 from assay.domain.completion import UNKNOWN_COST, Completion, Cost, Usage
 from assay.domain.messages import CompletionRequest, Message
-from assay.openrouter.bounds import weight_of
+from assay.openrouter.bounds import bound_pico, weight_of
 from assay.openrouter.catalogue import Model, parse_models
 from assay.openrouter.client import Client
 from assay.openrouter.gateways import Gateways
+from assay.openrouter.pricing import parse_pricing
 from assay.runs.prices import MODELS, PriceBook, base_model, keep, may_answer
 
 PRICES = {"prompt": "0.000001", "completion": "0.000002"}
@@ -195,3 +196,12 @@ def test_endpoints_that_cannot_be_fetched_are_asked_for_once_by_all_who_wait() -
     asyncio.run(learn())
 
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("listed", ["free", ["1"], 3, True, None, {}, [], "", {"prompt": "0"}])
+def test_list_of_prices_that_is_none_leaves_a_model_without_a_bound(listed: Any) -> None:
+    """Whatever stands in its place, nothing breaks and nothing is taken for free."""
+    found = parse_pricing(listed)
+
+    assert not found.is_free
+    assert bound_pico(found, ask("a/b"), max_completion_tokens=5) is None

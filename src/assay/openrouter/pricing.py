@@ -117,8 +117,13 @@ class Pricing:
         return max((price for price in listed if price is not None), default=None)
 
 
-def parse_pricing(raw: Mapping[str, Any]) -> Pricing:
-    """The prices of a catalogue row or endpoint; a negative or unreadable price is unknown (None) and named."""
+def parse_pricing(raw: object) -> Pricing:
+    """The prices of a catalogue row or endpoint; a negative or unreadable price is unknown (None) and named.
+
+    No list: no prices. What is no list of prices at all is named as a whole.
+    """
+    if not isinstance(raw, Mapping):
+        return Pricing(unclear=("pricing",) if raw else ())
     prices = {name: amount_of(raw.get(wire)) for name, wire in _WIRE.items()}
     unclear = [key for key, value in raw.items() if key not in ("discount", "overrides") and _is_unclear(key, value)]
     discount = _share(raw.get("discount"))

@@ -75,7 +75,7 @@ class _ZdrKey(NamedTuple):
 
 def _zdr_key(row: Row) -> _ZdrKey:
     # A free variant's endpoint has the model id and tag of the paid one, and its own terms.
-    return _ZdrKey(str(row.get("model_id")), str(row.get("tag")), parse_pricing(row.get("pricing") or {}).is_free)
+    return _ZdrKey(str(row.get("model_id")), str(row.get("tag")), parse_pricing(row.get("pricing")).is_free)
 
 
 @dataclass(slots=True)

@@ -441,7 +441,7 @@ def _cheaper(plan: RunPlan, contestant: Contestant, prices: PriceBook) -> Decima
     if plan.mode == "floor" and prices.takes_variants(model_id):
         routing = {**contestant.provider, **plan.data_policy}
         rows = [row for row in prices.endpoints(model_id) or () if allowed(row, routing)]
-    listed = [parse_pricing(row.get("pricing") or {}).completion for row in rows]
+    listed = [parse_pricing(row.get("pricing")).completion for row in rows]
     known = [price for price in listed if price is not None]
     return min(Decimal(1), min(known) / model.pricing.completion) if known else Decimal(1)
 

@@ -7,6 +7,7 @@ PriceBook.terms   the same for any messages: the estimate of a run multiplies th
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -120,6 +121,12 @@ class PriceBook:
             asking.add_done_callback(lambda _: self._asking.pop(name, None))
         await asyncio.shield(asking)
 
+    def doubt(self, model_id: str) -> None:
+        """Has the endpoints of a model asked for anew before its next call; what is known of them holds until then."""
+        name = base_model(model_id)
+        if (known := self._endpoints.get(name)) is not None:
+            keep(self._endpoints, name, known._replace(asked_s=-math.inf))
+
     async def _learn(self, name: str) -> None:
         started = time.monotonic()
         try:
@@ -161,7 +168,7 @@ class PriceBook:
         kept = self._priced.get(asked)
         # Every call asks for them, and a model may have twenty endpoints.
         if kept is None or kept.model is not model or kept.endpoints is not endpoints:
-            listed = [parse_pricing(row.get("pricing") or {}) for row in endpoints if may_serve(row, provider)]
+            listed = [parse_pricing(row.get("pricing")) for row in endpoints if may_serve(row, provider)]
             kept = _Priced(model, endpoints, (model.pricing, *listed))
             keep(self._priced, asked, kept, most=PRICED)
         return kept.prices
@@ -238,6 +245,7 @@ class PriceBook:
         for name in map(base_model, may_answer(request)):
             factor = self._surprised.get(name, 1) * -(-cost.pico // bound) if bound else 0
             keep(self._surprised, name, factor)
+            self.doubt(name)  # its list may have changed
         self._terms.clear()
 
     def max_tokens(self, request: CompletionRequest) -> int:

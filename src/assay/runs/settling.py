@@ -46,8 +46,14 @@ class Settling:
 
     async def settle(self, settlement: ledger.Settlement) -> None:
         """Stores a settlement by itself; who is cancelled while waiting leaves it to be stored."""
-        await asyncio.shield(self.surely(lambda c: ledger.settle(c, settlement)))
-        self.stored(settlement)
+        writing = self.surely(lambda c: ledger.settle(c, settlement))
+        writing.add_done_callback(lambda done: None if done.cancelled() else self.stored(settlement))
+        await asyncio.shield(writing)
+
+    @property
+    def owes(self) -> int:
+        """How many calls have ended whose settlement is not stored."""
+        return len(self._owed)
 
     def owe(self, settlement: ledger.Settlement) -> None:
         """Keeps the settlement of a call that has ended until whoever asked for it has stored it."""

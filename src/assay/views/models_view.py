@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -169,12 +169,14 @@ def price_changes(rt: Runtime, model_id: str) -> None:
 
 
 def _per_million(row: Any, name: str) -> float | None:
+    listed = row.get("pricing")
     try:
-        return float(str((row.get("pricing") or {}).get(name))) * 1_000_000
-    except (TypeError, ValueError):
+        return float(str(listed.get(name))) * 1_000_000 if isinstance(listed, Mapping) else None
+    except ValueError:
         return None
 
 
 def _p50(row: Any, name: str) -> float | None:
-    value = (row.get(name) or {}).get("p50")
-    return float(value) if value is not None else None
+    told = row.get(name)
+    value = told.get("p50") if isinstance(told, Mapping) else None
+    return float(value) if isinstance(value, int | float) else None

@@ -156,5 +156,5 @@ def models_left(rt: Runtime, policy: Mapping[str, Any]) -> list[str] | None:
     if not policy.get("zdr") or not rt.gateway.speaks_openrouter:
         return None
     rows = [row for row in rt.wait(rt.dispatcher.compliance.zdr_rows()) if allowed(row, policy)]
-    known = {(str(row.get("model_id")), parse_pricing(row.get("pricing") or {}).is_free) for row in rows}
+    known = {(str(row.get("model_id")), parse_pricing(row.get("pricing")).is_free) for row in rows}
     return [m.id for m in list_models(rt) if (str(m.raw.get("canonical_slug", m.id)), m.pricing.is_free) in known]
