@@ -16,6 +16,8 @@ from assay.config import Gateway, Settings
 from assay.errors import DataError
 from assay.openrouter.reach import reach
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
+from assay.store.books import month_of, month_settled
+from assay.store.ledger import now_ms
 from assay.workbench import acceptance, doctor, spend
 from assay.workbench.doctor import Finding
 from assay.workbench.endpoint_words import endpoint_facts, status_words
@@ -105,8 +107,31 @@ def test_acceptance_run_goes_every_path_within_its_bound(tmp_path: Path) -> None
         spent = spend.report(rt, spend.since_days(None)).sum
 
     assert [one for one in found if one.state != "ok"] == []
+    assert {"live: embeddings", "live: Responses API"} <= {one.name for one in found}
+    assert "one of sandbox/vector" in planned.in_words()
     assert spent.calls == len(planned.paths)
     assert 0 < spent.known_pico <= planned.bound_pico <= 50_000_000_000
+
+
+def test_acceptance_run_stays_within_what_was_said_though_every_try_is_billed(tmp_path: Path) -> None:
+    """Each call breaks off, may have been paid, and is tried again as often as the settings say."""
+    with _opened(tmp_path, faults=(Fault("truncated"),), generation_delay_s=3_600) as rt:
+        planned = acceptance.plan(rt)
+        found = {one.name: one for one in acceptance.accept(rt, planned)}
+        with rt.store.read() as connection:
+            held = month_settled(connection, month_of(now_ms()))
+
+    assert found["live: Responses API"].state == found["live: streamed answer"].state == "fail"
+    assert planned.bound_pico // 4 < held <= planned.bound_pico
+
+
+@pytest.mark.parametrize("kind", ["500", "403_guardrail", "empty_choices", "fabricated", "no_usage"])
+def test_acceptance_run_tells_faults_of_the_responses_api(tmp_path: Path, kind: Any) -> None:
+    """Neither a failure nor an answer without a cost is well."""
+    with _opened(tmp_path, faults=(Fault(kind),)) as rt:
+        found = {one.name: one for one in acceptance.accept(rt, acceptance.plan(rt))}
+
+    assert found["live: Responses API"].state != "ok"
 
 
 def test_acceptance_run_tells_what_fails(tmp_path: Path) -> None:
@@ -123,7 +148,9 @@ def test_acceptance_run_of_a_dear_or_unknown_model_is_refused(tmp_path: Path) ->
     with _opened(tmp_path) as rt:
         with pytest.raises(DataError, match="No model"):
             acceptance.plan(rt, "sandbox/none")
-        assert acceptance.plan(rt, "sandbox/swift").bound_pico < 50_000_000_000
+        with pytest.raises(DataError, match=r"more than \$0\.050"):
+            acceptance.plan(rt, "sandbox/swift")
+        assert acceptance.plan(rt, "sandbox/budget-mini").bound_pico < 50_000_000_000
 
 
 @pytest.mark.parametrize(

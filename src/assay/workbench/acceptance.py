@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from assay.domain.messages import CompletionRequest, Message
 from assay.errors import AssayError, DataError
-from assay.money import format_usd, to_pico, usd
+from assay.money import format_usd, format_usd_up, to_pico, usd
 from assay.openrouter.catalogue import Model
 from assay.runs.dispatch import Outcome
-from assay.workbench.calls import send_completion
+from assay.workbench.calls import send_completion, send_embeddings, send_response
 from assay.workbench.doctor import Finding
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Path:
     stream: bool = False
     refused: bool = False
     """Whether the gateway is to refuse it."""
+    over: Literal["chat", "responses", "embeddings"] = "chat"
+    """The endpoint that is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ class Acceptance:
 
     def in_words(self) -> str:
         """The plan in a sentence."""
-        return f"{len(self.paths)} calls of {self.model}, at most {format_usd(self.bound_pico)} in all"
+        beside = [f"one of {p.request.model}" for p in self.paths if p.over == "embeddings"]
+        calls = " and ".join([f"{len(self.paths) - len(beside)} calls of {self.model}", *beside])
+        return f"{calls}, at most {format_usd_up(self.bound_pico)} in all, every try counted"
 
 
 def plan(rt: Runtime, model_id: str = "") -> Acceptance:
@@ -66,7 +71,7 @@ def plan(rt: Runtime, model_id: str = "") -> Acceptance:
     model = rt.catalogue.find(model_id) if model_id else _cheapest(rt.catalogue.models())
     if model is None:
         raise DataError(f"No model {model_id!r} is in the catalogue." if model_id else "No model suits the run.")
-    paths = tuple(_paths(model))
+    paths = (*_paths(model), *_embedding(rt.catalogue.models()))
     total = 0
     for path in paths:
         if path.refused:
@@ -74,8 +79,8 @@ def plan(rt: Runtime, model_id: str = "") -> Acceptance:
         rt.wait(rt.dispatcher.prices.learn_all(path.request))
         bound = rt.dispatcher.prices.bound(path.request)
         if bound.pico is None:
-            raise DataError(f"{model.id} has no bound: {bound.unknown}.", cure="Choose another --model.")
-        total += bound.pico
+            raise DataError(f"{path.request.model} has no bound: {bound.unknown}.", cure="Choose another --model.")
+        total += bound.pico * rt.settings.max_attempts  # a try that breaks off may be billed
     if total > to_pico(MOST_USD):
         most = format_usd(to_pico(MOST_USD))
         raise DataError(
@@ -93,6 +98,17 @@ def _cheapest(models: tuple[Model, ...]) -> Model | None:
     return min(fit, key=lambda m: (m.pricing.prompt or 0) + (m.pricing.completion or 0), default=None)
 
 
+def _embedding(models: tuple[Model, ...]) -> Iterator[Path]:
+    """One embedding by the cheapest model that makes them; a gateway without one: none."""
+    fit = [
+        m for m in models if "embeddings" in m.output_modalities and m.pricing.known and not m.is_free
+        and not m.pricing.unclear
+    ]  # fmt: skip
+    if fit:
+        cheapest = min(fit, key=lambda m: m.pricing.prompt or 0)
+        yield Path("embeddings", CompletionRequest(cheapest.id, ASK), over="embeddings")
+
+
 def _paths(model: Model) -> Iterator[Path]:
     def asked(
         messages: tuple[Message, ...] = ASK, *, provider: Mapping[str, Any] | None = None, **params: Any
@@ -108,6 +124,7 @@ def _paths(model: Model) -> Iterator[Path]:
         yield Path("JSON schema", asked(response_format=SCHEMA))
     yield Path("fallback models", asked(models=[model.id]))
     yield Path("routing", asked(provider={"sort": "price", "data_collection": "deny"}))
+    yield Path("Responses API", asked(), over="responses")
     nobody = CompletionRequest("assay-doctor/no-such-model", ASK, {"max_tokens": 1})
     yield Path("refusal in words", nobody, refused=True)
 
@@ -116,7 +133,7 @@ def accept(rt: Runtime, planned: Acceptance) -> Iterator[Finding]:
     """Goes every path and says how each ended; every call is in the ledger, tagged doctor."""
     answered: Outcome | None = None
     for path in planned.paths:
-        outcome = send_completion(rt, path.request, tags=("doctor",), stream=path.stream).result()
+        outcome = _send(rt, path).result()
         yield _finding(path, outcome)
         answered = answered or (outcome if outcome.failure is None else None)
     if answered is not None:
@@ -127,6 +144,15 @@ def accept(rt: Runtime, planned: Acceptance) -> Iterator[Finding]:
     if rt.settings.openrouter_management_key is not None or rt.is_sandbox:
         yield _call("credits", lambda: rt.wait(rt.client.credits()))
         yield _call("activity", lambda: rt.wait(rt.client.activity()), empty=True)
+
+
+def _send(rt: Runtime, path: Path) -> Future[Outcome]:
+    tags = ("doctor",)
+    if path.over == "embeddings":
+        return send_embeddings(rt, path.request, ASK[0].text, tags=tags)
+    if path.over == "responses":
+        return send_response(rt, path.request, tags=tags)
+    return send_completion(rt, path.request, tags=tags, stream=path.stream)
 
 
 def _finding(path: Path, outcome: Outcome) -> Finding:
@@ -141,8 +167,11 @@ def _finding(path: Path, outcome: Outcome) -> Finding:
     done = outcome.completion
     who = f"{done.provider or 'an unnamed provider'}" if done else "nobody"
     what = "a tool call" if done and done.tool_calls else f"{len(done.text) if done else 0} characters"
+    if path.over == "embeddings" and done:
+        what = f"a vector of {len(done.body):,} bytes"
+    came = done is not None and bool(done.text or done.tool_calls or done.body)
     money = format_usd(cost.pico) if cost.pico is not None else "an unknown amount"
-    state = "ok" if cost.provenance == "billed" and done and (done.text or done.tool_calls) else "warn"
+    state = "ok" if cost.provenance in ("billed", "upstream") and came else "warn"
     return Finding(name, state, f"{what} from {who}, {money} {cost.provenance}.")  # type: ignore[arg-type]
 
 

@@ -12,7 +12,8 @@ from assay.domain.messages import CompletionRequest
 from assay.errors import GatewayError
 from assay.openrouter.attempt import OnBytes
 from assay.openrouter.client import Client
-from assay.runs.dispatch import CallContext, Outcome
+from assay.openrouter.responding import respond
+from assay.runs.dispatch import Ask, CallContext, Outcome
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
@@ -77,6 +78,15 @@ def send_embeddings(
     async def ask(client: Client, asked: CompletionRequest) -> Completion:
         return await client.embed(asked.model, texts, params=asked.params, provider=asked.provider)
 
+    return _send_asked(rt, request, ask, tags)
+
+
+def send_response(rt: Runtime, request: CompletionRequest, *, tags: Sequence[str] = ()) -> Future[Outcome]:
+    """Asks over the gateway's Responses API, in the ledger and within the budget like a completion."""
+    return _send_asked(rt, request, respond, tags)
+
+
+def _send_asked(rt: Runtime, request: CompletionRequest, ask: Ask, tags: Sequence[str]) -> Future[Outcome]:
     async def send() -> Outcome:
         context = CallContext(purpose="api", tags_json=json.dumps(list(tags), ensure_ascii=False))
         _refuse_held(rt, request.model)
