@@ -67,12 +67,14 @@ def test_judge_refused_by_the_budget_is_asked_alone_later(tmp_path: Path) -> Non
     """The answer stands unscored by the judge; after Continue each answer and each verdict was paid once."""
     with SandboxServer(SandboxConfig(speed=0)) as server, opened(tmp_path, server) as rt:
         rt.ready()
-        # A verdict is the dearest call: there is room for the first, and none for a second once that is paid.
+        # A verdict is the dearest call: there is room for the first beside all answers, however many are paid by then,
+        # and none for a second once that is paid.
         long = GraderSpec("judge", {"model": JUDGE, "rubric": "Is it polite? " * 2_000})
         wanted = draft(rt, (GRADERS[0], long))
-        dearest = runs.estimate(rt, wanted).cost.dearest
+        dearest, answers = runs.estimate(rt, wanted).cost.dearest, runs.estimate(rt, draft(rt, GRADERS[:1])).cost.worst
         assert dearest is not None
-        tight = runs.replace(wanted, budget_usd=Decimal(dearest).scaleb(-12))
+        assert answers is not None
+        tight = runs.replace(wanted, budget_usd=Decimal(dearest + answers).scaleb(-12))
         run_id = runs.start_run(rt, tight)
         paused = finished(rt, run_id)
         asked = dict(server.sandbox.books.calls)
@@ -82,10 +84,11 @@ def test_judge_refused_by_the_budget_is_asked_alone_later(tmp_path: Path) -> Non
         runs.continue_run(rt, run_id, budget_usd=Decimal(5))
         done = finished(rt, run_id)
 
-        assert (paused.state, asked.get(JUDGE, 0) < paused.done) == ("paused", True)
-        assert asked[MODEL] == paused.done >= 1
+        assert (paused.state, asked[JUDGE]) == ("paused", 1)
+        assert asked[MODEL] == paused.done >= 2
         assert "budget" in paused.reason
-        assert [one for one in said if one.startswith("The judge has not been asked yet. The run's budget")]
+        refused = [one for one in said if one.startswith("The judge has not been asked yet. The run's budget")]
+        assert len(refused) == paused.done - 1
         assert cell.output
         assert cell.scores[0].value is not None
         assert (done.state, done.done, done.failed) == ("done", ROWS, 0)

@@ -20,6 +20,7 @@ from sqlalchemy import func, select, text
 from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError, PolicyError
+from assay.money import from_pico, to_pico
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import runs as stored
 from assay.store.tables import CALL, RESULT
@@ -159,6 +160,77 @@ def test_budget_of_the_month_without_room_is_refused_and_a_higher_one_works(tmp_
             started(rt)
         with workbench(tmp_path, server, monthly_budget_usd="5") as rt:
             assert_finished(rt, server, started(rt))
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Decimal:
+    """A budget that is spent in the middle of the run: half of what it costs, and room for its dearest call."""
+    folder = tmp_path_factory.mktemp("whole")
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(folder, server) as rt:
+        dearest = runs.estimate(rt, draft_of(rt)).cost.dearest
+        spent = runs.wait_for_run(rt, started(rt), timeout_s=60).spent_pico
+    assert dearest is not None
+    return from_pico(dearest + spent // 2)
+
+
+@pytest.mark.parametrize("raised", [Decimal(5), None])
+def test_continue_after_the_budget_was_reached(tmp_path: Path, half: Decimal, raised: Decimal | None) -> None:
+    """Calls are paid, then there is no room for the next: with a raised budget, or without one, the run is finished."""
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+        run_id = started(rt, budget_usd=half)
+        run = paused(rt, run_id)
+        assert 0 < run.done < ROWS
+        assert run.reason.startswith("The run's budget of")
+        assert (run.reserved_pico, run.spent_pico <= to_pico(half)) == (0, True)
+        with pytest.raises(AssayError, match="no room for one call"):
+            runs.continue_run(rt, run_id)  # the cause is still there
+        runs.continue_run(rt, run_id, budget_usd=raised, no_budget=raised is None)
+        assert_finished(rt, server, run_id)
+
+
+@pytest.mark.parametrize("raised", ["5", None])
+def test_continue_after_the_budget_of_the_month_was_reached(tmp_path: Path, half: Decimal, raised: str | None) -> None:
+    """The month's is named with its month; it is raised, or taken away, at the next start."""
+    with SandboxServer(SandboxConfig(speed=0)) as server:
+        with workbench(tmp_path, server, monthly_budget_usd=str(half)) as rt:
+            run_id = started(rt)
+            run = paused(rt, run_id)
+            assert 0 < run.done < ROWS
+            assert run.reason.startswith("The month's budget of")
+            assert "(UTC)" in run.reason
+            with pytest.raises(AssayError, match="no room for one call"):
+                runs.continue_run(rt, run_id)
+        with workbench(tmp_path, server, monthly_budget_usd=raised) as rt:
+            runs.continue_run(rt, run_id)
+            assert_finished(rt, server, run_id)
+
+
+def test_budget_of_the_month_that_another_spends_pauses_the_run(tmp_path: Path, half: Decimal) -> None:
+    """What a second run has spent of the month is missing to the first, which goes on where the month allows."""
+    with SandboxServer(SandboxConfig(speed=0)) as server:
+        with workbench(tmp_path, server, monthly_budget_usd=str(half)) as rt:
+            other = paused(rt, started(rt, name="other"))
+        with workbench(tmp_path, server, monthly_budget_usd=str(half)) as rt:
+            with pytest.raises(AssayError, match="The month's budget"):
+                started(rt)
+            assert server.sandbox.books.paid.total() == other.done
+        with workbench(tmp_path, server, monthly_budget_usd="5") as rt:
+            runs.continue_run(rt, other.id)
+            assert_finished(rt, server, other.id)
+
+
+def test_budget_lowered_at_work_holds_for_what_is_sent_after(tmp_path: Path) -> None:
+    """Calls that were sent before are paid; nothing is sent under the lower one, and a raised one goes on."""
+    with SandboxServer(SLOW) as server, workbench(tmp_path, server) as rt:
+        run_id = started(rt)
+        until(lambda: runs.progress(rt, run_id).done > 1)
+        rt.store.writer.call(lambda c: stored.set_budget(c, run_id, 1))
+        sent = rt.store.writer.call(lambda c: c.execute(select(func.count()).select_from(CALL)).scalar_one())
+        assert paused(rt, run_id).reason.startswith("The run's budget of")
+        with rt.store.read() as connection:
+            assert connection.execute(select(func.count()).select_from(CALL)).scalar_one() == sent
+        runs.continue_run(rt, run_id, budget_usd=Decimal(5))
+        assert_finished(rt, server, run_id)
 
 
 def test_continue_after_the_gateway_was_gone(tmp_path: Path) -> None:
