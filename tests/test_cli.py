@@ -199,6 +199,25 @@ def test_estimate_of_a_suite_sends_nothing(tmp_path: Path) -> None:
     assert "no runs yet" in assay(tmp_path, "runs").stdout
 
 
+@pytest.mark.parametrize("command", ["run", "estimate"])
+@pytest.mark.parametrize(("mistyped", "meant"), [
+    (("--model", "sandbox/swfit"), "Did you mean sandbox/swift"),
+    (("--model", "swift"), "Did you mean sandbox/swift"),
+    (("--model", "sandbox/swift", "--param", "temprature=1"), "Did you mean 'temperature'?"),
+])  # fmt: skip
+def test_mistyped_name_is_met_with_the_nearest_before_anything_is_told_or_sent(
+    tmp_path: Path, command: str, mistyped: tuple[str, ...], meant: str
+) -> None:
+    """A model or parameter that nobody knows is refused by an estimate as by a run."""
+    (tmp_path / "q.csv").write_text("q\nHello\n")
+
+    done = assay(tmp_path, command, "q.csv", "--prompt", "{{q}}", *mistyped)
+
+    assert done.returncode not in (0, 100)
+    assert meant in done.stderr
+    assert done.stdout == ""
+
+
 def test_gate_that_is_not_met_exits_100(tmp_path: Path) -> None:
     """The run is kept and shown; the exit code alone fails the build."""
     suite(tmp_path, "- p95_ms: {max: 0}\n")

@@ -32,6 +32,7 @@ from assay.cli.progress import attend, work
 from assay.cli.scoreboard import conclude, report
 from assay.cli.suite import is_suite, load, overridden, run_suite
 from assay.cli.terminal import UsageError, app, opened, out_lines, print_json_text, say
+from assay.errors import RunError
 from assay.money import format_usd, format_usd_up
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ def estimate(
             for note in notes:
                 say(f"Note: {note}")
             draft = overridden(draft, options)
+        if problems := runs.check(rt, draft):
+            raise RunError(" ".join(problems))
         found = runs.estimate(rt, draft)
         for note in runs.notes(rt, draft):
             say(f"Note: {note}")

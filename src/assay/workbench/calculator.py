@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from assay.errors import DataError, NotFound
 from assay.openrouter.pricing import Amounts, Bill, itemised
+from assay.workbench.catalogue import nearest_models
 
 if TYPE_CHECKING:
     from assay.openrouter.catalogue import Model
@@ -55,7 +56,7 @@ def price(rt: Runtime, model_id: str, used: Amounts, *, calls: int = 1, at: date
     """
     model = rt.dispatcher.prices.model(model_id)
     if model is None:
-        near = [m.id for m in rt.catalogue.models() if model_id.split("/")[-1][:4] in m.id][:3]
+        near = nearest_models(rt, model_id)
         raise NotFound(
             f"There is no model {model_id!r} on this gateway.",
             cure=f"Did you mean {' or '.join(near)}?" if near else "`assay models` lists them.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from assay.store.ledger import now_ms
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
+
+NEAR = 3
+"""Ids that are suggested for a mistyped one at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,3 +171,14 @@ def price_history(rt: Runtime, model_id: str) -> list[tuple[int, Pricing]]:
 def zdr_endpoints(rt: Runtime) -> set[tuple[str, str]]:
     """(model id, endpoint tag) of every endpoint that retains nothing. Raises GatewayError in words."""
     return {(str(row.get("model_id")), str(row.get("tag"))) for row in rt.wait(rt.gateways.main.zdr_endpoints())}
+
+
+def nearest_models(rt: Runtime, model_id: str) -> list[str]:
+    """The ids of the catalogue that a mistyped one may mean, the likeliest first; nothing is near: empty."""
+    ids = [model.id for model in rt.catalogue.models()]
+    # A name without its maker is compared with names alone.
+    tails = {one.split("/")[-1]: one for one in ids}
+    near = difflib.get_close_matches(model_id.lower(), ids, n=NEAR)
+    near += [tails[tail] for tail in difflib.get_close_matches(model_id.split("/")[-1].lower(), tails, n=NEAR)]
+    begun = [one for one in ids if model_id.split("/")[-1][:4] in one] if model_id else []
+    return list(dict.fromkeys([*near, *begun]))[:NEAR]

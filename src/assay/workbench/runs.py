@@ -34,6 +34,7 @@ from assay.store.ledger import now_ms
 from assay.store.saving import finished_cells
 from assay.workbench import policies
 from assay.workbench.budgets import budget_pico, never_above, refuse_spent, refuse_unheld
+from assay.workbench.catalogue import nearest_models
 from assay.workbench.cautions import cautions
 from assay.workbench.memo import Kind
 from assay.workbench.progress import RunProgress as RunProgress
@@ -181,7 +182,7 @@ def _model_problem(rt: Runtime, model_id: str, mode: RunMode) -> str:
     listed = rt.catalogue.models()
     bare = base_model(model_id).partition("@preset/")[0]
     if bare and listed and rt.catalogue.find(bare) is None:
-        near = [m.id for m in listed if model_id.split("/")[-1][:4] in m.id][:3]
+        near = nearest_models(rt, bare)
         hint = f" Did you mean {' or '.join(near)}?" if near else " The Models page, or `assay models`, lists them."
         return f"There is no model {model_id!r} on this gateway.{hint}"
     if bare.endswith(":batch") and mode != "batch":
