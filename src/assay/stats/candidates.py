@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from assay.stats.differences import differences, margin_checks
+from assay.stats.differences import margin_checks
 from assay.stats.ranking import Ranked
-from assay.stats.values import Candidate, ContestantRows
+from assay.stats.values import Candidate, ContestantRows, Difference
 
 CHEAPER = 1 / 1.15
 """Share of the leader's cost at which one counts as cheaper."""
 
 
 def cheaper(
-    ranked: Ranked, leaders: Collection[str], margin: float, confidence: float, *, anytime: bool
+    ranked: Ranked,
+    leaders: Collection[str],
+    found: Sequence[Difference],
+    margin: float,
+    confidence: float,
+    *,
+    anytime: bool,
 ) -> tuple[Candidate, ...]:
     """The contestants that cost clearly less than the first leader of whom there are such, cheapest first.
 
     Where a cheap one scores highest and is not shown to be best, it is itself set beside the dearer leader.
+    found: the differences of the family.
     """
     lines = ranked.contestants
-    below = {n: _cheaper_than(line, lines) for n, line in enumerate(lines) if line.key in leaders}
-    leader = next((n for n, found in below.items() if found), None)
+    cheap = {n: _cheaper_than(line, lines) for n, line in enumerate(lines) if line.key in leaders}
+    leader = next((n for n, places in cheap.items() if places), None)
     if leader is None:
         return ()
-    at = sorted(below[leader], key=lambda n: (lines[n].cost_per_row, n))
+    at = sorted(cheap[leader], key=lambda n: (lines[n].cost_per_row, n))
     block = ranked.block(np.array(at), np.full(len(at), leader), anytime=anytime)
     costs = [_sum(lines[n], lines[leader]) for n in at]
     checks = margin_checks([block], margin, confidence=confidence, costs=costs)
+    mine = [d for d in found if lines[leader].key in (d.first, d.second)]
+    known = {d.first: d for d in (d if d.second == lines[leader].key else d.swapped() for d in mine)}
     means = ranked.scores.mean(axis=1).tolist()
     return tuple(
         Candidate(
             key=lines[n].key,
             leader=lines[leader].key,
-            difference=difference,
+            difference=known[lines[n].key],
             check=check,
             cost_share=(lines[n].cost_per_row or 0.0) / (lines[leader].cost_per_row or 1.0),
             frontier=_is_on_frontier(n, lines, means),
         )
-        for n, difference, check in zip(at, differences([block], confidence=confidence), checks, strict=True)
+        for n, check in zip(at, checks, strict=True)
     )
 
 

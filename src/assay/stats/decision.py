@@ -80,7 +80,9 @@ def decide(
         standings=lines,
         differences=tuple(found),
         leaders=leaders,
-        candidates=() if block is None or all_zero else cheaper(order, leaders, margin, confidence, anytime=anytime),
+        candidates=()
+        if block is None or all_zero
+        else cheaper(order, leaders, found, margin, confidence, anytime=anytime),
         rows_needed=_rows_needed(block, found, order, leaders, confidence) if block and len(leaders) > 1 else None,
         sensitivity=_sensitivity(order, leaders),
         all_zero=all_zero,

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from assay.stats.arrays import Floats, normal_cdf, normal_quantile
-
-_STEPS = 60
-"""Halvings of a search within -1..1: to the last digit of a float."""
+from assay.stats.roots import crossing
 
 
 def score(better: Floats, worse: Floats, n: Floats, delta: Floats) -> Floats:
@@ -22,12 +20,17 @@ def score(better: Floats, worse: Floats, n: Floats, delta: Floats) -> Floats:
     No rows that differ and delta 0: 0. The shares of such rows under delta are the likeliest ones.
     """
     gap = better - worse - n * delta
-    linear = (2 * n - better + worse) * delta - better - worse
-    root = np.sqrt(np.maximum(linear * linear + 8 * n * worse * delta * (1 - delta), 0.0))
-    share = (root - linear) / (4 * n)
-    variance = np.maximum(n * (2 * share + delta * (1 - delta)), 0.0)
+    error = _error(better, worse, n, delta)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(gap == 0, 0.0, gap / np.sqrt(variance))
+        return np.where(gap == 0, 0.0, gap / error)
+
+
+def _error(better: Floats, worse: Floats, n: Floats, delta: Floats) -> Floats:
+    """The standard error of the number of better rows less the worse ones, under delta."""
+    linear = (2 * n - better + worse) * delta - better - worse
+    free = delta * (1 - delta)
+    root = np.sqrt(np.maximum(linear * linear + 8 * n * worse * free, 0.0))
+    return np.asarray(np.sqrt(np.maximum((root - linear) / 2 + n * free, 0.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,13 @@ class PairedRates:
 
 
 def _lower(better: Floats, worse: Floats, n: Floats, alpha: Floats) -> Floats:
+    """Where the statistic reaches the normal quantile, below the difference found."""
     z = normal_quantile(1 - alpha / 2)
-    outside, inside = np.full_like(n, -1.0), (better - worse) / n
-    for _ in range(_STEPS):
-        middle = (outside + inside) / 2
-        out = score(better, worse, n, middle) > z
-        outside, inside = np.where(out, middle, outside), np.where(out, inside, middle)
-    return inside
+
+    def beyond(delta: Floats) -> Floats:
+        return better - worse - n * delta - z * _error(better, worse, n, delta)
+
+    return crossing(beyond, np.full_like(n, -1.0), (better - worse) / n)
 
 
 def mcnemar_exact(better: int, worse: int) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from assay.stats.arrays import Floats
+from assay.stats.roots import crossing
 from assay.stats.values import CONFIDENCE, Estimate
 
 SHARES = tuple(0.8 / 2**step for step in range(9))
@@ -23,7 +24,9 @@ WIDER = 1.7
 """How many times as wide as a fixed-sample interval it is, about: to say how many rows would tell."""
 STEPS = 20
 """Steps of the grid on which scores are counted that lie on no coarser one."""
-_HALVINGS = 32
+_COLUMN = np.array(SHARES)[:, None, None]
+_SMALL = 50_000
+"""Odds that are bet on by all shares at once; of more each share is worked out alone, to bound memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,10 @@ def log_capital(seen: Seen, mean: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         odds = (seen.values - mean[:, None] * seen.weights) / mean[:, None]
     odds = np.where(np.isfinite(odds), odds, np.where(seen.values > 0, 1e300, 0.0))
-    logs = np.stack([(seen.counts * np.log1p(share * odds)).sum(axis=1) for share in SHARES])
+    if odds.size <= _SMALL:
+        logs = (seen.counts * np.log1p(_COLUMN * odds)).sum(axis=2)
+    else:
+        logs = np.stack([(seen.counts * np.log1p(share * odds)).sum(axis=1) for share in SHARES])
     most = logs.max(axis=0)
     return np.asarray(most + np.log(np.exp(logs - most).mean(axis=0)))
 
@@ -61,12 +67,8 @@ def log_capital(seen: Seen, mean: Floats) -> Floats:
 def lower_end(seen: Seen, alpha: Floats) -> Floats:
     """The lower end of each mean at confidence 1 - alpha, with half of alpha on this side."""
     bar = np.log(2 / alpha)
-    outside, inside = np.zeros_like(alpha), seen.mean()
-    for _ in range(_HALVINGS):
-        middle = (outside + inside) / 2
-        rich = log_capital(seen, middle) > bar
-        outside, inside = np.where(rich, middle, outside), np.where(rich, inside, middle)
-    return inside
+    # Far outside nothing but the sign counts: a capital without bounds would make the steps small.
+    return crossing(lambda mean: np.minimum(log_capital(seen, mean) - bar, bar), np.zeros_like(alpha), seen.mean())
 
 
 def steps_of(scores: Floats) -> int:
