@@ -12,9 +12,11 @@ from assay.stats.arrays import Floats
 from assay.stats.clustered import PairedClusters
 from assay.stats.paired_means import ENOUGH, PairedMeans
 from assay.stats.paired_rates import PairedRates
-from assay.stats.sequences import WIDER, PairedSoFar, Seen, on_grid, steps_of
+from assay.stats.sequences import STEPS, WIDER, PairedSoFar, Seen, on_grid, steps_of
 from assay.stats.table import Codes
 
+MANY = 1_000
+"""Pairs beyond which graded scores are counted on a coarser grid while rows still come: intervals a little wider."""
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Places: TypeAlias = npt.NDArray[np.int64]
 
@@ -120,7 +122,7 @@ def seen_scores(scores: Floats, codes: Codes | None) -> Seen:
 def _seen(scores: Floats, first: Places, second: Places, codes: Codes | None) -> Seen:
     """What was seen of each pair's difference d, as (1 + d) / 2."""
     if codes is None:
-        steps = 2 * steps_of(scores)
+        steps = 2 * min(steps_of(scores), STEPS if first.size <= MANY else STEPS // 2)
         parts = [
             on_grid((1 + scores[one : one + 1] - scores[other : other + 1]) / 2, steps)
             for one, other in zip(first, second, strict=True)
