@@ -26,7 +26,13 @@ ARGS = [
 ]  # fmt: skip
 DRAWN = "[...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(one => one.querySelector('.main-svg'))"
 """Every chart of the page is drawn."""
-SHOTS = ROOT / "docs" / "screenshots"
+SHOTS = ROOT / "test-results" / "screenshots"
+"""Where every picture goes; git ignores it."""
+KEPT = ROOT / "docs" / "screenshots"
+"""Where the pictures of the README stand."""
+README_PICTURES = tuple(
+    f"{page}-{scheme}.png" for page in ("playground", "results", "spend") for scheme in ("light", "dark")
+)
 expect.set_options(timeout=20_000)
 
 
@@ -145,7 +151,7 @@ def choose(page: Page, box: str, option: str | re.Pattern[str]) -> None:
 
 
 def shoot(page: Page, name: str) -> None:
-    """Takes the pictures of the README, where they are asked for (ASSAY_SCREENSHOTS=1)."""
+    """Takes pictures of a page, where they are asked for (ASSAY_SCREENSHOTS=1); the README's go to its folder too."""
     if not os.environ.get("ASSAY_SCREENSHOTS"):
         return
     SHOTS.mkdir(parents=True, exist_ok=True)
@@ -156,6 +162,9 @@ def shoot(page: Page, name: str) -> None:
             page.wait_for_timeout(900)
             page.wait_for_function(DRAWN, timeout=20_000)
             kind = "" if width == 1440 else "-narrow"
-            page.screenshot(path=SHOTS / f"{name}-{scheme}{kind}.png")
+            picture = SHOTS / f"{name}-{scheme}{kind}.png"
+            page.screenshot(path=picture)
+            if picture.name in README_PICTURES:
+                shutil.copyfile(picture, KEPT / picture.name)
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1440, "height": 1000})
