@@ -61,7 +61,9 @@ class TokenPrice(BaseModel, extra="forbid"):
     """A price in USD per million tokens."""
 
     prompt: str
+    """For what is sent."""
     completion: str
+    """For what is answered."""
 
     @field_validator("prompt", "completion", mode="before")
     @classmethod
@@ -99,25 +101,35 @@ class Settings(BaseSettings):
     )
 
     openrouter_api_key: SecretStr | None = Field(None, validation_alias="OPENROUTER_API_KEY")
+    """The key for completions; without one the sandbox answers."""
     openrouter_management_key: SecretStr | None = Field(None, validation_alias="OPENROUTER_MANAGEMENT_KEY")
+    """The key for credits and activity, kept apart from the one for completions."""
     openrouter_base_url: str = Field(
         OPENROUTER_URL, validation_alias=AliasChoices("OPENROUTER_BASE_URL", "ASSAY_BASE_URL")
     )
+    """Another OpenRouter-compatible gateway; the key goes to this host only."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
     """What is logged of Assay itself; INFO has a line per attempt. None: warnings, and INFO in a log file."""
     log_format: Literal["text", "json"] = "text"
+    """How a log line is written."""
     log_file: Path | None = None
-    """Log lines are appended to it."""
+    """Log lines are appended to it; only its owner can read it."""
     database_url: str = "sqlite:///data/assay.db"
+    """Where results and the ledger live."""
     app_url: str = "https://github.com/assay-workbench/assay"
     """Sent as HTTP-Referer for app attribution."""
     concurrency: int = Field(32, ge=1, le=512)
     """Calls in flight at most for one run."""
     connect_timeout_s: float = Field(10.0, gt=0)
+    """Seconds until a connection to the gateway stands."""
     first_token_timeout_s: float = Field(120.0, gt=0)
+    """Seconds until the first token of an answer."""
     silence_timeout_s: float = Field(120.0, gt=0)
+    """Seconds between two pieces of a stream."""
     total_timeout_s: float = Field(600.0, gt=0)
+    """Seconds that one attempt may take in all."""
     max_attempts: int = Field(4, ge=1, le=10)
+    """How often a call is sent at most, the first time included."""
     batch_poll_s: float = Field(5.0, gt=0)
     """Seconds before the gateway's batch is first looked after; each further wait is longer, up to a minute."""
     probe_waits_s: tuple[Annotated[float, Field(ge=0)], ...] = (5.0, 15.0, 30.0)
@@ -127,10 +139,13 @@ class Settings(BaseSettings):
     close_patience_s: float = Field(5.0, ge=0)
     """Seconds that calls of runs may still take when the app is closed; what is cut off then is paid unanswered."""
     catalogue_ttl_s: float = Field(3600.0, ge=0)
+    """Seconds after which the list of models is read again."""
     database_patience_s: float = Field(120.0, ge=0)
     """Seconds that a database is waited for which another program holds locked."""
     upload_limit_mb: int = Field(50, ge=1)
+    """The largest file that is taken, in MB."""
     monthly_budget_usd: Decimal | None = None
+    """USD that the whole workbench never passes in a month of UTC."""
     api_token: SecretStr | None = None
     """Switches the HTTP service on; callers send it as a bearer token."""
     allowed_hosts: list[str] = Field(default_factory=list)

@@ -25,7 +25,11 @@ InSplit = Annotated[str, typer.Option("--split", help="A split of the dataset.")
 
 
 @group.callback(invoke_without_command=True)
-def datasets(context: typer.Context, limit: Annotated[int, typer.Option(min=1)] = 100, as_json: AsJson = False) -> None:
+def datasets(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
     """List the stored datasets, newest first; or change one."""
     if context.invoked_subcommand is not None:
         return
@@ -156,8 +160,8 @@ def rows(
     search: Search = "",
     where: Where = [],  # noqa: B006 - typer copies it
     in_split: InSplit = "",
-    page: Annotated[int, typer.Option(min=1)] = 1,
-    size: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    page: Annotated[int, typer.Option(min=1, help="Which page of them.")] = 1,
+    size: Annotated[int, typer.Option(min=1, max=1000, help="Rows of a page.")] = 50,
 ) -> None:
     """Print rows of a dataset as JSON lines, each with its key."""
     import json

@@ -24,7 +24,7 @@ def prompts(
     context: typer.Context,
     search: Annotated[str, typer.Option(help="Text in a name, a prompt or a note.")] = "",
     archived: Annotated[bool, typer.Option("--archived", help="The archived ones instead.")] = False,
-    limit: Annotated[int, typer.Option(min=1)] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List the prompts of the library, the latest change first; or show, save, diff, label."""

@@ -15,7 +15,7 @@ from assay.money import from_pico
 
 
 @app.command()
-def runs(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: AsJson = False) -> None:
+def runs(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20, as_json: AsJson = False) -> None:
     """List the latest runs."""
     from assay.workbench import runs as workbench
 
