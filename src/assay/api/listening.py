@@ -22,6 +22,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 log = logging.getLogger("assay.service")
 BACKLOG = 2048
 """Connections that wait to be taken in at most."""
+REST_PAUSE_S = 0.05
+"""Seconds between two looks at a body that is thrown away."""
 SILENT_BYTES = 512 * 1024
 """Bytes behind a request's headers that may come without a byte of its body: sizes, extensions, trailers."""
 
@@ -137,6 +139,9 @@ class Guard(HttpToolsProtocol):
             if self._rest_bytes > self.crowd.limits.rest_bytes:
                 self.transport.abort()
                 return
+            # Nobody waits for it: hundreds of such bodies at full speed would take the core that callers need.
+            self.transport.pause_reading()
+            self.loop.call_later(REST_PAUSE_S, self._read_on)
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_timer is None:
@@ -148,6 +153,10 @@ class Guard(HttpToolsProtocol):
             self.transport.abort()
         elif self._in_head and self._head_bytes > self.crowd.limits.head_bytes and not self.transport.is_closing():
             self._refuse(431, "The request's headers are too large.")
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def on_message_begin(self) -> None:
         """A request begins."""
