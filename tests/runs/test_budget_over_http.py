@@ -17,11 +17,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 from greedy_server import GreedyServer
 from pydantic import SecretStr
@@ -34,6 +35,7 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError
 from assay.money import from_pico
+from assay.store.ledger import now_ms
 from assay.workbench import datasets, playground, runs
 from assay.workbench.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
@@ -151,6 +153,46 @@ def compare(rt: Runtime, trial: Trial) -> None:
     """A comparison in the playground."""
     contestants = [Contestant(model, {"max_tokens": 40}) for model in trial.server.paid[:4]]
     playground.start_comparison(rt, prompt=Prompt("of-play Compare"), variables={}, contestants=contestants)
+
+
+UNREADABLE: tuple[Any, ...] = ("about 1", "-0.5", "1e30", {"usd": "1"}, True, None)
+
+
+@pytest.mark.parametrize("price", UNREADABLE, ids=str)
+def test_price_that_becomes_unknown_at_work_pauses_the_run(tmp_path: Path, price: Any) -> None:
+    """The catalogue is fetched anew and a price cannot be read any more: nothing is sent from then on, and the reason
+    says what has no bound; with the price back, Continue finishes the run within its budget."""
+    (tmp_path / "rows.csv").write_text("q\n" + "".join(f"number {n}\n" for n in range(24)))
+    with GreedyServer(3) as server:
+        gateway = Gateway("openrouter", server.base_url, SecretStr(KEY))
+        settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=1)
+        with open_runtime(settings, gateway=gateway) as rt:
+            rt.ready()
+            wanted = draft_of(rt, tmp_path, server, "first", Decimal(50))
+            run_id = runs.start_run(rt, replace(wanted, contestants=wanted.contestants[:1], graders=()))
+            until(lambda: server.books.calls > 3)
+            row = next(row for row in server.rows if row["id"] == server.paid[0])
+            sound, row["pricing"] = row["pricing"], row["pricing"] | {"prompt": price}
+            rt.wait(rt.catalogue.refresh())
+            changed_ms = now_ms()
+            paused = runs.wait_for_run(rt, run_id, timeout_s=60)
+            after = created(rt, changed_ms)
+            row["pricing"] = sound
+            rt.wait(rt.catalogue.refresh())
+            runs.continue_run(rt, run_id)
+            done = runs.wait_for_run(rt, run_id, timeout_s=120)
+    assert (paused.state, done.state) == ("paused", "done"), (paused.reason, done.reason)
+    assert "nobody knows what a call costs at most" in paused.reason
+    assert after == 0
+    assert done.done == 24
+    assert server.books.of("first") <= from_pico(done.spent_pico + done.unknown_bound_pico) <= Decimal(50)
+
+
+def created(rt: Runtime, since_ms: int) -> int:
+    """Calls that were begun after a moment."""
+    with rt.store.read() as connection:
+        query = "SELECT count(*) FROM call WHERE created_ms > ?"
+        return int(connection.exec_driver_sql(query, (since_ms,)).scalar_one())
 
 
 class serving:
