@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assay.config import Settings
+from pydantic import SecretStr
+from run_driver import started, until
+
+from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
+from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store import ledger
 from assay.store import runs as stored
 from assay.workbench import datasets, runs, spend
@@ -72,3 +76,15 @@ def test_run_of_a_dead_process_is_picked_up_with_a_notice(tmp_path: Path) -> Non
 
     assert (found.state, found.waiting) == ("done", 0)
     assert "Picked up" in found.reason
+
+
+def test_counts_of_a_run_at_work_follow_it(tmp_path: Path) -> None:
+    """What all who watch share is counted anew once the run has gone on, not only at its end."""
+    with SandboxServer(SandboxConfig(speed=1)) as server:
+        gateway = Gateway("sandbox", server.base_url, SecretStr("k"))
+        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/b.db", concurrency=2), gateway=gateway) as rt:
+            rt.ready()
+            run_id = started(rt, [Contestant("sandbox/swift")], rows=500)
+            runs.progress(rt, run_id)
+            until(lambda: 0 < runs.progress(rt, run_id).contestants[0].done < 500)
+            assert runs.glance(rt, run_id).is_live

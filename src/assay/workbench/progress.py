@@ -140,10 +140,8 @@ FRESH = Fresh(least_s=0.5, share=40)
 
 def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
     live = run.state in stored.LIVE
-    state = (
-        (run.cells, live) if live
-        else (run.cells, live, run.done, run.failed, run_cost(connection, run.id), run.lease_token)
-    )  # fmt: skip
+    cost = (run.settled_pico, run.reserved_pico) if live else run_cost(connection, run.id)
+    state = (run.cells, live, run.done, run.failed, cost, run.lease_token)
     memo = rt.memos.of(SUMS)
     return memo.get(run.id, lambda known: _counted(connection, run, known), state=state, fresh=FRESH if live else None)
 
