@@ -95,7 +95,7 @@ def test_run_whose_lease_is_in_doubt_asks_before_it_sends(tmp_path: Path) -> Non
         with open_runtime(settings, gateway=gateway, watch=True) as rt:
             run_id = begun(rt, ())
             done = runs.progress(rt, run_id).done
-            rt.engine._workers[run_id]._held_until_ms = 0
+            rt.engine._workers[run_id].desk._held_until_ms = 0
             until(lambda: runs.progress(rt, run_id).done > done + 20)
 
             assert runs.glance(rt, run_id).state == "running"

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from assay.domain.completion import UNBILLED, UNKNOWN_COST, Cost
 from assay.domain.messages import CompletionRequest
@@ -20,13 +20,13 @@ from assay.domain.plan import Cell
 from assay.errors import BudgetExceeded, PolicyError, TemplateError
 from assay.openrouter.batches import Asked, BatchAnswer, BatchEndpoint, BatchState, account_of
 from assay.openrouter.failures import Failure, GatewayFailed, failure_of
+from assay.runs.desk import Desk
 from assay.runs.dispatch import Dispatcher, Outcome, settlement_of
 from assay.runs.modes import unbatchable
+from assay.runs.rows import RowReader
 from assay.store import batches, ledger
+from assay.store.datasets import StoredRow
 from assay.store.engine import Store
-
-if TYPE_CHECKING:
-    from assay.runs.worker import RunWorker
 
 T = TypeVar("T")
 SIZE = 1_000
@@ -65,19 +65,34 @@ class _Waiting:
     """How often, one after another, the gateway did not know it."""
 
 
+class Cells(Protocol):
+    """The cells of a run, as its worker asks for them and takes what comes."""
+
+    rows: RowReader
+    ungraded: set[int]
+    """Cells whose answer stands, and that a judge has still to be asked about."""
+
+    def request(self, cell: Cell, row: StoredRow) -> CompletionRequest:
+        """The request of a cell. Raises TemplateError, PolicyError."""
+
+    async def take(self, cell: Cell, row: StoredRow, request: CompletionRequest, outcome: Outcome) -> None:
+        """Grades and saves what came of a cell."""
+
+
 class BatchMode:
     """The batch half of a run. `work()` returns when nothing waits at the batch endpoint any more, or at a halt."""
 
-    def __init__(self, worker: RunWorker, *, run_id: str, store: Store, dispatcher: Dispatcher, poll_s: float) -> None:
-        self._worker = worker
-        self._run_id = run_id
+    def __init__(self, desk: Desk, cells: Cells, *, store: Store, dispatcher: Dispatcher, poll_s: float) -> None:
+        self._desk = desk
+        self._cells = cells
+        self._run_id = desk.run_id
         self._store = store
         self._dispatcher = dispatcher
         self._poll_s = poll_s
         self._endpoint = BatchEndpoint(dispatcher.main)
         self._waiting: dict[str, _Waiting] = {}
-        self._taken = bytearray(worker.done)
-        for number in worker.ungraded:
+        self._taken = bytearray(desk.done)
+        for number in cells.ungraded:
             self._taken[number] = 1  # its answer is there; a lane asks its judges
         """Cells that are answered, wait in a batch, or are left to the lanes."""
         self._left: dict[int, str] = {}
@@ -89,39 +104,39 @@ class BatchMode:
 
     async def work(self) -> None:
         """Fetches what an earlier process handed in, hands in the rest, and takes the answers as they come."""
-        plan = self._worker.plan
+        plan = self._desk.plan
         for index, contestant in enumerate(plan.contestants):
             if why := unbatchable(plan, contestant, is_main=self._dispatcher.is_main(contestant.model_id)):
                 self._leave(index, why)
         await self._pick_up()
-        while self._worker.halted is None:
+        while self._desk.halted is None:
             await self._hand_in()
             if not self._waiting:
                 break
             await self._wait()
-        if self._worker.halted == "stopped":
+        if self._desk.halted == "stopped":
             await self._cancel()
         if self._no_room is not None and not self._waiting:
-            self._worker.stop("paused", str(self._no_room))
+            self._desk.stop("paused", str(self._no_room))
 
     def _leave(self, contestant: int, why: str) -> None:
         self._left[contestant] = why
-        name = self._worker.plan.names[contestant]
-        self._worker.live.notices.append(f"{name} was asked call by call: {why}.")
+        name = self._desk.plan.names[contestant]
+        self._desk.live.notices.append(f"{name} was asked call by call: {why}.")
 
     # -- handing in --------------------------------------------------------------------------------------------
 
     async def _hand_in(self) -> None:
-        for index in range(len(self._worker.plan.contestants)):
+        for index in range(len(self._desk.plan.contestants)):
             for cells in self._chunks(index):
-                if self._worker.halted is not None or self._no_room is not None:
+                if self._desk.halted is not None or self._no_room is not None:
                     return
                 if index in self._left:
                     break  # the others go on
                 await self._submit(index, cells)
 
     def _chunks(self, contestant: int) -> Iterator[list[int]]:
-        plan = self._worker.plan
+        plan = self._desk.plan
         chunk: list[int] = []
         for number in range(contestant, plan.cell_count, len(plan.contestants)):
             if not self._taken[number]:
@@ -135,17 +150,17 @@ class BatchMode:
     async def _submit(self, contestant: int, numbers: list[int]) -> None:
         """Opens the intents of cells, then hands their requests in."""
         account = await self._whose()
-        batch_id = await self._worker.write(
+        batch_id = await self._desk.write(
             lambda c: batches.open_batch(c, self._run_id, contestant=contestant, calls=len(numbers), account=account)
         )
         requests = await self._requests(numbers)
         asked, calls = await self._open(batch_id, requests)
         if not asked:
-            await self._worker.write(lambda c: batches.withdraw_batch(c, self._run_id, batch_id))
+            await self._desk.write(lambda c: batches.withdraw_batch(c, self._run_id, batch_id))
             return
         (stored,) = [b for b in await self._stored() if b.id == batch_id]
         model = asked[0].request.model
-        await self._worker.renew()
+        await self._desk.renew()
         try:
             state = await self._endpoint.submit(model, asked)
         except GatewayFailed as error:
@@ -156,11 +171,11 @@ class BatchMode:
     async def _requests(self, numbers: list[int]) -> list[tuple[Cell, CompletionRequest]]:
         found = []
         for number in numbers:
-            cell = self._worker.plan.cell(number)
-            row = await self._worker.rows.row(cell.row)
+            cell = self._desk.plan.cell(number)
+            row = await self._cells.rows.row(cell.row)
             self._taken[number] = 1
             try:
-                found.append((cell, self._worker.request(cell, row)))
+                found.append((cell, self._cells.request(cell, row)))
             except (TemplateError, PolicyError):
                 continue  # the lanes make the record of it
         return found
@@ -171,11 +186,11 @@ class BatchMode:
         """Makes the intents durable, each with its reservation; what the budget has no room for is tried later."""
         owner = batches.owner_of(batch_id)
         intents = [
-            (cell, request, self._dispatcher.intent(request, self._worker.context(cell), batch=owner))
+            (cell, request, self._dispatcher.intent(request, self._desk.context(cell), batch=owner))
             for cell, request in requests
         ]
         opened = await asyncio.gather(
-            *(self._dispatcher.open(intent, request, lease=self._worker.lease) for _, request, intent in intents),
+            *(self._dispatcher.open(intent, request, lease=self._desk.lease) for _, request, intent in intents),
             return_exceptions=True,
         )
         asked, calls = [], {}
@@ -203,7 +218,7 @@ class BatchMode:
         self, stored: batches.StoredBatch, calls: dict[str, int], state: BatchState, *, is_found: bool = False
     ) -> None:
         expires = int(state.expires_s * 1000) if state.expires_s else None
-        await self._worker.write(
+        await self._desk.write(
             lambda c: batches.accepted(
                 c, stored.id, remote_id=state.id, expires_ms=expires, calls=len(calls),
                 state=batches.FOUND if is_found else "waiting",
@@ -219,7 +234,7 @@ class BatchMode:
         if failure.billed == "no" and failure.http_status is not None and failure.http_status < 500:
             await self._take_back(stored, calls)
             if failure.stop == "run":
-                self._worker.stop("paused", str(failure))
+                self._desk.stop("paused", str(failure))
             elif failure.kind == "not_found":
                 await self._without(stored.contestant)
             else:
@@ -232,7 +247,7 @@ class BatchMode:
         try:
             await self._endpoint.since(ledger.now_ms() / 1000)
         except GatewayFailed:
-            left = [n for n in range(len(self._worker.plan.contestants)) if n not in self._left]
+            left = [n for n in range(len(self._desk.plan.contestants)) if n not in self._left]
         else:
             left = [contestant]
         for index in left:
@@ -255,12 +270,12 @@ class BatchMode:
             await self._take_back(stored, calls)
             self._leave(stored.contestant, "the gateway did not take the batch")
             return
-        self._worker.stop(
+        self._desk.stop(
             "paused", "The gateway does not say whether it took a batch. Continue asks it again; nothing is sent twice."
         )
 
     async def _take_back(self, stored: batches.StoredBatch, calls: dict[str, int]) -> None:
-        await self._worker.write(lambda c: batches.withdraw_batch(c, self._run_id, stored.id))
+        await self._desk.write(lambda c: batches.withdraw_batch(c, self._run_id, stored.id))
         for number in calls.values():
             self._taken[number] = 0
 
@@ -272,7 +287,7 @@ class BatchMode:
             for number in calls.values():
                 self._taken[number] = 1
             if not calls:
-                await self._worker.write(lambda c, b=stored.id: batches.end_batch(c, b))  # type: ignore[misc]
+                await self._desk.write(lambda c, b=stored.id: batches.end_batch(c, b))  # type: ignore[misc]
             elif stored.remote_id is not None:
                 self._waiting[stored.id] = _Waiting(
                     stored, stored.remote_id, calls, is_ours=False, is_found=stored.state == batches.FOUND
@@ -284,16 +299,16 @@ class BatchMode:
 
     async def _model_of(self, calls: dict[str, int]) -> str:
         """The model that a batch asks."""
-        cell = self._worker.plan.cell(next(iter(calls.values())))
-        return self._worker.request(cell, await self._worker.rows.row(cell.row)).model
+        cell = self._desk.plan.cell(next(iter(calls.values())))
+        return self._cells.request(cell, await self._cells.rows.row(cell.row)).model
 
     async def _of_another_account(self, stored: batches.StoredBatch, calls: dict[str, int]) -> None:
         """A batch that this key cannot see: a person is told, who may continue without it."""
         if stored.state == batches.MISSED:
             await self._lost(_Waiting(stored, "", calls), "another account may have the batch")
         else:
-            await self._worker.write(lambda c: batches.missed(c, stored.id))
-            self._worker.stop("paused", ANOTHER_ACCOUNT)
+            await self._desk.write(lambda c: batches.missed(c, stored.id))
+            self._desk.stop("paused", ANOTHER_ACCOUNT)
 
     async def _stored(self) -> list[batches.StoredBatch]:
         return await self._read(partial(batches.batches_of, live_only=True), self._run_id)
@@ -305,14 +320,14 @@ class BatchMode:
             with self._store.read() as connection:
                 return query(connection, *given)
 
-        return await self._worker.read(find)
+        return await self._desk.read(find)
 
     # -- waiting -----------------------------------------------------------------------------------------------
 
     async def _wait(self) -> None:
         """Looks after the batches, ever more rarely, until one has ended or the run is to halt."""
         pause = self._poll_s
-        while self._worker.halted is None:
+        while self._desk.halted is None:
             for waiting in list(self._waiting.values()):
                 if await self._look(waiting):
                     self._no_room = None
@@ -323,7 +338,7 @@ class BatchMode:
     async def _sleep(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while self._worker.halted is None and (left := until - loop.time()) > 0:  # noqa: ASYNC110 - it waits for a time
+        while self._desk.halted is None and (left := until - loop.time()) > 0:  # noqa: ASYNC110 - it waits for a time
             await asyncio.sleep(min(left, LOOK_S))
 
     async def _look(self, waiting: _Waiting) -> bool:
@@ -332,13 +347,13 @@ class BatchMode:
             state = await self._endpoint.state(waiting.remote_id)
         except GatewayFailed as error:
             if error.failure.stop == "run":
-                self._worker.stop("paused", str(error.failure))
+                self._desk.stop("paused", str(error.failure))
                 return True
             return error.status in (404, 410) and await self._missed(waiting)
         await self._found(waiting)
         if not state.ended:
             answered = state.completed + state.failed
-            await self._worker.write(lambda c: batches.told(c, waiting.stored.id, answered=answered))
+            await self._desk.write(lambda c: batches.told(c, waiting.stored.id, answered=answered))
             return False
         await self._collect(waiting, state)
         return True
@@ -347,7 +362,7 @@ class BatchMode:
         waiting.missed = 0
         if waiting.stored.state == batches.MISSED:
             waiting.stored = replace(waiting.stored, state="waiting")
-            await self._worker.write(lambda c: batches.found_again(c, waiting.stored.id))
+            await self._desk.write(lambda c: batches.found_again(c, waiting.stored.id))
 
     async def _missed(self, waiting: _Waiting) -> bool:
         """After a 404 for a batch; whether nothing more is to be waited for.
@@ -361,17 +376,17 @@ class BatchMode:
         if waiting.is_ours or waiting.stored.state == batches.MISSED:
             await self._lost(waiting)
         else:
-            await self._worker.write(lambda c: batches.missed(c, waiting.stored.id))
-            self._worker.stop("paused", UNKNOWN_BATCH)
+            await self._desk.write(lambda c: batches.missed(c, waiting.stored.id))
+            self._desk.stop("paused", UNKNOWN_BATCH)
         return True
 
     async def _lost(self, waiting: _Waiting, why: str = "the gateway does not know the batch any more") -> None:
         """Nobody fetches the answers of a batch: what it cost is unknown, and counts with its bound."""
         failure = failure_of("server", detail=why, billed="unknown")
         for call_id in waiting.calls:
-            await self._worker.settle(_unanswered(call_id, failure, UNKNOWN_COST))
+            await self._desk.settle(_unanswered(call_id, failure, UNKNOWN_COST))
         await self._end(waiting)
-        self._worker.live.notices.append("The gateway lost a batch; its cells were asked again, call by call.")
+        self._desk.live.notices.append("The gateway lost a batch; its cells were asked again, call by call.")
 
     async def _cancel(self) -> None:
         """Stops the batches of a stopped run; answers that were ready by then are paid and kept."""
@@ -386,11 +401,11 @@ class BatchMode:
                 continue
             failure = failure_of("cancelled", detail="the run was stopped", billed="unknown")
             for call_id in waiting.calls:
-                await self._worker.settle(_unanswered(call_id, failure, UNKNOWN_COST))
+                await self._desk.settle(_unanswered(call_id, failure, UNKNOWN_COST))
             await self._end(waiting)
 
     async def _end(self, waiting: _Waiting) -> None:
-        await self._worker.write(lambda c: batches.end_batch(c, waiting.stored.id))
+        await self._desk.write(lambda c: batches.end_batch(c, waiting.stored.id))
         self._waiting.pop(waiting.stored.id, None)
 
     # -- answers -----------------------------------------------------------------------------------------------
@@ -407,11 +422,11 @@ class BatchMode:
                   for call_id, number in items[start : start + TOGETHER])
             )  # fmt: skip
         await self._end(waiting)
-        missing = sum(1 for number in waiting.calls.values() if not self._worker.done[number])
-        if missing and self._worker.halted != "stopped":
+        missing = sum(1 for number in waiting.calls.values() if not self._desk.done[number])
+        if missing and self._desk.halted != "stopped":
             why = f" ({state.error})" if state.error else ""
             ended = "answered all but" if state.status == "completed" else f"{state.status}{why} without"
-            self._worker.live.notices.append(
+            self._desk.live.notices.append(
                 f"A batch {ended} {missing:,} of {len(items):,} requests, which were asked call by call."
             )
 
@@ -419,24 +434,24 @@ class BatchMode:
         """After a batch that looked like ours and answers none of our requests."""
         self._others.add(state.id)
         self._waiting.pop(waiting.stored.id)
-        await self._worker.write(lambda c: batches.not_ours(c, waiting.stored.id))
+        await self._desk.write(lambda c: batches.not_ours(c, waiting.stored.id))
         await self._look_for(waiting.stored, waiting.calls, state.model)
 
     async def _take(self, state: BatchState, call_id: str, number: int, answer: BatchAnswer | None) -> None:
-        cell = self._worker.plan.cell(number)
+        cell = self._desk.plan.cell(number)
         if answer is None:
             charged = state.status == "completed"
             failure = failure_of("empty", detail="the batch has no answer to this request")
             cost = UNKNOWN_COST if charged else UNBILLED
-            await self._worker.settle(_unanswered(call_id, failure, cost))
+            await self._desk.settle(_unanswered(call_id, failure, cost))
             return
-        row = await self._worker.rows.row(cell.row)
-        request = self._worker.request(cell, row)
+        row = await self._cells.rows.row(cell.row)
+        request = self._cells.request(cell, row)
         outcome = self._outcome(request, call_id, answer)
         if outcome.failure is not None and outcome.failure.retry:
-            await self._worker.settle(outcome.settlement)  # the cell stays missing: a lane asks again
+            await self._desk.settle(outcome.settlement)  # the cell stays missing: a lane asks again
             return
-        await self._worker.take(cell, row, request, outcome)
+        await self._cells.take(cell, row, request, outcome)
 
     def _outcome(self, request: CompletionRequest, call_id: str, answer: BatchAnswer) -> Outcome:
         """What an answer of a batch means; its times are none, for nobody waited for it."""

@@ -82,11 +82,11 @@ class RunEngine:
             if not isinstance(told, AssayError):
                 log.exception("run %s ended unexpectedly", run_id)
                 told = AssayError(UNEXPECTED)
-            await worker.give_back("paused", f"{told} Continue goes on with the missing cells.")
+            await worker.desk.give_back("paused", f"{told} Continue goes on with the missing cells.")
         finally:
             self._workers.pop(run_id, None)
             self._tasks.pop(run_id, None)
-        if worker.goes_on:
+        if worker.desk.goes_on:
             self.start(run_id)
 
     def _is_here(self, run_id: str) -> bool:
@@ -138,7 +138,7 @@ class RunEngine:
             self._poller.cancel()
         tasks = list(self._tasks.values())
         for worker in self._workers.values():
-            worker.stop("queued", CLOSED)
+            worker.desk.stop("queued", CLOSED)
         if tasks:
             await asyncio.wait(tasks, timeout=self._waits.close_s)
         for task in tasks:

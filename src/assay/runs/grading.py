@@ -7,14 +7,15 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.domain.completion import Completion
 from assay.domain.messages import CompletionRequest
-from assay.domain.plan import Cell, RunPlan
+from assay.domain.plan import Cell
 from assay.domain.score import NOT_ASKED, NOT_GRADED, Score
 from assay.errors import BudgetExceeded, PolicyError, StoreError
 from assay.money import from_pico
+from assay.runs.desk import Desk
 from assay.runs.dispatch import STORE_WAIT_S, Dispatcher, Gate, Outcome, Withdrawn
 from assay.runs.grid import under_policy
 from assay.scoring.graders import Grader, build
@@ -23,9 +24,6 @@ from assay.scoring.kinds import Facts, Verdict, shown, unscored
 from assay.scoring.limits import guarded
 from assay.store import results, saving
 from assay.store.datasets import StoredRow
-
-if TYPE_CHECKING:
-    from assay.runs.worker import RunWorker
 
 GRADING_S = 0.05
 """Seconds after which an answer is stored before it is graded."""
@@ -51,9 +49,9 @@ class Grade:
 class Grading:
     """The graders of one run. gate: what a judge's call passes before it is sent."""
 
-    def __init__(self, worker: RunWorker, plan: RunPlan, dispatcher: Dispatcher) -> None:
-        self._worker = worker
-        self._plan = plan
+    def __init__(self, desk: Desk, dispatcher: Dispatcher) -> None:
+        self._desk = desk
+        self._plan = plan = desk.plan
         self._dispatcher = dispatcher
         self._column = plan.expected_column
         self._graders: list[Grader] = [build(spec) for spec in plan.graders]
@@ -97,7 +95,7 @@ class Grading:
             for grader, score, grade in zip(self._graders, kept.scores, await work, strict=True)
         ]
         known = kept.result._mapping
-        record = self._worker.record(
+        record = self._desk.record(
             cell, status="ok", output=kept.output, reasoning=kept.reasoning, note=kept.note,
             **fields_of(grades),
             **{name: known[name] for name in _KEPT},
@@ -115,15 +113,15 @@ class Grading:
             try:
                 outcome = await self._judge(grader, cell, request, record.output, expected)
             except (BudgetExceeded, Withdrawn) as error:
-                self._worker.stop("paused", str(error))
-                grades[place] = Grade(grader.score(unscored(f"{NOT_ASKED} {self._worker.halt_reason}")))
+                self._desk.stop("paused", str(error))
+                grades[place] = Grade(grader.score(unscored(f"{NOT_ASKED} {self._desk.halt_reason}")))
                 continue
             except PolicyError as error:
                 grades[place] = Grade(grader.score(unscored(f"The judge is not asked: {error}")))
                 continue
             grades[place] = self._verdict(grader, outcome)
-            await self._worker.settle(outcome.settlement)
-        await self._worker.save(replace(record, **fields_of(grades)))
+            await self._desk.settle(outcome.settlement)
+        await self._desk.save(replace(record, **fields_of(grades)))
 
     def _verdict(self, grader: Grader, outcome: Outcome) -> Grade:
         completion, failure = outcome.completion, outcome.failure
@@ -134,7 +132,7 @@ class Grading:
             return Grade(grader.score(said), outcome.settlement.call_id)
         if failure is not None and failure.stop == "run":
             # Nobody's verdict: the judge is asked again when the cause is cured.
-            self._worker.stop("paused", str(failure))
+            self._desk.stop("paused", str(failure))
             return Grade(grader.score(unscored(f"{NOT_ASKED} {failure}")))
         return Grade(grader.score(unscored(f"The judge failed: {failure}")), outcome.settlement.call_id)
 
@@ -151,13 +149,13 @@ class Grading:
         judge = under_policy(
             CompletionRequest(str(params["model"]), messages, judge_params(params)), self._plan.data_policy
         )
-        context = self._worker.context(cell, purpose="judge")
+        context = self._desk.context(cell, purpose="judge")
         while True:
             try:
-                return await self._worker.affordable(lambda: self._dispatcher.complete(judge, context, gate=self.gate))
+                return await self._desk.affordable(lambda: self._dispatcher.complete(judge, context, gate=self.gate))
             except StoreError as error:
                 # No intent could be written, so nothing was sent: the judge is asked when there is room.
-                self._worker.live.note = str(error)
+                self._desk.live.note = str(error)
                 await asyncio.sleep(STORE_WAIT_S)
 
 
