@@ -15,7 +15,7 @@ from assay.domain.contestant import Contestant
 from assay.runs.lanes import UNWELL_LIMIT, UNWELL_S, Lane, Lanes, ahead
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.workbench import runs
-from assay.workbench.runs import ContestantProgress, RunProgress
+from assay.workbench.progress import ContestantProgress, RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
 SICK, WELL = "sandbox/swift", "sandbox/scribe"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import SecretStr
-from run_driver import started, until
 
 from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
@@ -84,7 +83,12 @@ def test_counts_of_a_run_at_work_follow_it(tmp_path: Path) -> None:
         gateway = Gateway("sandbox", server.base_url, SecretStr("k"))
         with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/b.db", concurrency=2), gateway=gateway) as rt:
             rt.ready()
-            run_id = started(rt, [Contestant("sandbox/swift")], rows=500)
-            runs.progress(rt, run_id)
-            until(lambda: 0 < runs.progress(rt, run_id).contestants[0].done < 500)
-            assert runs.glance(rt, run_id).is_live
+            table = tmp_path / "many.csv"
+            table.write_text("question\n" + "".join(f"What is {n}?\n" for n in range(500)))
+            dataset = datasets.open_dataset(rt, str(table))
+            run_id = runs.start_run(rt, RunDraft(dataset.id, (Prompt("{{question}}"),), (Contestant(MODEL),)))
+            while (seen := runs.progress(rt, run_id)).is_live and not seen.contestants[0].done:
+                pass
+
+    assert seen.is_live
+    assert 0 < seen.contestants[0].done < 500
