@@ -15,7 +15,7 @@ from assay.domain.contestant import Contestant
 from assay.runs.lanes import UNWELL_LIMIT, UNWELL_S, Lane, Lanes, ahead
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.workbench import runs
-from assay.workbench.progress import ContestantProgress, RunProgress
+from assay.workbench.runs import RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
 SICK, WELL = "sandbox/swift", "sandbox/scribe"
@@ -60,13 +60,10 @@ def start(rt: Runtime) -> str:
     return started(rt, [Contestant(SICK), Contestant(WELL)], rows=ROWS)
 
 
-def resting(rt: Runtime, run_id: str) -> ContestantProgress | None:
-    """The sick contestant while it waits for its probe and nothing of it is on the way; its counts, which watchers
-    share for a while, are up to date then."""
+def counted(rt: Runtime, run_id: str) -> bool:
+    """Whether the counts by contestant, which watchers share for a while, are up to date."""
     state = runs.progress(rt, run_id)
-    sick = state.contestants[0]
-    still = "tried again in" in sick.note and not sick.in_flight
-    return sick if still and sum(one.done for one in state.contestants) == state.done else None
+    return sum(contestant.done for contestant in state.contestants) == state.done
 
 
 def ended(rt: Runtime, run_id: str) -> RunProgress:
@@ -92,10 +89,10 @@ def test_contestant_that_recovers_goes_on_after_its_probe(tmp_path: Path) -> Non
     """While it rests the page says why and until when; the missing cells come after the pause."""
     with workbench(tmp_path, Fault("500", model=SICK), waits_s=(3.0,)) as rt:
         run_id = start(rt)
-        until(lambda: resting(rt, run_id) is not None)
-        sick = resting(rt, run_id)
+        until(lambda: "tried again in" in runs.progress(rt, run_id).contestants[0].note)
+        until(lambda: counted(rt, run_id) and runs.progress(rt, run_id).contestants[1].done == ROWS)
+        sick = runs.progress(rt, run_id).contestants[0]
 
-        assert sick is not None
         assert sick.failed == sick.done < ROWS / 2
         assert ended(rt, run_id).contestants[0].failed == sick.failed + 1
 
