@@ -93,7 +93,7 @@ def winners(draws: Draws) -> Iterator[str]:
     yield "|---:|---:|---:|---:|"
     for n in (50, 200):
         for k in (2, 8):
-            yield row(n, k, *sim.winner_coverage(0.8, n, k, draws(2_000)))
+            yield row(n, k, *sim.winner_coverage(0.8, n, k, draws(600)))
 
 
 def errors(draws: Draws) -> Iterator[str]:
@@ -102,29 +102,29 @@ def errors(draws: Draws) -> Iterator[str]:
     for k in (2, 4, 8):
         for n in (50, 200):
             for kind in ("0/1", "graded"):
-                yield row(k, n, kind, *sim.family_errors(k, n, kind, draws(1_000)))
+                yield row(k, n, kind, *sim.family_errors(k, n, kind, draws(600)))
 
 
 def claims(draws: Draws) -> Iterator[str]:
     yield row("truth", "n", "claim", "said in")
     yield "|---|---:|---|---:|"
     for n in (100, 200, 500):
-        yield row("15 points ahead of two others", n, "best", sim.best_is_found(n, draws(500)))
+        yield row("15 points ahead of two others", n, "best", sim.best_is_found(n, draws(400)))
     for n in (100, 200, 500, 1_000):
-        yield row("equal and cheap", n, "at most 5 points worse", sim.not_worse_is_said(0.0, n, draws(500)))
+        yield row("equal and cheap", n, "at most 5 points worse", sim.not_worse_is_said(0.0, n, draws(400)))
     for n in (100, 500, 1_000):
-        yield row("6 points worse and cheap", n, "at most 5 points worse", sim.not_worse_is_said(0.06, n, draws(1_000)))
-        yield row("8 points worse and cheap", n, "at most 5 points worse", sim.not_worse_is_said(0.08, n, draws(500)))
+        yield row("6 points worse and cheap", n, "at most 5 points worse", sim.not_worse_is_said(0.06, n, draws(600)))
+        yield row("8 points worse and cheap", n, "at most 5 points worse", sim.not_worse_is_said(0.08, n, draws(400)))
     for skipped in (0.045, 0.15):
         for n in (50, 200, 500):
             what = f"equal; one skips the hardest {skipped:.1%} of its rows"
-            yield row(what, n, "best", sim.skipper_is_best(skipped, n, draws(1_000)))
+            yield row(what, n, "best", sim.skipper_is_best(skipped, n, draws(600)))
 
 
 def sequences(draws: Draws) -> Iterator[str]:
     yield row("looked at after each of 1,000 rows", "missed at some look", "width at 1,000 beside fixed")
     yield "|---|---:|---:|"
-    for name, missed, wider in sim.sequence_misses(draws(4_000)):
+    for name, missed, wider in sim.sequence_misses(draws(2_000)):
         yield row(name, missed, wider)
 
 
@@ -132,7 +132,7 @@ def stopping(draws: Draws) -> Iterator[str]:
     yield row("contestants' true rates", "rows", "same winner", "answers saved")
     yield "|---|---:|---:|---:|"
     for truth, n in sim.STOPPED:
-        yield row(", ".join(map(str, truth)), n, *sim.early_stopping(truth, n, draws(300)))
+        yield row(", ".join(map(str, truth)), n, *sim.early_stopping(truth, n, draws(100)))
 
 
 TABLES: dict[str, Callable[[Draws], Iterator[str]]] = {

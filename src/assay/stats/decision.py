@@ -62,7 +62,7 @@ def decide(
     found = differences([block], confidence=confidence) if block is not None else []
     beaten = [(d.first, d.second) if d.value > 0 else (d.second, d.first) for d in found if d.real]
     leaders = tuple(key for key in order.keys if all(loser != key for _, loser in beaten)) if order.n else ()
-    lines = standings(order, contestants, beaten, confidence, anytime=anytime, decided=block is not None)
+    lines = standings(order, contestants, clusters, beaten, confidence, anytime=anytime, decided=block is not None)
     claim = _claim(found, leaders, all_zero=all_zero)
     groups = None if order.codes is None else int(order.codes.max(initial=-1)) + 1
     return Decision(

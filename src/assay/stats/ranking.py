@@ -53,7 +53,7 @@ class Ranked(NamedTuple):
 def coverage(contestant: ContestantRows) -> float:
     """Share of the rows it was asked that it has a score for; asked nothing: 0."""
     scores = list(contestant.scores.values())
-    return 1 - scores.count(None) / len(scores) if scores else 0.0
+    return (len(scores) - scores.count(None)) / len(scores) if scores else 0.0
 
 
 def in_order(table: Table, contestants: Sequence[ContestantRows]) -> Ranked:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from dataclasses import replace
 
 from assay.stats.arrays import Floats
 from assay.stats.best_of import confidence_of_best
@@ -14,58 +13,63 @@ from assay.stats.ranking import Ranked
 from assay.stats.ranks import rank_ranges
 from assay.stats.rates import rate, rate_in_clusters
 from assay.stats.sequences import mean_so_far
-from assay.stats.table import Codes, own_scores
+from assay.stats.table import Clusters, Codes, table_of
 from assay.stats.values import ContestantRows, Estimate, Standing
 
 
 def standings(
     ranked: Ranked,
     contestants: Sequence[ContestantRows],
+    clusters: Clusters | None,
     beaten: Sequence[tuple[str, str]],
     confidence: float,
     *,
     anytime: bool,
     decided: bool,
 ) -> tuple[Standing, ...]:
-    """The compared ones, best first, then the left out. beaten: (winner, loser) of what is real; decided: whether the
-    comparison says anything, so that there are ranks."""
+    """The compared ones, best first, then the left out.
+
+    beaten: (winner, loser) of what is real. decided: whether the comparison says anything, so that there are ranks.
+    Without a common row everybody's mean is that of its own rows.
+    """
     ranks = rank_ranges(ranked.keys, beaten)
-    n = ranked.n
-    plain = estimates(ranked.scores, ranked.codes, confidence, anytime=anytime) if n else []
     of_best = confidence_of_best(len(ranked.keys), confidence=confidence)
-    winners = estimates(ranked.scores, ranked.codes, of_best, anytime=anytime) if n else []
-    lines = [
-        Standing(
-            key=c.key,
-            label=c.label,
-            score=plain[at] if n else None,
-            best_of=winners[at] if n else None,
-            rank_low=ranks[c.key].low if decided else None,
-            rank_high=ranks[c.key].high if decided else None,
-            attempted=len(c.scores),
-            missing=list(c.scores.values()).count(None),
-            left_out=False,
-            cost_per_row=c.cost_per_row,
-        )
-        for at, c in enumerate(ranked.contestants)
-    ]
-    return (*lines, *(_left_out(c, confidence, anytime=anytime) for c in contestants if c.key not in ranks))
+    if ranked.n:
+        plain = estimates(ranked.scores, ranked.codes, confidence, anytime=anytime)
+        winners = estimates(ranked.scores, ranked.codes, of_best, anytime=anytime)
+        lines = [
+            replace(_line(c, mean), best_of=winner)
+            for c, mean, winner in zip(ranked.contestants, plain, winners, strict=True)
+        ]
+    else:
+        lines = [_own(c, clusters, confidence, anytime=anytime, left_out=False) for c in ranked.contestants]
+    if decided:
+        lines = [replace(line, rank_low=ranks[line.key].low, rank_high=ranks[line.key].high) for line in lines]
+    left_out = [c for c in contestants if c.key not in ranks]
+    return (*lines, *(_own(c, clusters, confidence, anytime=anytime, left_out=True) for c in left_out))
 
 
-def _left_out(contestant: ContestantRows, confidence: float, *, anytime: bool) -> Standing:
-    own = own_scores(contestant)
-    scored = own[~np.isnan(own)]
-    found = estimates(scored[None, :], None, confidence, anytime=anytime) if scored.size else []
+def _own(
+    contestant: ContestantRows, clusters: Clusters | None, confidence: float, *, anytime: bool, left_out: bool
+) -> Standing:
+    """A contestant on its own scored rows."""
+    own = table_of([contestant], clusters)
+    scored = own.common
+    found = estimates(scored, own.common_codes, confidence, anytime=anytime) if scored.size else [None]
+    return replace(_line(contestant, found[0]), left_out=left_out)
+
+
+def _line(contestant: ContestantRows, score: Estimate | None) -> Standing:
     return Standing(
         key=contestant.key,
         label=contestant.label,
-        score=found[0] if found else None,
+        score=score,
         best_of=None,
         rank_low=None,
         rank_high=None,
-        attempted=own.size,
-        missing=own.size - scored.size,
-        left_out=True,
+        attempted=len(contestant.scores),
+        missing=list(contestant.scores.values()).count(None),
+        left_out=False,
         cost_per_row=contestant.cost_per_row,
     )
 

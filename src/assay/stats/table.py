@@ -47,11 +47,6 @@ class Table:
         return np.asarray(~np.isnan(self.asked).any(axis=0))
 
 
-def own_scores(contestant: ContestantRows) -> Floats:
-    """The scores of a contestant, in the order given; NaN where there is none."""
-    return _rounded(list(contestant.scores.values()))
-
-
 def table_of(contestants: Sequence[ContestantRows], clusters: Clusters | None = None) -> Table:
     """The rows that all of them were asked, in the order of the first; nobody: no row."""
     if not contestants:
@@ -59,7 +54,7 @@ def table_of(contestants: Sequence[ContestantRows], clusters: Clusters | None = 
     keys = [list(c.scores) for c in contestants]
     first = keys[0]
     if all(other == first for other in keys[1:]):
-        return Table(np.stack([own_scores(c) for c in contestants]), _codes(first, clusters))
+        return Table(np.stack([_rounded(list(c.scores.values())) for c in contestants]), _codes(first, clusters))
     rows = [row for row in first if all(row in c.scores for c in contestants[1:])]
     return Table(np.stack([_rounded([c.scores[row] for row in rows]) for c in contestants]), _codes(rows, clusters))
 

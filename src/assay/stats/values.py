@@ -63,9 +63,11 @@ class Standing:
     key: str
     label: str
     score: Estimate | None
-    """Mean on the common rows; of one that is left out: on its own scored rows. None: no score."""
+    """Mean on the common rows; of one that is left out, and where there is no common row: on its own scored rows.
+    None: no score."""
     best_of: Estimate | None
-    """The same mean with the interval that holds for all compared contestants together: the winner's own."""
+    """The same mean with the interval that holds for all compared contestants together: the winner's own, "of the best
+    of k". None: not compared."""
     rank_low: int | None
     """Best rank that is possible, from 1; None: left out."""
     rank_high: int | None
@@ -80,7 +82,7 @@ class Standing:
     @property
     def coverage(self) -> float:
         """Share of the asked rows that have a score; nothing asked: 0."""
-        return 1 - self.missing / self.attempted if self.attempted else 0.0
+        return (self.attempted - self.missing) / self.attempted if self.attempted else 0.0
 
 
 @dataclass(frozen=True, slots=True)
