@@ -87,7 +87,7 @@ def test_contestant_that_keeps_failing_is_paused_probed_and_given_up(tmp_path: P
 
 def test_contestant_that_recovers_goes_on_after_its_probe(tmp_path: Path) -> None:
     """While it rests the page says why and until when; the missing cells come after the pause."""
-    with workbench(tmp_path, Fault("500", model=SICK), waits_s=(3.0,)) as rt:
+    with workbench(tmp_path, Fault("500", model=SICK), waits_s=(12.0,)) as rt:
         run_id = start(rt)
         until(lambda: "tried again in" in runs.progress(rt, run_id).contestants[0].note)
         until(lambda: counted(rt, run_id) and runs.progress(rt, run_id).contestants[1].done == ROWS)
