@@ -27,8 +27,9 @@ from assay.config import Gateway, Settings
 from assay.money import exact_usd
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store.tables import CALL
-from assay.workbench import runs, spend
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.spending import spend
 
 BROKEN = tuple(Fault(kind, rate=0.04) for kind in ("mid_stream_error", "502_html"))
 

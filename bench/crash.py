@@ -43,13 +43,14 @@ def create(database: str, url: str, in_flight: int, rows: int) -> str:
     from assay.domain.contestant import Contestant, Prompt
     from assay.domain.score import GraderSpec
     from assay.store import runs as stored
-    from assay.workbench import datasets, runs
+    from assay.workbench.datasets import kept
+    from assay.workbench.running import runs
 
     with open_bench(database, url, in_flight) as rt:
         rt.ready()
         text = "question,answer\n" + "".join(f"What is the capital number {n}?,Paris\n" for n in range(rows))
-        dataset = datasets.save_table(
-            rt, datasets.read_upload(rt, text.encode(), filename="q.csv"), name="crash", source="q.csv"
+        dataset = kept.save_table(
+            rt, kept.read_upload(rt, text.encode(), filename="q.csv"), name="crash", source="q.csv"
         )
         draft = runs.RunDraft(
             dataset.id, (Prompt("{{question}}"),), tuple(Contestant(model) for model in MODELS),
@@ -61,7 +62,7 @@ def create(database: str, url: str, in_flight: int, rows: int) -> str:
 
 def work(database: str, url: str, in_flight: int, run_id: str) -> None:
     """Works the run to its end, if nobody kills this process before."""
-    from assay.workbench import runs
+    from assay.workbench.running import runs
 
     with open_bench(database, url, in_flight) as rt:
         rt.ready()

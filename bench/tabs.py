@@ -29,8 +29,9 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.store import runs as stored
-from assay.workbench import datasets, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import open_runtime
 
 MODELS = ("bench/m0", "bench/m1", "bench/m2", "bench/m3")
@@ -44,7 +45,7 @@ def queue_run(folder: Path, url: str, cells: int) -> str:
     settings = Settings(database_url=f"sqlite:///{folder}/assay.db")
     with open_runtime(settings, gateway=Gateway("openrouter", url, None)) as rt:
         rt.ready()
-        dataset = datasets.open_dataset(rt, str(table))
+        dataset = kept.open_dataset(rt, str(table))
         draft = RunDraft(
             dataset.id, (Prompt("{{question}}"),), tuple(map(Contestant, MODELS)), (GraderSpec("contains"),),
             expected_column="answer",

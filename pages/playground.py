@@ -1,7 +1,8 @@
 import streamlit as st
 
-from assay.views import panes, playground_form
 from assay.views.components import errors_in_words, title
+from assay.views.playground import form as playground_form
+from assay.views.playground import panes
 from assay.views.resources import get_runtime
 
 rt = get_runtime()

@@ -1,14 +1,14 @@
 import streamlit as st
 
-from assay.views import results_view
 from assay.views.components import errors_in_words, title
 from assay.views.resources import get_runtime
+from assay.views.results import view
 
 rt = get_runtime()
 title("Results", "Who wins, by how much, whether that is more than noise, and at what price.")
 with errors_in_words():
     chosen = st.query_params.get("run")
     if chosen:
-        results_view.run_page(rt, chosen)
+        view.run_page(rt, chosen)
     else:
-        results_view.run_list(rt)
+        view.run_list(rt)

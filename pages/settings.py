@@ -1,9 +1,10 @@
 import streamlit as st
 
-from assay.views import doctor, faults, words
+from assay.views import words
 from assay.views.components import errors_in_words, title
 from assay.views.resources import get_runtime
-from assay.workbench.health import check_gateway, health
+from assay.views.settings import doctor, faults
+from assay.workbench.gateway.health import check_gateway, health
 
 rt = get_runtime()
 title("Settings", "Where the key comes from, whether the gateway answers, and where your data is.")

@@ -27,7 +27,7 @@ from assay.openrouter.parameters import KNOWN_PARAMETERS, PARAMETERS, ROUTING
 from assay.sandbox.fault_kinds import FAULTS
 from assay.scoring.assertions import CHECKS
 from assay.scoring.graders import GRADERS
-from assay.workbench.exports import KINDS
+from assay.workbench.results.exports import KINDS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 MADE = "<!-- Made from the code by scripts/reference.py: change the code, then run it. -->"

@@ -20,8 +20,8 @@ from assay.api.listening import Limits, config_of
 from assay.api.service import create_server
 from assay.config import Gateway, Settings
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import spend
 from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.spending import spend
 
 TOKEN = "assay-token-for-tests"
 ASK = {"model": "sandbox/scribe", "messages": [{"role": "user", "content": "Name three rivers"}]}

@@ -12,9 +12,9 @@ import pytest
 from assay.datasets.conversation import conversation, fault
 from assay.datasets.reader import read_table
 from assay.datasets.table import Table
-from assay.datasets.template import render_prompt
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import TemplateError
+from assay.prompts.template import render_prompt
 from assay.runs.grid import request_of
 
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}

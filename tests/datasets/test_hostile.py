@@ -16,8 +16,8 @@ import pytest
 
 from assay.datasets.reader import read_table
 from assay.datasets.table import ReadOptions, Table
-from assay.datasets.template import render
 from assay.errors import ImportRefused
+from assay.prompts.template import render
 
 Cells = list[list[str]]
 

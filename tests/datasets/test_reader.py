@@ -19,8 +19,8 @@ from assay.datasets.identity import content_hash, row_keys
 from assay.datasets.reader import read_table
 from assay.datasets.roles import guess_roles
 from assay.datasets.table import ReadOptions
-from assay.datasets.template import convert, render, variables
 from assay.errors import AssayError, ImportRefused, TemplateError
+from assay.prompts.template import convert, render, variables
 
 
 def read(text: str, **options: object) -> list[dict[str, str]]:

@@ -8,18 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from assay.datasets.template import (
-    conversation,
-    convert,
-    detect_foreign,
-    is_known,
-    render,
-    render_prompt,
-    value_of,
-)
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
 from assay.errors import TemplateError
+from assay.prompts.template import conversation, convert, detect_foreign, is_known, render, render_prompt, value_of
 
 TICKET = '{"subject": "Refund", "tags": ["a", "b"], "total": 1.50, "who": {"name": "Ann"}, "none": null}'
 CHAT = json.dumps([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello {{x}}"}])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from assay.domain.contestant import Contestant, Prompt, names_of
 from assay.domain.plan import RunPlan
-from assay.workbench.results import label_of
+from assay.workbench.results.cells import label_of
 
 
 @pytest.mark.parametrize(

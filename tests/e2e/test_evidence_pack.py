@@ -17,8 +17,10 @@ from assay.domain.score import GraderSpec
 from assay.exports import evidence
 from assay.exports.record import CellFact
 from assay.sandbox import SandboxConfig, SandboxServer
-from assay.workbench import datasets, exports, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results import exports
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import open_runtime
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
@@ -37,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = Settings(database_url=f"sqlite:///{found}/a.db")
         with open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr(KEY))) as rt:
             rt.ready()
-            dataset = datasets.open_dataset(rt, str(found / "rows.csv"))
+            dataset = kept.open_dataset(rt, str(found / "rows.csv"))
             models = tuple(Contestant(f"sandbox/{name}") for name in ("swift", "atlas-large", "scribe"))
             draft = RunDraft(
                 dataset.id, (Prompt("Which: billing, bug? {{ticket}}"),), models, (GraderSpec("contains"),),

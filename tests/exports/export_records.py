@@ -14,9 +14,10 @@ from assay.domain.plan import RunPlan
 from assay.domain.score import GraderSpec, Score
 from assay.exports.record import BoardLine, CallFact, CellFact, RunRecord, SpendLine
 from assay.stats.intervals import mean_interval
-from assay.workbench import datasets, runs
-from assay.workbench.exports import KINDS
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results.exports import KINDS
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 ROWS = 12
@@ -40,8 +41,8 @@ def rt(folder: Path) -> Iterator[Runtime]:
 @pytest.fixture(scope="module")
 def run_id(rt: Runtime) -> str:
     """A done run: 12 tickets, two models, a grader and a judge."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
-    example = next(e for e in datasets.examples() if e.name == "support_tickets")
+    dataset = kept.open_dataset(rt, "support_tickets")
+    example = next(e for e in kept.examples() if e.name == "support_tickets")
     draft = RunDraft(
         dataset.id, (Prompt(example.user),), tuple(Contestant(m) for m in MODELS),
         graders=(GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})), expected_column="category",

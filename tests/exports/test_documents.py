@@ -23,8 +23,9 @@ from assay.exports.record import CellFact, GateFact
 from assay.exports.redact import redacted
 from assay.money import from_pico
 from assay.store import spend as sums
-from assay.workbench import exports, spend, standing
+from assay.workbench.results import exports, standing
 from assay.workbench.runtime import Runtime
+from assay.workbench.spending import spend
 
 KEY = "sk-or-v1-" + "0123456789abcdef" * 4
 HOSTILE = "</script><script>alert(1)</script><img src=http://evil.example/x.png onerror=alert(1)>\u2028"

@@ -25,9 +25,12 @@ from assay.exports.redact import redacted
 from assay.money import from_pico
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import spend as sums
-from assay.workbench import datasets, exports, runs, spend, standing
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results import exports, standing
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.spending import spend
 
 PAYLOADS = (
     "=1+1", "=cmd|'/C calc'!A0", "+1+1", "-1+1", "-2+3+cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0",
@@ -192,7 +195,7 @@ def test_run_that_stopped_has_all_its_calls_and_rows_in_the_tables(tmp_path: Pat
         ) as rt,
     ):
         rt.ready()
-        dataset = datasets.open_dataset(rt, "support_tickets")
+        dataset = kept.open_dataset(rt, "support_tickets")
         models = tuple(Contestant(name) for name in MODELS)
         draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), models, (GraderSpec("json"),), limit=MANY)
         state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)

@@ -19,8 +19,11 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec, Score
 from assay.scoring.graders import build, suggested
 from assay.scoring.kinds import Facts
-from assay.workbench import datasets, exports, results, runs, standing
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results import cells as results
+from assay.workbench.results import exports, standing
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import open_runtime
 
 Row = dict[str, str]
@@ -186,7 +189,7 @@ def test_run_of_an_example_file_is_judged_as_promptfoo_does(promptfoo: Promptfoo
     file.write_text(EXAMPLE)
     with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as rt:
         rt.ready()
-        dataset = datasets.open_dataset(rt, str(file))
+        dataset = kept.open_dataset(rt, str(file))
         contestants = (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large"))
         draft = RunDraft(dataset.id, (Prompt("Say in {{language}}: {{body}}"),), contestants,
                          suggested(dataset.columns))  # fmt: skip
@@ -208,7 +211,7 @@ def test_promptfoo_opens_our_export(promptfoo: Promptfoo, tmp_path: Path) -> Non
     ours = tmp_path / "run.json"
     with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as rt:
         rt.ready()
-        dataset = datasets.open_dataset(rt, "support_tickets")
+        dataset = kept.open_dataset(rt, "support_tickets")
         draft = RunDraft(
             dataset.id, (Prompt("Which category? {{ticket}}", name="plain"), Prompt("{{ticket}}", "Name a category.")),
             (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large")), (GraderSpec("contains"),), samples=2,

@@ -14,8 +14,10 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.money import format_usd, to_pico
 from assay.store import ledger
 from assay.store.tables import CALL
-from assay.workbench import datasets, results, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results import cells
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,12 +33,12 @@ def mixed_run(rt: Runtime, folder: Path) -> str:
     """A finished run whose first cells were paid for again, each in another way; one unknown cost was told later."""
     table = folder / "rows.csv"
     table.write_text("question\n" + "".join(f"What is capital {n}?\n" for n in range(4)))
-    dataset = datasets.open_dataset(rt, str(table))
+    dataset = kept.open_dataset(rt, str(table))
     run_id = runs.start_run(
         rt, RunDraft(dataset.id, (Prompt("{{question}}"),), tuple(map(Contestant, MODELS)), budget_usd=Decimal(50))
     )
     assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "done"
-    contestants = results.get_run(rt, run_id).plan.contestants
+    contestants = cells.get_run(rt, run_id).plan.contestants
     ids = []
     for cell, cost in enumerate(COSTS):
         mine = contestants[cell % 2]

@@ -8,7 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from assay.domain.contestant import Prompt
 from assay.views.state import BatchSeed
-from assay.workbench import datasets, runs
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ def test_file_with_odd_headers_suggests_its_longest_text(rt: Runtime, tmp_path: 
     table = tmp_path / "odd.csv"
     table.write_text("Ticket Nr.;Kunden-Text (de);Typ\n1;Rechnung doppelt, bitte prüfen;billing\n2;App stürzt ab;bug\n")
 
-    page = opened_page(dataset=datasets.open_dataset(rt, str(table)).id)
+    page = opened_page(dataset=kept.open_dataset(rt, str(table)).id)
 
     assert page.text_area(key="batch.prompt.0").value == "{{Kunden-Text (de)}}"
 
@@ -55,7 +56,7 @@ def test_pilot_is_offered_beside_start_and_pauses_after_five_rows(rt: Runtime, t
     table = tmp_path / "many.csv"
     table.write_text("q\n" + "".join(f"Question {n}\n" for n in range(40)))
     page = opened_page(
-        seed=BatchSeed(Prompt("{{q}}"), ("sandbox/swift",)), dataset=datasets.open_dataset(rt, str(table)).id
+        seed=BatchSeed(Prompt("{{q}}"), ("sandbox/swift",)), dataset=kept.open_dataset(rt, str(table)).id
     )
 
     page.button(key="batch.pilot").click().run()
@@ -71,7 +72,7 @@ def test_pilot_of_a_few_rows_is_not_offered(rt: Runtime, tmp_path: Path) -> None
     table = tmp_path / "few.csv"
     table.write_text("q\n" + "".join(f"Question {n}\n" for n in range(10)))
     page = opened_page(
-        seed=BatchSeed(Prompt("{{q}}"), ("sandbox/swift",)), dataset=datasets.open_dataset(rt, str(table)).id
+        seed=BatchSeed(Prompt("{{q}}"), ("sandbox/swift",)), dataset=kept.open_dataset(rt, str(table)).id
     )
 
     assert "batch.pilot" not in {button.key for button in page.button}
@@ -96,7 +97,7 @@ def test_one_line_without_an_answer_is_spoken_of_in_the_singular(rt: Runtime, tm
     """The grader leaves one row out: it, not they."""
     table = tmp_path / "tickets.csv"
     table.write_text("ticket,expected\nOne,bug\nTwo,\n")
-    page = opened_page(dataset=datasets.open_dataset(rt, str(table)).id)
+    page = opened_page(dataset=kept.open_dataset(rt, str(table)).id)
 
     said = " ".join(block.value for block in page.caption).replace("\\", "")
     assert "in 1 row of 2 without an expected answer: it is left out of its scores" in said
@@ -106,7 +107,7 @@ def _questions(rt: Runtime, folder: Path) -> str:
     """A dataset of twenty questions."""
     table = folder / "questions.csv"
     table.write_text("question,expected\n" + "".join(f"What is {n}?,{n}\n" for n in range(20)))
-    return datasets.open_dataset(rt, str(table)).id
+    return kept.open_dataset(rt, str(table)).id
 
 
 def _estimate(page: AppTest) -> str:

@@ -15,7 +15,9 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.views import resources
-from assay.workbench import datasets, playground, runs
+from assay.workbench import playground
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime, open_runtime
 from canary import KEYS, leaks
 
@@ -38,8 +40,8 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Runt
         with open_runtime(settings, gateway=gateway) as rt:
             rt.ready()
             monkeypatch.setattr(resources, "get_runtime", lambda: rt)
-            table = datasets.read_upload(rt, b"q,gold\none,key\n", filename="q.csv")
-            dataset = datasets.save_table(rt, table, name="q", source="q")
+            table = kept.read_upload(rt, b"q,gold\none,key\n", filename="q.csv")
+            dataset = kept.save_table(rt, table, name="q", source="q")
             draft = runs.RunDraft(
                 dataset.id, (Prompt("{{q}}"),), MODELS, (GraderSpec("contains"),), expected_column="gold"
             )

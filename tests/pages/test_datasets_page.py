@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from assay.datasets.table import Dialect, Table
 from assay.domain.data_policy import make_policy
-from assay.workbench import dataset_versions, datasets, policies
+from assay.workbench.datasets import kept, versions
+from assay.workbench.running import policies
 from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,10 +28,10 @@ def shown(**query: str | list[str]) -> AppTest:
     return page.run()
 
 
-def keep(rt: Runtime) -> datasets.StoredDataset:
+def keep(rt: Runtime) -> kept.StoredDataset:
     """A dataset of three rows."""
     table = Table(("id", "q", "lang"), [["1", "one", "de"], ["2", "two", "en"], ["3", "drei", "de"]], Dialect("csv"))
-    return datasets.save_table(rt, table, name="tickets", source="tickets.csv")
+    return kept.save_table(rt, table, name="tickets", source="tickets.csv")
 
 
 def test_page_without_datasets_says_what_to_do(rt: Runtime) -> None:
@@ -53,14 +54,14 @@ def test_file_is_imported_under_a_name(rt: Runtime) -> None:
     page.text_input(key="datasets.import_name").set_value("sums").run()
     page.button(key="datasets.import_go").click().run()
     assert not page.exception
-    assert datasets.dataset_rows(rt, "sums") == [{"q": "007"}, {"q": ""}]
-    assert [found["kind"] for found in datasets.get_dataset(rt, "sums").findings] == ["null"]
+    assert kept.dataset_rows(rt, "sums") == [{"q": "007"}, {"q": ""}]
+    assert [found["kind"] for found in kept.get_dataset(rt, "sums").findings] == ["null"]
 
 
 def test_list_shows_what_versions_share(rt: Runtime) -> None:
     """One line per name, with tags, policy and the newest version."""
     keep(rt)
-    dataset_versions.set_tags(rt, "tickets", ["gold"])
+    versions.set_tags(rt, "tickets", ["gold"])
     policies.set_policy(rt, "tickets", make_policy(zdr=True))
 
     frame = shown().dataframe[0].value
@@ -86,11 +87,11 @@ def test_chosen_rows_are_kept_as_a_dataset(rt: Runtime) -> None:
     keep(rt)
     page = shown(dataset="tickets")
     page.text_input(key="datasets.search").set_value("drei").run()
-    page.text_input(key=f"datasets.keep_name.{datasets.get_dataset(rt, 'tickets').id}").set_value("german").run()
+    page.text_input(key=f"datasets.keep_name.{kept.get_dataset(rt, 'tickets').id}").set_value("german").run()
     page.button(key="datasets.keep_go").click().run()
 
     assert not page.exception
-    assert datasets.dataset_rows(rt, "german") == [{"id": "3", "q": "drei", "lang": "de"}]
+    assert kept.dataset_rows(rt, "german") == [{"id": "3", "q": "drei", "lang": "de"}]
     assert "1 rows kept" in page.success[0].value
 
 

@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
-from assay.workbench import datasets, playground, prompts
+from assay.workbench import playground, prompts
+from assay.workbench.datasets import kept
 from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,8 +101,8 @@ def test_label_is_moved_with_one_click(rt: Runtime) -> None:
 
 def test_preview_shows_the_row_or_the_undefined_variables(rt: Runtime) -> None:
     """The first row stands in the prompt; what the row lacks is named and marked."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
-    ticket = datasets.dataset_rows(rt, dataset.id, count=1)[0]["ticket"]
+    dataset = kept.open_dataset(rt, "support_tickets")
+    ticket = kept.dataset_rows(rt, dataset.id, count=1)[0]["ticket"]
     prompts.save_prompt(rt, "triage", FIRST)
     prompts.save_prompt(rt, "other", Prompt("{{tone}}: {{ticket}}"))
     at = opened_page(prompt="triage")

@@ -18,8 +18,9 @@ from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import ledger, saving
 from assay.store import runs as stored
 from assay.views import resources
-from assay.workbench import datasets, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def draft(rt: Runtime, folder: Path, *, budget_usd: Decimal | None = None, rows:
     """Questions to two models, graded."""
     table = folder / "rows.csv"
     table.write_text("question,answer\n" + "".join(f"What is capital {n}?,Paris\n" for n in range(rows)))
-    dataset = datasets.open_dataset(rt, str(table))
+    dataset = kept.open_dataset(rt, str(table))
     return RunDraft(
         dataset.id, (Prompt("{{question}}"),), tuple(map(Contestant, MODELS)), (GraderSpec("contains"),),
         expected_column="answer", budget_usd=budget_usd,
@@ -154,7 +155,7 @@ def test_rows_show_what_was_asked_and_expected_before_the_answers(rt: Runtime, t
     """The key stands first and once; columns that no prompt uses follow the answers."""
     table = tmp_path / "wide.csv"
     table.write_text("id,channel,question,answer\nR1,chat,Capital?,Paris\n")
-    chosen = replace(draft(rt, tmp_path), dataset_id=datasets.open_dataset(rt, str(table)).id)
+    chosen = replace(draft(rt, tmp_path), dataset_id=kept.open_dataset(rt, str(table)).id)
     run_id = runs.start_run(rt, chosen)
     runs.wait_for_run(rt, run_id, timeout_s=30)
 

@@ -13,7 +13,8 @@ from assay.errors import SettingsError
 from assay.sandbox import SandboxServer
 from assay.views import resources
 from assay.views.routing import further, in_words
-from assay.workbench import faults, playground
+from assay.workbench import playground
+from assay.workbench.gateway import faults
 from assay.workbench.runtime import Runtime, open_runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,7 +119,8 @@ def test_calculator_of_a_model_adds_up(rt: Runtime) -> None:
 
 
 def _calculator() -> None:
-    from assay.views import calculator, resources
+    from assay.views import resources
+    from assay.views.models import calculator
 
     calculator.show(resources.get_runtime(), "sandbox/scribe")
 

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from assay.config import Settings
 from assay.views import resources
-from assay.workbench.health import check_gateway
+from assay.workbench.gateway.health import check_gateway
 from assay.workbench.runtime import open_runtime
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,10 +12,11 @@ from assay.money import format_usd
 from assay.runs.dispatch import CallContext
 from assay.store import ledger
 from assay.store.spend import SpendFilter
-from assay.views import bars, charts_spend
-from assay.workbench import spend
-from assay.workbench.days import zone_of
+from assay.views.charts import bars
+from assay.views.charts import spend as charts_spend
 from assay.workbench.runtime import Runtime
+from assay.workbench.spending import spend
+from assay.workbench.spending.days import zone_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CENT = 10**10

@@ -22,7 +22,8 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import datasets, runs
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime, open_runtime
 
 MODELS = ("sandbox/swift", "sandbox/scribe")
@@ -109,8 +110,8 @@ def draft_of(rt: Runtime, rows: int, graders: Sequence[GraderSpec]) -> runs.RunD
     for n in range(rows):
         wanted = HOSTILE[n % len(HOSTILE)]
         writer.writerow([n, f"Tell me about number {n}", wanted, HOSTILE[(n * 7 + 3) % len(HOSTILE)]])
-    table = datasets.read_upload(rt, file.getvalue().encode(), filename="hostile.csv")
-    dataset = datasets.save_table(rt, table, name="hostile", source="hostile.csv")
+    table = kept.read_upload(rt, file.getvalue().encode(), filename="hostile.csv")
+    dataset = kept.save_table(rt, table, name="hostile", source="hostile.csv")
     contestants = tuple(Contestant(model, {"max_tokens": 60}) for model in MODELS)
     return runs.RunDraft(dataset.id, (Prompt("{{q}}"),), contestants, tuple(graders), expected_column="e")
 

@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from assay.domain.contestant import Contestant, Prompt
-from assay.workbench import datasets, runs
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime
 
 
 def started(rt: Runtime, contestants: Sequence[Contestant], *, rows: int) -> str:
     """A run of as many different prompts, under way."""
     content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(rows))
-    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
-    dataset = datasets.save_table(rt, table, name="q", source="q")
+    table = kept.read_upload(rt, content.encode(), filename="q.csv")
+    dataset = kept.save_table(rt, table, name="q", source="q")
     return runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), tuple(contestants)))
 
 

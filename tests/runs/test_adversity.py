@@ -17,7 +17,8 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store import ledger
-from assay.workbench import datasets, runs
+from assay.workbench.datasets import kept as datasets
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime, open_runtime
 
 LOCK_S = float(os.environ.get("ASSAY_LOCK_S", "7"))

@@ -12,8 +12,9 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.runs.answers import answer_length
 from assay.stats.prediction import Sample
 from assay.store.learnt import LEARNT_FROM, Learnt, answer_lengths
-from assay.workbench import datasets, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 SWIFT = "sandbox/swift"
@@ -32,8 +33,8 @@ def rt(tmp_path: Path) -> Iterator[Runtime]:
 def drafted(rt: Runtime, *prompts: Prompt, rows: int = 30) -> RunDraft:
     """A draft over so many rows."""
     content = "q\n" + "".join(f"I was charged twice on invoice {n}\n" for n in range(rows))
-    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
-    return RunDraft(datasets.save_table(rt, table, name="q", source="q").id, prompts, (Contestant(SWIFT),))
+    table = kept.read_upload(rt, content.encode(), filename="q.csv")
+    return RunDraft(kept.save_table(rt, table, name="q", source="q").id, prompts, (Contestant(SWIFT),))
 
 
 def test_lengths_are_learnt_for_each_version_of_a_prompt(rt: Runtime) -> None:

@@ -18,8 +18,9 @@ from assay.openrouter.batches import account_of
 from assay.runs.batch_mode import ANOTHER_ACCOUNT
 from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store.tables import CALL, GATEWAY_BATCH
-from assay.workbench import datasets, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 ROWS = 10
@@ -37,7 +38,7 @@ def workbench(folder: Path, server: SandboxServer, *, key: str = "key") -> Itera
 
 def begun(rt: Runtime) -> str:
     """A run whose batch waits at the gateway."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(rt, "support_tickets")
     run_id = runs.start_run(
         rt, RunDraft(dataset.id, (Prompt("{{ticket}}"),), (Contestant("sandbox/swift"),), limit=ROWS, mode="batch")
     )

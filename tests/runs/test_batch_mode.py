@@ -19,8 +19,10 @@ from assay.domain.score import GraderSpec
 from assay.money import from_pico, usd
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store.tables import CALL, GATEWAY_BATCH, RUN
-from assay.workbench import datasets, growth, results, runs
-from assay.workbench.runs import RunDraft, RunProgress
+from assay.workbench.datasets import kept
+from assay.workbench.results import cells
+from assay.workbench.running import growth, runs
+from assay.workbench.running.runs import RunDraft, RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
 PAIR = (Contestant("sandbox/atlas-large"), Contestant("sandbox/swift"))
@@ -37,7 +39,7 @@ def workbench(folder: Path, server: SandboxServer) -> Iterator[Runtime]:
 
 def draft_of(rt: Runtime, **more: Any) -> RunDraft:
     """The support tickets before two models, as a batch."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(rt, "support_tickets")
     values: dict[str, Any] = {
         "prompts": (Prompt("Classify: {{ticket}}"),), "contestants": PAIR, "graders": (GraderSpec("contains"),),
         "expected_column": "category", "mode": "batch", "limit": 20,
@@ -50,9 +52,9 @@ def finished(rt: Runtime, draft: RunDraft) -> RunProgress:
     return runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=30)
 
 
-def details(rt: Runtime, run_id: str) -> list[results.CellDetail]:
+def details(rt: Runtime, run_id: str) -> list[cells.CellDetail]:
     """All cells of a run."""
-    return [results.cell_detail(rt, run_id, cell) for cell in range(40)]
+    return [cells.cell_detail(rt, run_id, cell) for cell in range(40)]
 
 
 def billed(server: SandboxServer) -> Decimal:
@@ -200,7 +202,7 @@ def test_run_grows_while_its_batches_wait(tmp_path: Path) -> None:
         assert (stats(server)["paid_calls"], stats(server)["paid_twice"]) == (48, 0)
         assert from_pico(run.spent_pico) == billed(server)
         for cell in range(48):
-            detail = results.cell_detail(rt, run_id, cell)
+            detail = cells.cell_detail(rt, run_id, cell)
             assert [call.model for call in detail.record.calls] == [detail.contestant.model]
 
 

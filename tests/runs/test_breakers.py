@@ -14,8 +14,8 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant
 from assay.runs.lanes import UNWELL_LIMIT, UNWELL_S, Lane, Lanes, ahead
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import runs
-from assay.workbench.runs import RunProgress
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
 SICK, WELL = "sandbox/swift", "sandbox/scribe"

@@ -39,8 +39,8 @@ from assay.runs.prices import PriceBook
 from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store import ledger, runs
 from assay.store.engine import Store, open_store
-from assay.workbench import runs as runs_of_users
-from assay.workbench.progress import progress
+from assay.workbench.running import runs as runs_of_users
+from assay.workbench.running.progress import progress
 from assay.workbench.runtime import open_runtime
 
 SCHEDULES = int(os.environ.get("ASSAY_SCHEDULES", "1000"))

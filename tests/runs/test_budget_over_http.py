@@ -36,8 +36,10 @@ from assay.domain.score import GraderSpec
 from assay.errors import AssayError
 from assay.money import from_pico
 from assay.store.ledger import now_ms
-from assay.workbench import datasets, playground, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench import playground
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 TRIALS = int(os.environ.get("ASSAY_TRIALS", "2"))
@@ -106,7 +108,7 @@ def play(folder: Path, *, seed: int, kill: bool) -> None:
 
 def draft_of(rt: Runtime, folder: Path, server: GreedyServer, account: str, budget: Decimal | None) -> RunDraft:
     """A run of the dataset with a judge; account: whose it is in the gateway's books."""
-    dataset = datasets.open_dataset(rt, str(folder / "rows.csv"))
+    dataset = kept.open_dataset(rt, str(folder / "rows.csv"))
     contestants = tuple(Contestant(model, {"max_tokens": 60}) for model in server.paid[:3])
     judge = GraderSpec("judge", {"model": server.paid[0]})
     return RunDraft(

@@ -12,8 +12,9 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.runs.estimate import RunEstimate
 from assay.store import learnt
-from assay.workbench import datasets, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept as datasets
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 SWIFT, ATLAS = "sandbox/swift", "sandbox/atlas-large"

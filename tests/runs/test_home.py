@@ -25,7 +25,8 @@ from assay.runs import home
 from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store import runs as stored
 from assay.store.tables import CALL, RUN
-from assay.workbench import datasets, growth, runs
+from assay.workbench.datasets import kept as datasets
+from assay.workbench.running import growth, runs
 from assay.workbench.runtime import Runtime, open_runtime
 
 Endpoints = Sequence[Mapping[str, Any]]

@@ -14,8 +14,11 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import datasets, results, runs, standing
-from assay.workbench.runs import RunDraft, RunProgress
+from assay.workbench.datasets import kept
+from assay.workbench.results import cells as results
+from assay.workbench.results import standing
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft, RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
 MODEL, JUDGE, ROWS = "sandbox/budget-mini", "sandbox/sage", 6
@@ -31,8 +34,8 @@ def opened(folder: Path, server: SandboxServer) -> AbstractContextManager[Runtim
 def draft(rt: Runtime, graders: tuple[GraderSpec, ...] = GRADERS) -> RunDraft:
     """Six rows, one model, a grader and a judge."""
     content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(ROWS))
-    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
-    dataset = datasets.save_table(rt, table, name="q", source="q.csv")
+    table = kept.read_upload(rt, content.encode(), filename="q.csv")
+    dataset = kept.save_table(rt, table, name="q", source="q.csv")
     return RunDraft(
         dataset.id, (Prompt("{{q}}"),), (Contestant(MODEL, {"max_tokens": 20}),), graders, concurrency=1,
         budget_usd=Decimal(5),

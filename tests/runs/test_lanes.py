@@ -12,7 +12,7 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant
 from assay.runs.lanes import Lane, Lanes, ahead
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import runs
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime, open_runtime
 
 MODELS = ("sandbox/swift", "sandbox/scribe", "sandbox/atlas-large")

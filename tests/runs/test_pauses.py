@@ -24,8 +24,9 @@ from assay.money import from_pico, to_pico
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import runs as stored
 from assay.store.tables import CALL, RESULT
-from assay.workbench import datasets, policies, runs
-from assay.workbench.runs import RunProgress
+from assay.workbench.datasets import kept
+from assay.workbench.running import policies, runs
+from assay.workbench.running.runs import RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
 ROWS = 12
@@ -49,7 +50,7 @@ def workbench(
 
 def draft_of(rt: Runtime, **more: Any) -> runs.RunDraft:
     """Twelve tickets before a model."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(rt, "support_tickets")
     given: dict[str, Any] = {
         "limit": ROWS, "budget_usd": Decimal(5), "contestants": (Contestant(MODEL),),
         "prompts": (Prompt("Classify: {{ticket}}"),),
@@ -279,7 +280,7 @@ def test_continue_after_the_data_policy_refused(tmp_path: Path) -> None:
         until(lambda: runs.progress(rt, run_id).done > 1)
         runs.pause_run(rt, run_id)
         paused(rt, run_id)
-        dataset = datasets.open_dataset(rt, "support_tickets")
+        dataset = kept.open_dataset(rt, "support_tickets")
         policies.set_policy(rt, dataset.id, {"only": [elsewhere(rt)]})
         with pytest.raises(PolicyError):
             runs.continue_run(rt, run_id)

@@ -15,8 +15,10 @@ from assay.domain.plan import RunPlan
 from assay.domain.score import GraderSpec
 from assay.runs.lanes import Lane, Lanes
 from assay.runs.pilot import PILOT_ROWS, awaits_pilot, cells_in_order, pilot_cells, pilot_rows
-from assay.workbench import datasets, results, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results import cells as results
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 
@@ -90,9 +92,7 @@ def rt(tmp_path: Path) -> Iterator[Runtime]:
 def drafted(rt: Runtime, **changes: object) -> RunDraft:
     """A draft of 60 rows for two models with a judge."""
     content = "q\n" + "".join(f"Question {n} about {'a long thing ' * (n % 7)}\n" for n in range(60))
-    dataset = datasets.save_table(
-        rt, datasets.read_upload(rt, content.encode(), filename="q.csv"), name="q", source="q"
-    )
+    dataset = kept.save_table(rt, kept.read_upload(rt, content.encode(), filename="q.csv"), name="q", source="q")
     models = (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large"))
     graders = (GraderSpec("judge", {"model": "sandbox/swift", "rubric": "Is it short?"}),)
     return replace(RunDraft(dataset.id, (Prompt("{{q}}"),), models, graders), **changes)  # type: ignore[arg-type]

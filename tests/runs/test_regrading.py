@@ -11,7 +11,9 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import NOT_GRADED, GraderSpec
 from assay.sandbox import SandboxConfig, SandboxServer
-from assay.workbench import datasets, results, runs, standing
+from assay.workbench.datasets import kept
+from assay.workbench.results import cells, standing
+from assay.workbench.running import runs
 from assay.workbench.runtime import open_runtime
 
 
@@ -21,13 +23,13 @@ def test_answer_that_was_stored_before_it_was_graded_is_graded_later(tmp_path: P
         gateway = Gateway("sandbox", server.base_url, SecretStr("k"))
         with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as rt:
             rt.ready()
-            table = datasets.read_upload(rt, b"q\nTell me about rivers\nTell me about tides\n", filename="q.csv")
-            dataset = datasets.save_table(rt, table, name="q", source="q.csv")
+            table = kept.read_upload(rt, b"q\nTell me about rivers\nTell me about tides\n", filename="q.csv")
+            dataset = kept.save_table(rt, table, name="q", source="q.csv")
             graders = (GraderSpec("regex", {"pattern": "(?=r)."}),)
             draft = runs.RunDraft(dataset.id, (Prompt("{{q}}"),), (Contestant("sandbox/swift"),), graders)
             run_id = runs.start_run(rt, draft)
             runs.wait_for_run(rt, run_id, timeout_s=30)
-            before = results.cell_detail(rt, run_id, 0).record.scores[0].reason
+            before = cells.cell_detail(rt, run_id, 0).record.scores[0].reason
             rt.store.writer.call(
                 lambda c: (
                     c.execute(
@@ -45,5 +47,5 @@ def test_answer_that_was_stored_before_it_was_graded_is_graded_later(tmp_path: P
 
             assert (done.state, done.done) == ("done", 2)
             assert server.sandbox.books.calls["sandbox/swift"] == asked == 2
-            assert results.cell_detail(rt, run_id, 0).record.scores[0].reason == before
+            assert cells.cell_detail(rt, run_id, 0).record.scores[0].reason == before
             assert standing.scoreboard(rt, run_id)[0].scored == 2

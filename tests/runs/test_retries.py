@@ -22,7 +22,9 @@ from assay.openrouter.client import Client
 from assay.openrouter.failures import failure_of
 from assay.openrouter.retry import is_free
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import datasets, playground, progress, runs
+from assay.workbench import playground
+from assay.workbench.datasets import kept
+from assay.workbench.running import progress, runs
 from assay.workbench.runtime import Runtime, open_runtime
 
 KEY = SecretStr("sk-or-v1-odd")
@@ -50,8 +52,8 @@ def odd() -> Iterator[OddGateway]:
 def answered(rt: Runtime, model: str) -> Any:
     """The result of a run of one cell, with its texts."""
     rt.ready()
-    table = datasets.read_upload(rt, b"q\nHello\n", filename="q.csv")
-    dataset = datasets.save_table(rt, table, name="q", source="q")
+    table = kept.read_upload(rt, b"q\nHello\n", filename="q.csv")
+    dataset = kept.save_table(rt, table, name="q", source="q")
     draft = runs.RunDraft(dataset.id, (Prompt("{{q}}"),), (Contestant(model),), budget_usd=Decimal(1))
     run_id = runs.start_run(rt, draft)
     until(lambda: progress.progress(rt, run_id).state in ("done", "paused", "stopped"))

@@ -22,8 +22,9 @@ from assay.errors import RunError
 from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store import runs as stored
 from assay.store.tables import CALL, RESULT, RUN
-from assay.workbench import datasets, runs
-from assay.workbench.runs import RunProgress
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunProgress
 from assay.workbench.runtime import Runtime, open_runtime
 
 MODES = pytest.mark.parametrize("mode", get_args(RunMode))
@@ -58,7 +59,7 @@ def url() -> Iterator[str]:
 
 def begun(rt: Runtime, mode: RunMode) -> str:
     """A run that is on its way: answers have come, or a batch waits."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(rt, "support_tickets")
     draft = runs.RunDraft(
         dataset.id, (Prompt("Classify: {{ticket}}"),), (Contestant("sandbox/swift"),), limit=ROWS, mode=mode,
         budget_usd=Decimal(5),

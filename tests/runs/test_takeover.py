@@ -22,8 +22,9 @@ from assay.store import ledger
 from assay.store import runs as stored
 from assay.store.engine import open_store
 from assay.store.tables import CALL, RUN
-from assay.workbench import datasets, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 THIEF = "elsewhere/1/1-a"
@@ -57,8 +58,8 @@ def begun(rt: Runtime, graders: Sequence[GraderSpec]) -> str:
     """A run of two contestants that has far to go, with some answers."""
     rt.ready()
     content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(500))
-    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
-    dataset = datasets.save_table(rt, table, name="q", source="q")
+    table = kept.read_upload(rt, content.encode(), filename="q.csv")
+    dataset = kept.save_table(rt, table, name="q", source="q")
     contestants = (Contestant("sandbox/swift"), Contestant("sandbox/scribe"))
     run_id = runs.start_run(rt, RunDraft(dataset.id, (Prompt("{{q}}"),), contestants, graders=tuple(graders)))
     until(lambda: runs.progress(rt, run_id).done > 3)

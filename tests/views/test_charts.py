@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import combinations
 
 from assay.stats.intervals import Interval
-from assay.views.axes import dollars, log_axis, tokens
-from assay.views.charts_results import quality_against_cost
-from assay.views.point_labels import Point, sides
-from assay.workbench.board import ContestantScore
+from assay.views.charts.axes import dollars, log_axis, tokens
+from assay.views.charts.point_labels import Point, sides
+from assay.views.charts.results import quality_against_cost
+from assay.workbench.results.board import ContestantScore
 
 
 def line(label: str, score: float, cost_pico: int, *, prompt: int = 0) -> ContestantScore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assay.views.money_table import dollars, exact, money_table
+from assay.views.spend.money_table import dollars, exact, money_table
 
 
 def words_of(table: object) -> list[list[str]]:

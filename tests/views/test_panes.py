@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from assay.views.panes import difference
+from assay.views.playground.panes import difference
 
 
 def shown(html: str) -> tuple[str, str]:

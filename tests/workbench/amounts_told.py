@@ -26,10 +26,12 @@ from sqlalchemy import func, select
 from assay.exports import jsonl
 from assay.money import to_pico
 from assay.store.tables import CALL
-from assay.workbench import exports, runs, spend, standing
-from assay.workbench.progress import SUMS
+from assay.workbench.results import exports, standing
+from assay.workbench.running import runs
+from assay.workbench.running.progress import SUMS
 from assay.workbench.runtime import Runtime
-from assay.workbench.spend import SpendFilter
+from assay.workbench.spending import spend
+from assay.workbench.spending.spend import SpendFilter
 
 Told = dict[str, tuple[int, int]]
 SPENT = re.compile(r"\$([0-9.]+) on [0-9,]+ calls(?:.*?, ([0-9,]+) of them of unknown cost)?")

@@ -30,8 +30,11 @@ from assay.store import runs as stored
 from assay.store.datasets import UNFINISHED
 from assay.store.spend_slots import sums_of_calls
 from assay.store.tables import CALL, DATASET, DATASET_ROW, MONTH_SPEND, RESULT, RUN, RUN_CHANGE, SPEND_SLOT
-from assay.workbench import datasets, exports, growth, importing, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import importing
+from assay.workbench.datasets import kept as datasets
+from assay.workbench.results import exports
+from assay.workbench.running import growth, runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 PAIR = (Contestant("sandbox/swift"), Contestant("sandbox/scribe"))

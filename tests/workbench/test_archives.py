@@ -22,22 +22,15 @@ from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import spend as sums
 from assay.store.cell_costs import run_cost
 from assay.store.tables import MONTH_SPEND, RUN
-from assay.workbench import (
-    archives,
-    compare,
-    datasets,
-    exports,
-    gates,
-    growth,
-    policies,
-    results,
-    runs,
-    spend,
-    standing,
-)
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept as datasets
+from assay.workbench.gating import gates
+from assay.workbench.gating.suites import Gate
+from assay.workbench.results import archives, compare, exports, standing
+from assay.workbench.results import cells as results
+from assay.workbench.running import growth, policies, runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
-from assay.workbench.suites import Gate
+from assay.workbench.spending import spend
 
 HOSTILE = "=1+1</script><img src=http://evil.example/x>\x00\x1b[31m\u202e {{ticket}}\n| a | b |"
 FAULTS = (

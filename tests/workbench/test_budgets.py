@@ -23,9 +23,11 @@ from assay.runs.estimate import Estimate
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import runs as stored
 from assay.views.batch import form
-from assay.workbench import budgets, datasets, growth, outcome, runs
-from assay.workbench.growth import Growth
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results import outcome
+from assay.workbench.running import budgets, growth, runs
+from assay.workbench.running.growth import Growth
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 CHEAP, DEAR = Contestant("sandbox/swift"), Contestant("sandbox/atlas-large")
@@ -34,9 +36,7 @@ CHEAP, DEAR = Contestant("sandbox/swift"), Contestant("sandbox/atlas-large")
 def draft(rt: Runtime, *, budget: Decimal | None = None, **more: Any) -> RunDraft:
     """Four rows, one of them long, to two models."""
     content = "q\n" + "".join(f"{'long ' * (200 if n == 2 else 1)}question {n}\n" for n in range(4))
-    dataset = datasets.save_table(
-        rt, datasets.read_upload(rt, content.encode(), filename="q.csv"), name="q", source="q"
-    )
+    dataset = kept.save_table(rt, kept.read_upload(rt, content.encode(), filename="q.csv"), name="q", source="q")
     values: dict[str, Any] = {"prompts": (Prompt("{{q}}"),), "contestants": (CHEAP, DEAR), **more}
     return RunDraft(dataset.id, budget_usd=budget, **values)
 
@@ -134,7 +134,7 @@ def test_never_above_is_the_budget_where_one_is_given() -> None:
 
 def once(rt: Runtime) -> RunDraft:
     """One row to one model."""
-    dataset = datasets.save_table(rt, datasets.read_upload(rt, b"q\nHello\n", filename="o.csv"), name="o", source="o")
+    dataset = kept.save_table(rt, kept.read_upload(rt, b"q\nHello\n", filename="o.csv"), name="o", source="o")
     return RunDraft(dataset.id, (Prompt("{{q}}"),), (CHEAP,))
 
 

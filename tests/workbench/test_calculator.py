@@ -8,8 +8,8 @@ import pytest
 
 from assay.errors import DataError, NotFound
 from assay.openrouter.pricing import Amounts, itemised, parse_pricing
-from assay.workbench.calculator import price
 from assay.workbench.runtime import Runtime
+from assay.workbench.spending.calculator import price
 
 LISTED = {
     "prompt": "0.000002", "completion": "0.00001", "input_cache_read": "0.0000002", "input_cache_write": "0.0000025",

@@ -9,7 +9,9 @@ from sqlalchemy import text
 
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
-from assay.workbench import datasets, runs, standing
+from assay.workbench.datasets import kept
+from assay.workbench.results import standing
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime
 
 ROWS = "q,input,label\nHow are you?,,fine\n ,,none\nWho are you?,Ada,\n,,none\nWhat is it?,a cat,cat\n"
@@ -18,8 +20,8 @@ ROWS = "q,input,label\nHow are you?,,fine\n ,,none\nWho are you?,Ada,\n,,none\nW
 
 def draft(rt: Runtime, prompt: str = "{{q}} {{input}}", *, content: str = ROWS, **more: object) -> runs.RunDraft:
     """A draft over the rows, graded by the label."""
-    table = datasets.read_upload(rt, content.encode(), filename="q.csv")
-    dataset = datasets.save_table(rt, table, name="q", source="q")
+    table = kept.read_upload(rt, content.encode(), filename="q.csv")
+    dataset = kept.save_table(rt, table, name="q", source="q")
     values: dict[str, object] = {"graders": (GraderSpec("equals"),), "expected_column": "label"} | more
     return runs.RunDraft(dataset.id, (Prompt(prompt),), (Contestant("sandbox/swift"),), **values)  # type: ignore[arg-type]
 

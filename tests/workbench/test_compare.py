@@ -14,11 +14,11 @@ from assay.errors import NotFound
 from assay.store import runs as stored
 from assay.store import saving
 from assay.store.saving import ResultRecord
-from assay.workbench.compare import compare_runs, find_run, matched_places
-from assay.workbench.datasets import open_dataset
-from assay.workbench.gates import check_gates
+from assay.workbench.datasets.kept import open_dataset
+from assay.workbench.gating.gates import check_gates
+from assay.workbench.gating.suites import Gate
+from assay.workbench.results.compare import compare_runs, find_run, matched_places
 from assay.workbench.runtime import Runtime
-from assay.workbench.suites import Gate
 
 SWIFT = Contestant("sandbox/swift")
 

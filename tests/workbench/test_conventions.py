@@ -13,8 +13,11 @@ from assay.config import Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.scoring.graders import suggested
-from assay.workbench import datasets, results, runs, standing
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results import cells as results
+from assay.workbench.results import standing
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 MODEL = (Contestant("sandbox/swift"),)
@@ -59,7 +62,7 @@ def test_openai_evals_set_is_imported_and_run(
     if shape == "platform":
         path = tmp_path / f"{name}.jsonl"
         path.write_text("".join(json.dumps({"item": line, "sample": {}}) + "\n" for line in lines))
-    dataset = datasets.open_dataset(rt, str(path))
+    dataset = kept.open_dataset(rt, str(path))
     draft = RunDraft(
         dataset.id, (Prompt("{{input}}"),), PAIR, (GraderSpec(grader),), expected_column=dataset.roles["expected"]
     )
@@ -78,7 +81,7 @@ def test_promptfoo_file_is_graded_by_its_own_checks(rt: Runtime, tmp_path: Path)
     """Time and cost of the answer are known to the checks, code is unscored, a cell's braces are text."""
     path = tmp_path / "tests.csv"
     path.write_text(PROMPTFOO)
-    dataset = datasets.open_dataset(rt, str(path))
+    dataset = kept.open_dataset(rt, str(path))
     draft = RunDraft(dataset.id, (Prompt("Tell me about {{topic}}"),), MODEL, suggested(dataset.columns))
 
     sent = [messages[0].text for messages in runs.preview(rt, draft)]
@@ -93,7 +96,7 @@ def test_promptfoo_file_is_graded_by_its_own_checks(rt: Runtime, tmp_path: Path)
 
 def test_checks_need_their_columns(rt: Runtime) -> None:
     """The grader is refused in words for a dataset without checks."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(rt, "support_tickets")
     draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), MODEL, (GraderSpec("row_assertions"),))
 
     assert "__expected" in " ".join(runs.check(rt, draft))
@@ -103,7 +106,7 @@ def test_path_that_some_row_lacks_stops_the_start(rt: Runtime, tmp_path: Path) -
     """Nothing is paid when a dotted path is undefined in one row."""
     path = tmp_path / "a.csv"
     path.write_text('t\n"{""a"": 1}"\n"{}"\n')
-    dataset = datasets.open_dataset(rt, str(path))
+    dataset = kept.open_dataset(rt, str(path))
     draft = RunDraft(dataset.id, (Prompt("{{t.a}}"),), MODEL)
 
     with pytest.raises(Exception, match=r"\{\{t\.a\}\}"):

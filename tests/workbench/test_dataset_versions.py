@@ -8,17 +8,19 @@ from assay.datasets.table import Dialect, Table
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.errors import DataError, NotFound, RunError
-from assay.workbench import dataset_versions as versions
-from assay.workbench import datasets, results, runs
-from assay.workbench.dataset_versions import ColumnFilter, RowChoice, RowEdits
-from assay.workbench.datasets import StoredDataset
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.datasets import versions as versions
+from assay.workbench.datasets.kept import StoredDataset
+from assay.workbench.datasets.versions import ColumnFilter, RowChoice, RowEdits
+from assay.workbench.results import cells
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
 
 def keep(rt: Runtime, columns: str, *rows: list[str], name: str = "tickets") -> StoredDataset:
     """A dataset of some rows."""
-    return datasets.save_table(rt, Table(tuple(columns.split()), list(rows), Dialect("csv")), name=name)
+    return kept.save_table(rt, Table(tuple(columns.split()), list(rows), Dialect("csv")), name=name)
 
 
 def keys(rt: Runtime, dataset: StoredDataset, choice: RowChoice | None = None) -> list[str]:
@@ -34,8 +36,8 @@ def test_edit_makes_a_version_and_keeps_keys_and_the_old_one(rt: Runtime) -> Non
 
     assert (made.dataset.version, made.is_new, made.dataset.row_count) == (2, True, 3)
     assert keys(rt, made.dataset)[:2] == [a, c]
-    assert datasets.dataset_rows(rt, first.id)[0] == {"text": "a", "expected": "x"}
-    assert datasets.dataset_rows(rt, made.dataset.id)[2] == {"text": "d", "expected": ""}
+    assert kept.dataset_rows(rt, first.id)[0] == {"text": "a", "expected": "x"}
+    assert kept.dataset_rows(rt, made.dataset.id)[2] == {"text": "d", "expected": ""}
     found = versions.diff(rt, first.id, made.dataset.id)
     assert (found.added, found.removed, found.changed, found.same) == (1, 1, 1, 1)
     assert (found.changes[0].before["text"], found.changes[0].after["text"]) == ("a", "A!")
@@ -160,7 +162,7 @@ def test_failed_rows_become_a_dataset_that_joins(rt: Runtime) -> None:
     plan = (Prompt("{{q}}"),), (Contestant("sandbox/atlas-large"),), (GraderSpec("contains"),)
     run_id = runs.start_run(rt, RunDraft(dataset.id, *plan, expected_column="expected"))
     runs.wait_for_run(rt, run_id, timeout_s=60)
-    passed = {row.key for row in results.rows_page(rt, run_id, show="failed").rows}
+    passed = {row.key for row in cells.rows_page(rt, run_id, show="failed").rows}
     made = versions.failed_rows(rt, run_id, kind="failed")
 
     assert made.dataset.name == "tickets, failed rows"
@@ -190,7 +192,7 @@ def test_version_in_use_is_not_deleted(rt: Runtime) -> None:
         versions.delete_version(rt, first.id)
     versions.delete_version(rt, second.id)
     with pytest.raises(NotFound):
-        datasets.get_dataset(rt, second.id)
+        kept.get_dataset(rt, second.id)
     assert versions.get_record(rt, "tickets").runs == 1
 
 

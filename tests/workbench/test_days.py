@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from assay.domain.completion import Cost
 from assay.store import ledger
-from assay.workbench import spend
-from assay.workbench.days import DAY_MS, zone_of
 from assay.workbench.runtime import Runtime
-from assay.workbench.spend import SpendFilter
+from assay.workbench.spending import spend
+from assay.workbench.spending.days import DAY_MS, zone_of
+from assay.workbench.spending.spend import SpendFilter
 
 ZONES = ("Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/New_York", "Asia/Kathmandu", "UTC")
 

@@ -18,10 +18,11 @@ from assay.openrouter.reach import reach
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store.books import month_of, month_settled
 from assay.store.ledger import now_ms
-from assay.workbench import acceptance, doctor, spend
-from assay.workbench.doctor import Finding
-from assay.workbench.endpoint_words import endpoint_facts, status_words
+from assay.workbench.gateway import acceptance, doctor
+from assay.workbench.gateway.doctor import Finding
+from assay.workbench.gateway.endpoint_words import endpoint_facts, status_words
 from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.spending import spend
 
 
 @contextmanager

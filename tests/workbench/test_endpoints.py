@@ -16,9 +16,10 @@ from assay.config import EndpointSetting, Gateway, Settings, endpoint_gateways
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.messages import CompletionRequest, Message
 from assay.sandbox import SandboxConfig, SandboxServer
-from assay.workbench import datasets, runs
-from assay.workbench.calls import send_completion
-from assay.workbench.catalogue import list_models, price_history
+from assay.workbench.datasets import kept
+from assay.workbench.gateway.calls import send_completion
+from assay.workbench.gateway.catalogue import list_models, price_history
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime, open_runtime
 
 SEEN: list[dict[str, Any]] = []
@@ -110,8 +111,8 @@ def test_local_models_stand_in_the_same_list(rt: Runtime) -> None:
 
 def test_run_compares_local_and_gateway(rt: Runtime) -> None:
     """One run, one contestant from each; the cost of the local one is unknown and shown apart."""
-    table = datasets.read_upload(rt, b"q\n2+2\n3+3\n", filename="q.csv")
-    dataset = datasets.save_table(rt, table, name="sums", source="q.csv")
+    table = kept.read_upload(rt, b"q\n2+2\n3+3\n", filename="q.csv")
+    dataset = kept.save_table(rt, table, name="sums", source="q.csv")
     contestants = (Contestant("local/llama3:8b"), Contestant("sandbox/swift"))
     run_id = runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), contestants))
     state = runs.wait_for_run(rt, run_id, timeout_s=30)

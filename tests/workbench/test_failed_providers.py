@@ -10,10 +10,14 @@ from streamlit.testing.v1 import AppTest
 from assay.cli.scoreboard import report
 from assay.domain.contestant import Contestant, Prompt
 from assay.views import resources
-from assay.views.panes import facts
-from assay.workbench import datasets, faults, playground, results, runs
-from assay.workbench.faults import FaultSetting
-from assay.workbench.runs import RunDraft
+from assay.views.playground.panes import facts
+from assay.workbench import playground
+from assay.workbench.datasets import kept
+from assay.workbench.gateway import faults
+from assay.workbench.gateway.faults import FaultSetting
+from assay.workbench.results import cells
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +28,7 @@ def done(rt: Runtime, tmp_path: Path) -> str:
     """The id of a run whose first provider failed before every answer."""
     (tmp_path / "rows.csv").write_text("q\nName a river\nName a lake\n")
     faults.set_faults(rt, [FaultSetting("provider_down", 1.0)])
-    data = datasets.open_dataset(rt, str(tmp_path / "rows.csv"))
+    data = kept.open_dataset(rt, str(tmp_path / "rows.csv"))
     draft = RunDraft(dataset_id=data.id, prompts=(Prompt("{{q}}"),), contestants=(Contestant("sandbox/swift"),))
     run_id = runs.start_run(rt, draft)
     assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "done"
@@ -37,7 +41,7 @@ def test_failed_provider_is_counted_and_told_of_a_run(
     """The run's calls name it, and `assay show` counts the answers before which it failed."""
     report(rt, done, runs.progress(rt, done), as_json=False)
 
-    assert results.failed_providers(rt, done) == [("Eastbay (503)", 2)]
+    assert cells.failed_providers(rt, done) == [("Eastbay (503)", 2)]
     assert "Eastbay (503) before 2 answers" in capsys.readouterr().out
 
 
@@ -54,7 +58,7 @@ def test_failed_provider_stands_beside_the_answer_of_a_cell(
     page.run()
 
     assert not page.exception
-    (call,) = results.cell_detail(rt, done, 0).record.calls
+    (call,) = cells.cell_detail(rt, done, 0).record.calls
     assert call.failed_providers_json == '["Eastbay (503)"]'
 
 

@@ -14,8 +14,10 @@ from assay.config import Gateway, Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import BudgetExceeded, RunError
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench import datasets, results, runs
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept as datasets
+from assay.workbench.results import cells
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
 
 DOWN, NEXT = "sandbox/swift", "sandbox/scribe"
@@ -81,6 +83,6 @@ def test_answers_of_a_chain_say_which_model_gave_them(rt: Runtime) -> None:
         kept = set(connection.execute(text("SELECT answered_by FROM call WHERE outcome = 'ok'")).scalars())
 
     assert done.state == "done"
-    told = results.answered_by(rt, run_id)[CHAIN.name]
+    told = cells.answered_by(rt, run_id)[CHAIN.name]
     assert {model for model, _ in told} == kept
     assert sum(count for _, count in told) == done.done - done.failed

@@ -15,10 +15,13 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, BudgetExceeded, DataError, PolicyError
 from assay.money import from_pico
-from assay.workbench import compare, datasets, exports, growth, outcome, policies, results, runs, standing
-from assay.workbench.faults import FaultSetting, set_faults
-from assay.workbench.growth import Growth
-from assay.workbench.runs import RunDraft, RunProgress
+from assay.workbench.datasets import kept
+from assay.workbench.gateway.faults import FaultSetting, set_faults
+from assay.workbench.results import cells as results
+from assay.workbench.results import compare, exports, outcome, standing
+from assay.workbench.running import growth, policies, runs
+from assay.workbench.running.growth import Growth
+from assay.workbench.running.runs import RunDraft, RunProgress
 from assay.workbench.runtime import Runtime
 
 SWIFT, SCRIBE = Contestant("sandbox/swift"), Contestant("sandbox/scribe")
@@ -27,8 +30,8 @@ ROWS = "id,q,a\n1,one,billing\n2,two,bug\n3,three,bug\n4,four,bug\n"
 
 def stored(rt: Runtime, content: str, name: str = "t") -> str:
     """A dataset of a file's content."""
-    table = datasets.read_upload(rt, content.encode(), filename=f"{name}.csv")
-    return datasets.save_table(rt, table, name=name, source=f"{name}.csv").id
+    table = kept.read_upload(rt, content.encode(), filename=f"{name}.csv")
+    return kept.save_table(rt, table, name=name, source=f"{name}.csv").id
 
 
 def finished(rt: Runtime, run_id: str) -> RunProgress:
@@ -132,7 +135,7 @@ def test_new_rows_become_a_version_that_begins_with_the_old(rt: Runtime) -> None
     finished(rt, run_id)
 
     run = results.get_run(rt, run_id)
-    rows = datasets.dataset_rows(rt, run.dataset.id)
+    rows = kept.dataset_rows(rt, run.dataset.id)
     assert (run.dataset.name, run.dataset.version, run.plan.row_count) == ("t", 2, 4)
     assert [row["q"] for row in rows] == ["one", "two", "nine", "four"]
     assert {place: text for place, text in answers(rt, run_id).items() if place in before} == before

@@ -19,7 +19,8 @@ from assay.datasets.table import ReadOptions
 from assay.errors import ImportRefused, NotFound
 from assay.store import datasets as stored
 from assay.store.tables import DATASET, DATASET_ROW
-from assay.workbench import datasets, importing
+from assay.workbench.datasets import importing
+from assay.workbench.datasets import kept as datasets
 from assay.workbench.runtime import Runtime
 
 AWKWARD = 'id,text\n1," padded "\n2,"two\nlines"\n\n3\n4,a,b\n5,zero\u200bwidth\n6,nul\x00here\n7,=1+1\n'

@@ -16,7 +16,8 @@ from sqlalchemy import select
 from assay.config import Settings
 from assay.leftovers import mark, sweep
 from assay.store.tables import DATASET, DATASET_ROW
-from assay.workbench import datasets, importing
+from assay.workbench.datasets import importing
+from assay.workbench.datasets import kept as datasets
 from assay.workbench.runtime import Runtime, open_runtime
 
 ROWS = 12_000
@@ -24,7 +25,7 @@ IMPORTING = """
 import sys, time
 from pathlib import Path
 from assay.config import Settings
-from assay.workbench import importing
+from assay.workbench.datasets import importing
 from assay.workbench.runtime import open_runtime
 url, path, mine, other = sys.argv[1:]
 Path(mine).touch()

@@ -18,9 +18,13 @@ from assay.errors import DataError, RunError, TemplateError
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import results as stored
 from assay.store import spend as sums
-from assay.workbench import datasets, playground, runs, spend, standing
-from assay.workbench.runs import RunDraft
+from assay.workbench import playground
+from assay.workbench.datasets import kept
+from assay.workbench.results import standing
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.spending import spend
 
 TRIO = tuple(Contestant(f"sandbox/{name}") for name in ("atlas-large", "swift", "scribe"))
 
@@ -41,8 +45,8 @@ def gateway_with(tmp_path: Path, server: SandboxServer, key: str = "key") -> tup
 
 def tickets(rt: Runtime, **more: object) -> RunDraft:
     """A draft over the support tickets."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
-    example = next(e for e in datasets.examples() if e.name == "support_tickets")
+    dataset = kept.open_dataset(rt, "support_tickets")
+    example = next(e for e in kept.examples() if e.name == "support_tickets")
     assert example.grader is not None
     values = {
         "prompts": (Prompt(example.user),), "contestants": TRIO, "graders": (example.grader,),
@@ -54,7 +58,7 @@ def tickets(rt: Runtime, **more: object) -> RunDraft:
 def test_recorded_systems_get_exactly_the_published_verdicts(rt: Runtime) -> None:
     """The four recorded systems on the 200 GSM8K problems: every verdict is the one in the file."""
     systems = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-    dataset = datasets.open_dataset(rt, "gsm8k_200")
+    dataset = kept.open_dataset(rt, "gsm8k_200")
     contestants = tuple(Contestant(f"recorded/gsm8k-{s.replace('_', '-')}") for s in systems)
     draft = RunDraft(
         dataset.id, (Prompt("{{question}}"),), contestants, (GraderSpec("numeric"),), expected_column="answer"

@@ -19,10 +19,13 @@ from assay.money import from_pico
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import ledger
 from assay.store.tables import CALL
-from assay.workbench import datasets, runs, spend, standing
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results import standing
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
-from assay.workbench.spend import SpendFilter
+from assay.workbench.spending import spend
+from assay.workbench.spending.spend import SpendFilter
 
 ROWS = 50
 FAULTS = (
@@ -45,10 +48,10 @@ def rt(tmp_path: Path) -> Iterator[Runtime]:
 
 def faulty_run(rt: Runtime) -> str:
     """A run of 100 cells, each with a judge, that has ended; some of its calls are of unknown cost."""
-    table = datasets.read_upload(
+    table = kept.read_upload(
         rt, ("q,a\n" + "".join(f"Question {n},billing\n" for n in range(ROWS))).encode(), filename="q.csv"
     )
-    dataset = datasets.save_table(rt, table, name="q", source="q")
+    dataset = kept.save_table(rt, table, name="q", source="q")
     draft = RunDraft(
         dataset.id, (Prompt("{{q}}"),), (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large")),
         graders=(GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})), expected_column="a",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assay.workbench.outcome import EstimateOutcome
+from assay.workbench.results.outcome import EstimateOutcome
 
 CENT = 10**10
 

@@ -17,9 +17,12 @@ from assay.domain.score import GraderSpec
 from assay.errors import PolicyError, RunError
 from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store import runs as stored_runs
-from assay.workbench import dataset_versions, datasets, policies, runs, spend, suites
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept, versions
+from assay.workbench.gating import suites
+from assay.workbench.running import policies, runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.spending import spend
 
 SWIFT, ATLAS, BARD = (Contestant(f"sandbox/{name}") for name in ("swift", "atlas-large", "bard"))
 """Served by eastbay (retains nothing) and southgate (trains); northwind and eastbay; southgate alone."""
@@ -42,14 +45,14 @@ def rt(tmp_path: Path, server: SandboxServer) -> Iterator[Runtime]:
     )
     with open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("key"))) as opened:
         opened.ready()
-        datasets.save_table(opened, ROWS, name="sums")
+        kept.save_table(opened, ROWS, name="sums")
         yield opened
 
 
 def draft(rt: Runtime, *contestants: Contestant, judge: str = "", **more: Any) -> RunDraft:
     """A draft over `sums`."""
     graders = (GraderSpec("judge", {"model": judge}),) if judge else ()
-    return RunDraft(datasets.get_dataset(rt, "sums").id, (Prompt("{{q}}"),), contestants, graders, **more)
+    return RunDraft(kept.get_dataset(rt, "sums").id, (Prompt("{{q}}"),), contestants, graders, **more)
 
 
 def sent(server: SandboxServer) -> list[dict[str, Any]]:
@@ -141,7 +144,7 @@ def test_untold_terms_are_left_to_the_gateway_which_refuses(tmp_path: Path) -> N
         settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db")
         with open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("key"))) as rt:
             rt.ready()
-            datasets.save_table(rt, ROWS, name="sums")
+            kept.save_table(rt, ROWS, name="sums")
             policies.set_policy(rt, "sums", make_policy(no_training=True))
             found = policies.check(rt, "sums", (BARD, ATLAS, Contestant("sandbox/penny:free")), (), {})
             state = runs.wait_for_run(rt, runs.start_run(rt, draft(rt, BARD)), timeout_s=60)
@@ -171,7 +174,7 @@ def test_loosening_must_be_asked_for(rt: Runtime) -> None:
         policies.set_policy(rt, "sums", {})
     assert policies.get_policy(rt, "sums") == {"zdr": True}
     policies.set_policy(rt, "sums", {}, loosen=True)
-    log = dataset_versions.get_record(rt, "sums").policy_log
+    log = versions.get_record(rt, "sums").policy_log
     assert [change.policy for change in log] == [{"zdr": True}, {}]
 
 
@@ -218,10 +221,10 @@ def test_engine_refuses_what_the_workbench_did_not_see(rt: Runtime, server: Sand
 def test_versions_and_derived_datasets_come_under_the_policy(rt: Runtime) -> None:
     """New versions, draws, failed rows and renamed datasets keep it; a target of their own name gets the stricter."""
     policies.set_policy(rt, "sums", make_policy(zdr=True))
-    first = datasets.get_dataset(rt, "sums")
-    edited = dataset_versions.edit(rt, first.id, dataset_versions.RowEdits(changed={"1": {"q": "three and one?"}}))
-    part = dataset_versions.derive(rt, first.id, name="part", sample=1)
-    dataset_versions.rename(rt, "sums", "numbers")
+    first = kept.get_dataset(rt, "sums")
+    edited = versions.edit(rt, first.id, versions.RowEdits(changed={"1": {"q": "three and one?"}}))
+    part = versions.derive(rt, first.id, name="part", sample=1)
+    versions.rename(rt, "sums", "numbers")
 
     assert edited.dataset.version == 2
     assert policies.get_policy(rt, part.dataset.id) == {"zdr": True}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from assay.store.engine import open_store
-from assay.workbench.exports import write_whole
+from assay.workbench.results.exports import write_whole
 
 
 def mode_of(path: Path) -> int:

@@ -12,9 +12,11 @@ from assay.domain.plan import RunPlan
 from assay.sandbox import SandboxConfig, SandboxServer
 from assay.store import ledger
 from assay.store import runs as stored
-from assay.workbench import datasets, runs, spend
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.spending import spend
 
 MODEL = "sandbox/swift"
 DEAD = "gone-host:1:0"
@@ -24,7 +26,7 @@ def small_run(rt: Runtime, folder: Path) -> tuple[RunPlan, str]:
     """A queued run of four cells, and its plan."""
     table = folder / "rows.csv"
     table.write_text("question\n" + "".join(f"What is {n}?\n" for n in range(4)))
-    draft = RunDraft(datasets.open_dataset(rt, str(table)).id, (Prompt("{{question}}"),), (Contestant(MODEL),))
+    draft = RunDraft(kept.open_dataset(rt, str(table)).id, (Prompt("{{question}}"),), (Contestant(MODEL),))
     plan = runs.plan_of(rt, draft)
     return plan, rt.store.writer.call(lambda c: stored.create_run(c, plan, name="small"))
 
@@ -85,7 +87,7 @@ def test_counts_of_a_run_at_work_follow_it(tmp_path: Path) -> None:
             rt.ready()
             table = tmp_path / "many.csv"
             table.write_text("question\n" + "".join(f"What is {n}?\n" for n in range(500)))
-            dataset = datasets.open_dataset(rt, str(table))
+            dataset = kept.open_dataset(rt, str(table))
             run_id = runs.start_run(rt, RunDraft(dataset.id, (Prompt("{{question}}"),), (Contestant(MODEL),)))
             while (seen := runs.progress(rt, run_id)).is_live and not seen.contestants[0].done:
                 pass

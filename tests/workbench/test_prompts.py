@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 from alembic import command
 
-from assay.datasets.template import convert, guess_foreign, pieces
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.messages import Message
 from assay.domain.score import GraderSpec
 from assay.errors import DataError, NotFound
+from assay.prompts.differences import line_diff, prompt_diff
+from assay.prompts.template import convert, guess_foreign, pieces
 from assay.store.engine import open_store
 from assay.store.migrations.upgrade import config
-from assay.workbench import datasets, growth, prompts, runs
-from assay.workbench.differences import line_diff, prompt_diff
-from assay.workbench.runs import RunDraft
+from assay.workbench import prompts
+from assay.workbench.datasets import kept
+from assay.workbench.running import growth, runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
 FIRST = Prompt("Category of {{ticket}}?", "Be brief.")
@@ -25,7 +27,7 @@ SECOND = Prompt("Which of billing, bug, account? {{ticket}}", "Be brief.")
 
 def finished_run(rt: Runtime, *used: Prompt, rows: int = 4) -> str:
     """A finished run of the example tickets with these prompts."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(rt, "support_tickets")
     draft = RunDraft(
         dataset_id=dataset.id, prompts=used, contestants=(Contestant("sandbox/swift"), Contestant("sandbox/scribe")),
         graders=(GraderSpec("contains"),), expected_column="category", limit=rows,
@@ -198,8 +200,8 @@ def test_old_database_learns_which_runs_used_what(rt: Runtime, tmp_path: Path) -
 
 def test_preview_is_what_will_be_sent(rt: Runtime) -> None:
     """The first row in the prompt; a variable that the row lacks is named instead."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
-    ticket = datasets.dataset_rows(rt, dataset.id, count=1)[0]["ticket"]
+    dataset = kept.open_dataset(rt, "support_tickets")
+    ticket = kept.dataset_rows(rt, dataset.id, count=1)[0]["ticket"]
 
     assert prompts.preview(rt, FIRST, dataset.id).messages == (
         Message("system", "Be brief."), Message("user", f"Category of {ticket}?"),

@@ -14,8 +14,9 @@ import yaml
 from assay.domain.contestant import Contestant
 from assay.errors import NotFound, SuiteError
 from assay.stats.intervals import mean_interval
-from assay.workbench import gates, runs, suites
-from assay.workbench.gates import GateResult
+from assay.workbench.gating import gates, suites
+from assay.workbench.gating.gates import GateResult
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,10 @@ from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec, Score
 from assay.store import runs as stored
 from assay.store import saving
-from assay.workbench import datasets, runs, standing
-from assay.workbench.runs import RunDraft
+from assay.workbench.datasets import kept
+from assay.workbench.results import standing
+from assay.workbench.running import runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
 ROWS = 40
@@ -28,7 +30,7 @@ def decided(rt: Runtime, tmp_path: Path) -> Verdict:
     def of(rows: int = ROWS, **contestants: tuple[int, ...]) -> tuple[list[str], str]:
         table = tmp_path / "rows.csv"
         table.write_text("question,answer\n" + "".join(f"What is {n}?,{n}\n" for n in range(rows)))
-        dataset = datasets.open_dataset(rt, str(table))
+        dataset = kept.open_dataset(rt, str(table))
         names = tuple(Contestant(f"a/{name}") for name in contestants)
         draft = RunDraft(dataset.id, (Prompt("{{question}}"),), names, (GraderSpec("contains", {"expected": "x"}),))
         run_id = rt.store.writer.call(lambda c: stored.create_run(c, runs.plan_of(rt, draft), name="decided"))

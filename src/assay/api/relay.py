@@ -23,7 +23,7 @@ from assay.domain.messages import CompletionRequest
 from assay.openrouter.failures import Failure
 from assay.openrouter.sse import SSEReader
 from assay.runs.dispatch import Outcome
-from assay.workbench.calls import send_completion
+from assay.workbench.gateway.calls import send_completion
 from assay.workbench.runtime import Runtime
 
 HOLD_S = 2.0

@@ -41,8 +41,8 @@ from assay.domain.messages import CompletionRequest
 from assay.errors import AssayError, BudgetExceeded, StoreError
 from assay.openrouter.catalogue import Model
 from assay.runs.dispatch import Outcome
-from assay.workbench.calls import ModelHeld, send_completion, send_embeddings
-from assay.workbench.catalogue import list_models, model_endpoints
+from assay.workbench.gateway.calls import ModelHeld, send_completion, send_embeddings
+from assay.workbench.gateway.catalogue import list_models, model_endpoints
 from assay.workbench.runtime import Runtime
 
 MOST_TAGS = 10

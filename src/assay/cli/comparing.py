@@ -12,7 +12,7 @@ from assay.cli.terminal import UsageError, app, opened, out_lines, print_json
 from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
-    from assay.workbench.compare import LineComparison, RunComparison
+    from assay.workbench.results.compare import LineComparison, RunComparison
 
 HEAD = ("contestant", "rows", "better", "same", "worse", "score A", "score B", "change", "95 % interval", "p", "cost",
         "finding")  # fmt: skip
@@ -26,7 +26,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare run B with run A, row by row: what got better or worse, and is it more than noise."""
-    from assay.workbench.compare import compare_runs
+    from assay.workbench.results.compare import compare_runs
 
     if markdown and as_json:
         raise UsageError("--md and --json exclude each other.")
@@ -62,7 +62,7 @@ def _line_json(line: LineComparison) -> dict[str, Any]:
 
 def finding(line: LineComparison) -> str:
     """What a line shows, in a word or three."""
-    from assay.workbench.verdict import SIGNIFICANT
+    from assay.workbench.results.verdict import SIGNIFICANT
 
     if line.paired is None:
         return "nothing to compare"

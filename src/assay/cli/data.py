@@ -37,7 +37,7 @@ def import_(
 ) -> None:
     """Keep a file as a dataset and say what was noticed in it, with line numbers."""
     from assay.datasets.table import ReadOptions
-    from assay.workbench import importing
+    from assay.workbench.datasets import importing
 
     if delimiter is not None and len(delimiter) != 1:
         raise UsageError(f"--delimiter {delimiter!r} is not one character.")
@@ -76,7 +76,7 @@ def import_run(file: Path, as_json: AsJson = False) -> None:
 
     Its calls keep their dates: they count as spend of their own months, here too.
     """
-    from assay.workbench import archives
+    from assay.workbench.results import archives
 
     with opened() as rt:
         found = archives.import_run(rt, file)

@@ -10,8 +10,8 @@ from assay.cli.options import AsJson
 from assay.cli.terminal import UsageError, app, opened, out, print_json, print_json_text, say
 
 if TYPE_CHECKING:
-    from assay.workbench.dataset_versions import DatasetRecord, Made, RowChoice
-    from assay.workbench.datasets import StoredDataset
+    from assay.workbench.datasets.kept import StoredDataset
+    from assay.workbench.datasets.versions import DatasetRecord, Made, RowChoice
     from assay.workbench.runtime import Runtime
 
 group = typer.Typer(help="List the stored datasets, newest first; or change one.")
@@ -33,7 +33,7 @@ def datasets(
     """List the stored datasets, newest first; or change one."""
     if context.invoked_subcommand is not None:
         return
-    from assay.workbench import datasets as workbench
+    from assay.workbench.datasets import kept as workbench
 
     with opened() as rt:
         found = workbench.list_datasets(rt, limit=limit)
@@ -48,9 +48,9 @@ def datasets(
 
 
 def _record(rt: Runtime, name: str) -> DatasetRecord:
-    from assay.workbench import dataset_versions
+    from assay.workbench.datasets import versions
 
-    return dataset_versions.get_record(rt, name)
+    return versions.get_record(rt, name)
 
 
 def _version_json(d: StoredDataset) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _shared_json(record: DatasetRecord) -> dict[str, Any]:
 
 
 def _line(d: StoredDataset, record: DatasetRecord) -> str:
-    from assay.workbench.policies import in_words
+    from assay.workbench.running.policies import in_words
 
     noticed = f"  {len(d.findings)} finding{'s' if len(d.findings) > 1 else ''}" if d.findings else ""
     tags = "".join(f"  #{tag}" for tag in record.tags)
@@ -85,7 +85,7 @@ def policy(
     as_json: AsJson = False,
 ) -> None:
     """Show the data policy of a dataset, or set exactly the one given: every call on its rows carries it."""
-    from assay.workbench import policies
+    from assay.workbench.running import policies
 
     wanted = policies.make_policy(zdr=zdr, no_training=no_training, only=only.split(","))
     if none and wanted:
@@ -108,10 +108,10 @@ def tag(
     dataset: Name, tags: Annotated[list[str] | None, typer.Argument(help="All its tags; none clears.")] = None
 ) -> None:
     """Give a dataset its tags."""
-    from assay.workbench import dataset_versions
+    from assay.workbench.datasets import versions
 
     with opened() as rt:
-        kept = dataset_versions.set_tags(rt, _record(rt, dataset).name, tags or ())
+        kept = versions.set_tags(rt, _record(rt, dataset).name, tags or ())
     out(", ".join(kept) or "No tags.")
 
 
@@ -121,7 +121,7 @@ def split(
     parts: Annotated[list[str] | None, typer.Argument(metavar="NAME=PERCENT", help="Such as train=80 test=20.")] = None,
 ) -> None:
     """Show the splits of a dataset, or make them by a hash of the row keys: rows never change sides."""
-    from assay.workbench import dataset_versions
+    from assay.workbench.datasets import versions
 
     shares = {}
     for part in parts or ():
@@ -132,8 +132,8 @@ def split(
     with opened() as rt:
         record = _record(rt, dataset)
         if shares:
-            dataset_versions.make_splits(rt, record.name, shares)
-        found = dataset_versions.splits_of(rt, record.newest)
+            versions.make_splits(rt, record.name, shares)
+        found = versions.splits_of(rt, record.newest)
     for made in found:
         out(f"{made.name}: {made.rows:,} rows")
     if not found:
@@ -141,7 +141,7 @@ def split(
 
 
 def _choice(search: str, where: list[str], in_split: str) -> RowChoice:
-    from assay.workbench.dataset_versions import ColumnFilter, RowChoice
+    from assay.workbench.datasets.versions import ColumnFilter, RowChoice
 
     kinds = {"!=": "is not", "~": "contains", "=": "is"}
     columns = []
@@ -166,10 +166,10 @@ def rows(
     """Print rows of a dataset as JSON lines, each with its key."""
     import json
 
-    from assay.workbench import dataset_versions
+    from assay.workbench.datasets import versions
 
     with opened() as rt:
-        found = dataset_versions.rows_page(rt, dataset, _choice(search, where, in_split), page=page, size=size)
+        found = versions.rows_page(rt, dataset, _choice(search, where, in_split), page=page, size=size)
     for row in found.rows:
         print_json_text(json.dumps({"key": row.key, **row.values}, ensure_ascii=False))
     say(f"{len(found.rows):,} of {found.total:,} rows")
@@ -186,10 +186,10 @@ def derive(
     seed: Annotated[int, typer.Option(help="The same seed draws the same rows.")] = 0,
 ) -> None:
     """Keep the chosen rows, or a draw of them, as a dataset; keys and data policy come along."""
-    from assay.workbench import dataset_versions
+    from assay.workbench.datasets import versions
 
     with opened() as rt:
-        _print_made(dataset_versions.derive(
+        _print_made(versions.derive(
             rt, dataset, name=name, choice=_choice(search, where, in_split), sample=sample, seed=seed
         ))  # fmt: skip
 
@@ -200,10 +200,10 @@ def failed(
     name: Annotated[str, typer.Option(help="Name of the dataset; made from the old one's when absent.")] = "",
 ) -> None:
     """Keep the rows of a run that got no passing answer as a dataset."""
-    from assay.workbench import dataset_versions
+    from assay.workbench.datasets import versions
 
     with opened() as rt:
-        _print_made(dataset_versions.failed_rows(rt, run_id, name=name))
+        _print_made(versions.failed_rows(rt, run_id, name=name))
 
 
 def _print_made(made: Made) -> None:
@@ -215,16 +215,16 @@ def _print_made(made: Made) -> None:
 @group.command()
 def rename(dataset: Name, new_name: str) -> None:
     """Give a dataset another name; tags, splits and data policy go along."""
-    from assay.workbench import dataset_versions
+    from assay.workbench.datasets import versions
 
     with opened() as rt:
-        dataset_versions.rename(rt, _record(rt, dataset).name, new_name)
+        versions.rename(rt, _record(rt, dataset).name, new_name)
 
 
 @group.command()
 def delete(version: Annotated[str, typer.Argument(metavar="VERSION", help="Id of a version.")]) -> None:
     """Delete a version that no run uses."""
-    from assay.workbench import dataset_versions
+    from assay.workbench.datasets import versions
 
     with opened() as rt:
-        dataset_versions.delete_version(rt, version)
+        versions.delete_version(rt, version)

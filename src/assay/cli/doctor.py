@@ -15,7 +15,7 @@ from assay.errors import AssayError, DataError
 from assay.money import format_usd, to_pico, usd
 
 if TYPE_CHECKING:
-    from assay.workbench.doctor import Finding
+    from assay.workbench.gateway.doctor import Finding
     from assay.workbench.runtime import Runtime
 
 
@@ -33,7 +33,7 @@ def doctor(
     Exit 1 when anything fails. With --live a bounded acceptance run follows, its cost shown first.
     """
     from assay.config import read_settings
-    from assay.workbench import doctor as workbench
+    from assay.workbench.gateway import doctor as workbench
 
     found: list[Finding] = []
     with ExitStack() as stack:
@@ -68,8 +68,8 @@ def _told(findings: Iterator[Finding], as_json: bool) -> list[Finding]:
 
 
 def _live(rt: Runtime, model: str, yes: bool) -> Iterator[Finding]:
-    from assay.workbench import acceptance
-    from assay.workbench.doctor import Finding
+    from assay.workbench.gateway import acceptance
+    from assay.workbench.gateway.doctor import Finding
 
     try:
         planned = acceptance.plan(rt, model)

@@ -18,7 +18,7 @@ def check_outs(paths: list[Path], format_name: str | None = None) -> list[str]:
     file that cannot be written, before anything is spent."""
     if not paths:
         return []  # the exports are half of the program: a run that writes none starts without them
-    from assay.workbench.exports import KINDS, kind_for, kind_of
+    from assay.workbench.results.exports import KINDS, kind_for, kind_of
 
     found = []
     for path in paths:
@@ -43,7 +43,7 @@ def write_outs(
     """Writes a run to files."""
     if not paths:
         return
-    from assay.workbench.exports import export_run
+    from assay.workbench.results.exports import export_run
 
     for path, kind in zip(paths, check_outs(paths, format_name), strict=True):
         export_run(rt, run_id, kind, path, redact=redact)

@@ -25,8 +25,8 @@ def spend(
     as_json: AsJson = False,
 ) -> None:
     """Show where the money went, by model."""
-    from assay.workbench import spend as workbench
-    from assay.workbench.days import zone_of
+    from assay.workbench.spending import spend as workbench
+    from assay.workbench.spending.days import zone_of
 
     zone = zone_of(None)
     chosen = workbench.since_days(days, zone=zone)
@@ -67,8 +67,8 @@ def settle(
     `assay spend --recover` asks the gateway. What is settled by your word is marked as stated and stays so; it counts
     in sums and budgets in place of the upper bound.
     """
-    from assay.workbench import results
-    from assay.workbench import spend as workbench
+    from assay.workbench.results import cells
+    from assay.workbench.spending import spend as workbench
 
     if [as_nothing, at_most, amount is not None].count(True) != 1:
         raise UsageError(
@@ -80,7 +80,7 @@ def settle(
         raise UsageError("--amount is the cost of one call.", cure="Give --call with its id too.")
     each = 0 if amount is None else _stated(amount)
     with opened() as rt:
-        run_id = None if run is None else results.get_run(rt, run).id
+        run_id = None if run is None else cells.get_run(rt, run).id
         unknown = workbench.unknown_of(rt, run_id=run_id, call_id=call)
         if not unknown.unknown_calls:
             out("There is no call of unknown cost.")
@@ -120,7 +120,7 @@ def sandbox(
 ) -> None:
     """Serve the imitation of OpenRouter on loopback until Ctrl-C."""
     from assay.sandbox import SandboxConfig, SandboxServer
-    from assay.workbench.faults import parse_faults
+    from assay.workbench.gateway.faults import parse_faults
 
     try:
         faults = parse_faults(fault)

@@ -31,7 +31,7 @@ from assay.money import format_usd, from_pico, to_pico
 if TYPE_CHECKING:
     from assay.domain.contestant import Contestant, Prompt
     from assay.domain.plan import RunPlan
-    from assay.workbench.growth import GrowthEstimate
+    from assay.workbench.running.growth import GrowthEstimate
 
 
 @app.command()
@@ -67,14 +67,15 @@ def grow(
     The estimate is printed first. Models get the parameters that the run's have in common, unless --param says
     others. Exit 0 when done, 1 when it is not complete, 2 on wrong usage, 100 when a gate of its suite is not met.
     """
-    from assay.workbench import growth, results
-    from assay.workbench.datasets import open_dataset, warnings_of
+    from assay.workbench.datasets.kept import open_dataset, warnings_of
     from assay.workbench.prompts import find_version, run_prompt
+    from assay.workbench.results import cells
+    from assay.workbench.running import growth
 
     amount = parse_budget(budget)
     with opened() as rt:
         rt.ready()
-        record = results.get_run(rt, run_id)
+        record = cells.get_run(rt, run_id)
         given = open_dataset(rt, data) if data is not None else None
         for words in warnings_of(given) if given is not None else ():
             say(words)
@@ -97,7 +98,7 @@ def grow(
 
 def _contestants(plan: RunPlan, models: list[str], given: list[str], *, allow_unknown: bool) -> tuple[Contestant, ...]:
     from assay.domain.contestant import Contestant
-    from assay.workbench.growth import shared_settings
+    from assay.workbench.running.growth import shared_settings
 
     if given and not models:
         raise UsageError("--param belongs to added models.", cure="Give --model too.")

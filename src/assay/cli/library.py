@@ -30,7 +30,7 @@ def prompts(
     """List the prompts of the library, the latest change first; or show, save, diff, label."""
     if context.invoked_subcommand is not None:
         return
-    from assay.datasets.template import prompt_variables
+    from assay.prompts.template import prompt_variables
     from assay.workbench import prompts as workbench
 
     with opened() as rt:
@@ -52,8 +52,8 @@ def prompts(
 @library.command()
 def show(reference: Reference, as_json: AsJson = False) -> None:
     """Show a version's text."""
+    from assay.prompts.differences import sections_of
     from assay.workbench import prompts as workbench
-    from assay.workbench.differences import sections_of
 
     with opened() as rt:
         found = workbench.find_version(rt, reference)

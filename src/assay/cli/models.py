@@ -16,7 +16,7 @@ from assay.money import plain
 
 if TYPE_CHECKING:
     from assay.openrouter.catalogue import Model
-    from assay.workbench.endpoint_words import EndpointFacts
+    from assay.workbench.gateway.endpoint_words import EndpointFacts
 
 
 @app.command()
@@ -27,8 +27,8 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List the models with their prices per million tokens; or show MODEL with its providers and their state."""
-    from assay.workbench.catalogue import catalogue_state, list_models, model_endpoints
-    from assay.workbench.endpoint_words import endpoint_facts
+    from assay.workbench.gateway.catalogue import catalogue_state, list_models, model_endpoints
+    from assay.workbench.gateway.endpoint_words import endpoint_facts
 
     with opened() as rt:
         rt.ready()

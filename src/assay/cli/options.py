@@ -16,7 +16,7 @@ from assay.errors import GraderError, SettingsError
 
 if TYPE_CHECKING:
     from assay.openrouter.parameters import ModernSettings
-    from assay.workbench.runs import RunDraft
+    from assay.workbench.running.runs import RunDraft
     from assay.workbench.runtime import Runtime
 
 DatasetOrSuite = Annotated[
@@ -61,9 +61,9 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     """The draft that the options describe. Raises UsageError, DataError, NotFound."""
     from assay.domain.contestant import Contestant, Prompt
     from assay.scoring.graders import parse_spec, suggested
-    from assay.workbench.datasets import open_dataset, warnings_of
+    from assay.workbench.datasets.kept import open_dataset, warnings_of
     from assay.workbench.prompts import find_version, run_prompt
-    from assay.workbench.runs import RunDraft
+    from assay.workbench.running.runs import RunDraft
 
     try:
         settings = parse_params(options["param"], allow_unknown=options.get("allow_unknown", False))

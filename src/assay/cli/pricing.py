@@ -13,7 +13,7 @@ from assay.money import plain
 
 if TYPE_CHECKING:
     from assay.openrouter.pricing import Line
-    from assay.workbench.calculator import Priced
+    from assay.workbench.spending.calculator import Priced
 
 
 @app.command()
@@ -33,7 +33,7 @@ def price(
 ) -> None:
     """Say what calls of a size cost at the listed prices of a model, exactly; sends nothing to it."""
     from assay.openrouter.pricing import Amounts
-    from assay.workbench import calculator
+    from assay.workbench.spending import calculator
 
     used = Amounts(
         prompt=prompt, completion=completion, cached=cached, cache_written=cache_write,

@@ -19,7 +19,7 @@ from assay.money import format_usd
 from assay.plain_text import as_escapes
 
 if TYPE_CHECKING:
-    from assay.workbench.runs import RunDraft, RunProgress
+    from assay.workbench.running.runs import RunDraft, RunProgress
     from assay.workbench.runtime import Runtime
 
 PROGRESS_EVERY_S = 0.5
@@ -27,7 +27,7 @@ PROGRESS_EVERY_S = 0.5
 
 def work(rt: Runtime, draft: RunDraft) -> tuple[str, RunProgress]:
     """Starts a run and follows it to its end. Raises DataError naming every problem."""
-    from assay.workbench import runs
+    from assay.workbench.running import runs
 
     problems = runs.check(rt, draft)
     if problems:
@@ -40,7 +40,7 @@ def work(rt: Runtime, draft: RunDraft) -> tuple[str, RunProgress]:
 
 def attend(rt: Runtime, run_id: str) -> RunProgress:
     """Follows a run that was started to its end; Ctrl-C, or SIGTERM of whoever started the command, pauses it."""
-    from assay.workbench import runs
+    from assay.workbench.running import runs
 
     try:
         with _asked_to_end():
@@ -94,7 +94,7 @@ def share_bar(title: str) -> Iterator[Callable[[float], None] | None]:
 
 def follow(rt: Runtime, run_id: str) -> RunProgress:
     """Shows progress until the run has ended: a bar on a terminal, plain lines elsewhere and in CI."""
-    from assay.workbench import runs
+    from assay.workbench.running import runs
 
     terminal = sys.stderr.isatty() and not os.environ.get("CI")
     told, tenths = 0.0, -1

@@ -17,7 +17,7 @@ from assay.money import from_pico
 @app.command()
 def runs(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20, as_json: AsJson = False) -> None:
     """List the latest runs."""
-    from assay.workbench import runs as workbench
+    from assay.workbench.running import runs as workbench
 
     with opened() as rt:
         found = workbench.list_runs(rt, limit=limit)
@@ -41,8 +41,9 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 2
 @app.command()
 def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson = False) -> None:
     """Show a run's scoreboard, verdict, growth, estimate and gates."""
-    from assay.workbench import gates, results
-    from assay.workbench import runs as workbench
+    from assay.workbench.gating import gates
+    from assay.workbench.results import cells as results
+    from assay.workbench.running import runs as workbench
 
     with opened() as rt:
         record = results.get_run(rt, run_id)
@@ -68,7 +69,7 @@ def export(
     ] = [],  # noqa: B006
 ) -> None:
     """Write a run to a file: tables, a workbook, JSON, JUnit, Markdown, or one page of evidence."""
-    from assay.workbench import results
+    from assay.workbench.results import cells as results
 
     check_outs(out, format_name)
     with opened() as rt:

@@ -112,11 +112,12 @@ def continue_(
 
     Exit 0 when done, 1 when it is not complete, 100 when a gate is not met.
     """
-    from assay.workbench import results, runs
+    from assay.workbench.results import cells
+    from assay.workbench.running import runs
 
     with opened() as rt:
         rt.ready()
-        record = results.get_run(rt, run_id)
+        record = cells.get_run(rt, run_id)
         none = budget is not None and budget.strip().lower() == "none"
         amount = None if none else parse_budget(budget)
         runs.continue_run(rt, record.id, budget_usd=amount, no_budget=none, retry_failed=retry_failed)
@@ -140,7 +141,8 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Say what a run, or the run of a suite file, would send and cost; sends nothing."""
-    from assay.workbench import budgets, runs, suites
+    from assay.workbench.gating import suites
+    from assay.workbench.running import budgets, runs
 
     options = {
         "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
@@ -179,7 +181,7 @@ GUESSED = (
 
 def in_words(found: RunEstimate, limit: int | None) -> str:
     """An estimate in one line; limit: what the run is never above."""
-    from assay.workbench.budgets import never_words
+    from assay.workbench.running.budgets import never_words
 
     judges = f" and {found.judge_calls:,} judge calls" if found.judge_calls else ""
     saved = f", saves about {format_usd(found.saving)}" if found.saving is not None else ""
@@ -205,7 +207,7 @@ def by_contestant(found: RunEstimate) -> list[str]:
 
 def _one_try(cost: Estimate) -> str:
     """What a share costs at most where no call is repeated: the run's budget is held for all together."""
-    from assay.workbench.budgets import never_words
+    from assay.workbench.running.budgets import never_words
 
     return f"at most {format_usd_up(cost.worst)} without retries" if cost.worst is not None else never_words(None, cost)
 

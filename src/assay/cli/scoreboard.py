@@ -13,16 +13,16 @@ from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
     from assay.stats.prediction import Prediction
-    from assay.workbench.board import ContestantScore
-    from assay.workbench.gates import GateResult
-    from assay.workbench.runs import RunProgress
+    from assay.workbench.gating.gates import GateResult
+    from assay.workbench.results.board import ContestantScore
+    from assay.workbench.running.runs import RunProgress
     from assay.workbench.runtime import Runtime
 
 
 def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool, *, strict: bool = False) -> None:
     """The result of a run that was worked, and the exit code: 1 when it is not complete or nothing was answered, 100
     when a gate that it keeps is not met; strict: 1 too when a cell failed or a contestant was given up."""
-    from assay.workbench import results
+    from assay.workbench.results import cells as results
 
     gated = bool(results.get_run(rt, run_id).plan.gates)
     if state.state != "done":
@@ -36,7 +36,7 @@ def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool, *, str
         raise typer.Exit(1)
     found = None
     if gated:
-        from assay.workbench import gates  # with the suite's models, slow to import
+        from assay.workbench.gating import gates  # with the suite's models, slow to import
 
         found = gates.check_run(rt, run_id)
     report(rt, run_id, state, as_json, found)
@@ -51,7 +51,9 @@ def report(
     rt: Runtime, run_id: str, state: RunProgress, as_json: bool, gates: Sequence[GateResult] | None = None
 ) -> None:
     """The result of a run, for people or as one object."""
-    from assay.workbench import growth, outcome, results, standing
+    from assay.workbench.results import cells as results
+    from assay.workbench.results import outcome, standing
+    from assay.workbench.running import growth
 
     found = outcome.estimate_outcome(rt, run_id)
     changes = growth.history(rt, run_id)

@@ -14,8 +14,8 @@ from assay.cli.scoreboard import conclude
 from assay.cli.terminal import UsageError, app, opened, say
 
 if TYPE_CHECKING:
-    from assay.workbench.runs import RunDraft
-    from assay.workbench.suites import SuiteFile
+    from assay.workbench.gating.suites import SuiteFile
+    from assay.workbench.running.runs import RunDraft
 
 OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "mode", "tag", "allow_unknown")
 """Options that win over the suite; every other one belongs in the file."""
@@ -29,7 +29,7 @@ def is_suite(given: str, options: Mapping[str, Any]) -> bool:
 
 def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: bool, *, strict: bool = False) -> None:
     """Runs a suite and checks its gates; exit 100 when one is not met."""
-    from assay.workbench import gates, suites
+    from assay.workbench.gating import gates, suites
 
     file = load(path, options)
     with opened() as rt:
@@ -46,7 +46,7 @@ def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: 
 
 def load(path: Path, options: Mapping[str, Any]) -> SuiteFile:
     """The suite of a file. Raises UsageError for an option that belongs in it."""
-    from assay.workbench.suites import load_suite
+    from assay.workbench.gating.suites import load_suite
 
     for option, given in options.items():
         if given and option not in OVERRIDES:
@@ -70,6 +70,6 @@ def overridden(draft: RunDraft, options: Mapping[str, Any]) -> RunDraft:
 @app.command()
 def schema() -> None:
     """Print the JSON schema of suite files, for editors."""
-    from assay.workbench.suites import schema_json
+    from assay.workbench.gating.suites import schema_json
 
     print(schema_json(), end="")

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from assay.datasets.template import mapped, render_prompt, unsendable
 from assay.domain.contestant import Contestant
 from assay.domain.data_policy import narrowed
 from assay.domain.messages import CompletionRequest
@@ -16,6 +15,7 @@ from assay.domain.plan import RunPlan
 from assay.money import to_pico
 from assay.openrouter.bounds import Bound, Terms, Weight, size_of, weight_of
 from assay.openrouter.pricing import Pricing, estimate_tokens, parse_pricing
+from assay.prompts.template import mapped, render_prompt, unsendable
 from assay.runs.answers import AnswerLength, Teacher, answer_length
 from assay.runs.grid import sample_seed
 from assay.runs.modes import in_mode, unbatchable

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from assay.datasets.template import mapped, render_prompt, unsendable
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.data_policy import narrowed, uncovered
 from assay.domain.messages import CompletionRequest
 from assay.domain.plan import RunPlan
 from assay.errors import PolicyError, TemplateError
+from assay.prompts.template import mapped, render_prompt, unsendable
 
 
 def request_of(

@@ -11,7 +11,7 @@ import streamlit as st
 from assay.errors import AssayError
 from assay.openrouter.catalogue import Model
 from assay.views import words
-from assay.workbench.catalogue import catalogue_state, list_models
+from assay.workbench.gateway.catalogue import catalogue_state, list_models
 from assay.workbench.runtime import Runtime
 
 

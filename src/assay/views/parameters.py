@@ -11,7 +11,7 @@ import streamlit as st
 from assay.errors import SettingsError
 from assay.openrouter.parameters import PARAMETERS, checked_settings, ignored_parameters
 from assay.views import words
-from assay.workbench.catalogue import get_model
+from assay.workbench.gateway.catalogue import get_model
 from assay.workbench.runtime import Runtime
 
 NUMBERS = ("temperature", "max_tokens", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")

@@ -12,8 +12,9 @@ from assay.places import PAGES
 from assay.views import components, words
 from assay.views.components import show_error
 from assay.views.resources import get_runtime
-from assay.workbench import runs, spend
+from assay.workbench.running import runs
 from assay.workbench.runtime import Runtime
+from assay.workbench.spending import spend
 
 GATEWAYS = {"openrouter": "OpenRouter", "sandbox": "Sandbox"}
 EVERY_S = 4.0

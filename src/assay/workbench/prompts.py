@@ -13,16 +13,16 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from assay.datasets.conversation import conversation
-from assay.datasets.template import render_prompt
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
 from assay.errors import DataError, NotFound, TemplateError
+from assay.prompts.differences import SectionDiff, prompt_diff
+from assay.prompts.template import render_prompt
 from assay.stats.paired import PairedComparison, compare_paired
 from assay.store import prompts as stored
 from assay.store import results
 from assay.store.datasets import get_dataset, rows_of
 from assay.store.prompts import PromptEventLine, PromptSummary, PromptUse, PromptVersion
-from assay.workbench.differences import SectionDiff, prompt_diff
 
 if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime

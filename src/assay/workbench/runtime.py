@@ -30,7 +30,7 @@ from assay.store import comparisons, datasets, ledger
 from assay.store.engine import Store, open_store
 from assay.store.owner import end_owner, new_owner
 from assay.store.sent_marks import SentMarks, sweep
-from assay.workbench.catalogue import Catalogue
+from assay.workbench.gateway.catalogue import Catalogue
 from assay.workbench.memo import Memos
 
 log = logging.getLogger("assay.workbench")

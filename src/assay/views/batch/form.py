@@ -9,21 +9,22 @@ from typing import Any
 
 import streamlit as st
 
-from assay.datasets.template import convert, detect_foreign, is_known, prompt_variables
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import AssayError
 from assay.money import format_usd, format_usd_up
+from assay.prompts.template import convert, detect_foreign, is_known, prompt_variables
 from assay.runs.estimate import RunEstimate
 from assay.runs.pilot import pilot_rows
 from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
-from assay.views.money_table import dollars, money_table
 from assay.views.parameters import parameters_popover
 from assay.views.prompts import pickers
 from assay.views.routing import in_words, routing_popover
-from assay.workbench import budgets, datasets, policies, runs
-from assay.workbench.runs import RunDraft
+from assay.views.spend.money_table import dollars, money_table
+from assay.workbench.datasets import kept
+from assay.workbench.running import budgets, policies, runs
+from assay.workbench.running.runs import RunDraft
 from assay.workbench.runtime import Runtime
 
 MODES = {"normal": "Now", "floor": "Now, cheapest provider", "flex": "Flex", "batch": "By tomorrow (batch)"}
@@ -143,7 +144,7 @@ def _first_template(rt: Runtime, source: Source) -> str:
     from assay.datasets.roles import guess_roles, wordiest
 
     named = guess_roles(source.dataset.columns).get("prompt")
-    return f"{{{{{named or wordiest(datasets.dataset_rows(rt, source.dataset.id), besides=source.expected)}}}}}"
+    return f"{{{{{named or wordiest(kept.dataset_rows(rt, source.dataset.id), besides=source.expected)}}}}}"
 
 
 def _convert(place: int, columns: tuple[str, ...]) -> None:

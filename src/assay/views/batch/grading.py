@@ -10,7 +10,7 @@ from assay.domain.score import GraderSpec
 from assay.scoring.graders import GRADERS, suggested
 from assay.scoring.kinds import Field
 from assay.views.batch.source import Source
-from assay.workbench.catalogue import list_models
+from assay.workbench.gateway.catalogue import list_models
 from assay.workbench.runtime import Runtime
 
 

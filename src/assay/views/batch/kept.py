@@ -6,8 +6,9 @@ import streamlit as st
 
 from assay.errors import AssayError
 from assay.views import components, words
-from assay.workbench import datasets, policies
-from assay.workbench.datasets import StoredDataset
+from assay.workbench.datasets import kept as datasets
+from assay.workbench.datasets.kept import StoredDataset
+from assay.workbench.running import policies
 from assay.workbench.runtime import Runtime
 
 

@@ -14,9 +14,10 @@ from assay.datasets.table import ReadOptions
 from assay.errors import AssayError
 from assay.views import components, words
 from assay.views.batch.kept import kept_dataset, kept_picker, policy_line
-from assay.workbench import datasets, importing
-from assay.workbench.datasets import Example, StoredDataset
-from assay.workbench.importing import Imported
+from assay.workbench.datasets import importing
+from assay.workbench.datasets import kept as datasets
+from assay.workbench.datasets.importing import Imported
+from assay.workbench.datasets.kept import Example, StoredDataset
 from assay.workbench.runtime import Runtime
 
 TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "yaml", "yml", "parquet"]

@@ -11,8 +11,9 @@ from assay.errors import AssayError
 from assay.views import components, words
 from assay.views.batch.source import TYPES
 from assay.views.state import go_to
-from assay.workbench import dataset_versions, importing, policies
-from assay.workbench.datasets import StoredDataset
+from assay.workbench.datasets import importing, versions
+from assay.workbench.datasets.kept import StoredDataset
+from assay.workbench.running import policies
 from assay.workbench.runtime import Runtime
 
 PAGE = 50
@@ -25,7 +26,7 @@ def importer(rt: Runtime) -> None:
             "File", type=TYPES, key="datasets.file", max_upload_size=rt.settings.upload_limit_mb,
             help="The first row names the columns. A column called id gives the rows their keys.",
         )  # fmt: skip
-        known = [record.name for record in dataset_versions.list_records(rt)]
+        known = [record.name for record in versions.list_records(rt)]
         name = st.text_input("Name", key="datasets.import_name", placeholder="the file's name",
                              help="The name of a dataset that exists makes a new version of it.")  # fmt: skip
         if name and name.strip() in known:
@@ -58,7 +59,7 @@ def table(rt: Runtime) -> None:
     """The list of datasets by name; a selected one opens."""
     import pandas as pd
 
-    total = dataset_versions.count_records(rt)
+    total = versions.count_records(rt)
     if not total:
         st.info(
             "No dataset yet. Import a file above, or start with an example: what a batch eval uses is kept here.",
@@ -68,9 +69,9 @@ def table(rt: Runtime) -> None:
             go_to("batch")
         return
     search = st.text_input("Search", key="datasets.search_names", placeholder="Name", type="search", width=320) or ""
-    found = dataset_versions.count_records(rt, search=search)
+    found = versions.count_records(rt, search=search)
     number = max(1, int(st.session_state.get("datasets.list_page") or 1))
-    records = dataset_versions.list_records(rt, limit=PAGE, offset=(number - 1) * PAGE, search=search)
+    records = versions.list_records(rt, limit=PAGE, offset=(number - 1) * PAGE, search=search)
     if not records:
         st.caption("No dataset has that name.")
         return

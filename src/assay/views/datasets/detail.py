@@ -8,9 +8,10 @@ from assay.errors import AssayError, NotFound
 from assay.views import components, words
 from assay.views.datasets import catalogue, policy, rows, versions
 from assay.views.state import go_to
-from assay.workbench import dataset_versions, policies
-from assay.workbench.dataset_versions import DatasetRecord
-from assay.workbench.datasets import StoredDataset
+from assay.workbench.datasets import versions as dataset_versions
+from assay.workbench.datasets.kept import StoredDataset
+from assay.workbench.datasets.versions import DatasetRecord
+from assay.workbench.running import policies
 from assay.workbench.runtime import Runtime
 
 

@@ -6,8 +6,8 @@ import streamlit as st
 
 from assay.errors import AssayError
 from assay.views import components, words
-from assay.workbench import policies
-from assay.workbench.dataset_versions import DatasetRecord
+from assay.workbench.datasets.versions import DatasetRecord
+from assay.workbench.running import policies
 from assay.workbench.runtime import Runtime
 
 

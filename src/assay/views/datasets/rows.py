@@ -12,9 +12,9 @@ import streamlit as st
 from assay.errors import AssayError
 from assay.views import components, words
 from assay.views.datasets.catalogue import open_version
-from assay.workbench import dataset_versions
-from assay.workbench.dataset_versions import ColumnFilter, DatasetRecord, RowChoice, RowEdits, StoredRow
-from assay.workbench.datasets import StoredDataset
+from assay.workbench.datasets import versions
+from assay.workbench.datasets.kept import StoredDataset
+from assay.workbench.datasets.versions import ColumnFilter, DatasetRecord, RowChoice, RowEdits, StoredRow
 from assay.workbench.runtime import Runtime
 
 PAGE = 50
@@ -27,10 +27,10 @@ def tab(rt: Runtime, record: DatasetRecord, dataset: StoredDataset) -> None:
     """The whole tab."""
     choice, editing = _toolbar(rt, dataset)
     number = max(1, int(st.session_state.get("datasets.page") or 1))
-    page = dataset_versions.rows_page(rt, dataset.id, choice, page=number, size=PAGE)
+    page = versions.rows_page(rt, dataset.id, choice, page=number, size=PAGE)
     if not page.rows and page.total:
         number = st.session_state["datasets.page"] = 1
-        page = dataset_versions.rows_page(rt, dataset.id, choice, size=PAGE)
+        page = versions.rows_page(rt, dataset.id, choice, size=PAGE)
     if not page.total:
         st.caption("No row fits. Clear the search and the filters.")
         return
@@ -55,7 +55,7 @@ def _toolbar(rt: Runtime, dataset: StoredDataset) -> tuple[RowChoice, bool]:
         search = st.text_input("Search", key="datasets.search", placeholder="Text in any column", type="search",
                                width=320)  # fmt: skip
         split = None
-        if splits := dataset_versions.splits_of(rt, dataset):
+        if splits := versions.splits_of(rt, dataset):
             counts = {part.name: part.rows for part in splits}
             split = st.segmented_control(
                 "Split", list(counts), key=f"datasets.split.{dataset.name}",
@@ -97,7 +97,7 @@ def _new_filter(rt: Runtime, dataset: StoredDataset) -> None:
     if kind == "contains":
         value = st.text_input("Text", key="datasets.filter_text")
     else:
-        counts = dict(dataset_versions.column_values(rt, dataset, column))
+        counts = dict(versions.column_values(rt, dataset, column))
         value = st.selectbox(
             "Value", list(counts), index=None, accept_new_options=True, key=f"datasets.filter_value.{column}",
             format_func=lambda v: f"{words.plain(v)[:60] or 'empty'} ({counts.get(v, 0):,})",
@@ -168,7 +168,7 @@ def _keep(rt: Runtime, dataset: StoredDataset, choice: RowChoice, total: int) ->
         seed = second.number_input("Seed", 0, value=0, key="datasets.keep_seed", help="The same seed draws the same.")
         if st.button("Keep", type="primary", key="datasets.keep_go"):
             try:
-                made = dataset_versions.derive(
+                made = versions.derive(
                     rt, dataset.id, name=name or "", choice=choice, sample=int(count) if count else None, seed=int(seed)
                 )
             except AssayError as error:
@@ -204,7 +204,7 @@ def _editor(rt: Runtime, dataset: StoredDataset, rows: list[StoredRow], *, place
         )
     if saving:
         try:
-            made = dataset_versions.edit(rt, dataset.id, edits)
+            made = versions.edit(rt, dataset.id, edits)
         except AssayError as error:
             components.show_error(error)
             return

@@ -9,10 +9,10 @@ import streamlit as st
 from assay.errors import AssayError
 from assay.views import components, words
 from assay.views.datasets.catalogue import open_version
-from assay.views.money_table import dollars, money_table
+from assay.views.spend.money_table import dollars, money_table
 from assay.views.state import go_to
-from assay.workbench import dataset_versions
-from assay.workbench.datasets import StoredDataset
+from assay.workbench.datasets import versions
+from assay.workbench.datasets.kept import StoredDataset
 from assay.workbench.runtime import Runtime
 
 
@@ -20,7 +20,7 @@ def tab(rt: Runtime, kept: list[StoredDataset], dataset: StoredDataset) -> None:
     """The list of versions, what lies between two, and the deletion of one."""
     import pandas as pd
 
-    used = dataset_versions.runs_by_version(rt, dataset.name)
+    used = versions.runs_by_version(rt, dataset.name)
     frame = pd.DataFrame({
         "Version": [d.version for d in kept], "Rows": [d.row_count for d in kept],
         "Columns": [len(d.columns) for d in kept], "From": [words.plain(d.source) for d in kept],
@@ -47,7 +47,7 @@ def _difference(rt: Runtime, kept: list[StoredDataset], dataset: StoredDataset) 
         f"Version {dataset.version} against", others, index=before, format_func=lambda d: f"version {d.version}",
         key=f"datasets.against.{dataset.id}", width=240,
     )  # fmt: skip
-    found = dataset_versions.diff(rt, other.id, dataset.id)
+    found = versions.diff(rt, other.id, dataset.id)
     st.markdown(
         f"**{found.added:,}** added · **{found.removed:,}** removed · **{found.changed:,}** changed · "
         f"{found.same:,} the same"
@@ -56,7 +56,7 @@ def _difference(rt: Runtime, kept: list[StoredDataset], dataset: StoredDataset) 
         _changes(found.changes)
 
 
-def _changes(changes: tuple[dataset_versions.RowChange, ...]) -> None:
+def _changes(changes: tuple[versions.RowChange, ...]) -> None:
     import pandas as pd
 
     lines = [
@@ -77,18 +77,18 @@ def _delete(rt: Runtime, dataset: StoredDataset, runs: int) -> None:
         )
         if st.button("Delete for good", key="datasets.delete_go", disabled=bool(runs)):
             try:
-                dataset_versions.delete_version(rt, dataset.id)
+                versions.delete_version(rt, dataset.id)
             except AssayError as error:
                 components.show_error(error)
             else:
-                left = dataset_versions.list_versions(rt, dataset.name, limit=1)
+                left = versions.list_versions(rt, dataset.name, limit=1)
                 st.query_params.from_dict({"dataset": dataset.name} if left else {})
                 st.rerun()
 
 
 def runs_table(rt: Runtime, dataset: StoredDataset) -> None:
     """The runs over a version; a selected one opens."""
-    found = dataset_versions.runs_of(rt, dataset.id)
+    found = versions.runs_of(rt, dataset.id)
     if not found:
         st.caption(f"No run uses version {dataset.version} yet.")
         return

@@ -7,15 +7,16 @@ from typing import Any
 
 import streamlit as st
 
-from assay.datasets.template import prompt_variables
 from assay.errors import AssayError
+from assay.prompts.template import prompt_variables
 from assay.views import components, state, words
 from assay.views.prompts import editor
 from assay.views.prompts.template import show_difference, show_prompt, show_source, variable_badges
-from assay.workbench import datasets, prompts
+from assay.workbench import prompts
+from assay.workbench.datasets import kept
 from assay.workbench.prompts import PromptEventLine, PromptVersion, VersionDuel
+from assay.workbench.results.verdict import SIGNIFICANT
 from assay.workbench.runtime import Runtime
-from assay.workbench.verdict import SIGNIFICANT
 
 PAGE = 10
 
@@ -262,7 +263,7 @@ def _runs(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) -> No
 
 
 def _preview(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) -> None:
-    stored = {one.id: one for one in datasets.list_datasets(rt, limit=200)}
+    stored = {one.id: one for one in kept.list_datasets(rt, limit=200)}
     if not stored:
         st.caption("There is no dataset yet. The batch page keeps each file that is dropped on it.")
         if st.button("Drop a file", key="prompts.to_data", icon=":material/upload_file:"):
@@ -286,5 +287,5 @@ def _preview(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) ->
             show_source(message.text)
 
 
-def _dataset_line(dataset: datasets.StoredDataset) -> str:
+def _dataset_line(dataset: kept.StoredDataset) -> str:
     return f"{words.plain(dataset.name)}, version {dataset.version}, {dataset.row_count:,} rows"

@@ -10,9 +10,9 @@ import json
 
 import streamlit as st
 
-from assay.datasets.template import convert, guess_foreign, prompt_variables
 from assay.domain.contestant import Prompt
 from assay.errors import AssayError
+from assay.prompts.template import convert, guess_foreign, prompt_variables
 from assay.views import components, words
 from assay.views.prompts.template import variable_badges
 from assay.workbench import prompts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from assay.datasets.template import prompt_variables
+from assay.prompts.template import prompt_variables
 from assay.views import state, words
 from assay.views.prompts import editor
 from assay.workbench import prompts

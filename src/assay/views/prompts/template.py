@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 import streamlit as st
 
-from assay.datasets.template import pieces
 from assay.domain.contestant import Prompt
+from assay.prompts.differences import DiffLine, SectionDiff, sections_of
+from assay.prompts.template import pieces
 from assay.views import words
-from assay.workbench.differences import DiffLine, SectionDiff, sections_of
 
 BOX = (
     "border:1px solid rgba(128,128,128,.28);border-radius:.375rem;padding:.6rem .75rem;font-family:'Source Code Pro',"

@@ -1,0 +1,1 @@
+"""Templates of prompts and the differences between their versions. Pure."""

@@ -1,0 +1,1 @@
+"""Figures: each function takes values and returns a Plotly figure."""

@@ -1,0 +1,1 @@
+"""The parts of the spend page, and amounts as tables."""

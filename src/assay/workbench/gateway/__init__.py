@@ -1,0 +1,1 @@
+"""The gateway: its models and endpoints, its health, an examination of it."""

@@ -1,0 +1,1 @@
+"""What a run gave: cells, scoreboard, verdict, comparisons, exports."""

@@ -1,0 +1,1 @@
+"""Runs: what a draft becomes, how it is started, watched, grown, and kept within budget and policy."""

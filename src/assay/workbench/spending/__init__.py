@@ -1,0 +1,1 @@
+"""Money that was spent, by day and purpose, and what calls would cost."""
