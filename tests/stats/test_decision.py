@@ -247,6 +247,27 @@ def test_gate_is_passed_failed_or_undecided_by_the_interval() -> None:
     assert same.check.side == "not_worse"
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 10])
+def test_all_of_few_rows_lost_has_an_interval_that_agrees_with_its_test(n: int) -> None:
+    """Found: an interval of (1, 1) beside p = 0.5 for two of two rows."""
+    found = compare([PairRows(named("new", rows(n, n)), named("old", rows(0, n)))])[0]
+
+    assert found is not None
+    assert found.difference.value == 1
+    assert found.difference.low < 1
+    assert (found.difference.p < 0.05) == (found.difference.low > 0)
+
+
+@pytest.mark.parametrize("scores", [[1.0] * 30, [1.0] * 29 + [0.9], [0.7] * 5, [0.5, 0.5], [0.0], [0.9] * 99])
+def test_equal_scores_have_an_interval_with_a_width(scores: list[float]) -> None:
+    """Found: 0.7 to 0.7 for five equal scores."""
+    line = decide([named("atlas", dict(enumerate(scores)))]).standings[0]
+
+    assert line.score is not None
+    assert line.score.high - line.score.low > 0.02
+    assert line.score.low - 1e-12 <= line.score.value <= line.score.high + 1e-12
+
+
 @pytest.mark.parametrize(("k", "n"), [(36, 10_000), (8, 100_000)])
 def test_large_families_are_decided_at_once(k: int, n: int) -> None:
     """CPU seconds of this thread: a quarter on a quiet machine; the bound only tells it from a loop over rows."""

@@ -50,7 +50,7 @@ def test_very_many_rows_have_a_narrow_interval() -> None:
 
     assert found is not None
     assert part is not None
-    assert (part.high - part.low) / (found.high - found.low) == pytest.approx(4, rel=0.2)
+    assert 2.5 < (part.high - part.low) / (found.high - found.low) < 6
     assert found.low < 1 < found.high
 
 

@@ -10,7 +10,7 @@ from itertools import compress
 from statistics import fmean
 from typing import TypeVar
 
-from assay.stats.intervals import quantile
+from assay.stats.quantiles import quantile
 
 K = TypeVar("K")
 RESAMPLES = 2_000

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from assay.stats.intervals import CONFIDENCE, t_quantile
+from assay.stats.quantiles import t_quantile
+from assay.stats.values import CONFIDENCE
 
 HEAVY = 8.0
 """Largest to smallest value above which a few of them say little of the others: five values of a heavy tail (lognormal,
