@@ -117,7 +117,7 @@ def claims(draws: Draws) -> Iterator[str]:
         yield row("8 points worse and cheap", n, "at most 5 points worse", sim.not_worse_is_said(0.08, n, draws(400)))
     for skipped in (0.045, 0.15):
         for n in (50, 200, 500):
-            what = f"equal; one skips the hardest {skipped:.1%} of its rows"
+            what = f"equal; one skips the hardest {skipped * 100:g} % of its rows"
             yield row(what, n, "best", sim.skipper_is_best(skipped, n, draws(600)))
 
 

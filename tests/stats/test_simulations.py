@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import simulations as sim
 
+pytestmark = pytest.mark.slow
 NOISE = 3.0
 """Standard errors that an observed share may lie beyond its bound."""
 
