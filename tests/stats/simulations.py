@@ -195,7 +195,7 @@ def paired_cluster_coverage(first: float, second: float, groups: int, draws: int
     """The interval of a difference of rates over clusters."""
     passed, sizes = _clusters(np.random.default_rng(groups), (first, second), groups, draws)
     ends = [
-        PairedClusters((one - other)[None, :], rows).interval(np.array([0.05]))
+        PairedClusters.of(np.stack((one, other)), rows, np.array([0]), np.array([1])).interval(np.array([0.05]))
         for one, other, rows in zip(passed[0], passed[1], sizes, strict=True)
     ]
     return held(np.array([low[0] for low, _ in ends]), np.array([high[0] for _, high in ends]), first - second)

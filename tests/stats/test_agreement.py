@@ -14,12 +14,13 @@ from assay.stats.decision import PairRows, compare, decide
 from assay.stats.means import mean
 from assay.stats.paired_means import PairedMeans
 from assay.stats.paired_rates import PairedRates
-from assay.stats.pairs import Method
+from assay.stats.pairs import Method, pairs_of
 from assay.stats.rates import rate
 from assay.stats.sequences import PairedSoFar, on_grid, steps_of
 from assay.stats.values import ContestantRows, Decision, Look
 
 NEAR = 1e-9
+ONE_PAIR = np.array([0]), np.array([1])
 scores = st.sampled_from([0.0, 1.0]) | st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(0, 1, allow_subnormal=False)
 LINES = {
     "rates": st.sampled_from([0.0, 1.0]),
@@ -35,9 +36,13 @@ def methods(first: list[float], second: list[float]) -> list[Method]:
     pairs = np.arange(len(first)) // 2
     found: list[Method] = [
         PairedMeans(off.sum(keepdims=True), (off * off).sum(keepdims=True), n),
-        PairedClusters(np.bincount(pairs, off)[None, :], np.bincount(pairs).astype(float)),
+        PairedClusters.of(
+            np.stack((np.bincount(pairs, one), np.bincount(pairs, other))), np.bincount(pairs).astype(float), *ONE_PAIR
+        ),
         PairedSoFar(on_grid((1 + off[None, :]) / 2, 2 * steps_of(np.stack((one, other))))),
     ]
+    cluster_sums = pairs_of(np.stack((one, other)), *ONE_PAIR, pairs, anytime=True)
+    found.append(cluster_sums.method)
     if set(first) | set(second) <= {0.0, 1.0}:
         found.append(PairedRates(*(np.array([float((side > 0).sum())]) for side in (off, -off)), n))
     return found

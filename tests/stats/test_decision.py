@@ -247,6 +247,17 @@ def test_gate_is_passed_failed_or_undecided_by_the_interval() -> None:
     assert same.check.side == "not_worse"
 
 
+def test_comparison_of_a_run_with_gaps_names_nobody_best() -> None:
+    """Below 95 % coverage the difference may be real, and still nobody is best."""
+    gaps = {**rows(200, 200), **dict.fromkeys(range(20))}
+    found = compare([PairRows(named("new", gaps), named("old", rows(100, 200)))])[0]
+
+    assert found is not None
+    assert found.difference.real
+    assert (found.missing, found.covered) == ((20, 0), False)
+    assert found.claim == "not_worse"
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 10])
 def test_all_of_few_rows_lost_has_an_interval_that_agrees_with_its_test(n: int) -> None:
     """Found: an interval of (1, 1) beside p = 0.5 for two of two rows."""

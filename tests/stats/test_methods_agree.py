@@ -122,7 +122,7 @@ def test_clusters_of_one_row_are_rows() -> None:
     assert clustered is not None
     assert (clustered.low, clustered.high) == pytest.approx((alone.low, alone.high), abs=1e-4)
     single = PairedMeans(rows.sum(keepdims=True), (rows * rows).sum(keepdims=True), np.array([400.0]))
-    grouped = PairedClusters(rows[None, :], np.ones(400))
+    grouped = PairedClusters.of(np.stack((rows, np.zeros(400))), np.ones(400), np.array([0]), np.array([1]))
     for ours, theirs in zip(grouped.interval(np.array([0.05])), single.interval(np.array([0.05])), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-4)
 

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Places: TypeAlias = npt.NDArray[np.int64]
+"""Indices of lines."""
 
 
 def normal_cdf(z: Floats) -> Floats:

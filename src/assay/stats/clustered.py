@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.stats.arrays import Floats, t_cdf, t_quantile
+from assay.stats.arrays import Floats, Places, t_cdf, t_quantile
 
 FEW = 10
 """Clusters below which intervals are rough, and the screen says so."""
@@ -48,27 +48,36 @@ def clustered_moments(sums: Floats, sizes: Floats, extremes: tuple[float, float]
 class PairedClusters:
     """Pairs of scores of rows in clusters."""
 
-    sums: Floats
-    """Sum of the differences; a line per pair, a column per cluster."""
-    sizes: Floats
-    """Rows of each cluster."""
+    moments: Moments
+    """Of the differences; a number per pair."""
     method: str = "cluster-robust t over the differences with +1 and -1 added, and the test that it inverts"
+
+    @classmethod
+    def of(cls, sums: Floats, sizes: Floats, first: Places, second: Places) -> PairedClusters:
+        """Pairs of lines of sums over clusters, by their products: no array of pairs by clusters is made."""
+        rows = max(1.0, _ADDED * float(sizes.mean()))
+        n, groups = float(sizes.sum()) + 2 * rows, sizes.size + 2
+        totals = sums.sum(axis=1)
+        mean = (totals[first] - totals[second]) / n
+        weights = 1 / (n - sizes) ** 2
+        products = np.einsum("ic,jc,c->ij", sums, sums, weights, optimize=False)
+        own, with_sizes = np.diag(products), (sums * sizes * weights).sum(axis=1)
+        squares = own[first] + own[second] - 2 * products[first, second]
+        squares += mean * mean * float((sizes * sizes * weights).sum())
+        squares -= 2 * mean * (with_sizes[first] - with_sizes[second])
+        added = (rows / (n - rows)) ** 2 * ((1 - mean) ** 2 + (1 + mean) ** 2)
+        variance = (groups - 1) / groups * (np.maximum(squares, 0.0) + added)
+        return cls(Moments(mean, np.sqrt(variance), np.full_like(mean, max(groups - 3, 1))))
 
     def p(self) -> Floats:
         """The two-sided p of no difference."""
-        found = self._moments()
-        return 2 * t_cdf(-np.abs(found.mean / found.error), found.df)
+        return 2 * t_cdf(-np.abs(self.moments.mean / self.moments.error), self.moments.df)
 
     def p_above(self, delta: float) -> Floats:
         """The one-sided p of a true difference of at most delta."""
-        found = self._moments()
-        return t_cdf((delta - found.mean) / found.error, found.df)
+        return t_cdf((delta - self.moments.mean) / self.moments.error, self.moments.df)
 
     def interval(self, alpha: Floats) -> tuple[Floats, Floats]:
         """The lower and upper ends at confidence 1 - alpha, within -1..1; never of no width."""
-        found = self._moments()
-        half = t_quantile(1 - alpha / 2, found.df) * found.error
-        return np.maximum(found.mean - half, -1.0), np.minimum(found.mean + half, 1.0)
-
-    def _moments(self) -> Moments:
-        return clustered_moments(self.sums, self.sizes, (1.0, -1.0))
+        half = t_quantile(1 - alpha / 2, self.moments.df) * self.moments.error
+        return np.maximum(self.moments.mean - half, -1.0), np.minimum(self.moments.mean + half, 1.0)

@@ -110,8 +110,8 @@ def compare(
 ) -> list[Comparison | None]:
     """Each first against its second on the rows that both have scored, adjusted over all pairs.
 
-    A pair without a common scored row: None. Coverage is not asked for here: what is real is so, too, when every
-    missing answer counts as a failure.
+    A pair without a common scored row: None. What is real is so, too, when every missing answer counts as a failure;
+    below 95 % coverage nobody is best.
     """
     anytime = look != "planned"
     orders = [in_order(table_of(pair, clusters), pair) for pair in pairs]
@@ -124,8 +124,12 @@ def compare(
     checks = margin_checks(blocks, margin, confidence=confidence, costs=costs)
     compared: list[Comparison | None] = [None] * len(pairs)
     for at, difference, check in zip(used, found, checks, strict=True):
-        first, second = estimates(orders[at].scores, orders[at].codes, confidence, anytime=anytime)
-        compared[at] = Comparison(difference, first, second, check)
+        order = orders[at]
+        first, second = estimates(order.scores, order.codes, confidence, anytime=anytime)
+        gaps = np.isnan(order.table.asked).sum(axis=1).tolist()
+        asked = order.table.asked.shape[1]
+        covered = (asked - max(gaps)) / asked >= COVERED
+        compared[at] = Comparison(difference, first, second, check, (gaps[0], gaps[1]), covered)
     return compared
 
 

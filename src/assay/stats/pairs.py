@@ -8,17 +8,16 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from assay.stats.arrays import Floats
+from assay.stats.arrays import Floats, Places
 from assay.stats.clustered import PairedClusters
 from assay.stats.paired_means import ENOUGH, PairedMeans
 from assay.stats.paired_rates import PairedRates
-from assay.stats.sequences import STEPS, WIDER, PairedSoFar, Seen, on_grid, steps_of
+from assay.stats.sequences import STEPS, WIDER, PairedSoFar, Seen, SeenCounts, SeenSums, on_grid, steps_of
 from assay.stats.table import Codes
 
 MANY = 1_000
 """Pairs beyond which graded scores are counted on a coarser grid while rows still come: intervals a little wider."""
 Flags: TypeAlias = npt.NDArray[np.bool_]
-Places: TypeAlias = npt.NDArray[np.int64]
 
 
 class Method(Protocol):
@@ -78,8 +77,7 @@ def pairs_of(
     if anytime:
         method = PairedSoFar(_seen(scores, first, second, codes))
     elif codes is not None:
-        per, sizes = by_cluster(scores, codes)
-        method = PairedClusters(per[first] - per[second], sizes)
+        method = PairedClusters.of(*by_cluster(scores, codes), first, second)
     elif binary:
         method = PairedRates(better, worse, np.full(first.size, float(n)))
     else:
@@ -116,7 +114,14 @@ def seen_scores(scores: Floats, codes: Codes | None) -> Seen:
         return on_grid(scores, steps_of(scores))
     per, sizes = by_cluster(scores, codes)
     most = sizes.max()
-    return Seen(per / most, sizes / most, np.ones_like(per))
+    values, weights = per / most, sizes / most
+    return SeenSums(
+        values.sum(axis=1),
+        (values * values).sum(axis=1),
+        (values * weights).sum(axis=1),
+        float(weights.sum()),
+        float((weights * weights).sum()),
+    )
 
 
 def _seen(scores: Floats, first: Places, second: Places, codes: Codes | None) -> Seen:
@@ -127,7 +132,12 @@ def _seen(scores: Floats, first: Places, second: Places, codes: Codes | None) ->
             on_grid((1 + scores[one : one + 1] - scores[other : other + 1]) / 2, steps)
             for one, other in zip(first, second, strict=True)
         ]
-        return Seen(parts[0].values, parts[0].weights, np.concatenate([part.counts for part in parts]))
+        return SeenCounts(parts[0].values, np.concatenate([part.counts for part in parts]))
     per, sizes = by_cluster(scores, codes)
     most = sizes.max()
-    return Seen((sizes + per[first] - per[second]) / (2 * most), sizes / most, np.ones((first.size, sizes.size)))
+    values, weights = per / most, sizes / most
+    totals, crossed = values.sum(axis=1), (values * weights).sum(axis=1)
+    whole, squared = float(weights.sum()), float((weights * weights).sum())
+    off, off_crossed = totals[first] - totals[second], crossed[first] - crossed[second]
+    squares = squared + 2 * off_crossed + _squares(values, first, second)
+    return SeenSums((whole + off) / 2, squares / 4, (squared + off_crossed) / 2, whole, squared)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.stats.arrays import Floats
+from assay.stats.arrays import Floats, Places
 from assay.stats.differences import Block
-from assay.stats.pairs import Places, every_pair, pairs_of
+from assay.stats.pairs import every_pair, pairs_of
 from assay.stats.table import Clusters, Codes, Table, table_of
 from assay.stats.values import ContestantRows
 

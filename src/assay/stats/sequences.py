@@ -10,6 +10,7 @@ for the logarithm is concave. Source: Waudby-Smith & Ramdas 2023 (betting); a mi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -24,42 +25,99 @@ WIDER = 1.7
 """How many times as wide as a fixed-sample interval it is, about: to say how many rows would tell."""
 STEPS = 20
 """Steps of the grid on which scores are counted that lie on no coarser one."""
-_COLUMN = np.array(SHARES)[:, None, None]
+_COLUMN = np.array(SHARES)[:, None]
 _SMALL = 50_000
 """Odds that are bet on by all shares at once; of more each share is worked out alone, to bound memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was seen of some quantities in 0..1, a line for each of them."""
-
-    values: Floats
-    """Values, a column per kind of value or per cluster; one line, or one for each quantity."""
-    weights: Floats
-    """The largest that a value could have been: 1 for a row; of a cluster its share of the largest one's rows."""
-    counts: Floats
-    """How often each was seen; a line per quantity."""
+class Seen(Protocol):
+    """What was seen of some quantities in 0..1."""
 
     def mean(self) -> Floats:
-        """The mean of each quantity; nothing seen: 0.5."""
-        whole = (self.counts * self.weights).sum(axis=1)
-        total = (self.counts * self.values).sum(axis=1)
-        return np.where(whole > 0, total / np.where(whole > 0, whole, 1.0), 0.5)
+        """The mean of each quantity."""
 
     def mirrored(self) -> Seen:
         """The same of 1 minus each value."""
-        return Seen(self.weights - self.values, self.weights, self.counts)
+
+    def log_capitals(self, mean: Floats) -> Floats:
+        """The logarithm of what 1 became by bets that each true mean lies above this one; a line per share."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCounts:
+    """How often each value was seen."""
+
+    values: Floats
+    """The points of a grid in 0..1."""
+    counts: Floats
+    """A line per quantity, a column per value; a row at least."""
+
+    def mean(self) -> Floats:
+        """The mean of each quantity."""
+        return np.asarray((self.counts * self.values).sum(axis=1) / self.counts.sum(axis=1))
+
+    def mirrored(self) -> SeenCounts:
+        """The same of 1 minus each value."""
+        return SeenCounts(1 - self.values, self.counts)
+
+    def log_capitals(self, mean: Floats) -> Floats:
+        """As `Seen`, exactly."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            odds = (self.values - mean[:, None]) / mean[:, None]
+        odds = np.where(np.isfinite(odds), odds, np.where(self.values > 0, 1e300, 0.0))
+        if odds.size <= _SMALL:
+            return np.asarray((self.counts * np.log1p(_COLUMN[:, :, None] * odds)).sum(axis=2))
+        return np.stack([(self.counts * np.log1p(share * odds)).sum(axis=1) for share in SHARES])
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSums:
+    """Sums over clusters, whose values reach from 0 to their weight: the share of the largest cluster's rows.
+
+    The logarithm is bounded from below by a parabola, `log(1 + y) >= y - k y^2` for y >= -share, so that sums are
+    enough (Fan, Grama & Liu 2015).
+    """
+
+    total: Floats
+    """Sum of the values; a number per quantity."""
+    squares: Floats
+    crossed: Floats
+    """Sum of value times weight."""
+    weight: float
+    """Sum of the weights."""
+    weight_squares: float
+
+    def mean(self) -> Floats:
+        """The mean of each quantity."""
+        return self.total / self.weight
+
+    def mirrored(self) -> SeenSums:
+        """The same of the weight minus each value."""
+        return SeenSums(
+            self.weight - self.total,
+            self.weight_squares - 2 * self.crossed + self.squares,
+            self.weight_squares - self.crossed,
+            self.weight,
+            self.weight_squares,
+        )
+
+    def log_capitals(self, mean: Floats) -> Floats:
+        """As `Seen`, or below.
+
+        The capital falls as the mean rises; the parabola does not where the mean is small, and gives way to its best.
+        """
+        bend = (-np.log1p(-_COLUMN) - _COLUMN) / _COLUMN
+        with np.errstate(divide="ignore", invalid="ignore"):
+            best = np.where(self.squares > 0, (self.total / (2 * bend) + self.crossed) / self.squares, 0.0)
+            at = np.minimum(np.where(mean > 0, 1 / mean, np.inf), best)
+        once = self.total * at - self.weight
+        twice = self.squares * at * at - 2 * self.crossed * at + self.weight_squares
+        return np.asarray(_COLUMN * (once - bend * np.maximum(twice, 0.0)))
 
 
 def log_capital(seen: Seen, mean: Floats) -> Floats:
-    """The logarithm of what a stake of 1 became by bets that the true mean of each quantity lies above this one."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odds = (seen.values - mean[:, None] * seen.weights) / mean[:, None]
-    odds = np.where(np.isfinite(odds), odds, np.where(seen.values > 0, 1e300, 0.0))
-    if odds.size <= _SMALL:
-        logs = (seen.counts * np.log1p(_COLUMN * odds)).sum(axis=2)
-    else:
-        logs = np.stack([(seen.counts * np.log1p(share * odds)).sum(axis=1) for share in SHARES])
+    """The logarithm of what a stake of 1, split over all shares, became by bets that each true mean lies above this."""
+    logs = seen.log_capitals(mean)
     most = logs.max(axis=0)
     return np.asarray(most + np.log(np.exp(logs - most).mean(axis=0)))
 
@@ -79,7 +137,7 @@ def steps_of(scores: Floats) -> int:
     return STEPS
 
 
-def on_grid(values: Floats, steps: int) -> Seen:
+def on_grid(values: Floats, steps: int) -> SeenCounts:
     """What was seen of values in 0..1, a line per quantity and a column per row."""
     lines, points = values.shape[0], steps + 1
     place = np.clip(values * steps, 0, steps)
@@ -88,12 +146,12 @@ def on_grid(values: Floats, steps: int) -> Seen:
     at = below + points * np.arange(lines)[:, None]
     counts = np.bincount(at.ravel(), (1 - part).ravel(), lines * points)
     counts = counts + np.bincount(at.ravel() + 1, part.ravel(), lines * points)
-    return Seen(np.linspace(0, 1, points), np.ones(points), counts.reshape(lines, points).astype(np.float64))
+    return SeenCounts(np.linspace(0, 1, points), counts.reshape(lines, points).astype(np.float64))
 
 
 def mean_so_far(seen: Seen, n: int, *, confidence: float = CONFIDENCE) -> list[Estimate]:
     """Each mean of n rows with an interval that is valid at every look."""
-    alpha = np.full(seen.counts.shape[0], 1 - confidence)
+    alpha = np.full_like(seen.mean(), 1 - confidence)
     low, high = lower_end(seen, alpha), 1 - lower_end(seen.mirrored(), alpha)
     return [
         Estimate(float(m), float(lo), float(hi), n, METHOD) for m, lo, hi in zip(seen.mean(), low, high, strict=True)
@@ -109,13 +167,13 @@ class PairedSoFar:
 
     def p(self) -> Floats:
         """The two-sided p of no difference, valid at every look."""
-        half = np.full(self.seen.counts.shape[0], 0.5)
+        half = np.full_like(self.seen.mean(), 0.5)
         best = np.maximum(log_capital(self.seen, half), log_capital(self.seen.mirrored(), half))
         return np.asarray(np.minimum(1.0, 2 * np.exp(-best)))
 
     def p_above(self, delta: float) -> Floats:
         """The one-sided p of a true difference of at most delta."""
-        at = np.full(self.seen.counts.shape[0], (1 + delta) / 2)
+        at = np.full_like(self.seen.mean(), (1 + delta) / 2)
         return np.asarray(np.minimum(1.0, np.exp(-log_capital(self.seen, at))))
 
     def interval(self, alpha: Floats) -> tuple[Floats, Floats]:

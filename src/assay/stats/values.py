@@ -175,11 +175,15 @@ class Comparison:
     """Mean of the first on the common rows."""
     second: Estimate
     check: MarginCheck
+    missing: tuple[int, int]
+    """Rows that both were asked, and for which the first, and the second, has no score."""
+    covered: bool
+    """Both have a score on 95 % of the rows that both were asked."""
 
     @property
     def claim(self) -> Claim:
-        """not_worse where that is shown; best where the first is shown to be better; else open."""
-        if self.difference.real and self.difference.value > 0:
+        """best where the first is shown to be better, both covered; not_worse where that is shown; else open."""
+        if self.difference.real and self.difference.value > 0 and self.covered:
             return "best"
         return "not_worse" if self.check.side == "not_worse" else "open"
 
