@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from assay.stats.decision import decide
-from assay.stats.sentences import candidate_sentence, p_words, verdict_lines
+from assay.stats.sentences import candidate_sentence, check_words, p_words, verdict_lines
 from assay.stats.values import (
     Candidate,
+    Comparison,
     ContestantRows,
     Decision,
     Difference,
@@ -125,6 +126,23 @@ def with_candidate(
 def test_cheaper_contestant(said: str, sentence: str) -> None:
     """Good enough, open, or worse; a ratio is said as it is, and an end is never rounded onto the margin."""
     assert said == sentence
+
+
+def test_comparison_by_its_margin() -> None:
+    """For a gate: good enough, worse, or open with the rows that would tell."""
+    beside = replace(CLEAR.differences[0].swapped(), value=-0.02)
+    score = Estimate(0.5, 0.4, 0.6, 200, "")
+
+    def said(side: Side, low: float, high: float, needed: RowsNeeded | None = None) -> str:
+        check = MarginCheck(0.05, side, low, high, 0.2, True, needed)
+        return check_words(Comparison(beside, score, score, check, (0, 0), True), money)
+
+    assert said("not_worse", -0.048, 0.0) == "at most 5 points worse (0 to 4.8, margin 5) on 200 rows"
+    assert said("worse", -0.15, -0.07) == "2 points worse (7 to 15) on 200 rows"
+    assert said("open", -0.07, 0.03, RowsNeeded(1_741, 1_541, 0.3)) == (
+        "whether it is more than 5 points worse is open: 2 points (-3 to 7) on 200 rows. About 1,750 rows would tell "
+        "($0.30)."
+    )
 
 
 def test_all_zero() -> None:

@@ -2,6 +2,7 @@
 
 verdict_lines       the lines of a verdict: what is decided, the cheaper choice, who is left out
 candidate_sentence  one cheaper contestant beside the leader
+check_words         a comparison by its margin, for gates and Compare
 p_words             a p value as it is written
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from assay.stats.values import Candidate, Decision, Difference, RowsNeeded, Standing
+from assay.stats.values import Candidate, Comparison, Decision, Difference, MarginCheck, RowsNeeded, Standing
 
 Money = Callable[[float], str]
 """Formats an amount, in the unit of the costs per row that were given."""
@@ -39,17 +40,30 @@ def cheaper_choice(decision: Decision) -> Candidate | None:
 def candidate_sentence(decision: Decision, candidate: Candidate, money: Money) -> str:
     """Whether a cheaper contestant is good enough, and at what part of the leader's cost."""
     name, check = decision.standing(candidate.key).label, candidate.check
-    margin, behind = check.margin * 100, -candidate.difference.value * 100
-    ends = f"{_number(-check.high * 100, margin)} to {_number(-check.low * 100, margin)}"
     than = "" if candidate.leader == decision.leaders[0] else f" than {decision.standing(candidate.leader).label}"
-    if check.side == "not_worse":
-        at_most = f"at most {margin:g} points worse{than} ({ends}, margin {margin:g})"
-        return f"{name} is {at_most} {_at_cost(candidate.cost_share)}."
-    if check.side == "worse":
-        return f"{name} is {_points(behind)} worse{than} ({ends}) {_at_cost(candidate.cost_share)}."
-    is_open = f"whether it is more than {margin:g} points worse{than} is open: {_points(behind)} ({ends})"
-    said = f"{name} costs {_share(candidate.cost_share)}; {is_open}."
+    if check.side != "open":
+        return f"{name} is {_beside(candidate.difference, check, than)} {_at_cost(candidate.cost_share)}."
+    said = f"{name} costs {_share(candidate.cost_share)}; {_beside(candidate.difference, check, than)}."
     return " ".join([said, *_would_tell(check.rows_needed, money, about="")])
+
+
+def check_words(comparison: Comparison, money: Money) -> str:
+    """A comparison by its margin, for a line of a gate or of Compare, without a full stop where it is one clause."""
+    check = comparison.check
+    said = f"{_beside(comparison.difference, check)} on {_count(comparison.difference.n, 'row')}"
+    needed = _would_tell(check.rows_needed, money, about="")
+    return f"{said}. {needed[0]}" if needed else said
+
+
+def _beside(difference: Difference, check: MarginCheck, than: str = "") -> str:
+    """How far the first of a difference is behind, by the margin."""
+    margin, behind = check.margin * 100, -difference.value * 100
+    ends = f"{_number(-check.high * 100, margin)} to {_number(-check.low * 100, margin)}"
+    if check.side == "not_worse":
+        return f"at most {margin:g} points worse{than} ({ends}, margin {margin:g})"
+    if check.side == "worse":
+        return f"{_points(behind)} worse{than} ({ends})"
+    return f"whether it is more than {margin:g} points worse{than} is open: {_points(behind)} ({ends})"
 
 
 def p_words(difference: Difference, comparisons: int) -> str:
