@@ -214,6 +214,7 @@ def test_rows_of_a_cluster_say_less_than_rows_alone() -> None:
     assert (grouped.unit, grouped.clusters, grouped.few_clusters) == ("cluster", 5, True)
     alone, together = decide(lines).differences[0], grouped.differences[0]
     assert together.high - together.low > alone.high - alone.low
+    assert (together.detectable or 0) > (alone.detectable or 1)
     some = decide(lines, clusters={row: row // 40 for row in range(100)})
     assert some.clusters == 3 + 100
 

@@ -189,6 +189,10 @@ def test_missing_answers_that_matter() -> None:
     assert verdict_lines(told(short, value=0.05, low=0.01, high=0.09, p=0.01), money)[0] == (
         "atlas leads on the 182 rows that both answered; counting its 18 missing answers as failures it does not."
     )
+    none = replace(short, standings=(replace(LEADERS.standings[0], missing=0), LEADERS.standings[1]))
+    assert verdict_lines(told(none, value=0.05, low=0.01, high=0.09, p=0.01), money)[0].endswith(
+        "counting the missing answers as failures it does not."
+    )
 
 
 def test_early_look() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from assay.stats import power
 from assay.stats.candidates import cheaper
 from assay.stats.clustered import FEW
-from assay.stats.differences import Block, beyond, differences, margin_checks, mean_square
+from assay.stats.differences import Block, beyond, differences, margin_checks
 from assay.stats.ranking import COVERED, Ranked, coverage, in_order, ranked
 from assay.stats.standings import estimates, standings
 from assay.stats.table import Clusters, table_of
@@ -159,7 +159,7 @@ def _rows_needed(
 ) -> RowsNeeded | None:
     """To tell the first two leaders apart."""
     one = _between(found, leaders)
-    square, alpha = mean_square(block.pairs, found.index(one)), (1 - confidence) / len(found)
+    square, alpha = float(block.pairs.worth[found.index(one)]), (1 - confidence) / len(found)
     known = {c.key: c for c in order.contestants}
     cost = _sum_of(known[one.first], known[one.second])
     rows = power.rows_to_show(one.value, square, alpha=alpha, wider=block.pairs.wider)

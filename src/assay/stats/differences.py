@@ -71,10 +71,16 @@ def _of_block(
             mean_square=float(pairs.mean_square[at]),
             enough=bool(pairs.enough[at]),
             method=pairs.method.method,
-            detectable=power.detectable(pairs.n, float(pairs.mean_square[at]), alpha=alpha, wider=pairs.wider),
+            detectable=_detectable(pairs, at, alpha),
         )
         for at, (first, second) in enumerate(block.names)
     ]
+
+
+def _detectable(pairs: Pairs, at: int, alpha: float) -> float | None:
+    if pairs.mean_square[at] == 0:
+        return None
+    return power.detectable(pairs.n, float(pairs.worth[at]), alpha=alpha, wider=pairs.wider)
 
 
 def margin_checks(
@@ -119,12 +125,7 @@ def _side(low: float, high: float, margin: float, *, holds: bool) -> Side:
 
 
 def _rows_not_worse(pairs: Pairs, at: int, margin: float, alpha: float) -> int | None:
-    return power.rows_not_worse(-float(pairs.value[at]), mean_square(pairs, at), margin, alpha=alpha, wider=pairs.wider)
-
-
-def mean_square(pairs: Pairs, at: int) -> float:
-    """The mean square of a pair's differences, as of one row that differs at least: none seen is not none to come."""
-    return max(float(pairs.mean_square[at]), 1 / pairs.n)
+    return power.rows_not_worse(-float(pairs.value[at]), float(pairs.worth[at]), margin, alpha=alpha, wider=pairs.wider)
 
 
 def beyond(rows: int | None, n: int, cost_per_row: float | None) -> RowsNeeded | None:

@@ -44,6 +44,10 @@ class Pairs:
     value: Floats
     """Mean of the first minus mean of the second."""
     mean_square: Floats
+    """Of the rows' differences."""
+    worth: Floats
+    """The mean square that rows which stand alone would have for the same error: of clusters larger. At least as if one
+    row differed: none seen is not none to come."""
     better: Floats
     worse: Floats
     n: int
@@ -73,17 +77,21 @@ def pairs_of(
     squares = better + worse if binary else np.where(better + worse == 0, 0.0, _squares(scores, first, second))
     sums = scores.sum(axis=1)
     total = sums[first] - sums[second]
+    worth = np.maximum(squares / n, 1 / n)
     method: Method
+    if codes is not None:
+        clustered = PairedClusters.of(*by_cluster(scores, codes), first, second)
+        worth = np.maximum(worth, clustered.moments.error**2 * n + (total / n) ** 2)
     if anytime:
         method = PairedSoFar(_seen(scores, first, second, codes))
     elif codes is not None:
-        method = PairedClusters.of(*by_cluster(scores, codes), first, second)
+        method = clustered
     elif binary:
         method = PairedRates(better, worse, np.full(first.size, float(n)))
     else:
         method = PairedMeans(total, squares, np.full(first.size, float(n)))
     enough = np.full(first.size, True) if binary else better + worse >= ENOUGH
-    return Pairs(total / n, squares / n, better, worse, n, enough, method, WIDER if anytime else 1.0)
+    return Pairs(total / n, squares / n, worth, better, worse, n, enough, method, WIDER if anytime else 1.0)
 
 
 def _counted(scores: Floats, first: Places, second: Places) -> tuple[Floats, Floats]:

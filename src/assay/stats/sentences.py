@@ -122,10 +122,11 @@ def _together(decision: Decision, money: Money) -> list[str]:
 
 def _only_without_missing(decision: Decision, first: Standing) -> str:
     both = "both" if sum(not line.left_out for line in decision.standings) == 2 else "all"
-    as_failures = "as a failure" if first.missing == 1 else "as failures"
+    as_failures = "a failure" if first.missing == 1 else "failures"
+    missing = f"its {_count(first.missing, 'missing answer')}" if first.missing else "the missing answers"
     return (
-        f"{first.label} leads on the {units(decision)} that {both} answered; counting its "
-        f"{_count(first.missing, 'missing answer')} {as_failures} it does not."
+        f"{first.label} leads on the {units(decision)} that {both} answered; counting {missing} as {as_failures} it "
+        "does not."
     )
 
 
