@@ -6,7 +6,9 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Collection
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -73,6 +75,38 @@ def test_floors_import_only_what_stands_above() -> None:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
 
     assert wrong == []
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def uses(path: Path, known: Collection[str]) -> set[str]:
+    """The modules among the known that a file imports: within functions and for types only, too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= whole & set(known) or {node.module}
+    return found & set(known)
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """Each module can be read, and tried, with only what stands above it."""
+    known = modules()
+    needs = {name: uses(path, known) - {name} for name, path in known.items()}
+
+    try:
+        list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        raise AssertionError(" imports ".join(reversed(error.args[1]))) from None
 
 
 def test_sandbox_knows_nothing_of_the_rest() -> None:

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from assay.config import Gateway, Settings
 from assay.openrouter.client import Client
 from assay.openrouter.gateways import Gateways
+from assay.runs.catalogue import Catalogue
 from assay.store.engine import open_store
-from assay.workbench.gateway.catalogue import Catalogue
 
 
 def test_catalogue_that_cannot_be_fetched_is_asked_for_once_by_all_who_wait(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from assay.errors import DataError
 from assay.runs.answers import Teacher
 from assay.runs.estimate import Estimate, estimate_run, lengths_of
 from assay.runs.grid import request_of
+from assay.runs.panes import LivePane
 from assay.store import comparisons, ledger
 from assay.store.comparisons import ComparisonSummary
 from assay.store.learnt import learnt_of
-from assay.workbench.panes import LivePane
 from assay.workbench.running.runs import model_problems
 
 if TYPE_CHECKING:

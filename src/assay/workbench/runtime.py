@@ -22,15 +22,16 @@ from assay.openrouter.gateways import Gateways
 from assay.openrouter.pacing import Pacer
 from assay.openrouter.retry import RetryPolicy
 from assay.openrouter.transport import new_event_loop
+from assay.runs.catalogue import Catalogue
 from assay.runs.dispatch import Dispatcher
 from assay.runs.engine import RunEngine
+from assay.runs.panes import Playground
 from assay.runs.prices import PriceBook
 from assay.runs.waits import Waits
 from assay.store import comparisons, datasets, ledger
 from assay.store.engine import Store, open_store
 from assay.store.owner import end_owner, new_owner
 from assay.store.sent_marks import SentMarks, sweep
-from assay.workbench.gateway.catalogue import Catalogue
 from assay.workbench.memo import Memos
 
 log = logging.getLogger("assay.workbench")
@@ -117,8 +118,6 @@ class Runtime:
                     close_s=settings.close_patience_s,
                 ),
             )
-
-        from assay.workbench.panes import Playground
 
         opened.callback(lambda: self.wait(self._quiet()))
         self.wait(build())
