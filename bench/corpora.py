@@ -148,9 +148,11 @@ def main() -> int:
         print("No folder of files is given: name one, or set ASSAY_CORPORA.")
         return 0
     paths = sorted(
-        path for folder in folders for path in folder.rglob("*")
+        path
+        for folder in folders
+        for path in folder.rglob("*")
         if path.is_file() and path.suffix[1:].lower() in ENDINGS
-    )  # fmt: skip
+    )
     found = []
     for one in read_all(paths, args.seconds):
         found.append(one)

@@ -40,8 +40,13 @@ def rates(_: Draws) -> Iterator[str]:
     for n in sim.SIZES:
         found = [sim.rate_coverage(rate, n) for rate in sim.RATES]
         oracle = sum(sim.wilson_width(rate, n) for rate in sim.RATES) / len(sim.RATES)
-        yield row(n, sim.mean([f.coverage for f in found]), min(f.coverage for f in found),
-                  sim.mean([f.width for f in found]), oracle)  # fmt: skip
+        yield row(
+            n,
+            sim.mean([f.coverage for f in found]),
+            min(f.coverage for f in found),
+            sim.mean([f.width for f in found]),
+            oracle,
+        )
 
 
 def means(draws: Draws) -> Iterator[str]:
@@ -59,8 +64,13 @@ def paired_rates(draws: Draws) -> Iterator[str]:
     for n in sim.SIZES:
         found = [sim.paired_rate_coverage(*rates, n, draws(4_000)) for rates in sim.PAIRED_RATES]
         oracle = sim.mean([sim.corrected_tango_width(*rates, n) for rates in sim.PAIRED_RATES])
-        yield row(n, sim.mean([f.coverage for f in found]), min(f.coverage for f in found),
-                  sim.mean([f.width for f in found]), oracle)  # fmt: skip
+        yield row(
+            n,
+            sim.mean([f.coverage for f in found]),
+            min(f.coverage for f in found),
+            sim.mean([f.width for f in found]),
+            oracle,
+        )
 
 
 def paired_means(draws: Draws) -> Iterator[str]:

@@ -53,9 +53,12 @@ def create(database: str, url: str, in_flight: int, rows: int) -> str:
             rt, kept.read_upload(rt, text.encode(), filename="q.csv"), name="crash", source="q.csv"
         )
         draft = runs.RunDraft(
-            dataset.id, (Prompt("{{question}}"),), tuple(Contestant(model) for model in MODELS),
-            graders=(GraderSpec("contains"),), expected_column="answer",
-        )  # fmt: skip
+            dataset.id,
+            (Prompt("{{question}}"),),
+            tuple(Contestant(model) for model in MODELS),
+            graders=(GraderSpec("contains"),),
+            expected_column="answer",
+        )
         plan = runs.plan_of(rt, draft)
         return str(rt.store.writer.call(lambda c: stored.create_run(c, plan, name="crash")))
 
@@ -80,8 +83,11 @@ def read(database: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def results(database: str) -> Settled:
-    found = read(database, "SELECT r.cell, r.call_id, r.status, r.cost_pico, t.output FROM result r "
-                           "JOIN result_text t ON t.run_id = r.run_id AND t.cell = r.cell")  # fmt: skip
+    found = read(
+        database,
+        "SELECT r.cell, r.call_id, r.status, r.cost_pico, t.output FROM result r "
+        "JOIN result_text t ON t.run_id = r.run_id AND t.cell = r.cell",
+    )
     return {row[0]: row[1:] for row in found}
 
 

@@ -105,11 +105,15 @@ def main() -> None:
                 median(concurrency, args.cells, "cpu") * args.cells - median(concurrency, small, "cpu") * small
             ) / (args.cells - small)
             values = (
-                f"{concurrency}", f"{cells}", f"{median(concurrency, cells, 'wall'):.2f}",
-                f"{median(concurrency, cells, 'efficiency'):.2f}", f"{median(concurrency, cells, 'cpu'):.2f}",
-                f"{extra:.2f}", f"{median(concurrency, cells, 'rss_mb'):.0f}",
+                f"{concurrency}",
+                f"{cells}",
+                f"{median(concurrency, cells, 'wall'):.2f}",
+                f"{median(concurrency, cells, 'efficiency'):.2f}",
+                f"{median(concurrency, cells, 'cpu'):.2f}",
+                f"{extra:.2f}",
+                f"{median(concurrency, cells, 'rss_mb'):.0f}",
                 f"{median(concurrency, cells, 'first'):.2f}",
-            )  # fmt: skip
+            )
             print("".join(f"{value:>16}" for value in values))
         told = {name: statistics.median(one[name] for one in alone[concurrency]) for name in ("efficiency", "cpu")}
         print(f"{concurrency:>16}{'bare aiohttp':>16}{'':>16}{told['efficiency']:>16.2f}{'':>16}{told['cpu']:>16.2f}")

@@ -38,9 +38,12 @@ def main() -> int:
         f"longest time in which the loop was held: {1000 * found.longest_gap_s:.0f} ms, ungraded {1000 * bare:.0f} ms"
     )
     broken = (
-        found.state != "done", found.results != found.cells, found.paid_without_answer, found.unexplained,
+        found.state != "done",
+        found.results != found.cells,
+        found.paid_without_answer,
+        found.unexplained,
         found.longest_gap_s > max(HELD_S, 2 * bare),
-    )  # fmt: skip
+    )
     return int(any(broken))
 
 

@@ -42,8 +42,9 @@ class Answers:
         words = [WORDS[n % len(WORDS)] for n in range(chunks)]
         choice = {"index": 0, "finish_reason": "stop", "native_finish_reason": "stop"}
         whole = base | {
-            "choices": [choice | {"message": {"role": "assistant", "content": "".join(words)}}], "usage": usage
-        }  # fmt: skip
+            "choices": [choice | {"message": {"role": "assistant", "content": "".join(words)}}],
+            "usage": usage,
+        }
         self.plain = self._answer("application/json", json.dumps(whole).encode())
         base["object"] = "chat.completion.chunk"
         events = [
@@ -58,12 +59,15 @@ class Answers:
         pricing = {"prompt": "0.000001", "completion": "0.000002"}
         rows = [
             {
-                "id": f"bench/m{n}", "name": f"Bench {n}", "context_length": 100_000, "pricing": pricing,
+                "id": f"bench/m{n}",
+                "name": f"Bench {n}",
+                "context_length": 100_000,
+                "pricing": pricing,
                 "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
                 "supported_parameters": ["max_tokens", "temperature", "seed"],
             }
             for n in range(models)
-        ]  # fmt: skip
+        ]
         self.models = self._answer("application/json", json.dumps({"data": rows, "total_count": models}).encode())
         self.endpoints = self._answer("application/json", b'{"data": {"endpoints": []}}')
 

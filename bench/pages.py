@@ -86,11 +86,18 @@ def steps(
         page.get_by_test_id("stTabPanel").locator("visible=true").get_by_test_id("stDataFrame").wait_for()
 
     return {
-        "run: open": results, "run: failed rows": only("Not passed"), "run: disagreements": only("Disagreements"),
-        "run: all rows": only("All rows"), "run: next page": turn, "run: search, one row": search,
-        "run: search, no row": search_nothing, "run: calls": calls, "spend: open": spend,
-        "spend: 7 days": spend_filter, "spend: ledger": ledger,
-    }  # fmt: skip
+        "run: open": results,
+        "run: failed rows": only("Not passed"),
+        "run: disagreements": only("Disagreements"),
+        "run: all rows": only("All rows"),
+        "run: next page": turn,
+        "run: search, one row": search,
+        "run: search, no row": search_nothing,
+        "run: calls": calls,
+        "spend: open": spend,
+        "spend: 7 days": spend_filter,
+        "spend: ledger": ledger,
+    }
 
 
 def measure(file: Path, rounds: int) -> dict[str, list[float]]:

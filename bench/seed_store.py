@@ -40,33 +40,57 @@ def seed_run(store: Store, results: int) -> str:
     values = [(f"r{n}", [f"Question {n} of a customer about an invoice", "billing"]) for n in range(rows)]
     dataset = store.writer.call(
         lambda c: save_dataset(
-            c, content_hash=content_hash(COLUMNS, (row for _, row in values)), name="seeded", columns=COLUMNS,
-            rows=values, roles={}, source="bench",
+            c,
+            content_hash=content_hash(COLUMNS, (row for _, row in values)),
+            name="seeded",
+            columns=COLUMNS,
+            rows=values,
+            roles={},
+            source="bench",
         )
-    )  # fmt: skip
+    )
     contestants = tuple(Contestant(m) for m in MODELS)
-    plan = RunPlan(dataset, rows, (Prompt("{{ticket}}"),), contestants, (GraderSpec("equals"),),
-                   expected_column="category")  # fmt: skip
+    plan = RunPlan(
+        dataset, rows, (Prompt("{{ticket}}"),), contestants, (GraderSpec("equals"),), expected_column="category"
+    )
     run_id = store.writer.call(lambda c: runs.create_run(c, plan, name="seeded"))
     for start in range(0, plan.cell_count, BATCH):
         cells = [plan.cell(n) for n in range(start, min(start + BATCH, plan.cell_count))]
         intents = [
             ledger.Intent(
-                id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="sandbox", purpose="run", owner="bench",
-                model=MODELS[cell.contestant], bound_pico=10**9, run_id=run_id, cell=cell.number,
+                id=ledger.new_id(),
+                created_ms=ledger.now_ms(),
+                gateway="sandbox",
+                purpose="run",
+                owner="bench",
+                model=MODELS[cell.contestant],
+                bound_pico=10**9,
+                run_id=run_id,
+                cell=cell.number,
                 contestant_key=contestants[cell.contestant].key,
             )
             for cell in cells
-        ]  # fmt: skip
+        ]
         records = []
         for cell, intent in zip(cells, intents, strict=True):
             right = (cell.number * 7919) % 10 > cell.contestant
-            records.append(saving.ResultRecord(
-                run_id=run_id, cell=cell.number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
-                sample=cell.sample, status="ok", output="billing" if right else "bug", call_id=intent.id,
-                total_ms=400.0, prompt_tokens=30, completion_tokens=5,
-                scores=(Score("equals", float(right), right, "compared"),),
-            ))  # fmt: skip
+            records.append(
+                saving.ResultRecord(
+                    run_id=run_id,
+                    cell=cell.number,
+                    row=cell.row,
+                    prompt=cell.prompt,
+                    contestant=cell.contestant,
+                    sample=cell.sample,
+                    status="ok",
+                    output="billing" if right else "bug",
+                    call_id=intent.id,
+                    total_ms=400.0,
+                    prompt_tokens=30,
+                    completion_tokens=5,
+                    scores=(Score("equals", float(right), right, "compared"),),
+                )
+            )
         write_calls(store, intents)
         store.writer.call(lambda c, records=records: saving.save_results(c, records))
     store.writer.call(lambda c: runs.set_state(c, run_id, "done"))
@@ -77,13 +101,21 @@ def seed_ledger(store: Store, calls: int) -> None:
     """Calls of the playground, spread evenly over the last days."""
     began = ledger.now_ms() - DAYS * DAY_MS
     for start in range(0, calls, BATCH):
-        write_calls(store, [
-            ledger.Intent(
-                id=ledger.new_id(), created_ms=began + DAYS * DAY_MS * n // calls, gateway="sandbox",
-                purpose="playground", owner="bench", model=MODELS[n % len(MODELS)], bound_pico=10**9,
-            )
-            for n in range(start, min(start + BATCH, calls))
-        ])  # fmt: skip
+        write_calls(
+            store,
+            [
+                ledger.Intent(
+                    id=ledger.new_id(),
+                    created_ms=began + DAYS * DAY_MS * n // calls,
+                    gateway="sandbox",
+                    purpose="playground",
+                    owner="bench",
+                    model=MODELS[n % len(MODELS)],
+                    bound_pico=10**9,
+                )
+                for n in range(start, min(start + BATCH, calls))
+            ],
+        )
 
 
 def write_calls(store: Store, intents: Sequence[ledger.Intent]) -> None:
@@ -91,14 +123,22 @@ def write_calls(store: Store, intents: Sequence[ledger.Intent]) -> None:
 
     def write(connection: Any) -> None:
         ledger.open_intents(connection, [ledger.Opening(intent) for intent in intents])
-        ledger.settle_many(connection, [
-            ledger.Settlement(
-                call_id=intent.id, settled_ms=intent.created_ms + 400, outcome="ok", total_ms=400.0,
-                cost=Cost(10**8, "billed") if place % 1_000 else Cost(None, "unknown"),
-                provider=PROVIDERS[place % len(PROVIDERS)], prompt_tokens=30, completion_tokens=5,
-            )
-            for place, intent in enumerate(intents)
-        ])  # fmt: skip
+        ledger.settle_many(
+            connection,
+            [
+                ledger.Settlement(
+                    call_id=intent.id,
+                    settled_ms=intent.created_ms + 400,
+                    outcome="ok",
+                    total_ms=400.0,
+                    cost=Cost(10**8, "billed") if place % 1_000 else Cost(None, "unknown"),
+                    provider=PROVIDERS[place % len(PROVIDERS)],
+                    prompt_tokens=30,
+                    completion_tokens=5,
+                )
+                for place, intent in enumerate(intents)
+            ],
+        )
 
     store.writer.call(write)
 

@@ -47,9 +47,12 @@ def queue_run(folder: Path, url: str, cells: int) -> str:
         rt.ready()
         dataset = kept.open_dataset(rt, str(table))
         draft = RunDraft(
-            dataset.id, (Prompt("{{question}}"),), tuple(map(Contestant, MODELS)), (GraderSpec("contains"),),
+            dataset.id,
+            (Prompt("{{question}}"),),
+            tuple(map(Contestant, MODELS)),
+            (GraderSpec("contains"),),
             expected_column="answer",
-        )  # fmt: skip
+        )
         plan = runs.plan_of(rt, draft)
         return rt.store.writer.call(lambda c: stored.create_run(c, plan, name="Ten thousand cells"))
 

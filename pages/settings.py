@@ -54,11 +54,15 @@ with errors_in_words():
         st.markdown(f"SQLite {found.store.version}: {state}")
         st.subheader("Limits", anchor=False)
         limits = rt.settings
-        st.table({
-            "Calls in flight per run": str(limits.concurrency), "Attempts per call": str(limits.max_attempts),
-            "Longest wait for a first token": f"{limits.first_token_timeout_s:.0f} s",
-            "Longest call": f"{limits.total_timeout_s:.0f} s", "Largest file": f"{limits.upload_limit_mb} MB",
-            "Budget of the month": f"\\${limits.monthly_budget_usd}" if limits.monthly_budget_usd else "none",
-        })  # fmt: skip
+        st.table(
+            {
+                "Calls in flight per run": str(limits.concurrency),
+                "Attempts per call": str(limits.max_attempts),
+                "Longest wait for a first token": f"{limits.first_token_timeout_s:.0f} s",
+                "Longest call": f"{limits.total_timeout_s:.0f} s",
+                "Largest file": f"{limits.upload_limit_mb} MB",
+                "Budget of the month": f"\\${limits.monthly_budget_usd}" if limits.monthly_budget_usd else "none",
+            }
+        )
         st.subheader("Versions", anchor=False)
         st.caption(" · ".join(f"{name} {version}" for name, version in found.versions.items()))

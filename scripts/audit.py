@@ -45,9 +45,20 @@ def binding_licences() -> list[str]:
 def asked_for_flaws() -> tuple[list[str], int]:
     """Pinned versions with known flaws, and how many could be asked for. Raises OSError where none could."""
     command = [
-        sys.executable, "-m", "pip_audit", "-r", str(ROOT / "requirements.txt"), "--disable-pip", "--no-deps",
-        "--progress-spinner", "off", "--timeout", "5", "--format", "json",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "-r",
+        str(ROOT / "requirements.txt"),
+        "--disable-pip",
+        "--no-deps",
+        "--progress-spinner",
+        "off",
+        "--timeout",
+        "5",
+        "--format",
+        "json",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
         told = json.loads(done.stdout)["dependencies"]

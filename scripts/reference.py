@@ -184,9 +184,12 @@ def _meanings(model: type[BaseModel]) -> dict[str, str]:
     return {
         field.target.id: text.value.value
         for field, text in zip(body.body, body.body[1:], strict=False)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
-    }  # fmt: skip
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 def _docstring(model: type) -> str:
@@ -196,9 +199,16 @@ def _docstring(model: type) -> str:
 # -- words for types -------------------------------------------------------------------------------------------
 
 WORDS = {
-    "str": "text", "int": "number", "float": "number", "bool": "true or false", "Path": "path", "Decimal": "USD",
-    "SecretStr": "secret", "dict": "object", "EndpointSetting": "endpoint",
-}  # fmt: skip
+    "str": "text",
+    "int": "number",
+    "float": "number",
+    "bool": "true or false",
+    "Path": "path",
+    "Decimal": "USD",
+    "SecretStr": "secret",
+    "dict": "object",
+    "EndpointSetting": "endpoint",
+}
 
 
 def _type_words(annotation: Any) -> str:
@@ -238,12 +248,18 @@ def failures() -> str:
         table(
             ("Failure", "Known by", "Sent again", "Billed", "Ends", "What happened, and what you can do"),
             (
-                (code(kind), _known_by(kind), "yes" if retry else "no", BILLED[billed], STOPS[stop],
-                 cell(f"{happened} {cure}"))
+                (
+                    code(kind),
+                    _known_by(kind),
+                    "yes" if retry else "no",
+                    BILLED[billed],
+                    STOPS[stop],
+                    cell(f"{happened} {cure}"),
+                )
                 for kind, (retry, billed, stop, happened, cure) in TREATMENT.items()
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _known_by(kind: str) -> str:
@@ -299,8 +315,11 @@ def _grader_default(field: Any) -> str:
 def pages() -> dict[str, str]:
     """The pages by their file names."""
     return {
-        "commands.md": commands(), "settings.md": settings(), "failures.md": failures(), "graders.md": graders(),
-    }  # fmt: skip
+        "commands.md": commands(),
+        "settings.md": settings(),
+        "failures.md": failures(),
+        "graders.md": graders(),
+    }
 
 
 def main() -> None:

@@ -113,9 +113,19 @@ def main() -> None:
         opens(programs, folder / "empty")
         print("assay app: the first page opens")
         run(
-            programs / "assay", "run", "support_tickets", "--prompt", "{{ticket}}", "--model", "sandbox/swift",
-            "--limit", "2", "--grader", "contains", cwd=folder / "empty",
-        )  # fmt: skip
+            programs / "assay",
+            "run",
+            "support_tickets",
+            "--prompt",
+            "{{ticket}}",
+            "--model",
+            "sandbox/swift",
+            "--limit",
+            "2",
+            "--grader",
+            "contains",
+            cwd=folder / "empty",
+        )
         print("assay run: an example runs in the sandbox")
 
 

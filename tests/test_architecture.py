@@ -49,9 +49,15 @@ def floor(path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("library", "allowed"),
-    [("streamlit", {"views"}), ("httpx", {"openrouter"}), ("aiohttp", {"openrouter"}), ("sqlmodel", {"store"}),
-     ("sqlalchemy", {"store"}), ("alembic", {"store"})],
-)  # fmt: skip
+    [
+        ("streamlit", {"views"}),
+        ("httpx", {"openrouter"}),
+        ("aiohttp", {"openrouter"}),
+        ("sqlmodel", {"store"}),
+        ("sqlalchemy", {"store"}),
+        ("alembic", {"store"}),
+    ],
+)
 def test_library_stays_on_its_floor(library: str, allowed: set[str]) -> None:
     """Each outer library is known to one floor only."""
     users = {floor(path) for path in files() for name in imports(path) if name.split(".")[0] == library}

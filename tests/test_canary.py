@@ -39,8 +39,18 @@ for words in json.load(open(sys.argv[1])):
     except SystemExit as ended:
         print("exit", ended.code, file=sys.stderr, flush=True)
 """
-FORMATS = ("evidence.html", "csv", "tidy.csv", "wide.csv", "xlsx", "jsonl", "promptfoo.json", "junit.xml",
-           "archive.jsonl", "md")  # fmt: skip
+FORMATS = (
+    "evidence.html",
+    "csv",
+    "tidy.csv",
+    "wide.csv",
+    "xlsx",
+    "jsonl",
+    "promptfoo.json",
+    "junit.xml",
+    "archive.jsonl",
+    "md",
+)
 
 
 def environment(folder: Path, gateway: EchoingGateway, *, attempts: int) -> dict[str, str]:
@@ -48,12 +58,18 @@ def environment(folder: Path, gateway: EchoingGateway, *, attempts: int) -> dict
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENROUTER_", "ASSAY_", "OTEL_"))}
     local = {"name": "local", "base_url": gateway.base_url, "key_variable": "LOCAL_KEY"}
     return clean | {
-        "OPENROUTER_API_KEY": KEYS["key"], "OPENROUTER_MANAGEMENT_KEY": KEYS["management"],
-        "OPENROUTER_BASE_URL": gateway.base_url, "ASSAY_API_TOKEN": KEYS["token"], "LOCAL_KEY": KEYS["endpoint"],
-        "ASSAY_ENDPOINTS": json.dumps([local]), "ASSAY_DATABASE_URL": f"sqlite:///{folder}/a.db",
-        "ASSAY_PROBE_WAITS_S": "[0.01, 0.01, 0.01]", "ASSAY_BATCH_POLL_S": "0.05", "ASSAY_MAX_ATTEMPTS": str(attempts),
+        "OPENROUTER_API_KEY": KEYS["key"],
+        "OPENROUTER_MANAGEMENT_KEY": KEYS["management"],
+        "OPENROUTER_BASE_URL": gateway.base_url,
+        "ASSAY_API_TOKEN": KEYS["token"],
+        "LOCAL_KEY": KEYS["endpoint"],
+        "ASSAY_ENDPOINTS": json.dumps([local]),
+        "ASSAY_DATABASE_URL": f"sqlite:///{folder}/a.db",
+        "ASSAY_PROBE_WAITS_S": "[0.01, 0.01, 0.01]",
+        "ASSAY_BATCH_POLL_S": "0.05",
+        "ASSAY_MAX_ATTEMPTS": str(attempts),
         "OTEL_TRACES_EXPORTER": "console",
-    }  # fmt: skip
+    }
 
 
 class Walked(NamedTuple):
@@ -67,12 +83,20 @@ class Walked(NamedTuple):
 
 def commands() -> list[list[str]]:
     """Every command that asks the gateway or prints results."""
-    ask = ["--prompt", "Say {{q}}", "--grader", "contains", "--grader", "judge:model=t/text,rubric=good",
-           "--allow-unknown"]  # fmt: skip
+    ask = [
+        "--prompt",
+        "Say {{q}}",
+        "--grader",
+        "contains",
+        "--grader",
+        "judge:model=t/text,rubric=good",
+        "--allow-unknown",
+    ]
     models = [word for name in MODELS for word in ("--model", f"t/{name}")]
     outs = [word for ending in FORMATS for word in ("--out", f"run.{ending}")]
-    text, as_json = (["--log-file", f"calls.{kind}", "--log-level", "DEBUG", "--log-format", kind]
-                     for kind in ("text", "json"))  # fmt: skip
+    text, as_json = (
+        ["--log-file", f"calls.{kind}", "--log-level", "DEBUG", "--log-format", kind] for kind in ("text", "json")
+    )
     debug = ["--log-level", "DEBUG"]
     ask += ["--limit", "1"]
     return [
@@ -80,14 +104,30 @@ def commands() -> list[list[str]]:
         [*text, "run", "d.csv", *ask, *models, "--name", "B", "--json", *outs],
         [*as_json, "run", "d.csv", *ask, "--model", "t/text", "--model", "t/refused", "--name", "C", "--mode", "batch"],
         [*as_json, "run", "d.csv", *ask, "--model", "t/mid", "--model", "t/unwell", "--name", "D"],
-        *([*debug, name, *words] for name, *words in (
-            ["show", "@A"], ["show", "@B", "--json"], ["show", "@C"], ["runs"], ["runs", "--json"],
-            ["spend", "--recover"], ["spend", "--json"], ["settle", "--nothing"], ["models"],
-            ["models", "t/text", "--json"], ["doctor"], ["compare", "A", "B"], ["compare", "A", "B", "--json"],
-            ["price", "t/text"], ["continue", "@A"], ["doctor", "--live", "--yes", "--model", "t/text"],
-            ["show", "none"])),
+        *(
+            [*debug, name, *words]
+            for name, *words in (
+                ["show", "@A"],
+                ["show", "@B", "--json"],
+                ["show", "@C"],
+                ["runs"],
+                ["runs", "--json"],
+                ["spend", "--recover"],
+                ["spend", "--json"],
+                ["settle", "--nothing"],
+                ["models"],
+                ["models", "t/text", "--json"],
+                ["doctor"],
+                ["compare", "A", "B"],
+                ["compare", "A", "B", "--json"],
+                ["price", "t/text"],
+                ["continue", "@A"],
+                ["doctor", "--live", "--yes", "--model", "t/text"],
+                ["show", "none"],
+            )
+        ),
         *(["export", "@A", "--out", "-", "--format", kind] for kind in ("csv", "jsonl", "markdown")),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +137,15 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
     (folder / "d.csv").write_text("q,gold\none,key\ntwo,CANARY\n")
     (folder / "words.json").write_text(json.dumps(commands()))
     with EchoingGateway(KEYS) as gateway:
-        done = subprocess.run([sys.executable, "-c", PROGRAM, "words.json"], cwd=folder, capture_output=True, text=True,
-                              timeout=240, env=environment(folder, gateway, attempts=2), check=False)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, "words.json"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env=environment(folder, gateway, attempts=2),
+            check=False,
+        )
         yield Walked(folder, gateway, done.stdout, done.stderr)
 
 
@@ -145,8 +192,17 @@ CALLERS = "sk-or-v1-ca11er5own0000000CANARY1111222233334444555566667777888899990
 def asked() -> Iterator[tuple[str, str, dict[str, Any] | None, str]]:
     """Requests of every path: what for, where, the body, the token."""
     token = KEYS["token"]
-    for path in ("models", "v1/models", "v1/models/t/text", "v1/model/t/text", "v1/models/t/text/endpoints", "docs",
-                 "openapi.json", "health", "v1/none"):  # fmt: skip
+    for path in (
+        "models",
+        "v1/models",
+        "v1/models/t/text",
+        "v1/model/t/text",
+        "v1/models/t/text/endpoints",
+        "docs",
+        "openapi.json",
+        "health",
+        "v1/none",
+    ):
         yield "GET", path, None, token
         yield "GET", path, None, CALLERS
     for model in (*(f"t/{name}" for name in MODELS), "local/t/text", "local/t/unwell", "t/none"):
@@ -184,8 +240,13 @@ def serving(folder: Path, gateway: EchoingGateway) -> Iterator[int]:
         port = probe.getsockname()[1]
     words = ["--log-level", "DEBUG", "--log-file", "calls.log", "serve", "--port", str(port)]
     with (folder / "said.txt").open("wb") as said:
-        process = subprocess.Popen([sys.executable, "-m", "assay", *words], cwd=folder, stdout=said, stderr=said,
-                                   env=environment(folder, gateway, attempts=1))  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "-m", "assay", *words],
+            cwd=folder,
+            stdout=said,
+            stderr=said,
+            env=environment(folder, gateway, attempts=1),
+        )
     try:
         end = time.monotonic() + 60
         while "http://" not in (folder / "said.txt").read_text():

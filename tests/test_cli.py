@@ -28,8 +28,22 @@ def assay(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[
 def test_run_to_export_by_hand(tmp_path: Path) -> None:
     """A run prints one JSON object; show, spend and export agree with it."""
     (tmp_path / "tickets.csv").write_text("ticket;category\nI was charged twice on an invoice;billing\nApp crash;bug\n")
-    done = assay(tmp_path, "run", "tickets.csv", "--prompt", PROMPT, "--model", "sandbox/atlas-large", "--model",
-                 "sandbox/swift", "--grader", "contains", "--out", "rows.csv", "--json")  # fmt: skip
+    done = assay(
+        tmp_path,
+        "run",
+        "tickets.csv",
+        "--prompt",
+        PROMPT,
+        "--model",
+        "sandbox/atlas-large",
+        "--model",
+        "sandbox/swift",
+        "--grader",
+        "contains",
+        "--out",
+        "rows.csv",
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
 
@@ -48,8 +62,24 @@ def test_run_moves_to_another_workbench_by_hand(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     there.mkdir()
-    done = assay(there, "run", "support_tickets", "--prompt", PROMPT, "--model", "sandbox/swift", "--grader",
-                 "contains", "--limit", "4", "--out", "run.archive.jsonl", "--out", "rows.jsonl", "--json")  # fmt: skip
+    done = assay(
+        there,
+        "run",
+        "support_tickets",
+        "--prompt",
+        PROMPT,
+        "--model",
+        "sandbox/swift",
+        "--grader",
+        "contains",
+        "--limit",
+        "4",
+        "--out",
+        "run.archive.jsonl",
+        "--out",
+        "rows.jsonl",
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     run_id = json.loads(done.stdout)["run"]
 
@@ -200,11 +230,14 @@ def test_estimate_of_a_suite_sends_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "estimate"])
-@pytest.mark.parametrize(("mistyped", "meant"), [
-    (("--model", "sandbox/swfit"), "Did you mean sandbox/swift"),
-    (("--model", "swift"), "Did you mean sandbox/swift"),
-    (("--model", "sandbox/swift", "--param", "temprature=1"), "Did you mean 'temperature'?"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [
+        (("--model", "sandbox/swfit"), "Did you mean sandbox/swift"),
+        (("--model", "swift"), "Did you mean sandbox/swift"),
+        (("--model", "sandbox/swift", "--param", "temprature=1"), "Did you mean 'temperature'?"),
+    ],
+)
 def test_mistyped_name_is_met_with_the_nearest_before_anything_is_told_or_sent(
     tmp_path: Path, command: str, mistyped: tuple[str, ...], meant: str
 ) -> None:

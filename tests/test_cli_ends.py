@@ -51,8 +51,11 @@ def test_strict_suite_exits_1_when_a_model_was_given_up(tmp_path: Path) -> None:
     rows = "".join(f"{n};Crash number {n};bug\n" for n in range(40))
     (tmp_path / "tickets.csv").write_text(f"id;ticket;category\n{rows}")
     file = tmp_path / "suite.yaml"
-    file.write_text(file.read_text().replace("[sandbox/swift]", "[sandbox/swift, sandbox/scribe]").replace(
-        "- failed: {max: 0}\n", ""))  # fmt: skip
+    file.write_text(
+        file.read_text()
+        .replace("[sandbox/swift]", "[sandbox/swift, sandbox/scribe]")
+        .replace("- failed: {max: 0}\n", "")
+    )
     with SandboxServer(SandboxConfig(speed=0, faults=(Fault("404", model="sandbox/scribe"),))) as server:
         done = assay(tmp_path, "run", "suite.yaml", "--concurrency", "1", "--strict", "--json", **refusing(server))
 

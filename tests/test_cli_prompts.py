@@ -30,9 +30,14 @@ def test_versions_from_files_to_diff_and_list(tmp_path: Path) -> None:
     assert moved.stdout == "production points at triage version 2.\n"
 
     assert assay(tmp_path, "prompts", "diff", "triage:1", "triage").stdout.splitlines() == [
-        "--- triage:1", "+++ triage:2", "@@ system @@", "+Be brief.", "@@ user @@", "-Category? {{ticket}}",
+        "--- triage:1",
+        "+++ triage:2",
+        "@@ system @@",
+        "+Be brief.",
+        "@@ user @@",
+        "-Category? {{ticket}}",
         "+Which one? {{ticket}}",
-    ]  # fmt: skip
+    ]
     (line,) = json.loads(assay(tmp_path, "prompts", "--json").stdout)
     assert (line["name"], line["version"], line["labels"]) == ("triage", 2, {"production": 2})
     assert line["variables"] == ["ticket"]
@@ -46,8 +51,18 @@ def test_run_and_suite_take_a_version_of_the_library(tmp_path: Path) -> None:
         "dataset: support_tickets\nlimit: 1\nprompts: [{library: triage@production}, {library: triage}]\n"
         "contestants: [sandbox/swift]\n"
     )
-    by_hand = assay(tmp_path, "run", "support_tickets", "--prompt-name", "triage@production", "--model",
-                    "sandbox/swift", "--limit", "1", "--json")  # fmt: skip
+    by_hand = assay(
+        tmp_path,
+        "run",
+        "support_tickets",
+        "--prompt-name",
+        "triage@production",
+        "--model",
+        "sandbox/swift",
+        "--limit",
+        "1",
+        "--json",
+    )
     by_suite = assay(tmp_path, "run", "suite.yaml", "--json")
 
     assert (by_hand.returncode, by_suite.returncode) == (0, 0), by_hand.stderr + by_suite.stderr

@@ -46,9 +46,15 @@ def assay_each(folder: Path, commands: Sequence[Sequence[str]]) -> subprocess.Co
     """Runs commands one after the other in one process, as `assay` runs each."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENROUTER_", "ASSAY_"))}
     return subprocess.run(
-        [sys.executable, "-c", DRIVER], cwd=folder, env=env, input=json.dumps(commands), capture_output=True, text=True,
-        timeout=200, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", DRIVER],
+        cwd=folder,
+        env=env,
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,27 +63,60 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evil")
     (folder / "rows.csv").write_text(f'q,"{EVIL}"\nhello,{EVIL}\n', "utf-8")
     (folder / "prompt.txt").write_text(f"Say {EVIL} about {{{{q}}}}", "utf-8")
-    made = assay_each(folder, [
-        ("import", "rows.csv", "--name", f"set {EVIL}"),
-        ("prompts", "save", "evil", "--user-file", "prompt.txt", "--note", EVIL),
-        ("run", "rows.csv", "--prompt", f"Repeat {EVIL}: {{{{q}}}}", "--model", "sandbox/swift", "--grader",
-         "contains:value=x", "--name", f"run {EVIL}\nPASS  the run: forged", "--tag", EVIL, "--out", "out.csv"),
-    ])  # fmt: skip
+    made = assay_each(
+        folder,
+        [
+            ("import", "rows.csv", "--name", f"set {EVIL}"),
+            ("prompts", "save", "evil", "--user-file", "prompt.txt", "--note", EVIL),
+            (
+                "run",
+                "rows.csv",
+                "--prompt",
+                f"Repeat {EVIL}: {{{{q}}}}",
+                "--model",
+                "sandbox/swift",
+                "--grader",
+                "contains:value=x",
+                "--name",
+                f"run {EVIL}\nPASS  the run: forged",
+                "--tag",
+                EVIL,
+                "--out",
+                "out.csv",
+            ),
+        ],
+    )
     assert (folder / "out.csv").is_file(), made.stderr
     assert clean(made)
     return folder
 
 
 COMMANDS = (
-    ("datasets",), ("runs",), ("show", "{run}"),
-    ("spend",), ("models", EVIL), ("prompts",), ("prompts", "show", "evil"),
-    ("prompts", "diff", "evil", "evil"), ("import", "rows.csv"), ("import", f"none {EVIL}.csv"), ("show", EVIL),
-    ("datasets", "rows", f"set {EVIL}"), ("datasets", "tag", f"set {EVIL}", EVIL), ("compare", "{run}", "{run}"),
-    ("compare", "{run}", "{run}", "--md"), ("estimate", "rows.csv", "--prompt", EVIL, "--model", EVIL),
-    ("run", "rows.csv", "--prompt", "{{q}}", "--model", EVIL), ("run", "rows.csv", "--prompt", "{{q}}", "--model",
-     "sandbox/swift", "--grader", EVIL), ("continue", EVIL), ("export", EVIL, "--out", "x.csv"), (EVIL,),
-    ("run", f"{EVIL}.yaml"), ("runs", "--limit", EVIL), ("datasets", "policy", f"set {EVIL}", "--zdr"),
-)  # fmt: skip
+    ("datasets",),
+    ("runs",),
+    ("show", "{run}"),
+    ("spend",),
+    ("models", EVIL),
+    ("prompts",),
+    ("prompts", "show", "evil"),
+    ("prompts", "diff", "evil", "evil"),
+    ("import", "rows.csv"),
+    ("import", f"none {EVIL}.csv"),
+    ("show", EVIL),
+    ("datasets", "rows", f"set {EVIL}"),
+    ("datasets", "tag", f"set {EVIL}", EVIL),
+    ("compare", "{run}", "{run}"),
+    ("compare", "{run}", "{run}", "--md"),
+    ("estimate", "rows.csv", "--prompt", EVIL, "--model", EVIL),
+    ("run", "rows.csv", "--prompt", "{{q}}", "--model", EVIL),
+    ("run", "rows.csv", "--prompt", "{{q}}", "--model", "sandbox/swift", "--grader", EVIL),
+    ("continue", EVIL),
+    ("export", EVIL, "--out", "x.csv"),
+    (EVIL,),
+    ("run", f"{EVIL}.yaml"),
+    ("runs", "--limit", EVIL),
+    ("datasets", "policy", f"set {EVIL}", "--zdr"),
+)
 
 
 def test_no_command_steers_the_terminal(folder: Path) -> None:

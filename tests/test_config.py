@@ -124,12 +124,25 @@ def test_budget_may_be_a_number_in_secrets_toml() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("CONNECT_TIMEOUT_S", "nan"), ("TOTAL_TIMEOUT_S", "inf"), ("SILENCE_TIMEOUT_S", "-1"), ("CONCURRENCY", "many"),
-     ("CONCURRENCY", "0"), ("PROBE_WAITS_S", "[1, -2]"), ("REQUESTS_PER_MINUTE", '{"*": 0}'), ("ENDPOINTS", "[x"),
-     ("ENDPOINTS", '[{"name": "o", "base_url": "http://x", "prices": {"*": {"prompt": "-1", "completion": "1"}}}]'),
-     ("ENDPOINTS", '[{"name": "o", "base_url": "http://x", "prices": {"*": {"prompt": "free", "completion": "1"}}}]'),
-     ("MAX_ATTEMPTS", "1e9"), ("CATALOGUE_TTL_S", "-inf"), ("UPLOAD_LIMIT_MB", "")],
-)  # fmt: skip
+    [
+        ("CONNECT_TIMEOUT_S", "nan"),
+        ("TOTAL_TIMEOUT_S", "inf"),
+        ("SILENCE_TIMEOUT_S", "-1"),
+        ("CONCURRENCY", "many"),
+        ("CONCURRENCY", "0"),
+        ("PROBE_WAITS_S", "[1, -2]"),
+        ("REQUESTS_PER_MINUTE", '{"*": 0}'),
+        ("ENDPOINTS", "[x"),
+        ("ENDPOINTS", '[{"name": "o", "base_url": "http://x", "prices": {"*": {"prompt": "-1", "completion": "1"}}}]'),
+        (
+            "ENDPOINTS",
+            '[{"name": "o", "base_url": "http://x", "prices": {"*": {"prompt": "free", "completion": "1"}}}]',
+        ),
+        ("MAX_ATTEMPTS", "1e9"),
+        ("CATALOGUE_TTL_S", "-inf"),
+        ("UPLOAD_LIMIT_MB", ""),
+    ],
+)
 def test_number_that_cannot_be_meant_is_refused_in_words(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:

@@ -53,9 +53,13 @@ def _dropped(name: str, error: BaseException) -> None:
 @pytest.mark.parametrize("name", ["asyncio", "uvicorn.error", "assay.calls"])
 @pytest.mark.parametrize(
     "error",
-    [ConnectionResetError(104, "reset"), BrokenPipeError(), asyncio.IncompleteReadError(b"", 4),
-     ExceptionGroup("several", [ConnectionResetError()])],
-)  # fmt: skip
+    [
+        ConnectionResetError(104, "reset"),
+        BrokenPipeError(),
+        asyncio.IncompleteReadError(b"", 4),
+        ExceptionGroup("several", [ConnectionResetError()]),
+    ],
+)
 def test_dropped_connection_is_one_line(name: str, error: Exception) -> None:
     """Whoever tells of it, a connection that the other side dropped makes one line without a traceback."""
     said = _set_up()

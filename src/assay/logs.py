@@ -25,13 +25,33 @@ OURS = "assay"
 QUIET = logging.WARNING
 """What other libraries, and a terminal whose log goes to a file, are heard from on."""
 SPEAKERS_OF_DROPS = ("asyncio", "uvicorn.error", OURS)
-DROPS = frozenset({
-    "ConnectionError", "ConnectionResetError", "ConnectionAbortedError", "BrokenPipeError", "IncompleteReadError",
-    "ClientDisconnect", "ConnectionCut", "ClientDisconnected", "EndOfStream", "BrokenResourceError",
-    "ClosedResourceError", "ConnectionClosed", "ConnectionClosedError", "ConnectionClosedOK", "SSLEOFError",
-    "ClientConnectionResetError", "ServerDisconnectedError", "ClientOSError", "ClientPayloadError",
-    "WebSocketClosedError", "StreamClosedError", "LocalProtocolError", "RemoteProtocolError",
-})  # fmt: skip
+DROPS = frozenset(
+    {
+        "ConnectionError",
+        "ConnectionResetError",
+        "ConnectionAbortedError",
+        "BrokenPipeError",
+        "IncompleteReadError",
+        "ClientDisconnect",
+        "ConnectionCut",
+        "ClientDisconnected",
+        "EndOfStream",
+        "BrokenResourceError",
+        "ClosedResourceError",
+        "ConnectionClosed",
+        "ConnectionClosedError",
+        "ConnectionClosedOK",
+        "SSLEOFError",
+        "ClientConnectionResetError",
+        "ServerDisconnectedError",
+        "ClientOSError",
+        "ClientPayloadError",
+        "WebSocketClosedError",
+        "StreamClosedError",
+        "LocalProtocolError",
+        "RemoteProtocolError",
+    }
+)
 """Names of the exceptions by which libraries say that the other side is gone."""
 _KEY = re.compile(r"\b(sk-[A-Za-z0-9]{2,8}-)[A-Za-z0-9_-]{6,}|\b(Bearer\s+)[^\s\"',]+", re.IGNORECASE)
 
@@ -142,9 +162,11 @@ class _Json(_Text):
     def format(self, record: logging.LogRecord) -> str:
         facts: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname, "logger": record.name, "message": record.getMessage(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
             **getattr(record, "facts", {}),
-        }  # fmt: skip
+        }
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
         return as_json_escapes(self.without_keys(json.dumps(facts, ensure_ascii=False, default=str)))

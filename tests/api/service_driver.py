@@ -45,9 +45,15 @@ def listening(app: ASGIApp, *, limits: Limits | None = None, **settings: Any) ->
 
 @contextmanager
 def gateway_service(
-    folder: Path, gateway: Gateway, *, token: str | None = TOKEN, limits: Limits | None = None,
-    rules: Callable[[Rules], Rules] = lambda given: given, tokenless: bool = False, **settings: Any,
-) -> Iterator[tuple[str, Runtime]]:  # fmt: skip
+    folder: Path,
+    gateway: Gateway,
+    *,
+    token: str | None = TOKEN,
+    limits: Limits | None = None,
+    rules: Callable[[Rules], Rules] = lambda given: given,
+    tokenless: bool = False,
+    **settings: Any,
+) -> Iterator[tuple[str, Runtime]]:
     """The base URL of a running service over a gateway, and its runtime."""
     given = Settings(
         database_url=f"sqlite:///{folder}/assay.db", api_token=SecretStr(token) if token else None, **settings

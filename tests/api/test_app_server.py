@@ -24,8 +24,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("app")
-    env = {**os.environ, "ASSAY_DATABASE_URL": f"sqlite:///{folder}/assay.db", "ASSAY_API_TOKEN": TOKEN,
-           "ASSAY_ALLOWED_HOSTS": '["assay.example.com"]'}  # fmt: skip
+    env = {
+        **os.environ,
+        "ASSAY_DATABASE_URL": f"sqlite:///{folder}/assay.db",
+        "ASSAY_API_TOKEN": TOKEN,
+        "ASSAY_ALLOWED_HOSTS": '["assay.example.com"]',
+    }
     command = [
         sys.executable,
         "-m",
@@ -56,8 +60,14 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def handshake(port: int, host: str, origin: str | None) -> int:
     """The status of the answer to a WebSocket that wants to be opened."""
     key = base64.b64encode(os.urandom(16)).decode()
-    lines = ["GET /_stcore/stream HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade",
-             f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]  # fmt: skip
+    lines = [
+        "GET /_stcore/stream HTTP/1.1",
+        f"Host: {host}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+    ]
     if origin is not None:
         lines.append(f"Origin: {origin}")
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
@@ -72,15 +82,29 @@ def test_websocket_is_opened_by_the_apps_own_pages_only(app: int) -> None:
     assert handshake(app, f"127.0.0.1:{app}", f"http://127.0.0.1:{app}") == 101
     assert handshake(app, "assay.example.com", "http://assay.example.com") == 101
     for host, origin in [
-        (own, f"http://localhost:{app + 1}"), (own, "http://localhost"), (own, f"https://{own}"), (own, "null"),
-        (own, f"http://127.0.0.1:{app}"), (own, "http://evil.example"), ("evil.example", "http://evil.example"),
+        (own, f"http://localhost:{app + 1}"),
+        (own, "http://localhost"),
+        (own, f"https://{own}"),
+        (own, "null"),
+        (own, f"http://127.0.0.1:{app}"),
+        (own, "http://evil.example"),
+        ("evil.example", "http://evil.example"),
         (own, f"http://{own}.evil.example"),
-    ]:  # fmt: skip
+    ]:
         assert handshake(app, host, origin) == 403
 
 
-@pytest.mark.parametrize("path", ["/_stcore/metrics", "/_stcore/metrics/", "//_stcore/metrics", "/_stcore/%6detrics",
-                                  "/_stcore/script-health-check", "/_stcore/agent/interact"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/_stcore/metrics",
+        "/_stcore/metrics/",
+        "//_stcore/metrics",
+        "/_stcore/%6detrics",
+        "/_stcore/script-health-check",
+        "/_stcore/agent/interact",
+    ],
+)
 def test_streamlits_inside_is_closed(app: int, path: str) -> None:
     """Counts of sessions and caches are nobody's business."""
     answer = httpx.get(f"http://127.0.0.1:{app}{path}")

@@ -57,8 +57,18 @@ def test_every_route_asks_for_the_token_before_the_body(served: tuple[str, Runti
     assert answer.split(b" ")[1] == expected
 
 
-@pytest.mark.parametrize("path", ["/api/v1/chat/completions/health", "/api/health/", "/api//health", "/api/x/docs",
-                                  "/api/%68ealth/x", "/health", "/api/health;x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/chat/completions/health",
+        "/api/health/",
+        "/api//health",
+        "/api/x/docs",
+        "/api/%68ealth/x",
+        "/health",
+        "/api/health;x",
+    ],
+)
 def test_path_that_resembles_an_open_one_is_closed(served: tuple[str, Runtime], path: str) -> None:
     """The open paths are exact: what merely ends like one asks for the token, or does not exist."""
     url, _ = served
@@ -92,8 +102,10 @@ def test_description_lists_every_route(served: tuple[str, Runtime]) -> None:
     assert {"model", "messages", "stream"} <= body["properties"].keys()
 
 
-@pytest.mark.parametrize("given", ["", "Bearer", f"Bearer {TOKEN} x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}",
-                                   "Bearer \xe9", f"Bearer x{TOKEN}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    ["", "Bearer", f"Bearer {TOKEN} x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer \xe9", f"Bearer x{TOKEN}"],
+)
 def test_wrong_token_is_401(served: tuple[str, Runtime], given: str) -> None:
     """Nearly right is wrong."""
     url, _ = served
@@ -105,10 +117,22 @@ def test_wrong_token_is_401(served: tuple[str, Runtime], given: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("127.0.0.1", 200), ("localhost:1234", 200), ("[::1]:80", 200), ("LOCALHOST.", 200), ("assay.example.com", 200),
-     ("evil.example", 400), ("127.0.0.1.evil.example", 400), ("localhost@evil.example", 400), ("", 400),
-     ("evil.example#localhost", 400), ("localhost:port", 400), ("169.254.169.254", 400), ("0.0.0.0", 400)],
-)  # fmt: skip
+    [
+        ("127.0.0.1", 200),
+        ("localhost:1234", 200),
+        ("[::1]:80", 200),
+        ("LOCALHOST.", 200),
+        ("assay.example.com", 200),
+        ("evil.example", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("localhost@evil.example", 400),
+        ("", 400),
+        ("evil.example#localhost", 400),
+        ("localhost:port", 400),
+        ("169.254.169.254", 400),
+        ("0.0.0.0", 400),
+    ],
+)
 def test_host_is_checked(served: tuple[str, Runtime], host: str, status: int) -> None:
     """A name that somebody else can point here gets no answer, with the token or without."""
     url, _ = served
@@ -137,8 +161,15 @@ def test_origin_is_exact() -> None:
     assert origin_allowed("http://localhost:8501", *own)
     assert origin_allowed("http://localhost:8501", "ws", *own[1:])
     assert origin_allowed("https://app.example.com", *own)
-    for foreign in ("http://localhost:8502", "http://localhost", "https://localhost:8501", "null", "",
-                    "http://localhost:8501.evil.example", "https://app.example.com:444"):  # fmt: skip
+    for foreign in (
+        "http://localhost:8502",
+        "http://localhost",
+        "https://localhost:8501",
+        "null",
+        "",
+        "http://localhost:8501.evil.example",
+        "https://app.example.com:444",
+    ):
         assert not origin_allowed(foreign, *own)
 
 
@@ -175,16 +206,28 @@ def test_service_without_a_token_refuses_pages_of_other_origins(tmp_path: Path) 
 # -- bodies ------------------------------------------------------------------------------------------------------
 
 HOSTILE: list[tuple[bytes, int]] = [
-    (b"", 400), (b"{", 400), (b"[]", 422), (b"null", 422), (b'"x"', 422), (b"[" * 100_000, 400),
-    (b'{"a":' * 90 + b"1" + b"}" * 90, 400), (b'{"model": "\xff\xfe"}', 400), (b'{"model": "\\ud800"}', 400),
-    (b'{"model": NaN}', 400), (b'{"model": Infinity}', 400), (b"\xef\xbb\xbf{}", 400), ("{}".encode("utf-16"), 400),
+    (b"", 400),
+    (b"{", 400),
+    (b"[]", 422),
+    (b"null", 422),
+    (b'"x"', 422),
+    (b"[" * 100_000, 400),
+    (b'{"a":' * 90 + b"1" + b"}" * 90, 400),
+    (b'{"model": "\xff\xfe"}', 400),
+    (b'{"model": "\\ud800"}', 400),
+    (b'{"model": NaN}', 400),
+    (b'{"model": Infinity}', 400),
+    (b"\xef\xbb\xbf{}", 400),
+    ("{}".encode("utf-16"), 400),
     (json.dumps({**ASK, "temperature": 10**400}).encode(), 400),
     (json.dumps({**ASK, "max_tokens": -1}).encode(), 422),
     (b'{"model": "sandbox/scribe", "messages": [{"role": "user", "content": "x"}], "seed": ' + b"9" * 5000 + b"}", 400),
-    (json.dumps({**ASK, "provider": 7}).encode(), 422), (json.dumps({**ASK, "messages": {}}).encode(), 422),
+    (json.dumps({**ASK, "provider": 7}).encode(), 422),
+    (json.dumps({**ASK, "messages": {}}).encode(), 422),
     (json.dumps({**ASK, "messages": [{"role": "user", "content": {"a": 1}}]}).encode(), 422),
-    (json.dumps({**ASK, "model": "x" * 5000}).encode(), 422), (json.dumps({**ASK, "model": {}}).encode(), 422),
-]  # fmt: skip
+    (json.dumps({**ASK, "model": "x" * 5000}).encode(), 422),
+    (json.dumps({**ASK, "model": {}}).encode(), 422),
+]
 
 
 @pytest.mark.parametrize(("body", "status"), HOSTILE)
@@ -250,9 +293,12 @@ def test_body_in_small_pieces_takes_no_more_than_its_size() -> None:
     """A caller that sends two bytes at a time costs no memory for each piece."""
     pieces, seen = 30_000, []
     scope = {
-        "type": "http", "method": "POST", "path": "/completions", "scheme": "http",
+        "type": "http",
+        "method": "POST",
+        "path": "/completions",
+        "scheme": "http",
         "headers": [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer t")],
-    }  # fmt: skip
+    }
     left = iter(range(pieces))
 
     async def receive() -> dict[str, Any]:
@@ -307,10 +353,18 @@ def test_dropped_body_writes_one_line(served: tuple[str, Runtime], caplog: pytes
 
 @pytest.mark.parametrize(
     "head",
-    [b"Content-Length: 5\r\nContent-Length: 6\r\n", b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-     b"Content-Length: -5\r\n", b"Content-Length: 5x\r\n", b"Transfer-Encoding: chunked, gzip\r\n", b"No colon\r\n",
-     b"Content-Length: 99999999999999999999999\r\n", b"A: b\r\n c: folded\r\n", b"A\x00b: c\r\n"],
-)  # fmt: skip
+    [
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: -5\r\n",
+        b"Content-Length: 5x\r\n",
+        b"Transfer-Encoding: chunked, gzip\r\n",
+        b"No colon\r\n",
+        b"Content-Length: 99999999999999999999999\r\n",
+        b"A: b\r\n c: folded\r\n",
+        b"A\x00b: c\r\n",
+    ],
+)
 def test_odd_head_is_refused(served: tuple[str, Runtime], caplog: pytest.LogCaptureFixture, head: bytes) -> None:
     """Two lengths, no lengths, folded or broken headers: an answer with 4xx or an end, never a traceback."""
     url, _ = served

@@ -22,9 +22,13 @@ from assay.sandbox import Fault
 from assay.sandbox.config import FaultKind
 
 ROUTES = [
-    ("/completions", {}), ("/completions/stream", {}), ("/v1/chat/completions", {}),
-    ("/v1/chat/completions", {"stream": True}), ("/v1/responses", {}), ("/v1/responses", {"stream": True}),
-]  # fmt: skip
+    ("/completions", {}),
+    ("/completions/stream", {}),
+    ("/v1/chat/completions", {}),
+    ("/v1/chat/completions", {"stream": True}),
+    ("/v1/responses", {}),
+    ("/v1/responses", {"stream": True}),
+]
 
 
 def post(url: str, path: str, more: dict[str, Any]) -> httpx.Response:
@@ -34,11 +38,24 @@ def post(url: str, path: str, more: dict[str, Any]) -> httpx.Response:
 
 
 FAULTS: list[tuple[FaultKind, int]] = [
-    ("400", 400), ("401", 502), ("402_credits", 402), ("402_too_big", 402), ("403_moderation", 403),
-    ("403_guardrail", 403), ("403_key_limit", 402), ("404", 404), ("429", 429), ("free_day", 429), ("500", 500),
-    ("502_html", 502), ("503", 503), ("524_html", 504), ("reset", 502), ("error_in_200", 502),
+    ("400", 400),
+    ("401", 502),
+    ("402_credits", 402),
+    ("402_too_big", 402),
+    ("403_moderation", 403),
+    ("403_guardrail", 403),
+    ("403_key_limit", 402),
+    ("404", 404),
+    ("429", 429),
+    ("free_day", 429),
+    ("500", 500),
+    ("502_html", 502),
+    ("503", 503),
+    ("524_html", 504),
+    ("reset", 502),
+    ("error_in_200", 502),
     ("first_event_error", 502),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("fault", "status"), FAULTS)
@@ -158,13 +175,33 @@ def gateway_that_answers(status: int, body: bytes, **headers: str) -> Iterator[s
 
 @pytest.mark.parametrize(
     ("upstream", "body", "status"),
-    [(302, b"", 502), (307, b"", 502), (401, b"<html>", 502), (403, b"", 502), (407, b"", 502), (408, b"", 504),
-     (410, b"{}", 400), (418, b"", 502), (431, b"", 502), (499, b"", 502), (520, b"x", 502), (522, b"", 502),
-     (524, b"", 504), (529, b"{}", 503), (599, b"", 502), (204, b"", 502), (200, b"", 502), (200, b"[]", 502),
-     (200, b'{"error": {"code": 401, "message": "no"}}', 502), (200, b'{"error": {"code": 429, "message": "x"}}', 429),
-     (400, b'{"error": {"code": 999, "message": 5}}', 400), (400, b'{"error": "text"}', 400),
-     (500, b'{"error": {"code": 200, "message": "fine"}}', 500), (404, b"\xff\xfe", 404)],
-)  # fmt: skip
+    [
+        (302, b"", 502),
+        (307, b"", 502),
+        (401, b"<html>", 502),
+        (403, b"", 502),
+        (407, b"", 502),
+        (408, b"", 504),
+        (410, b"{}", 400),
+        (418, b"", 502),
+        (431, b"", 502),
+        (499, b"", 502),
+        (520, b"x", 502),
+        (522, b"", 502),
+        (524, b"", 504),
+        (529, b"{}", 503),
+        (599, b"", 502),
+        (204, b"", 502),
+        (200, b"", 502),
+        (200, b"[]", 502),
+        (200, b'{"error": {"code": 401, "message": "no"}}', 502),
+        (200, b'{"error": {"code": 429, "message": "x"}}', 429),
+        (400, b'{"error": {"code": 999, "message": 5}}', 400),
+        (400, b'{"error": "text"}', 400),
+        (500, b'{"error": {"code": 200, "message": "fine"}}', 500),
+        (404, b"\xff\xfe", 404),
+    ],
+)
 def test_odd_answer_of_a_gateway_becomes_an_error_in_words(
     tmp_path: Path, upstream: int, body: bytes, status: int
 ) -> None:

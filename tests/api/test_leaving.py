@@ -42,9 +42,13 @@ def pipelined_then_gone(connection: socket.socket) -> None:
 
 LEAVING = [hang_up, reset, half_close, pipelined_then_gone]
 ASKED = [
-    ("/v1/chat/completions", {}), ("/v1/chat/completions", {"stream": True}), ("/completions", {}),
-    ("/completions/stream", {}), ("/v1/responses", {"input": "x"}), ("/v1/responses", {"input": "x", "stream": True}),
-]  # fmt: skip
+    ("/v1/chat/completions", {}),
+    ("/v1/chat/completions", {"stream": True}),
+    ("/completions", {}),
+    ("/completions/stream", {}),
+    ("/v1/responses", {"input": "x"}),
+    ("/v1/responses", {"input": "x", "stream": True}),
+]
 
 
 def body_of(path: str, more: dict[str, Any]) -> dict[str, Any]:

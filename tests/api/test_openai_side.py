@@ -78,10 +78,18 @@ def test_responses_by_the_openrouter_sdk(tmp_path: Path) -> None:
 def test_items_of_responses_become_messages(tmp_path: Path) -> None:
     """Conversations, images, functions and their results, shapes and limits arrive as the gateway knows them."""
     asked = {
-        "model": MODEL, "instructions": "S", "max_output_tokens": 50, "temperature": 0.5,
+        "model": MODEL,
+        "instructions": "S",
+        "max_output_tokens": 50,
+        "temperature": 0.5,
         "input": [
-            {"role": "user", "content": [{"type": "input_text", "text": "a"},
-                                         {"type": "input_image", "image_url": "data:image/png;base64,AA=="}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "a"},
+                    {"type": "input_image", "image_url": "data:image/png;base64,AA=="},
+                ],
+            },
             {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "b"}]},
             {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c1", "output": "42"},
@@ -92,7 +100,7 @@ def test_items_of_responses_become_messages(tmp_path: Path) -> None:
         "tool_choice": {"type": "function", "name": "f"},
         "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}},
         "reasoning": {"effort": "low", "summary": "auto"},
-    }  # fmt: skip
+    }
     with sandbox_seen(tmp_path) as (url, seen):
         assert httpx.post(f"{url}/v1/responses", headers=AUTH, json=asked).status_code == 200
         (body,) = seen()
@@ -113,11 +121,17 @@ def test_items_of_responses_become_messages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "word"),
-    [({"previous_response_id": "r"}, "previous_response_id"), ({"store": True}, "store"), ({"input": []}, "input"),
-     ({"tools": [{"type": "web_search"}]}, "web_search"), ({"input": [{"type": "computer_call"}]}, "computer_call"),
-     ({"input": [{"role": "king", "content": "x"}]}, "king"), ({"temprature": 1}, "temperature"),
-     ({"input": [{"role": "user", "content": [{"type": "input_video"}]}]}, "input_video")],
-)  # fmt: skip
+    [
+        ({"previous_response_id": "r"}, "previous_response_id"),
+        ({"store": True}, "store"),
+        ({"input": []}, "input"),
+        ({"tools": [{"type": "web_search"}]}, "web_search"),
+        ({"input": [{"type": "computer_call"}]}, "computer_call"),
+        ({"input": [{"role": "king", "content": "x"}]}, "king"),
+        ({"temprature": 1}, "temperature"),
+        ({"input": [{"role": "user", "content": [{"type": "input_video"}]}]}, "input_video"),
+    ],
+)
 def test_response_that_cannot_be_kept_to_is_refused(tmp_path: Path, wrong: dict[str, Any], word: str) -> None:
     """What is not kept, or has no place in a conversation, is 4xx with its name; nothing is sent."""
     with service(tmp_path) as (url, rt):
@@ -144,9 +158,12 @@ def embedding_gateway() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The base URL of a gateway that embeds, and the bodies that it got."""
     seen: list[dict[str, Any]] = []
     row = {
-        "id": "t/embed", "name": "Embed", "context_length": 8192, "pricing": {"prompt": "0.0000001", "completion": "0"},
+        "id": "t/embed",
+        "name": "Embed",
+        "context_length": 8192,
+        "pricing": {"prompt": "0.0000001", "completion": "0"},
         "architecture": {"input_modalities": ["text"], "output_modalities": ["embeddings"]},
-    }  # fmt: skip
+    }
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -191,8 +208,11 @@ def test_embeddings_by_both_sdks(tmp_path: Path) -> None:
                 found = sdk.embeddings.create(model="t/embed", input=["a", "b"], encoding_format="float", dimensions=2)
             with OpenRouter(api_key=TOKEN, server_url=f"{url}/v1") as other:
                 again = other.embeddings.generate(model="t/embed", input="a")
-            httpx.post(f"{url}/v1/embeddings", json={"model": "t/embed", "input": [1, 2]},
-                       headers={**AUTH, "X-Zero-Data-Retention": "1", "X-Assay-Tag": "nightly"})  # fmt: skip
+            httpx.post(
+                f"{url}/v1/embeddings",
+                json={"model": "t/embed", "input": [1, 2]},
+                headers={**AUTH, "X-Zero-Data-Retention": "1", "X-Assay-Tag": "nightly"},
+            )
 
             assert [row.embedding for row in found.data] == [[0.5, -0.25]] * 2
             assert again.data[0].embedding == [0.5, -0.25]
@@ -204,12 +224,16 @@ def test_embeddings_by_both_sdks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "asked"),
-    [("/completions", ASK), ("/v1/chat/completions", {**ASK, "stream": True}),
-     ("/v1/responses", {"model": MODEL, "input": "x"}), ("/v1/embeddings", {"model": MODEL, "input": "x"}),
-     ("/v1/chat/completions", {**ASK, "tools": [{"type": "web_search"}]}),
-     ("/v1/chat/completions", {**ASK, "plugins": [{"id": "web"}]}),
-     ("/v1/chat/completions", {**ASK, "model": "nobody/knows"})],
-)  # fmt: skip
+    [
+        ("/completions", ASK),
+        ("/v1/chat/completions", {**ASK, "stream": True}),
+        ("/v1/responses", {"model": MODEL, "input": "x"}),
+        ("/v1/embeddings", {"model": MODEL, "input": "x"}),
+        ("/v1/chat/completions", {**ASK, "tools": [{"type": "web_search"}]}),
+        ("/v1/chat/completions", {**ASK, "plugins": [{"id": "web"}]}),
+        ("/v1/chat/completions", {**ASK, "model": "nobody/knows"}),
+    ],
+)
 def test_budget_refuses_before_anything_is_sent(tmp_path: Path, path: str, asked: dict[str, Any]) -> None:
     """A bound that passes the month's budget, or is not known: 402 at once, and the gateway hears nothing."""
     with sandbox_seen(tmp_path, monthly_budget_usd="0.0000001") as (url, seen):

@@ -112,8 +112,10 @@ def test_seed_service_works_unchanged(tmp_path: Path, paths: tuple[str, str, str
 def test_seed_cost_tracker_agrees_with_the_ledger(tmp_path: Path) -> None:
     """What the seed's CostTracker computes from usage and pricing is what the service says it cost."""
     with service(tmp_path) as (url, _), httpx.Client(base_url=url, headers=AUTH) as client:
-        prices = {m["id"]: {k: float(m["pricing"][k]) for k in ("prompt", "completion")}
-                  for m in client.get("/models").json()["data"]}  # fmt: skip
+        prices = {
+            m["id"]: {k: float(m["pricing"][k]) for k in ("prompt", "completion")}
+            for m in client.get("/models").json()["data"]
+        }
         response = client.post("/completions", json={"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]})
         usage = response.json().get("usage", {})
         prompt_cost = usage.get("prompt_tokens", 0) * prices[MODEL].get("prompt", 0)
@@ -154,9 +156,12 @@ def test_seed_openai_example_works_unchanged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("old", "noted"),
-    [({"route": "fallback"}, "route"), ({"candidate_count": 1}, "candidate_count"),
-     ({"provider": {"moderation": False}}, "moderation")],
-)  # fmt: skip
+    [
+        ({"route": "fallback"}, "route"),
+        ({"candidate_count": 1}, "candidate_count"),
+        ({"provider": {"moderation": False}}, "moderation"),
+    ],
+)
 def test_old_words_get_a_note(tmp_path: Path, old: dict[str, Any], noted: str) -> None:
     """They are answered with a note in the body and in a header, streams included, and never reach the gateway."""
     asked = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], **old}

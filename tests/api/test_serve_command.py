@@ -29,9 +29,13 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 def serving(folder: Path, *options: str, **env: str) -> Iterator[str]:
     """The base URL that a served command prints."""
     process = subprocess.Popen(
-        command(*options), cwd=folder, env=environment(folder, **env), stdout=subprocess.PIPE, text=True,
+        command(*options),
+        cwd=folder,
+        env=environment(folder, **env),
+        stdout=subprocess.PIPE,
+        text=True,
         stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     try:
         yield process.stdout.readline().strip().removesuffix("/v1")
@@ -45,9 +49,14 @@ def serving(folder: Path, *options: str, **env: str) -> Iterator[str]:
 def test_without_a_token_only_this_machine_is_served(tmp_path: Path, host: str) -> None:
     """Refused in words before anything is opened, exit 2."""
     found = subprocess.run(
-        command("--no-token", "--host", host), cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
+        command("--no-token", "--host", host),
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
     assert found.returncode == 2
     assert "this machine only" in found.stderr
@@ -59,9 +68,14 @@ def test_no_token_at_all_is_refused_with_both_cures(tmp_path: Path) -> None:
     """An empty one is none."""
     for env in ({}, {"ASSAY_API_TOKEN": "  "}):
         found = subprocess.run(
-            command(), cwd=tmp_path, env=environment(tmp_path, **env), capture_output=True, text=True, timeout=60,
+            command(),
+            cwd=tmp_path,
+            env=environment(tmp_path, **env),
+            capture_output=True,
+            text=True,
+            timeout=60,
             check=False,
-        )  # fmt: skip
+        )
         assert found.returncode == 2
         assert "ASSAY_API_TOKEN" in found.stderr
         assert "--no-token" in found.stderr

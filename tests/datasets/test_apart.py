@@ -112,9 +112,13 @@ def test_bound_on_written_bytes_is_told_in_words(tmp_path: Path) -> None:
     env = {**os.environ, "ASSAY_DATABASE_URL": f"sqlite:///{tmp_path / 'a.db'}", "TMPDIR": str(tmp_path)}
 
     done = subprocess.run(
-        [sys.executable, "-m", "assay", "import", str(path)], env=env, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "assay", "import", str(path)],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000)),
-    )  # fmt: skip
+    )
 
     assert done.returncode == 1, done
     assert "cannot be kept while it is read: File too large" in done.stderr

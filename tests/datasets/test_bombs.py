@@ -120,16 +120,20 @@ def old_workbook(last_row: int, last_column: int) -> bytes:
     directory = b"".join(
         name.encode("utf-16-le").ljust(64, b"\0")
         + struct.pack("<HBBIII", 2 * len(name) + 2, kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child)
-        + bytes(36) + struct.pack("<IQ", start, size)
+        + bytes(36)
+        + struct.pack("<IQ", start, size)
         for name, kind, child, start, size in entries
-    )  # fmt: skip
+    )
     used = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, 10), 0xFFFFFFFE]
     table = struct.pack("<128I", *used, *[0xFFFFFFFF] * (128 - len(used)))
     header = (
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+        + bytes(16)
+        + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6)
+        + bytes(6)
         + struct.pack("<9I", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
         + struct.pack("<109I", 0, *[0xFFFFFFFF] * 108)
-    )  # fmt: skip
+    )
     return header + table + directory.ljust(512, b"\0") + stream
 
 
@@ -222,9 +226,14 @@ def test_parquet_keeps_texts_numbers_lists_and_gaps() -> None:
     """What is no bomb is read as it is, over more rows than are unpacked at a time."""
     count = 25_000
     made = arrow.table(
-        {"text": [f" =1+{n} " for n in range(count)], "n": list(range(count)), "list": [[1, 2]] * count,
-         "raw": [b"\x00\xff"] * count, "gap": [None, "x"] * (count // 2)}
-    )  # fmt: skip
+        {
+            "text": [f" =1+{n} " for n in range(count)],
+            "n": list(range(count)),
+            "list": [[1, 2]] * count,
+            "raw": [b"\x00\xff"] * count,
+            "gap": [None, "x"] * (count // 2),
+        }
+    )
     target = io.BytesIO()
     parquet.write_table(made, target)
 

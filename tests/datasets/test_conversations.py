@@ -21,12 +21,16 @@ PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/cat.pn
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Lima"}'}}
 SENT: list[list[dict[str, Any]]] = [
     [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, PICTURE]}],
-    [{"role": "user", "content": "Weather?"}, {"role": "assistant", "content": None, "tool_calls": [CALL]},
-     {"role": "tool", "tool_call_id": "c1", "content": "18 C"}, {"role": "user", "content": "So?"}],
+    [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "c1", "content": "18 C"},
+        {"role": "user", "content": "So?"},
+    ],
     [{"role": "developer", "content": "Be brief"}, {"role": "user", "name": "Ada", "content": "Hi {{x}}"}],
     [{"role": "user", "content": [{"type": "file", "file": {"filename": "a.pdf", "file_data": "data:"}}]}],
     [{"role": "user", "content": "a\ud83d\ude00 1.50"}],
-]  # fmt: skip
+]
 
 
 def read(*rows: dict[str, Any]) -> Table:
@@ -79,10 +83,14 @@ ANSWERED = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": [
 
 @pytest.mark.parametrize(
     "row",
-    [{"messages": ANSWERED}, {"conversation": ANSWERED}, {"inputs": {"q": "Q"}, "outputs": {"messages": ANSWERED}},
-     {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "GOLD"}]},
-     {"prompt": ANSWERED[:1], "completion": ANSWERED[1:]}],
-)  # fmt: skip
+    [
+        {"messages": ANSWERED},
+        {"conversation": ANSWERED},
+        {"inputs": {"q": "Q"}, "outputs": {"messages": ANSWERED}},
+        {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "GOLD"}]},
+        {"prompt": ANSWERED[:1], "completion": ANSWERED[1:]},
+    ],
+)
 def test_gold_answer_is_expected_and_not_sent(row: dict[str, Any]) -> None:
     """The last answer of a conversation, whatever the fields are called."""
     (flat,) = read(row)

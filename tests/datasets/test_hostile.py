@@ -76,7 +76,7 @@ WRITERS = {
     "x.jsonl": jsonl_of,
     "x.parquet": parquet_of,
     "x.xlsx": xlsx_of,
-}  # fmt: skip
+}
 
 
 @pytest.mark.shared

@@ -80,7 +80,7 @@ def test_index_of_pandas_is_kept_where_it_says_something() -> None:
         {"range": "A1:B4", "values": [["question", "n"], ["a", 1], ["b", 2], ["c", 3]]},
         {"features": [{}], "rows": [{"row_idx": n, "row": {"question": q}} for n, q in enumerate("abc")]},
     ],
-)  # fmt: skip
+)
 def test_tables_of_other_programs_give_their_rows(value: Any) -> None:
     """A list for each column, rows by id, values beside their names, rows within rows."""
     table = read(value)
@@ -121,7 +121,7 @@ def test_langfuse_csv_and_json_give_the_same_table() -> None:
     rows = [
         {"id": "1", "input": {"q": "Q", "n": 1}, "expectedOutput": {"a": "A"}, "metadata": {"k": [1]}, "status": "S"},
         {"id": "2", "input": {"q": "R"}, "expectedOutput": {"a": "B"}, "metadata": None, "status": "S"},
-    ]  # fmt: skip
+    ]
     frame = pandas.DataFrame([{n: json.dumps(v) if isinstance(v, dict) else v for n, v in row.items()} for row in rows])
 
     from_json, from_csv = read(rows), read_table(frame.to_csv(index=False).encode(), filename="x.csv")

@@ -85,8 +85,11 @@ def test_questions_within_paragraphs_are_rows() -> None:
     columns = ("question", "id", "answer", "answers", "title", "context")
     rows = [["Q0", "0", "", "[]", "T", "C"], *([f"Q{n}", str(n), "A", '["A"]', "T", "D"] for n in (1, 2))]
 
-    for text, name in ((json.dumps({"version": "2.0", "data": titles}), "x.json"), (json.dumps(titles), "x.json"),
-                       (json.dumps(titles[0]) + "\n", "x.jsonl")):  # fmt: skip
+    for text, name in (
+        (json.dumps({"version": "2.0", "data": titles}), "x.json"),
+        (json.dumps(titles), "x.json"),
+        (json.dumps(titles[0]) + "\n", "x.jsonl"),
+    ):
         table = read(text, name)
         assert (table.columns, table.rows) == (columns, rows)
         assert "questions" in kinds(table)
@@ -94,9 +97,10 @@ def test_questions_within_paragraphs_are_rows() -> None:
 
 LM_EVAL = {"doc_id": 0, "doc": {"q": "Q"}, "target": "A", "resps": [["x"]]}
 INSTANCE = {
-    "input": {"text": "Q"}, "id": "id1",
+    "input": {"text": "Q"},
+    "id": "id1",
     "references": [{"output": {"text": "B"}, "tags": []}, {"output": {"text": "A"}, "tags": ["correct"]}],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

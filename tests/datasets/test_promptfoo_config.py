@@ -196,11 +196,18 @@ def test_references_and_anchors_are_applied(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "why"),
-    [("file://../secret.csv", "not below"), ("file:///etc/passwd", "not below"), ("file://none.csv", "no such file"),
-     ("file://gen.py", "programs are not run"), ("file://gen.js:make", "programs are not run"),
-     ("https://docs.google.com/x", "nothing is fetched"), ("file://link.csv", "not below"),
-     ("file://../*.csv", "not below"), ("huggingface://datasets/x", "nothing is fetched")],
-)  # fmt: skip
+    [
+        ("file://../secret.csv", "not below"),
+        ("file:///etc/passwd", "not below"),
+        ("file://none.csv", "no such file"),
+        ("file://gen.py", "programs are not run"),
+        ("file://gen.js:make", "programs are not run"),
+        ("https://docs.google.com/x", "nothing is fetched"),
+        ("file://link.csv", "not below"),
+        ("file://../*.csv", "not below"),
+        ("huggingface://datasets/x", "nothing is fetched"),
+    ],
+)
 def test_what_may_not_be_read_is_named(tmp_path: Path, given: str, why: str) -> None:
     """Paths lead nowhere else, programs are never run, nothing is fetched."""
     folder = tmp_path / "configs"

@@ -68,9 +68,18 @@ def test_headers_become_unique() -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.csv", b""), ("a.csv", b"\n\n"), ("a.json", b"{"), ("a.json", b"3"), ("a.jsonl", b'{"a":1}\n[1]\n'),
-     ("a.xlsx", b"PK\x03\x04junk"), ("a.parquet", b"PAR1junk"), ("a.exe", b"MZ"), ("a.json", b"[" * 100_000)],
-)  # fmt: skip
+    [
+        ("a.csv", b""),
+        ("a.csv", b"\n\n"),
+        ("a.json", b"{"),
+        ("a.json", b"3"),
+        ("a.jsonl", b'{"a":1}\n[1]\n'),
+        ("a.xlsx", b"PK\x03\x04junk"),
+        ("a.parquet", b"PAR1junk"),
+        ("a.exe", b"MZ"),
+        ("a.json", b"[" * 100_000),
+    ],
+)
 def test_unusable_file_is_refused_with_a_cure(name: str, content: bytes) -> None:
     """No traceback: what is wrong and what to do."""
     with pytest.raises(ImportRefused) as caught:
@@ -104,11 +113,15 @@ def test_parquet_values_stand_as_they_are_written() -> None:
     """Dates, times and decimals without quotes, numbers of 32 bits with their own digits, nothing as an empty cell."""
     when = datetime.datetime(2024, 1, 5, 13, 45)
     columns = {
-        "day": arrow.array([when.date()]), "moment": arrow.array([when], arrow.timestamp("us")),
-        "price": arrow.array([decimal.Decimal("1.50")]), "single": arrow.array([0.1], arrow.float32()),
-        "double": arrow.array([0.1]), "yes": arrow.array([True]), "gap": arrow.array([None], arrow.string()),
+        "day": arrow.array([when.date()]),
+        "moment": arrow.array([when], arrow.timestamp("us")),
+        "price": arrow.array([decimal.Decimal("1.50")]),
+        "single": arrow.array([0.1], arrow.float32()),
+        "double": arrow.array([0.1]),
+        "yes": arrow.array([True]),
+        "gap": arrow.array([None], arrow.string()),
         "parts": arrow.array([{"a": [1, None]}]),
-    }  # fmt: skip
+    }
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(columns), buffer)
 
@@ -158,8 +171,20 @@ def test_other_braces_are_converted_for_columns_only() -> None:
     assert convert("[[q]] %q% <<q>> ${q} 5% of q% [[x]] <q>", ["q"]) == "{{q}} {{q}} {{q}} {{q}} 5% of q% [[x]] <q>"
 
 
-PAYLOADS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(\"http://x\")", "=cmd|' /C calc'!A0",
-            "  =1+1", "＝1+1", "|calc", "%0A=1")  # fmt: skip
+PAYLOADS = (
+    "=1+1",
+    "+1+1",
+    "-1+1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    '=HYPERLINK("http://x")',
+    "=cmd|' /C calc'!A0",
+    "  =1+1",
+    "＝1+1",
+    "|calc",
+    "%0A=1",
+)
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)

@@ -13,8 +13,21 @@ from test_hostile import Cells, cells_of, json_of, jsonl_of, parquet_of, xlsx_of
 from assay.datasets.reader import read_table
 from assay.datasets.table import ReadOptions
 
-ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "shift_jis", "gb18030",
-             "big5", "euc_kr", "koi8-r", "cp1251")  # fmt: skip
+ENCODINGS = (
+    "utf-8",
+    "utf-8-sig",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "cp1252",
+    "latin-1",
+    "shift_jis",
+    "gb18030",
+    "big5",
+    "euc_kr",
+    "koi8-r",
+    "cp1251",
+)
 
 
 UNICODE = st.characters(codec="utf-8", exclude_characters="\x00\ufeff", exclude_categories=("Cs",))
@@ -45,9 +58,12 @@ TABLES = {encoding: tables(characters_of(encoding)) for encoding in ENCODINGS}
 
 @settings(deadline=None)
 @given(
-    data=st.data(), delimiter=st.sampled_from(",;\t|"), encoding=st.sampled_from(ENCODINGS),
-    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]), end=st.sampled_from(["\n", "\r\n", "\r"]),
-)  # fmt: skip
+    data=st.data(),
+    delimiter=st.sampled_from(",;\t|"),
+    encoding=st.sampled_from(ENCODINGS),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+)
 def test_delimited_table_is_read_back_equal(
     data: st.DataObject, delimiter: str, encoding: str, quoting: int, end: str
 ) -> None:

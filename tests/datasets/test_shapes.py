@@ -27,40 +27,92 @@ def read(*rows: dict[str, Any], **options: Any) -> Table:
 
 
 CASES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
-    ("OpenAI Evals rows: `input` is a conversation, `ideal` is the expected answer",
-     {"input": CHAT, "ideal": ["2", 3]}, {"input": json.dumps(CHAT), "expected": '["2", "3"]'}),
+    (
+        "OpenAI Evals rows: `input` is a conversation, `ideal` is the expected answer",
+        {"input": CHAT, "ideal": ["2", 3]},
+        {"input": json.dumps(CHAT), "expected": '["2", "3"]'},
+    ),
     ("OpenAI Evals rows: `input` is the input", {"input": "Q", "ideal": "A"}, {"input": "Q", "expected": "A"}),
-    ("OpenAI Evals platform", {"item": {"q": "Q", "n": 1.50}, "sample": {"output_text": "A"}},
-     {"q": "Q", "n": "1.5", "sample.output_text": "A"}),
-    ("LangSmith or Phoenix", {"inputs": {"q": "Q"}, "outputs": {"answer": "A"}, "metadata": {"lang": "en"}, "id": "7"},
-     {"q": "Q", "expected": "A", "metadata.lang": "en", "id": "7"}),
-    ("LangSmith or Phoenix", {"inputs": {"expected": "Q"}, "outputs": {"a": "A", "b": {"c": 1}}},
-     {"expected": "Q", "expected.a": "A", "expected.b": '{"c": 1}'}),
-    ("LangSmith or Phoenix", {"inputs": {"messages": CHAT}, "outputs": {"messages": ANSWERED}},
-     {"messages": json.dumps(CHAT), "expected": "A"}),
+    (
+        "OpenAI Evals platform",
+        {"item": {"q": "Q", "n": 1.50}, "sample": {"output_text": "A"}},
+        {"q": "Q", "n": "1.5", "sample.output_text": "A"},
+    ),
+    (
+        "LangSmith or Phoenix",
+        {"inputs": {"q": "Q"}, "outputs": {"answer": "A"}, "metadata": {"lang": "en"}, "id": "7"},
+        {"q": "Q", "expected": "A", "metadata.lang": "en", "id": "7"},
+    ),
+    (
+        "LangSmith or Phoenix",
+        {"inputs": {"expected": "Q"}, "outputs": {"a": "A", "b": {"c": 1}}},
+        {"expected": "Q", "expected.a": "A", "expected.b": '{"c": 1}'},
+    ),
+    (
+        "LangSmith or Phoenix",
+        {"inputs": {"messages": CHAT}, "outputs": {"messages": ANSWERED}},
+        {"messages": json.dumps(CHAT), "expected": "A"},
+    ),
     ("Phoenix", {"input": {"q": "Q"}, "output": {"a": "A"}, "metadata": {}}, {"q": "Q", "expected": "A"}),
-    ("Langfuse", {"id": "1", "input": {"q": "Q"}, "expectedOutput": "A", "metadata": {"k": [1]}},
-     {"input": '{"q": "Q"}', "expected": "A", "metadata.k": "[1]", "id": "1"}),
-    ("Langfuse", {"input": "Q", "expected_output": "A", "sourceTraceId": None},
-     {"input": "Q", "expected": "A", "sourceTraceId": ""}),
-    ("Braintrust", {"input": "Q", "expected": "A", "tags": ["x", "y"], "metadata": {"k": "v"}, "id": "1"},
-     {"input": "Q", "expected": "A", "tags": "x, y", "metadata.k": "v", "id": "1"}),
-    ("Inspect", {"input": "Q", "target": ["A", "B"], "choices": ["x", "y"], "metadata": {"k": 1}},
-     {"input": "Q", "expected": '["A", "B"]', "metadata.k": "1", "choices": '["x", "y"]'}),
-    ("deepeval", {"input": "Q", "expected_output": "A", "context": ["c"], "comments": None},
-     {"input": "Q", "expected": "A", "context": '["c"]', "comments": ""}),
-    ("pydantic-evals", {"name": "n", "inputs": {"q": "Q"}, "expected_output": "A", "metadata": {"k": "v"}},
-     {"q": "Q", "expected": "A", "metadata.k": "v", "name": "n"}),
+    (
+        "Langfuse",
+        {"id": "1", "input": {"q": "Q"}, "expectedOutput": "A", "metadata": {"k": [1]}},
+        {"input": '{"q": "Q"}', "expected": "A", "metadata.k": "[1]", "id": "1"},
+    ),
+    (
+        "Langfuse",
+        {"input": "Q", "expected_output": "A", "sourceTraceId": None},
+        {"input": "Q", "expected": "A", "sourceTraceId": ""},
+    ),
+    (
+        "Braintrust",
+        {"input": "Q", "expected": "A", "tags": ["x", "y"], "metadata": {"k": "v"}, "id": "1"},
+        {"input": "Q", "expected": "A", "tags": "x, y", "metadata.k": "v", "id": "1"},
+    ),
+    (
+        "Inspect",
+        {"input": "Q", "target": ["A", "B"], "choices": ["x", "y"], "metadata": {"k": 1}},
+        {"input": "Q", "expected": '["A", "B"]', "metadata.k": "1", "choices": '["x", "y"]'},
+    ),
+    (
+        "deepeval",
+        {"input": "Q", "expected_output": "A", "context": ["c"], "comments": None},
+        {"input": "Q", "expected": "A", "context": '["c"]', "comments": ""},
+    ),
+    (
+        "pydantic-evals",
+        {"name": "n", "inputs": {"q": "Q"}, "expected_output": "A", "metadata": {"k": "v"}},
+        {"q": "Q", "expected": "A", "metadata.k": "v", "name": "n"},
+    ),
     ("pydantic-evals", {"inputs": "Q", "expected_output": {"a": 1}}, {"input": "Q", "expected": '{"a": 1}'}),
-    ("OpenAI batch", {"custom_id": "1", "method": "POST", "body": {"model": "m", "messages": CHAT}},
-     {"id": "1", "input": json.dumps(CHAT), "metadata.model": "m"}),
+    (
+        "OpenAI batch",
+        {"custom_id": "1", "method": "POST", "body": {"model": "m", "messages": CHAT}},
+        {"id": "1", "input": json.dumps(CHAT), "metadata.model": "m"},
+    ),
     ("chat rows", {"messages": ANSWERED}, {"input": json.dumps(CHAT), "expected": "A"}),
-    ("promptfoo test",
-     {"vars": {"q": "Q"}, "assert": [{"type": "similar", "threshold": 0.8, "value": "A"}, {"type": "is-json"},
-      {"type": "contains-any", "value": ["a, b", "c"]}], "description": "d", "metadata": {"k": "v"}},
-     {"q": "Q", "__expected1": "similar(0.8):A", "__expected2": "is-json", "__expected3": 'contains-any:"a, b",c',
-      "__description": "d", "__metadata:k": "v"}),
-]  # fmt: skip
+    (
+        "promptfoo test",
+        {
+            "vars": {"q": "Q"},
+            "assert": [
+                {"type": "similar", "threshold": 0.8, "value": "A"},
+                {"type": "is-json"},
+                {"type": "contains-any", "value": ["a, b", "c"]},
+            ],
+            "description": "d",
+            "metadata": {"k": "v"},
+        },
+        {
+            "q": "Q",
+            "__expected1": "similar(0.8):A",
+            "__expected2": "is-json",
+            "__expected3": 'contains-any:"a, b",c',
+            "__description": "d",
+            "__metadata:k": "v",
+        },
+    ),
+]
 
 
 CHECKED = [{"type": "contains", "value": "x", "weight": 2}, {"type": "assert-set", "assert": [{"type": "is-json"}]}]
@@ -71,9 +123,15 @@ def test_checks_that_a_cell_cannot_say_are_kept_and_said() -> None:
     table = read({"vars": {"q": "Q"}, "assert": CHECKED, "options": {"transform": "t"}, "provider": "p"})
 
     assert list(table) == [
-        {"q": "Q", "__expected1": "contains:x", "__expected2": "assert-set", "assert": json.dumps(CHECKED),
-         "options.transform": "t", "provider": "p"}
-    ]  # fmt: skip
+        {
+            "q": "Q",
+            "__expected1": "contains:x",
+            "__expected2": "assert-set",
+            "assert": json.dumps(CHECKED),
+            "options.transform": "t",
+            "provider": "p",
+        }
+    ]
     assert "Weights, sets" in table.findings[-1].message
 
 
@@ -95,19 +153,31 @@ def test_yaml_is_read_as_typed(name: str) -> None:
     table = read_table(YAML.encode(), filename=name)
 
     assert list(table) == [
-        {"q": "007", "n": "1.50", "day": "2024-01-05", "sure": "yes", "none": "", "on": "TRUE",
-         "__expected1": "similar(0.8):A: b"}
-    ]  # fmt: skip
+        {
+            "q": "007",
+            "n": "1.50",
+            "day": "2024-01-05",
+            "sure": "yes",
+            "none": "",
+            "on": "TRUE",
+            "__expected1": "similar(0.8):A: b",
+        }
+    ]
     assert table.dialect.describe() == "YAML, utf-8"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("a:\n  b: [1", "Line [23] is not YAML"), ("- a: 1\n- b: [\n", "is not YAML"), ("hello", "no rows"),
-     ("a: &x [1, *x]\n", "Line 1 refers to the part of the file around it"),
-     ("- !!python/object:os.system x", "is not YAML"),
-     ("[" * 500_000, "nested too deeply"), ("", "empty")],
-)  # fmt: skip
+    [
+        ("a:\n  b: [1", "Line [23] is not YAML"),
+        ("- a: 1\n- b: [\n", "is not YAML"),
+        ("hello", "no rows"),
+        ("a: &x [1, *x]\n", "Line 1 refers to the part of the file around it"),
+        ("- !!python/object:os.system x", "is not YAML"),
+        ("[" * 500_000, "nested too deeply"),
+        ("", "empty"),
+    ],
+)
 def test_yaml_that_is_no_table_is_refused(text: str, words: str) -> None:
     """Aliases would stand for gigabytes, and nothing in a file is ever an object of a program."""
     with pytest.raises(ImportRefused, match=words) as caught:
@@ -138,9 +208,16 @@ def test_rows_stay_as_they_are_when_chosen(said: str, row: dict[str, Any], flat:
 
 @pytest.mark.parametrize(
     "row",
-    [{"input": "Q"}, {"prompt": "x", "answer": "y"}, {"input": "Q", "expected": "A"}, {"item": "a thing"},
-     {"vars": "x"}, {"messages": "hello"}, {"input": "Q", "output": "A"}],
-)  # fmt: skip
+    [
+        {"input": "Q"},
+        {"prompt": "x", "answer": "y"},
+        {"input": "Q", "expected": "A"},
+        {"item": "a thing"},
+        {"vars": "x"},
+        {"messages": "hello"},
+        {"input": "Q", "output": "A"},
+    ],
+)
 def test_plain_row_is_no_shape(row: dict[str, Any]) -> None:
     """Ordinary rows keep their columns and get no remark."""
     table = read(row)
@@ -159,8 +236,11 @@ def test_shape_holds_for_every_row_or_not_at_all() -> None:
 def test_rows_within_one_object_are_found() -> None:
     """A pydantic-evals file, a promptfoo configuration and a lone row."""
     case = {"name": "n", "inputs": "Q", "expected_output": "A"}
-    files = ({"name": "set", "cases": [case], "evaluators": ["x"]}, {"tests": [{"vars": {"q": "Q"}}], "prompts": ["p"]},
-             {"input": CHAT, "ideal": "2"})  # fmt: skip
+    files = (
+        {"name": "set", "cases": [case], "evaluators": ["x"]},
+        {"tests": [{"vars": {"q": "Q"}}], "prompts": ["p"]},
+        {"input": CHAT, "ideal": "2"},
+    )
     tables = [read_table(json.dumps(file).encode(), filename="x.json") for file in files]
 
     assert [table.columns for table in tables] == [("input", "expected", "name"), ("q",), ("input", "expected")]
@@ -204,18 +284,22 @@ def test_flattening_loses_no_value(inputs: dict[str, Any], outputs: dict[str, An
 
 @pytest.mark.parametrize(
     ("columns", "roles"),
-    [(["Question", "Expected Answer", "UUID"], {"prompt": "Question", "expected": "Expected Answer", "id": "UUID"}),
-     (["expectedOutput", "userInput"], {"expected": "expectedOutput", "prompt": "userInput"}),
-     (["q", "__expected", "__metadata:category"], {"checks": "__expected", "category": "__metadata:category"}),
-     (["input", "expected.label", "metadata.topic"],
-      {"prompt": "input", "expected": "expected.label", "category": "metadata.topic"}),
-     (["input", "expected", "output"], {"prompt": "input", "expected": "expected", "output": "output"}),
-     (["input.question", "output.answer"], {"prompt": "input.question", "expected": "output.answer"}),
-     (["question", "correct_label"], {"prompt": "question", "expected": "correct_label"}),
-     (["scenario", "expected_outcome", "turns"], {"expected": "expected_outcome", "prompt": "turns"}),
-     (["metadata.answer", "x"], {}), (["messages", "sample.output_text"],
-      {"prompt": "messages", "output": "sample.output_text"})],
-)  # fmt: skip
+    [
+        (["Question", "Expected Answer", "UUID"], {"prompt": "Question", "expected": "Expected Answer", "id": "UUID"}),
+        (["expectedOutput", "userInput"], {"expected": "expectedOutput", "prompt": "userInput"}),
+        (["q", "__expected", "__metadata:category"], {"checks": "__expected", "category": "__metadata:category"}),
+        (
+            ["input", "expected.label", "metadata.topic"],
+            {"prompt": "input", "expected": "expected.label", "category": "metadata.topic"},
+        ),
+        (["input", "expected", "output"], {"prompt": "input", "expected": "expected", "output": "output"}),
+        (["input.question", "output.answer"], {"prompt": "input.question", "expected": "output.answer"}),
+        (["question", "correct_label"], {"prompt": "question", "expected": "correct_label"}),
+        (["scenario", "expected_outcome", "turns"], {"expected": "expected_outcome", "prompt": "turns"}),
+        (["metadata.answer", "x"], {}),
+        (["messages", "sample.output_text"], {"prompt": "messages", "output": "sample.output_text"}),
+    ],
+)
 def test_roles_are_guessed_from_names(columns: list[str], roles: dict[str, str]) -> None:
     """Case, spaces, dashes and underscores do not count; metadata is never the expected answer."""
     assert guess_roles(columns) == roles

@@ -19,10 +19,22 @@ CHAT = json.dumps([{"role": "system", "content": "Be brief."}, {"role": "user", 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("ticket.subject", "Refund"), ("ticket.tags.1", "b"), ("ticket.total", "1.50"), ("ticket.who.name", "Ann"),
-     ("ticket.who", '{"name": "Ann"}'), ("ticket.none", ""), ("item.plain", "p"), ("inputs.ticket.subject", "Refund"),
-     ("ticket.nope", None), ("ticket.tags.9", None), ("plain.x", None), ("ticket.subject.x", None), ("who", None)],
-)  # fmt: skip
+    [
+        ("ticket.subject", "Refund"),
+        ("ticket.tags.1", "b"),
+        ("ticket.total", "1.50"),
+        ("ticket.who.name", "Ann"),
+        ("ticket.who", '{"name": "Ann"}'),
+        ("ticket.none", ""),
+        ("item.plain", "p"),
+        ("inputs.ticket.subject", "Refund"),
+        ("ticket.nope", None),
+        ("ticket.tags.9", None),
+        ("plain.x", None),
+        ("ticket.subject.x", None),
+        ("who", None),
+    ],
+)
 def test_dotted_path_looks_into_a_json_cell(name: str, value: str | None) -> None:
     """Keys and indices; a path that is not there is undefined."""
     assert value_of(name, {"ticket": TICKET, "plain": "p"}) == value
@@ -87,10 +99,17 @@ def test_conversion_is_done_once(template: str) -> None:
 
 @pytest.mark.parametrize(
     ("template", "converted"),
-    [("{q} $q ${q} <<q>>", "{{q}} {{q}} {{q}} {{q}}"), ("{other} $5 $other <<other>>", "{other} $5 $other <<other>>"),
-     ("{ticket.subject} {user name}", "{{ticket.subject}} {{user name}}"), ('{"a": {q}}', '{"a": {{q}}}'),
-     ("costs ${{q}}", "costs ${{q}}"), ("\\{q}", "\\{q}"), ("{ q }", "{{q}}"), ("a << q >> b", "a {{q}} b")],
-)  # fmt: skip
+    [
+        ("{q} $q ${q} <<q>>", "{{q}} {{q}} {{q}} {{q}}"),
+        ("{other} $5 $other <<other>>", "{other} $5 $other <<other>>"),
+        ("{ticket.subject} {user name}", "{{ticket.subject}} {{user name}}"),
+        ('{"a": {q}}', '{"a": {{q}}}'),
+        ("costs ${{q}}", "costs ${{q}}"),
+        ("\\{q}", "\\{q}"),
+        ("{ q }", "{{q}}"),
+        ("a << q >> b", "a {{q}} b"),
+    ],
+)
 def test_variables_of_other_tools_are_converted(template: str, converted: str) -> None:
     """Only names that are columns; everything else stays."""
     assert convert(template, NAMES) == converted
@@ -107,9 +126,17 @@ def test_cell_of_messages_becomes_the_conversation() -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    ["[]", '["one", "two"]', '[{"role": "user"}]', '[{"role": "baker", "name": "x"}]', "[1]", "[", "plain",
-     '{"role": "user", "content": "x"}'],
-)  # fmt: skip
+    [
+        "[]",
+        '["one", "two"]',
+        '[{"role": "user"}]',
+        '[{"role": "baker", "name": "x"}]',
+        "[1]",
+        "[",
+        "plain",
+        '{"role": "user", "content": "x"}',
+    ],
+)
 def test_other_lists_stay_text(cell: str) -> None:
     """Only a list with role and content is a conversation."""
     assert render_prompt(Prompt("{{c}}"), {"c": cell}) == (Message("user", cell),)

@@ -46,5 +46,8 @@ def test_lines_of_a_plan_have_labels_of_their_own() -> None:
     plan = RunPlan("d", 1, prompts, (Contestant("ollama/qwen3"), Contestant("vllm/qwen3")))
 
     assert {label_of(plan, p, c) for p in (0, 1) for c in (0, 1)} == {
-        "ollama/qwen3 · v", "vllm/qwen3 · v", "ollama/qwen3 · v (2)", "vllm/qwen3 · v (2)",
-    }  # fmt: skip
+        "ollama/qwen3 · v",
+        "vllm/qwen3 · v",
+        "ollama/qwen3 · v (2)",
+        "vllm/qwen3 · v (2)",
+    }

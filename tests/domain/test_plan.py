@@ -84,8 +84,9 @@ def grown(plan: RunPlan, rows: int, prompts: int, contestants: int, samples: int
     return plan.grown(
         prompts=[Prompt(user=f"{have[0] + n} {{{{x}}}}") for n in range(prompts)],
         contestants=[Contestant(model=f"m/{have[1] + n}") for n in range(contestants)],
-        samples=plan.samples + samples, row_count=plan.row_count + rows,
-    )  # fmt: skip
+        samples=plan.samples + samples,
+        row_count=plan.row_count + rows,
+    )
 
 
 @given(SIZES, SIZES, SIZES, SIZES, st.lists(GROWTH.filter(any), min_size=1, max_size=3))

@@ -67,9 +67,10 @@ def test_edited_dataset_under_a_policy_refuses_and_runs(app: App, page: Page) ->
     versions = rows(app, "SELECT id, version FROM dataset ORDER BY version")
     assert [version for _, version in versions] == [1, 2]
     changed = rows(
-        app, "SELECT b.row_key, b.values_json FROM dataset_row a JOIN dataset_row b ON a.row_key = b.row_key "
-        "AND a.dataset_id < b.dataset_id WHERE a.values_json != b.values_json"
-    )  # fmt: skip
+        app,
+        "SELECT b.row_key, b.values_json FROM dataset_row a JOIN dataset_row b ON a.row_key = b.row_key "
+        "AND a.dataset_id < b.dataset_id WHERE a.values_json != b.values_json",
+    )
     assert len(changed) == 1
 
     page.get_by_role("tab", name="Policy").click()

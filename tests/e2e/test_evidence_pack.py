@@ -42,9 +42,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             dataset = kept.open_dataset(rt, str(found / "rows.csv"))
             models = tuple(Contestant(f"sandbox/{name}") for name in ("swift", "atlas-large", "scribe"))
             draft = RunDraft(
-                dataset.id, (Prompt("Which: billing, bug? {{ticket}}"),), models, (GraderSpec("contains"),),
-                expected_column="category", name="Weekly check",
-            )  # fmt: skip
+                dataset.id,
+                (Prompt("Which: billing, bug? {{ticket}}"),),
+                models,
+                (GraderSpec("contains"),),
+                expected_column="category",
+                name="Weekly check",
+            )
             state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
             assert state.state == "done"
             exports.export_run(rt, state.id, "evidence", found / "evidence.html")
@@ -134,8 +138,13 @@ def test_filter_over_5000_rows_does_not_freeze(reader: Reader, folder: Path) -> 
       return performance.now() - from;
     }"""
 
-    steps = [["#search", "input", "question 1"], ["#next", "click", None], ["#search", "input", ""],
-             ["#show", "change", "failed"], ["#rows th:last-child button", "click", None]]  # fmt: skip
+    steps = [
+        ["#search", "input", "question 1"],
+        ["#next", "click", None],
+        ["#search", "input", ""],
+        ["#show", "change", "failed"],
+        ["#rows th:last-child button", "click", None],
+    ]
     times = [page.evaluate(timed, step) for step in steps]
 
     assert max(times) < 500

@@ -37,9 +37,14 @@ def run_id(app: App) -> str:
     (app.folder / "tickets.csv").write_text("id,ticket,category\n1,An invoice twice,billing\n2,Crash,bug\n3,Slow,bug\n")
     (app.folder / "suite.yaml").write_text(SUITE)
     done = subprocess.run(
-        [sys.executable, "-m", "assay", "run", "suite.yaml", "--json"], cwd=app.folder, capture_output=True, text=True,
-        env={**os.environ, "ASSAY_DATABASE_URL": f"sqlite:///{app.database}"}, check=False, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-m", "assay", "run", "suite.yaml", "--json"],
+        cwd=app.folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ASSAY_DATABASE_URL": f"sqlite:///{app.database}"},
+        check=False,
+        timeout=120,
+    )
     assert done.returncode == 100, done.stderr
     app.start()
     return json.loads(done.stdout)["run"]
@@ -93,10 +98,13 @@ def test_run_grows_by_a_contestant_samples_and_rows(app: App, page: Page, run_id
     start(app, page, 12)
     open_dialog(page, "Add rows")
     expect(page.get_by_text("6 new cells: 6 calls")).to_be_visible()
-    page.locator("[role=dialog] input[type=file]").set_input_files({
-        "name": "more.csv", "mimeType": "text/csv",
-        "buffer": b"id,ticket,category\n2,Crash again,bug\n8,New,bug\n",
-    })  # fmt: skip
+    page.locator("[role=dialog] input[type=file]").set_input_files(
+        {
+            "name": "more.csv",
+            "mimeType": "text/csv",
+            "buffer": b"id,ticket,category\n2,Crash again,bug\n8,New,bug\n",
+        }
+    )
     expect(page.get_by_text("1 row is there with other values")).to_be_visible()
     start(app, page, 18)
 

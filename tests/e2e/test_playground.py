@@ -55,9 +55,14 @@ def test_vote_and_history_are_kept(app: App, page: Page) -> None:
 
 @pytest.mark.parametrize(
     ("path", "heading"),
-    [("models", "Models"), ("batch", "Batch evals"), ("results", "Results"), ("spend", "Spend"),
-     ("settings", "Settings")],
-)  # fmt: skip
+    [
+        ("models", "Models"),
+        ("batch", "Batch evals"),
+        ("results", "Results"),
+        ("spend", "Spend"),
+        ("settings", "Settings"),
+    ],
+)
 def test_deep_link_as_first_request_keeps_the_frame(app: App, page: Page, path: str, heading: str) -> None:
     """The very first request after a start may be any page: navigation and frame are there."""
     page.goto(f"{app.url}/{path}")

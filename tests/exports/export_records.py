@@ -44,10 +44,13 @@ def run_id(rt: Runtime) -> str:
     dataset = kept.open_dataset(rt, "support_tickets")
     example = next(e for e in kept.examples() if e.name == "support_tickets")
     draft = RunDraft(
-        dataset.id, (Prompt(example.user),), tuple(Contestant(m) for m in MODELS),
-        graders=(GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})), expected_column="category",
+        dataset.id,
+        (Prompt(example.user),),
+        tuple(Contestant(m) for m in MODELS),
+        graders=(GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})),
+        expected_column="category",
         limit=ROWS,
-    )  # fmt: skip
+    )
     state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
     assert state.state == "done"
     return state.id
@@ -63,12 +66,28 @@ def written(record: RunRecord, kind: str) -> bytes:
 def call_fact(cell: int, **more: object) -> CallFact:
     """A paid call."""
     values = {
-        "id": f"call{cell}", "created_ms": 1_700_000_000_000, "purpose": "run", "attempt": 1, "model": "maker/one",
-        "answered_by": "maker/one-2026", "provider": "Acme", "generation_id": f"gen-{cell}", "outcome": "ok",
-        "error_kind": None, "http_status": 200, "cost_pico": 123_456_789 + cell, "provenance": "billed",
-        "prompt_tokens": 10, "completion_tokens": 5, "reasoning_tokens": 0, "cached_tokens": 0,
-        "first_token_ms": 12.5, "total_ms": 80.25, "finish_reason": "stop", **more,
-    }  # fmt: skip
+        "id": f"call{cell}",
+        "created_ms": 1_700_000_000_000,
+        "purpose": "run",
+        "attempt": 1,
+        "model": "maker/one",
+        "answered_by": "maker/one-2026",
+        "provider": "Acme",
+        "generation_id": f"gen-{cell}",
+        "outcome": "ok",
+        "error_kind": None,
+        "http_status": 200,
+        "cost_pico": 123_456_789 + cell,
+        "provenance": "billed",
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "reasoning_tokens": 0,
+        "cached_tokens": 0,
+        "first_token_ms": 12.5,
+        "total_ms": 80.25,
+        "finish_reason": "stop",
+        **more,
+    }
     return CallFact(**values)  # type: ignore[arg-type]
 
 
@@ -76,12 +95,32 @@ def cell_fact(cell: int, **more: object) -> CellFact:
     """A passed cell of one contestant; `output`, `values` and others can be given."""
     call = call_fact(cell)
     values = {
-        "cell": cell, "row": cell, "row_key": f"k{cell}", "values": ("a question", "yes"), "prompt": 0, "contestant": 0,
-        "sample": 0, "status": "ok", "error_kind": None, "output": "yes", "reasoning": "", "error": "", "cached": False,
-        "value": 1.0, "passed": True, "cost_pico": call.cost_pico, "first_token_ms": 12.5, "total_ms": 80.25,
-        "prompt_tokens": 10, "completion_tokens": 5, "finished_ms": 1_700_000_001_000, "call_id": call.id,
-        "scores": (Score("contains", 1.0, True, "Found 'yes'."),), "calls": (call,), **more,
-    }  # fmt: skip
+        "cell": cell,
+        "row": cell,
+        "row_key": f"k{cell}",
+        "values": ("a question", "yes"),
+        "prompt": 0,
+        "contestant": 0,
+        "sample": 0,
+        "status": "ok",
+        "error_kind": None,
+        "output": "yes",
+        "reasoning": "",
+        "error": "",
+        "cached": False,
+        "value": 1.0,
+        "passed": True,
+        "cost_pico": call.cost_pico,
+        "first_token_ms": 12.5,
+        "total_ms": 80.25,
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "finished_ms": 1_700_000_001_000,
+        "call_id": call.id,
+        "scores": (Score("contains", 1.0, True, "Found 'yes'."),),
+        "calls": (call,),
+        **more,
+    }
     return CellFact(**values)  # type: ignore[arg-type]
 
 
@@ -95,15 +134,47 @@ def record_of(
     )
     board = tuple(
         BoardLine(
-            0, n, c.name, "#4f46e5", mean_interval([1.0, 0.5 + n / 10]), mean_interval([1.0]), rows, rows, rows, 0, rows,  # noqa: E501
-            10**6 * (n + 1), 10**6 * (n + 1), 0, 80.0, 90.0, 10, 5,
+            0,
+            n,
+            c.name,
+            "#4f46e5",
+            mean_interval([1.0, 0.5 + n / 10]),
+            mean_interval([1.0]),
+            rows,
+            rows,
+            rows,
+            0,
+            rows,
+            10**6 * (n + 1),
+            10**6 * (n + 1),
+            0,
+            80.0,
+            90.0,
+            10,
+            5,
         )
         for n, c in enumerate(chosen)
-    )  # fmt: skip
+    )
     return RunRecord(
-        id="r" * 32, name=name, state="done", reason="", created_ms=1_700_000_000_000, started_ms=1_700_000_000_000,
-        finished_ms=1_700_000_002_000, gateway="openrouter", tags=(), dataset="questions", dataset_version=1,
-        dataset_hash="d" * 16, columns=("question", "expected"), plan=plan, done=rows * contestants, board=board,
-        verdict="One scores best.", comparisons=(), cells=cells,
-        spend=(SpendLine("one", "run", "billed", rows, 10**6, 0, 0),), versions={"Assay": "0.1.0"},
-    )  # fmt: skip
+        id="r" * 32,
+        name=name,
+        state="done",
+        reason="",
+        created_ms=1_700_000_000_000,
+        started_ms=1_700_000_000_000,
+        finished_ms=1_700_000_002_000,
+        gateway="openrouter",
+        tags=(),
+        dataset="questions",
+        dataset_version=1,
+        dataset_hash="d" * 16,
+        columns=("question", "expected"),
+        plan=plan,
+        done=rows * contestants,
+        board=board,
+        verdict="One scores best.",
+        comparisons=(),
+        cells=cells,
+        spend=(SpendLine("one", "run", "billed", rows, 10**6, 0, 0),),
+        versions={"Assay": "0.1.0"},
+    )

@@ -97,8 +97,20 @@ def test_promptfoo_layout_holds_the_run(rt: Runtime, run_id: str) -> None:
         assert {"id", "raw", "label", "provider", "metrics"} == set(prompt)
         assert prompt["metrics"]["testPassCount"] == board[prompt["provider"]].correct
     first = inner["results"][0]
-    assert {"id", "testIdx", "promptIdx", "vars", "provider", "response", "gradingResult", "latencyMs", "namedScores",
-            "failureReason", "success", "score"} <= set(first)  # fmt: skip
+    assert {
+        "id",
+        "testIdx",
+        "promptIdx",
+        "vars",
+        "provider",
+        "response",
+        "gradingResult",
+        "latencyMs",
+        "namedScores",
+        "failureReason",
+        "success",
+        "score",
+    } <= set(first)
     assert {"pass", "score", "reason", "componentResults"} <= set(first["gradingResult"])
     assert {(r["testIdx"], r["promptIdx"]) for r in inner["results"]} == {(t, p) for t in range(12) for p in range(2)}
     stats = inner["stats"]
@@ -136,9 +148,13 @@ def test_junit_parses_with_a_case_per_cell(rt: Runtime, run_id: str) -> None:
 def test_junit_tells_errors_from_failures_and_drops_forbidden_characters() -> None:
     """A failed call is an error; control characters do not break the file."""
     cells = (
-        cell_fact(0, status="failed", error="Refused \x00\x1b]]> <&\"'", error_kind="moderation", passed=None, value=None),  # noqa: E501
-        cell_fact(1, passed=False, output="bad \x0b\ufffe\ud800", scores=(Score("contains", 0.0, False, "No \x01'x'."),)),  # noqa: E501
-    )  # fmt: skip
+        cell_fact(
+            0, status="failed", error="Refused \x00\x1b]]> <&\"'", error_kind="moderation", passed=None, value=None
+        ),
+        cell_fact(
+            1, passed=False, output="bad \x0b\ufffe\ud800", scores=(Score("contains", 0.0, False, "No \x01'x'."),)
+        ),
+    )
     root = ET.fromstring(written(record_of(lambda: iter(cells), rows=2, name="\x07 <run>"), "junit"))
 
     error, failure = root.find("testsuite/testcase/error"), root.find("testsuite/testcase/failure")
@@ -190,10 +206,18 @@ def test_hostile_run_is_sound_in_every_machine_format() -> None:
     """Names and texts of all kinds: XML and JSON parse, and hold as many cells as the run."""
     texts = ("]]>", "\x00\x1b", "\ud800", "</script>", "a\r\nb\u2028", "\u202e", "&lt;", "x" * 100_000, "\ufffe", "`|`")
     cells = [
-        cell_fact(n, output=t, error=t, row_key=t, values=(t, t), passed=False, status="ok" if n % 2 else "failed",
-                  scores=(Score("contains", 0.0, False, t),))
+        cell_fact(
+            n,
+            output=t,
+            error=t,
+            row_key=t,
+            values=(t, t),
+            passed=False,
+            status="ok" if n % 2 else "failed",
+            scores=(Score("contains", 0.0, False, t),),
+        )
         for n, t in enumerate(texts)
-    ]  # fmt: skip
+    ]
     for name in texts[:7]:
         record = record_of(lambda: iter(cells), rows=len(cells), name=name)
         record = replace(record, columns=(name, "b"), dataset=name, tags=(name,))
@@ -249,8 +273,14 @@ def big(rows: int, length: int) -> Iterator[CellFact]:
     text = "<b>Ünïcode &amp; words</b> " * (length // 24)
     for row in range(rows):
         for contestant in range(3):
-            yield cell_fact(row * 3 + contestant, row=row, row_key=f"k{row}", contestant=contestant, output=text,
-                            values=(f"Question {row}: {text}", "yes"))  # fmt: skip
+            yield cell_fact(
+                row * 3 + contestant,
+                row=row,
+                row_key=f"k{row}",
+                contestant=contestant,
+                output=text,
+                values=(f"Question {row}: {text}", "yes"),
+            )
 
 
 @pytest.mark.parametrize("length", [60, 2_000])
@@ -269,12 +299,17 @@ def test_redacted_column_is_nowhere(rt: Runtime, run_id: str, kind: str) -> None
     record = exports.run_record(rt, run_id)
     secret = "Zephyrine Quill"
     cells = [
-        replace(cell, values=tuple(secret if name == "ticket" else value for name, value in
-                                   zip(record.columns, cell.values, strict=True)),
-                output=f"{cell.output} said zephyrine  quill.", row_key=secret,
-                scores=tuple(replace(s, reason=f"Expected {secret!r}.") for s in cell.scores))
+        replace(
+            cell,
+            values=tuple(
+                secret if name == "ticket" else value for name, value in zip(record.columns, cell.values, strict=True)
+            ),
+            output=f"{cell.output} said zephyrine  quill.",
+            row_key=secret,
+            scores=tuple(replace(s, reason=f"Expected {secret!r}.") for s in cell.scores),
+        )
         for cell in record.cells()
-    ]  # fmt: skip
+    ]
     hidden = redacted(replace(record, cells=lambda: iter(cells)), ["ticket", "category"])
     data = written(hidden, kind)
     if kind == "xlsx":
@@ -336,10 +371,11 @@ def test_holm_corrects_in_the_order_given() -> None:
 def test_estimate_growth_and_gates_are_told(kind: str) -> None:
     """What was estimated and billed, what was added later, and the gates; names stay text."""
     record = replace(
-        record_of(lambda: iter([cell_fact(0)]), rows=1), estimate="Estimated $2, billed $1 (-50 %).",
+        record_of(lambda: iter([cell_fact(0)]), rows=1),
+        estimate="Estimated $2, billed $1 (-50 %).",
         changes=("2026-11-24T12:00:00Z: added <b>swift</b>",),
         gates=(GateFact("swift", False, "p95 20 ms, at most 10 ms"),),
-    )  # fmt: skip
+    )
 
     text = written(record, kind).decode().replace("\\", "")
 

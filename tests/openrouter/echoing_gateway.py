@@ -91,20 +91,32 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _row(self, model: str) -> dict[str, Any]:
         return {
-            "id": model, "name": f"{model} {self.echo}", "description": self.echo, "context_length": 8000,
-            "canonical_slug": self.echo, "hugging_face_id": self.echo, self.echo: self.echo,
+            "id": model,
+            "name": f"{model} {self.echo}",
+            "description": self.echo,
+            "context_length": 8000,
+            "canonical_slug": self.echo,
+            "hugging_face_id": self.echo,
+            self.echo: self.echo,
             "pricing": {"prompt": "0.000001", "completion": "0.000002", "note": self.echo},
             "architecture": {"input_modalities": ["text"], "output_modalities": ["text"], "tokenizer": self.echo},
             "supported_parameters": ["temperature", "max_tokens", "tools", self.echo],
             "top_provider": {"context_length": 8000, "max_completion_tokens": 4000, "is_moderated": False},
-        }  # fmt: skip
+        }
 
     def _endpoint(self) -> dict[str, Any]:
         return {
-            "name": self.echo, "provider_name": self.echo, "tag": self.echo, "quantization": self.echo, "status": 0,
-            "model_name": self.echo, "context_length": 8000, "pricing": {"prompt": "0.000001"},
-            "supported_parameters": ["temperature", "max_tokens", "tools"], "uptime_last_30m": 99,
-        }  # fmt: skip
+            "name": self.echo,
+            "provider_name": self.echo,
+            "tag": self.echo,
+            "quantization": self.echo,
+            "status": 0,
+            "model_name": self.echo,
+            "context_length": 8000,
+            "pricing": {"prompt": "0.000001"},
+            "supported_parameters": ["temperature", "max_tokens", "tools"],
+            "uptime_last_30m": 99,
+        }
 
     def _error(self, code: int) -> dict[str, Any]:
         attempts = [{"provider": self.echo, "status": 500, "error": self.echo}]
@@ -116,11 +128,14 @@ class _Handler(BaseHTTPRequestHandler):
         message = {"content": f"Your key: {self.echo}", "reasoning": self.echo, "refusal": None}
         message |= {"tool_calls": calls, "content": None} if way == "tools" else {}
         return {
-            "id": self.echo, "model": self.echo, "provider": self.echo, "system_fingerprint": self.echo,
+            "id": self.echo,
+            "model": self.echo,
+            "provider": self.echo,
+            "system_fingerprint": self.echo,
             "choices": [{"message": message, "finish_reason": self.echo, "native_finish_reason": self.echo}],
             "usage": USAGE | {"cost_details": {self.echo: self.echo}, "note": self.echo},
             "openrouter_metadata": {"attempts": [{"provider": self.echo, "status": self.echo}]},
-        }  # fmt: skip
+        }
 
     def _chunks(self, way: str) -> Iterator[dict[str, Any]]:
         about = {"id": self.echo, "model": self.echo, "provider": self.echo}
@@ -158,9 +173,14 @@ class _Handler(BaseHTTPRequestHandler):
             for number, one in enumerate(asked)
         ]
         return {
-            "id": name, "model": self.echo, "status": "completed" if done else "validating", "created_at": 1,
-            "request_counts": {"total": len(asked)}, self.echo: self.echo, "results": results if done else None,
-        }  # fmt: skip
+            "id": name,
+            "model": self.echo,
+            "status": "completed" if done else "validating",
+            "created_at": 1,
+            "request_counts": {"total": len(asked)},
+            self.echo: self.echo,
+            "results": results if done else None,
+        }
 
     def _head(self, status: int, kind: str, size: int | None) -> None:
         self.send_response(status, quote(self.echo))

@@ -18,9 +18,10 @@ Chunk = dict[str, Any] | bytes
 Script = Sequence[Chunk] | Callable[[dict[str, Any]], Sequence[Chunk]]
 DONE = b"[DONE]"
 UPSTREAM = {
-    "upstream_inference_cost": 0.0360795, "upstream_inference_prompt_cost": 0.0343845,
+    "upstream_inference_cost": 0.0360795,
+    "upstream_inference_prompt_cost": 0.0343845,
     "upstream_inference_completions_cost": 0.001695,
-}  # fmt: skip
+}
 
 
 def usage(**changed: Any) -> dict[str, Any]:
@@ -61,21 +62,27 @@ SCRIPTS: dict[str, Script] = {
     "t/doneonly": [delta(content="Paris"), DONE],
     "t/finishonly": [delta(content="Paris"), delta("stop", content="")],
     "t/refusal": [delta(content="", refusal="I cannot "), delta(refusal="help."), *end("content_filter")],
-    "t/tools": [tool(0, "c1", "get_weather", '{"city":"Lima"}'), tool(0, "c2", "get_weather", '{"city":"Oslo"}'),
-                *end("tool_calls")],
+    "t/tools": [
+        tool(0, "c1", "get_weather", '{"city":"Lima"}'),
+        tool(0, "c2", "get_weather", '{"city":"Oslo"}'),
+        *end("tool_calls"),
+    ],
     "t/think": [delta(content="<think>\nIs it 41 or 43? No.\n</think>\n\nIt is 42."), *end()],
     "t/lenempty": [delta(content="", reasoning="Let me think about it at length..."), *end("length")],
     "t/emptystop": [delta(content=""), *end(completion_tokens=0)],
     "t/nullcost": [delta(content="Paris"), *end(cost=None)],
     "t/negcost": [delta(content="Paris"), *end(cost=-0.5)],
     "t/strcost": [delta(content="Paris"), *end(cost="0.00014")],
-    "t/usageeach": [delta(content="Pa") | {"usage": usage(completion_tokens=1, cost=0.000102)},
-                    delta(content="ris") | {"usage": usage(completion_tokens=2, cost=0.000104)},
-                    delta("stop", content="") | {"usage": usage(completion_tokens=2, cost=0.000106)}, DONE],
+    "t/usageeach": [
+        delta(content="Pa") | {"usage": usage(completion_tokens=1, cost=0.000102)},
+        delta(content="ris") | {"usage": usage(completion_tokens=2, cost=0.000104)},
+        delta("stop", content="") | {"usage": usage(completion_tokens=2, cost=0.000106)},
+        DONE,
+    ],
     "t/usageeachcut": [delta(content="Pa") | {"usage": usage()}, delta(content="ris") | {"usage": usage()}],
     "t/reasoncontent": [delta(content="", reasoning_content="thinking hard"), delta(content="Paris"), *end()],
     "t/cut": [delta(content="Pa")],
-}  # fmt: skip
+}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -122,11 +129,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _row(model: str) -> dict[str, Any]:
     return {
-        "id": model, "name": model, "context_length": 128_000,
+        "id": model,
+        "name": model,
+        "context_length": 128_000,
         "pricing": {"prompt": "0.000001", "completion": "0.000002"},
         "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
         "supported_parameters": ["temperature", "max_tokens", "seed", "tools", "reasoning"],
-    }  # fmt: skip
+    }
 
 
 class _Server(ThreadingHTTPServer):

@@ -39,21 +39,37 @@ def bound(request: CompletionRequest, found: Offer) -> Any:
 
 @pytest.mark.parametrize(
     ("request_", "word"),
-    [(ask(model="a/b:online"), ":online"), (ask(model="a/b:nitro:ONLINE:floor"), ":online"),
-     (ask(model="@preset/mine"), "preset"), (ask(model="a/b@preset/mine"), "preset"), (ask(preset="mine"), "preset"),
-     (ask(web_search_options={}), "web_search_options"), (ask(plugins=[{"id": "web"}]), "'web'"),
-     (ask(plugins=[{"id": "web", "engine": "exa", "max_uses": 1}]), "'web'"),
-     (ask(plugins=[{"id": "web", "engine": "native"}]), "'web'"), (ask(plugins=["web"]), "plugins"),
-     (ask(plugins=[{"id": "file-parser"}]), "file-parser"), (ask(plugins=[{"id": {"a": 1}}]), "plugin"),
-     (ask(tools=[{"type": "openrouter:web_search"}]), "web_search"),
-     (ask(tools=[{"type": "web_search_preview"}]), "web_search"), (ask(tools="all"), "tools"),
-     (ask(tool_choice={"type": "openrouter:bash"}), "bash"), (ask(service_tier="priority"), "priority"),
-     (ask(service_tier="fast"), "fast"), (ask(service_tier="scale"), "scale"), (ask(service_tier="auto"), "auto"),
-     (ask(service_tier="ultrafast"), "ultrafast"), (ask(service_tier="turbo"), "turbo"),
-     (ask(reasoning={"mode": "pro"}), "pro"), (ask(n="3"), "n is no number"), (ask(surcharge=1), "surcharge"),
-     (ask({"type": "file", "file": {}}), "file"), (ask({"type": "hologram"}), "hologram"),
-     (ask({"type": ["text"]}), "part")],
-)  # fmt: skip
+    [
+        (ask(model="a/b:online"), ":online"),
+        (ask(model="a/b:nitro:ONLINE:floor"), ":online"),
+        (ask(model="@preset/mine"), "preset"),
+        (ask(model="a/b@preset/mine"), "preset"),
+        (ask(preset="mine"), "preset"),
+        (ask(web_search_options={}), "web_search_options"),
+        (ask(plugins=[{"id": "web"}]), "'web'"),
+        (ask(plugins=[{"id": "web", "engine": "exa", "max_uses": 1}]), "'web'"),
+        (ask(plugins=[{"id": "web", "engine": "native"}]), "'web'"),
+        (ask(plugins=["web"]), "plugins"),
+        (ask(plugins=[{"id": "file-parser"}]), "file-parser"),
+        (ask(plugins=[{"id": {"a": 1}}]), "plugin"),
+        (ask(tools=[{"type": "openrouter:web_search"}]), "web_search"),
+        (ask(tools=[{"type": "web_search_preview"}]), "web_search"),
+        (ask(tools="all"), "tools"),
+        (ask(tool_choice={"type": "openrouter:bash"}), "bash"),
+        (ask(service_tier="priority"), "priority"),
+        (ask(service_tier="fast"), "fast"),
+        (ask(service_tier="scale"), "scale"),
+        (ask(service_tier="auto"), "auto"),
+        (ask(service_tier="ultrafast"), "ultrafast"),
+        (ask(service_tier="turbo"), "turbo"),
+        (ask(reasoning={"mode": "pro"}), "pro"),
+        (ask(n="3"), "n is no number"),
+        (ask(surcharge=1), "surcharge"),
+        (ask({"type": "file", "file": {}}), "file"),
+        (ask({"type": "hologram"}), "hologram"),
+        (ask({"type": ["text"]}), "part"),
+    ],
+)
 def test_request_beyond_the_price_list_has_no_bound_and_says_why(request_: CompletionRequest, word: str) -> None:
     """What may bring a fee that no list holds makes the bound unknown, and is named."""
     found = bound(request_, offer(PRICES))
@@ -64,9 +80,19 @@ def test_request_beyond_the_price_list_has_no_bound_and_says_why(request_: Compl
 
 @pytest.mark.parametrize(
     "key",
-    ["video", "prompt_v2", "web_search", "request", "input_cache_read", "discount", "input_cache_write_1h",
-     "internal_reasoning", "image_output", "audio_output"],
-)  # fmt: skip
+    [
+        "video",
+        "prompt_v2",
+        "web_search",
+        "request",
+        "input_cache_read",
+        "discount",
+        "input_cache_write_1h",
+        "internal_reasoning",
+        "image_output",
+        "audio_output",
+    ],
+)
 @pytest.mark.parametrize("value", ["-1", "soon", {"a": 1}, "1e30", True, [], "nan"])
 def test_price_that_cannot_be_told_leaves_no_bound(key: str, value: object) -> None:
     """An unknown key, or a known one with a value that is no price, is never taken for 0."""
@@ -98,10 +124,13 @@ def test_every_condition_of_the_price_list_is_in_the_bound() -> None:
         offer(PRICES | {"overrides": [{"min_prompt_tokens": 10**6, "prompt": "0.00001"}]}),
         offer(PRICES | {"overrides": [{"utc_start": 0, "utc_end": 1, "completion": "0.00001"}]}),
         offer(PRICES, PRICES | {"completion": "0.00001"}),
-        offer(PRICES | {"input_cache_write_1h": "0.00001"}), offer(PRICES | {"input_cache_write": "0.00001"}),
-        offer(PRICES | {"internal_reasoning": "0.00001"}), offer(PRICES | {"audio_output": "0.00001"}),
-        offer(PRICES | {"request": "0.01"}), offer(PRICES | {"web_search": "0.01"}),
-    ]  # fmt: skip
+        offer(PRICES | {"input_cache_write_1h": "0.00001"}),
+        offer(PRICES | {"input_cache_write": "0.00001"}),
+        offer(PRICES | {"internal_reasoning": "0.00001"}),
+        offer(PRICES | {"audio_output": "0.00001"}),
+        offer(PRICES | {"request": "0.01"}),
+        offer(PRICES | {"web_search": "0.01"}),
+    ]
 
     base = bound(ask(), plain).pico
     assert all(bound(ask(), one).pico > base for one in dearer)
@@ -164,10 +193,24 @@ _AMOUNT = st.decimals(0, Decimal("0.001"), places=9).map(str)
 _LISTS = st.lists(
     st.fixed_dictionaries(
         {"prompt": _AMOUNT, "completion": _AMOUNT},
-        optional={key: _AMOUNT for key in ("request", "internal_reasoning", "input_cache_read", "input_cache_write",
-                                           "input_cache_write_1h", "web_search", "image", "audio", "audio_output")},
-    ), min_size=1, max_size=3,
-)  # fmt: skip
+        optional={
+            key: _AMOUNT
+            for key in (
+                "request",
+                "internal_reasoning",
+                "input_cache_read",
+                "input_cache_write",
+                "input_cache_write_1h",
+                "web_search",
+                "image",
+                "audio",
+                "audio_output",
+            )
+        },
+    ),
+    min_size=1,
+    max_size=3,
+)
 
 
 @given(_LISTS, st.lists(st.text(max_size=60), min_size=1, max_size=6), st.integers(16, 300), st.randoms())
@@ -229,8 +272,12 @@ def _recorded_prompt(exchange: dict[str, Any]) -> tuple[CompletionRequest, int] 
     asked = exchange["req"]
     if exchange["status"] != 200 or "chat/completions" not in exchange["url"] or not isinstance(asked, dict):
         return None
-    params = {k: v for k, v in asked.items() if k not in ("model", "messages", "provider", "stream", "stream_options",
-                                                          "usage", "store", "transforms", "route")}  # fmt: skip
+    params = {
+        k: v
+        for k, v in asked.items()
+        if k
+        not in ("model", "messages", "provider", "stream", "stream_options", "usage", "store", "transforms", "route")
+    }
     texts = [exchange["body"] or "", *(line[6:] for line in (exchange["body"] or "").splitlines() if '"usage"' in line)]
     for text in reversed(texts):
         try:

@@ -89,16 +89,26 @@ def test_cost_is_exact_by_the_catalogue(server: SandboxServer) -> None:
 @pytest.mark.parametrize(
     ("kind", "expected", "billed"),
     [
-        ("429", "rate_limit_provider", "no"), ("429_plain", "rate_limit_provider", "no"),
-        ("free_day", "rate_limit_free_day", "no"), ("500", "server", "no"),
-        ("502_html", "provider_unavailable", "no"), ("503", "overloaded", "no"), ("524_html", "timeout", "unknown"),
-        ("400", "bad_request", "no"), ("401", "authentication", "no"), ("402_credits", "credits", "no"),
-        ("402_in_flight", "in_flight_budget", "no"), ("402_too_big", "credits", "no"),
-        ("403_moderation", "moderation", "no"), ("403_guardrail", "guardrail", "no"),
-        ("403_key_limit", "key_limit", "no"), ("404", "not_found", "no"), ("reset", "reset", "unknown"),
+        ("429", "rate_limit_provider", "no"),
+        ("429_plain", "rate_limit_provider", "no"),
+        ("free_day", "rate_limit_free_day", "no"),
+        ("500", "server", "no"),
+        ("502_html", "provider_unavailable", "no"),
+        ("503", "overloaded", "no"),
+        ("524_html", "timeout", "unknown"),
+        ("400", "bad_request", "no"),
+        ("401", "authentication", "no"),
+        ("402_credits", "credits", "no"),
+        ("402_in_flight", "in_flight_budget", "no"),
+        ("402_too_big", "credits", "no"),
+        ("403_moderation", "moderation", "no"),
+        ("403_guardrail", "guardrail", "no"),
+        ("403_key_limit", "key_limit", "no"),
+        ("404", "not_found", "no"),
+        ("reset", "reset", "unknown"),
         ("error_in_200", "provider_unavailable", "no"),
     ],
-)  # fmt: skip
+)
 def test_fault_has_its_kind(kind: str, expected: str, billed: str, stream: bool) -> None:
     """Every fault is told apart by its typed fields, with words and a cure, and without the key."""
     with SandboxServer(SandboxConfig(speed=0, faults=(Fault(kind),))) as server, pytest.raises(GatewayFailed) as caught:  # type: ignore[arg-type]
@@ -113,9 +123,14 @@ def test_fault_has_its_kind(kind: str, expected: str, billed: str, stream: bool)
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("truncated", "truncated"), ("malformed_chunk", "malformed"), ("mid_stream_error", "provider_unavailable"),
-     ("first_event_error", "provider_unavailable"), ("giant", "too_large")],
-)  # fmt: skip
+    [
+        ("truncated", "truncated"),
+        ("malformed_chunk", "malformed"),
+        ("mid_stream_error", "provider_unavailable"),
+        ("first_event_error", "provider_unavailable"),
+        ("giant", "too_large"),
+    ],
+)
 def test_broken_stream_is_a_failure_that_keeps_its_text(kind: str, expected: str) -> None:
     """A stream that does not end well is never a success; what had arrived is kept."""
     with SandboxServer(SandboxConfig(speed=0, faults=(Fault(kind),))) as server, pytest.raises(GatewayFailed) as caught:  # type: ignore[arg-type]
@@ -189,13 +204,19 @@ def test_sse_split_does_not_matter(noise: bytes, size: int) -> None:
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({"Retry-After": "30"}, 30), ({"Retry-After": "1.5"}, 1.5), ({"retry-after-ms": "250"}, 0.25),
-        ({"Retry-After": "-5"}, None), ({"Retry-After": "0"}, None), ({"Retry-After": "soon"}, None),
-        ({"Retry-After": "Thu, 01 Jan 1970 00:17:00 GMT"}, 20), ({"X-RateLimit-Reset": "1000000000000"}, 999_999_000),
+        ({"Retry-After": "30"}, 30),
+        ({"Retry-After": "1.5"}, 1.5),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "0"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "Thu, 01 Jan 1970 00:17:00 GMT"}, 20),
+        ({"X-RateLimit-Reset": "1000000000000"}, 999_999_000),
         ({"x-ratelimit-reset-requests": "1m30s", "x-ratelimit-reset-tokens": "500ms"}, 90),
-        ({"Retry-After": "7", "X-RateLimit-Reset": "1m"}, 7), ({}, None),
+        ({"Retry-After": "7", "X-RateLimit-Reset": "1m"}, 7),
+        ({}, None),
     ],
-)  # fmt: skip
+)
 def test_hint_is_read_in_every_spelling(headers: dict[str, str], expected: float | None) -> None:
     """Seconds, fractions, dates, milliseconds and durations; Retry-After wins; nonsense is no hint."""
     assert retry_after_s(headers, {}, now=1000.0) == expected
@@ -247,11 +268,17 @@ def test_pacer_grows_when_clean_and_cuts_once_on_a_429() -> None:
 
 def test_price_overrides_apply_strictly_above_and_within_their_window() -> None:
     """Long-context prices hold from one token more; night prices hold across midnight; later entries win."""
-    price = parse_pricing({
-        "prompt": "0.000002", "completion": "0.00001", "input_cache_read": "0.0000002",
-        "overrides": [{"min_prompt_tokens": 200, "prompt": "0.000004"},
-                      {"utc_start": 2200, "utc_end": 600, "completion": "0.000005"}],
-    })  # fmt: skip
+    price = parse_pricing(
+        {
+            "prompt": "0.000002",
+            "completion": "0.00001",
+            "input_cache_read": "0.0000002",
+            "overrides": [
+                {"min_prompt_tokens": 200, "prompt": "0.000004"},
+                {"utc_start": 2200, "utc_end": 600, "completion": "0.000005"},
+            ],
+        }
+    )
     day, night = datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 1, 1, 23, tzinfo=UTC)
 
     assert price.at(200, day).prompt == Decimal("0.000002")
@@ -282,10 +309,15 @@ def test_bound_is_never_below_the_cost(text: str, used: int, limit: int) -> None
 
 @pytest.mark.parametrize(
     "url",
-    ["https://openrouter.ai@evil.example/v1", "http://openrouter.ai/api/v1", "ftp://x/y", "https://",
-     "http://169.254.169.254/v1",
-     "https://a.example/v1?x=1"],
-)  # fmt: skip
+    [
+        "https://openrouter.ai@evil.example/v1",
+        "http://openrouter.ai/api/v1",
+        "ftp://x/y",
+        "https://",
+        "http://169.254.169.254/v1",
+        "https://a.example/v1?x=1",
+    ],
+)
 def test_unsafe_base_url_never_gets_the_key(url: str) -> None:
     """A URL that hides its host, is not encrypted or points at link-local addresses is refused with a cure."""
     with pytest.raises(SettingsError, match="base URL"):

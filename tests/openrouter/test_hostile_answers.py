@@ -27,9 +27,23 @@ from assay.openrouter.pricing import estimate_cost, parse_pricing
 
 INT64 = 2**63
 NUMBERS = (
-    "NaN", "Infinity", "-Infinity", "-1", "1e30", "1e400", "1e9999999", "1e99999999999999999999", '"1e9999999"',
-    '"sNaN"', "9223372036854775808", "1" * 4000, "true", "[]", "{}", '"abc"',
-)  # fmt: skip
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "-1",
+    "1e30",
+    "1e400",
+    "1e9999999",
+    "1e99999999999999999999",
+    '"1e9999999"',
+    '"sNaN"',
+    "9223372036854775808",
+    "1" * 4000,
+    "true",
+    "[]",
+    "{}",
+    '"abc"',
+)
 FIELDS = ("cost", "prompt_tokens", "completion_tokens")
 REQUEST = CompletionRequest("a/b", (Message("user", "hello"),), {"max_tokens": 10})
 
@@ -137,9 +151,14 @@ def test_bound_beyond_the_books_is_unknown() -> None:
 def test_parts_larger_than_their_whole_never_make_a_negative_cost(usage: Usage) -> None:
     """Cached or reasoning tokens beyond the total lower no bill."""
     pricing = parse_pricing(
-        {"prompt": "1e-6", "completion": "1e-6", "input_cache_read": "0", "input_cache_write": "0",
-         "internal_reasoning": "0"}
-    )  # fmt: skip
+        {
+            "prompt": "1e-6",
+            "completion": "1e-6",
+            "input_cache_read": "0",
+            "input_cache_write": "0",
+            "internal_reasoning": "0",
+        }
+    )
 
     assert (estimate_cost(pricing, usage).pico or 0) >= 0
 
@@ -182,10 +201,15 @@ def test_error_text_can_be_stored() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"[" * 200_000, b'{"error":{"code":"\xc2\xb2"}}', b'{"error":{"code":"' + b"4" * 5000 + b'"}}',
-        b'{"error":{"code":' + b"4" * 4000 + b"}}", b"\xff\xfe", b'{"error":[1]}', b"null",
+        b"[" * 200_000,
+        b'{"error":{"code":"\xc2\xb2"}}',
+        b'{"error":{"code":"' + b"4" * 5000 + b'"}}',
+        b'{"error":{"code":' + b"4" * 4000 + b"}}",
+        b"\xff\xfe",
+        b'{"error":[1]}',
+        b"null",
     ],
-)  # fmt: skip
+)
 def test_error_body_of_any_kind_is_classified(body: bytes) -> None:
     """Bombs and odd codes in an error body are a failure like any other."""
     assert classify_http(500, {}, body).kind in ("edge", "server")
@@ -193,9 +217,20 @@ def test_error_body_of_any_kind_is_classified(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "hint",
-    ["1e400", "9" * 400, "9" * 400 + "s", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "nan", "-inf", "\u00b2",
-     "Mon, 01 Jan 0001 00:00:00 +2359", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "-5"],
-)  # fmt: skip
+    [
+        "1e400",
+        "9" * 400,
+        "9" * 400 + "s",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "nan",
+        "-inf",
+        "\u00b2",
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+        "9999-12-31T23:59:59-23:59",
+        "0001-01-01T00:00:00+23:59",
+        "-5",
+    ],
+)
 @pytest.mark.parametrize("header", ["Retry-After", "retry-after-ms", "X-RateLimit-Reset"])
 def test_hint_out_of_all_bounds_is_finite_or_none(header: str, hint: str) -> None:
     """No hint makes a wait that is endless, and none raises."""
@@ -251,11 +286,15 @@ def packed(size: int) -> bytes:
 @pytest.mark.parametrize(
     ("body", "encoding"),
     [
-        (packed(256 * MB), "gzip"), (packed(256 * MB), "x-gzip"), (gzip.compress(packed(1024 * MB)), "gzip, gzip"),
-        (b"x", "br"), (b"damaged", "gzip"), (gzip.compress(STREAM)[:40], "gzip"),
+        (packed(256 * MB), "gzip"),
+        (packed(256 * MB), "x-gzip"),
+        (gzip.compress(packed(1024 * MB)), "gzip, gzip"),
+        (b"x", "br"),
+        (b"damaged", "gzip"),
+        (gzip.compress(STREAM)[:40], "gzip"),
     ],
     ids=["bomb", "other-name", "bomb-in-a-bomb", "not-asked-for", "damaged", "cut"],
-)  # fmt: skip
+)
 def test_packed_answer_that_is_none_fails_in_little_memory(body: bytes, encoding: str, kind: str) -> None:
     """A compression bomb, and a body that cannot be unpacked whole, are failures; nothing is unpacked at once."""
     tracemalloc.start()

@@ -236,10 +236,18 @@ ENDLESS = {
     "comments": (STREAM_HEAD, b"10000\r\n%b\r\n" % (b": x\n\n" * 13107 + b":")),
     "one-event": (STREAM_HEAD + b"6\r\ndata: \r\n", b"10000\r\n%b\r\n" % PILE),
     "events": (STREAM_HEAD, b"b\r\ndata: {}\n\n\r\n" * 4000),
-    "texts": (STREAM_HEAD, b"".join([b"%x\r\n%b\r\n" % (len(e), e) for e in [
-        b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % (b"y" * 4000)]]) * 16),
+    "texts": (
+        STREAM_HEAD,
+        b"".join(
+            [
+                b"%x\r\n%b\r\n" % (len(e), e)
+                for e in [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % (b"y" * 4000)]
+            ]
+        )
+        * 16,
+    ),
     "after-done": (STREAM_HEAD + b"%x\r\n%b\r\n" % (len(EVENTS), EVENTS), b"10000\r\n%b\r\n" % PILE),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ENDLESS)
@@ -379,13 +387,46 @@ def test_any_bytes_end_in_an_answer_or_a_failure_of_a_known_kind(answer: bytes, 
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([
-        "choices", "message", "delta", "content", "text", "type", "usage", "cost", "error", "code", "metadata",
-        "tool_calls", "function", "arguments", "index", "id", "audio", "images", "reasoning_details", "finish_reason",
-        "previous_errors", "provider", "status", "openrouter_metadata", "attempts", "cost_details", "data",
-    ]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "choices",
+                    "message",
+                    "delta",
+                    "content",
+                    "text",
+                    "type",
+                    "usage",
+                    "cost",
+                    "error",
+                    "code",
+                    "metadata",
+                    "tool_calls",
+                    "function",
+                    "arguments",
+                    "index",
+                    "id",
+                    "audio",
+                    "images",
+                    "reasoning_details",
+                    "finish_reason",
+                    "previous_errors",
+                    "provider",
+                    "status",
+                    "openrouter_metadata",
+                    "attempts",
+                    "cost_details",
+                    "data",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=150)

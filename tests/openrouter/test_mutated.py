@@ -48,9 +48,7 @@ def pieces_of(exchange: dict[str, Any]) -> Chunks:
 
 def flipped(dice: random.Random, chunks: Chunks) -> Chunks:
     """Some bytes are others."""
-    return [
-        bytes(dice.randrange(256) if dice.random() < 0.002 else byte for byte in chunk) for chunk in chunks
-    ]  # fmt: skip
+    return [bytes(dice.randrange(256) if dice.random() < 0.002 else byte for byte in chunk) for chunk in chunks]
 
 
 def cut(dice: random.Random, chunks: Chunks) -> Chunks:

@@ -14,18 +14,32 @@ from assay.openrouter.parameters import KNOWN_PARAMETERS, ROUTING, checked_setti
 
 @pytest.mark.parametrize(
     ("settings", "nearest"),
-    [({"temprature": 0.2}, "'temperature'"), ({"Temperature": 1}, "'temperature'"), ({"max_token": 5}, "'max_tokens'"),
-     ({"zdrr": True}, "'provider.zdr'"), ({"zdr": True}, "provider.zdr"),
-     ({"data_colection": "deny"}, "data_collection"),
-     ({"provider": {"zdrr": True}}, "'zdr'"), ({"provider": {"ony": ["a"]}}, "'only'"),
-     ({"provider": {"temperature": 1}}, "parameter"), ({"provider": {"max_price": {"promt": 1}}}, "'prompt'"),
-     ({"provider": {"sort": {"bye": "price"}}}, "'by'"), ({"provider": {"sort": {"by": "prices"}}}, "'price'"),
-     ({"provider": {"sort": "cheapest"}}, "price"), ({"provider": {"preferred_max_latency": {"p95": 1}}}, "'p99'"),
-     ({"provider": {"zdr": "true"}}, "true or false"), ({"provider": {"only": "openai"}}, "list"),
-     ({"provider": {"data_collection": "denied"}}, "allow, deny"), ({"provider": {"max_price": 3}}, "object"),
-     ({"reasoning": {"efort": "low"}}, "'effort'"), ({"cache_control": {"type": "ephemeral", "tll": "1h"}}, "'ttl'"),
-     ({"provider": "openai"}, "object"), ({"temperature": 9}, "within"), ({"provider.zdrr": True}, "'zdr'")],
-)  # fmt: skip
+    [
+        ({"temprature": 0.2}, "'temperature'"),
+        ({"Temperature": 1}, "'temperature'"),
+        ({"max_token": 5}, "'max_tokens'"),
+        ({"zdrr": True}, "'provider.zdr'"),
+        ({"zdr": True}, "provider.zdr"),
+        ({"data_colection": "deny"}, "data_collection"),
+        ({"provider": {"zdrr": True}}, "'zdr'"),
+        ({"provider": {"ony": ["a"]}}, "'only'"),
+        ({"provider": {"temperature": 1}}, "parameter"),
+        ({"provider": {"max_price": {"promt": 1}}}, "'prompt'"),
+        ({"provider": {"sort": {"bye": "price"}}}, "'by'"),
+        ({"provider": {"sort": {"by": "prices"}}}, "'price'"),
+        ({"provider": {"sort": "cheapest"}}, "price"),
+        ({"provider": {"preferred_max_latency": {"p95": 1}}}, "'p99'"),
+        ({"provider": {"zdr": "true"}}, "true or false"),
+        ({"provider": {"only": "openai"}}, "list"),
+        ({"provider": {"data_collection": "denied"}}, "allow, deny"),
+        ({"provider": {"max_price": 3}}, "object"),
+        ({"reasoning": {"efort": "low"}}, "'effort'"),
+        ({"cache_control": {"type": "ephemeral", "tll": "1h"}}, "'ttl'"),
+        ({"provider": "openai"}, "object"),
+        ({"temperature": 9}, "within"),
+        ({"provider.zdrr": True}, "'zdr'"),
+    ],
+)
 def test_unknown_name_is_refused_with_the_nearest_one(settings: dict[str, Any], nearest: str) -> None:
     """A mistyped name, at any depth, and a value that protects nothing are refused in words."""
     with pytest.raises(SettingsError) as refused:
@@ -53,10 +67,16 @@ def test_every_known_name_and_place_is_accepted() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "word"),
-    [({"candidate_count": 2}, "candidate_count"), ({"route": "fallback"}, "route"), ({"route": "east"}, "route"),
-     ({"moderation": True}, "moderation"), ({"provider": {"moderation": True}}, "provider.moderation"),
-     ({"n": 2}, "n is not supported"), ({"transforms": []}, "transforms")],
-)  # fmt: skip
+    [
+        ({"candidate_count": 2}, "candidate_count"),
+        ({"route": "fallback"}, "route"),
+        ({"route": "east"}, "route"),
+        ({"moderation": True}, "moderation"),
+        ({"provider": {"moderation": True}}, "provider.moderation"),
+        ({"n": 2}, "n is not supported"),
+        ({"transforms": []}, "transforms"),
+    ],
+)
 def test_old_name_does_nothing_and_says_so(settings: dict[str, Any], word: str) -> None:
     """A flag of old documentation gets a note and never reaches the wire."""
     found = checked_settings(settings)

@@ -202,28 +202,48 @@ PLACES: dict[str, bytes] = {
     "error-text": plain(BEARER.encode(), b"400 No"),
     "reason-phrase": plain(b"{}", b"500 " + KEY.encode()),
     "provider": plain(json.dumps({"error": {"code": 502, "metadata": {"provider_name": BEARER}}}).encode(), b"502 No"),
-    "before": plain(json.dumps({"error": {"code": 502, "metadata": {"previous_errors": [{"provider": KEY}]}}}).encode(),
-                    b"502 No"),
+    "before": plain(
+        json.dumps({"error": {"code": 502, "metadata": {"previous_errors": [{"provider": KEY}]}}}).encode(), b"502 No"
+    ),
     "resets": plain(json.dumps({"error": {"code": 403, "metadata": {"resets_at": KEY}}}).encode(), b"403 No"),
     "encoding": plain(b"x", b"200 OK", b"Content-Encoding: " + KEY.encode()),
     "id-header": plain(json.dumps(ANSWER).encode(), b"200 OK", b"X-Generation-Id: " + KEY.encode()),
     "id-body": plain(json.dumps(ANSWER | {"id": KEY}).encode()),
     "model": plain(json.dumps(ANSWER | {"model": KEY, "provider": BEARER}).encode()),
     "usage": plain(json.dumps(ANSWER | {"usage": {"cost": 0.1, "cost_details": {KEY: BEARER}}}).encode()),
-    "escaped": plain(json.dumps(ANSWER | {"debug": "K"}).encode().replace(b'"K"', b'"%b"' % b"".join(
-        b"\\u%04x" % byte for byte in KEY.encode()))),
+    "escaped": plain(
+        json.dumps(ANSWER | {"debug": "K"})
+        .encode()
+        .replace(b'"K"', b'"%b"' % b"".join(b"\\u%04x" % byte for byte in KEY.encode()))
+    ),
     "not-http": b"HTTP/9 " + KEY.encode() + b"\r\n\r\n",
-    "stream-text": sse({"choices": [{"delta": {"content": KEY[:30]}}]}, {"choices": [{"delta": {"content": KEY[30:]}}]},
-                       {"choices": [{"delta": {}, "finish_reason": "stop"}]}),
+    "stream-text": sse(
+        {"choices": [{"delta": {"content": KEY[:30]}}]},
+        {"choices": [{"delta": {"content": KEY[30:]}}]},
+        {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+    ),
     "stream-finish": sse({"choices": [{"delta": {"content": "A"}, "finish_reason": KEY, "native_finish_reason": KEY}]}),
-    "stream-error": sse({"choices": [{"delta": {"content": "A"}}]},
-                        {"error": {"code": 502, "message": "x" * 250 + KEY}}),
-    "stream-tool": sse({"choices": [{"delta": {"tool_calls": [
-        {"id": KEY, "function": {"name": KEY, "arguments": KEY}}]}, "finish_reason": "tool_calls"}]}),
-    "stream-attempts": sse({"choices": [{"delta": {"content": "A"}, "finish_reason": "stop"}], "openrouter_metadata":
-                            {"attempts": [{"provider": BEARER, "status": KEY}]}}),
+    "stream-error": sse(
+        {"choices": [{"delta": {"content": "A"}}]}, {"error": {"code": 502, "message": "x" * 250 + KEY}}
+    ),
+    "stream-tool": sse(
+        {
+            "choices": [
+                {
+                    "delta": {"tool_calls": [{"id": KEY, "function": {"name": KEY, "arguments": KEY}}]},
+                    "finish_reason": "tool_calls",
+                }
+            ]
+        }
+    ),
+    "stream-attempts": sse(
+        {
+            "choices": [{"delta": {"content": "A"}, "finish_reason": "stop"}],
+            "openrouter_metadata": {"attempts": [{"provider": BEARER, "status": KEY}]},
+        }
+    ),
     "stream-cut": sse({"choices": [{"delta": {"content": KEY}}]})[:-60],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -113,30 +113,39 @@ def test_calls_under_one_index_with_two_ids_are_two() -> None:
     found = asked("t/tools")
 
     assert [(c["id"], json.loads(c["function"]["arguments"])) for c in found.tool_calls] == [
-        ("c1", {"city": "Lima"}), ("c2", {"city": "Oslo"}),
-    ]  # fmt: skip
+        ("c1", {"city": "Lima"}),
+        ("c2", {"city": "Oslo"}),
+    ]
     assert json.loads(found.output) == list(found.tool_calls)
     assert "2 tools" in found.note
 
 
 CALLS = [
     ([tool(0, "a", "f", '{"x":'), tool(0, None, None, "1}")], [("a", "f", {"x": 1})]),
-    ([tool(0, "a", "f", '{"x":'), tool(1, "b", "f", '{"y":'), tool(0, None, None, "1}"), tool(1, None, None, "2}")],
-     [("a", "f", {"x": 1}), ("b", "f", {"y": 2})]),
-    ([tool(0, "a", "f", '{"x":'), tool(0, "b", "g", "{}"), tool(0, "a", None, "1}")],
-     [("a", "f", {"x": 1}), ("b", "g", {})]),
+    (
+        [tool(0, "a", "f", '{"x":'), tool(1, "b", "f", '{"y":'), tool(0, None, None, "1}"), tool(1, None, None, "2}")],
+        [("a", "f", {"x": 1}), ("b", "f", {"y": 2})],
+    ),
+    (
+        [tool(0, "a", "f", '{"x":'), tool(0, "b", "g", "{}"), tool(0, "a", None, "1}")],
+        [("a", "f", {"x": 1}), ("b", "g", {})],
+    ),
     ([tool(None, "a", "f", "{}"), tool(None, "b", "f", "{}")], [("a", "f", {}), ("b", "f", {})]),
     ([tool(None, "a", "f", '{"x":'), tool(None, None, None, "1}")], [("a", "f", {"x": 1})]),
-    ([tool(None, None, "f", '{"x":1}'), tool(None, None, "f", '{"x":2}')],
-     [(None, "f", {"x": 1}), (None, "f", {"x": 2})]),
+    (
+        [tool(None, None, "f", '{"x":1}'), tool(None, None, "f", '{"x":2}')],
+        [(None, "f", {"x": 1}), (None, "f", {"x": 2})],
+    ),
     ([tool(0, None, "f", '{"x":1}'), tool(0, None, "g", "{}")], [(None, "f", {"x": 1}), (None, "g", {})]),
     ([tool(0, None, "f", '{"x":'), tool(0, None, "f", "1}")], [(None, "f", {"x": 1})]),
     ([tool(0, "a", "f", '{"x":'), tool(0, "a", "f", "1}")], [("a", "f", {"x": 1})]),
     ([tool(0, "a", "f", {"x": 1})], [("a", "f", {"x": 1})]),
     ([tool(1, "b", "g", "{}"), tool(0, "a", "f", "{}")], [("a", "f", {}), ("b", "g", {})]),
-    ([delta(function_call={"name": "f", "arguments": '{"x":'}), delta(function_call={"arguments": "1}"})],
-     [(None, "f", {"x": 1})]),
-]  # fmt: skip
+    (
+        [delta(function_call={"name": "f", "arguments": '{"x":'}), delta(function_call={"arguments": "1}"})],
+        [(None, "f", {"x": 1})],
+    ),
+]
 
 
 @pytest.mark.parametrize(("chunks", "expected"), CALLS)
@@ -150,13 +159,15 @@ def test_tool_calls_are_neither_merged_nor_lost(chunks: list[Chunk], expected: l
 @pytest.mark.parametrize(
     "said",
     [
-        {"reasoning": "Hm"}, {"reasoning_content": "Hm"}, {"thinking": "Hm"},
+        {"reasoning": "Hm"},
+        {"reasoning_content": "Hm"},
+        {"thinking": "Hm"},
         {"reasoning": "Hm", "reasoning_content": "Hm"},
         {"reasoning_details": [{"type": "reasoning.text", "text": "Hm"}]},
         {"reasoning": "Hm", "reasoning_details": [{"type": "reasoning.summary", "summary": "Hm"}]},
         {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]},
     ],
-)  # fmt: skip
+)
 def test_thinking_is_kept_under_every_name_and_once(said: dict[str, Any]) -> None:
     """Streamed or plain."""
     plain = {"choices": [{"message": {"content": "Paris", **said}, "finish_reason": "stop"}], "usage": usage()}
@@ -186,12 +197,23 @@ def test_thinking_between_tags_stands_apart() -> None:
         ([delta(content="I ca"), *end("content_filter")], "I ca", "A filter of the provider ended it."),
         ([delta(content="A", refusal="No."), *end()], "A", "The model refused: No."),
         ([delta(content="A"), tool(0, "a", "f", "{}"), *end()], "A", "It called a tool: f({})."),
-        ([delta(images=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]), *end()], "",
-         "It holds parts that are no text: image."),
-        ([delta(audio={"id": "1", "data": "QQ"}), delta(audio={"transcript": "Hi ", "data": "=="}),
-          delta(audio={"transcript": "you"}), *end()], "Hi you", "It holds parts that are no text: audio."),
+        (
+            [delta(images=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]), *end()],
+            "",
+            "It holds parts that are no text: image.",
+        ),
+        (
+            [
+                delta(audio={"id": "1", "data": "QQ"}),
+                delta(audio={"transcript": "Hi ", "data": "=="}),
+                delta(audio={"transcript": "you"}),
+                *end(),
+            ],
+            "Hi you",
+            "It holds parts that are no text: audio.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_answer_that_is_no_plain_text_says_what_it_is(chunks: list[Chunk], output: str, note: str) -> None:
     """Nothing passes for an empty answer in silence."""
     found = whole(*chunks)

@@ -30,22 +30,33 @@ def upstream(amount: object, **parts: object) -> dict[str, Any]:
     ("said", "cost"),
     [
         ({"cost": 0.00014, "is_byok": False, "cost_details": upstream(0.00014)}, Cost(LIST_PRICE, "billed")),
-        ({"cost": 0, "is_byok": True, "cost_details": upstream(0.0360795)},
-         Cost(36_079_500_000, "upstream", 36_079_500_000)),
-        ({"cost": 0.001, "is_byok": True, "cost_details": upstream(0.0360795)},
-         Cost(37_079_500_000, "upstream", 36_079_500_000)),
+        (
+            {"cost": 0, "is_byok": True, "cost_details": upstream(0.0360795)},
+            Cost(36_079_500_000, "upstream", 36_079_500_000),
+        ),
+        (
+            {"cost": 0.001, "is_byok": True, "cost_details": upstream(0.0360795)},
+            Cost(37_079_500_000, "upstream", 36_079_500_000),
+        ),
         ({"is_byok": True, "cost_details": upstream(0.5)}, Cost(5 * 10**11, "upstream", 5 * 10**11)),
         ({"cost": -1, "is_byok": True, "cost_details": upstream(0.5)}, Cost(5 * 10**11, "upstream", 5 * 10**11)),
         ({"cost": 0, "cost_details": upstream(0.5)}, Cost(5 * 10**11, "upstream", 5 * 10**11)),
-        ({"cost": 0, "is_byok": True,
-          "cost_details": upstream(None, upstream_inference_prompt_cost=0.2, upstream_inference_completions_cost=0.3)},
-         Cost(5 * 10**11, "upstream", 5 * 10**11)),
+        (
+            {
+                "cost": 0,
+                "is_byok": True,
+                "cost_details": upstream(
+                    None, upstream_inference_prompt_cost=0.2, upstream_inference_completions_cost=0.3
+                ),
+            },
+            Cost(5 * 10**11, "upstream", 5 * 10**11),
+        ),
         ({"cost": 0, "is_byok": True, "cost_details": upstream(0)}, Cost(0, "billed", 0)),
         ({"cost": 0.5, "cost_details": upstream(0.5)}, Cost(5 * 10**11, "billed")),
         ({"cost": 0.4, "is_byok": False, "cost_details": upstream(0.5)}, Cost(4 * 10**11, "billed")),
         ({"cost": 0}, Cost(0, "billed")),
     ],
-)  # fmt: skip
+)
 def test_cost_is_what_was_paid_to_the_gateway_and_with_an_own_key(said: dict[str, Any], cost: Cost) -> None:
     """The upstream amount counts with one's own key, once, and never without one."""
     assert cost_of(parse_usage(usage(**said))) == cost
@@ -54,10 +65,18 @@ def test_cost_is_what_was_paid_to_the_gateway_and_with_an_own_key(said: dict[str
 @pytest.mark.parametrize(
     "said",
     [
-        {}, {"cost": None}, {"cost": -0.5}, {"cost": "0.00014"}, {"cost": True}, {"cost": [1]}, {"cost": 1e9},
-        {"cost": Decimal("NaN")}, {"cost": Decimal("1e999999")}, {"cost": float("inf")},
+        {},
+        {"cost": None},
+        {"cost": -0.5},
+        {"cost": "0.00014"},
+        {"cost": True},
+        {"cost": [1]},
+        {"cost": 1e9},
+        {"cost": Decimal("NaN")},
+        {"cost": Decimal("1e999999")},
+        {"cost": float("inf")},
     ],
-)  # fmt: skip
+)
 def test_cost_that_nobody_can_have_charged_is_estimated(said: dict[str, Any]) -> None:
     """A cost that is missing, negative, a text or absurd is not called billed: list price is estimated."""
     found = parse_usage(usage(**said))

@@ -24,9 +24,12 @@ ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("sandbox/swift", "sandbox/scribe")
 MICRO = 10**6
 COSTS = (
-    Cost(1_234_567 * MICRO, "billed"), Cost(7_654_321 * MICRO, "upstream", 7_000_000 * MICRO),
-    Cost(33_333 * MICRO, "estimated"), UNKNOWN_COST, UNKNOWN_COST,
-)  # fmt: skip
+    Cost(1_234_567 * MICRO, "billed"),
+    Cost(7_654_321 * MICRO, "upstream", 7_000_000 * MICRO),
+    Cost(33_333 * MICRO, "estimated"),
+    UNKNOWN_COST,
+    UNKNOWN_COST,
+)
 
 
 def mixed_run(rt: Runtime, folder: Path) -> str:
@@ -43,9 +46,17 @@ def mixed_run(rt: Runtime, folder: Path) -> str:
     for cell, cost in enumerate(COSTS):
         mine = contestants[cell % 2]
         intent = ledger.Intent(
-            id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="sandbox", purpose="run", model=mine.model_id,
-            owner="me", bound_pico=10**10, run_id=run_id, cell=cell, contestant_key=mine.key,
-        )  # fmt: skip
+            id=ledger.new_id(),
+            created_ms=ledger.now_ms(),
+            gateway="sandbox",
+            purpose="run",
+            model=mine.model_id,
+            owner="me",
+            bound_pico=10**10,
+            run_id=run_id,
+            cell=cell,
+            contestant_key=mine.key,
+        )
         ended = ledger.Settlement(call_id=intent.id, settled_ms=ledger.now_ms(), outcome="failed", cost=cost)
         rt.store.writer.call(lambda c, i=intent: ledger.open_intent(c, i))
         rt.store.writer.call(lambda c, e=ended: ledger.settle(c, e))

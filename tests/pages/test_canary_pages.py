@@ -29,10 +29,13 @@ MODELS = tuple(Contestant(f"t/{name}") for name in ("text", "tools", "refused", 
 def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Runtime, str, str]]:
     """A workbench with a run and a comparison of a gateway that echoes every key: it, their ids."""
     settings = Settings(
-        database_url=f"sqlite:///{tmp_path}/a.db", max_attempts=1, probe_waits_s=(0.01,),
-        openrouter_api_key=SecretStr(KEYS["key"]), openrouter_management_key=SecretStr(KEYS["management"]),
+        database_url=f"sqlite:///{tmp_path}/a.db",
+        max_attempts=1,
+        probe_waits_s=(0.01,),
+        openrouter_api_key=SecretStr(KEYS["key"]),
+        openrouter_management_key=SecretStr(KEYS["management"]),
         api_token=SecretStr(KEYS["token"]),
-    )  # fmt: skip
+    )
     with EchoingGateway({name: KEYS[name] for name in ("key", "management", "token")}) as echoing:
         gateway = Gateway(
             "openrouter", echoing.base_url, settings.openrouter_api_key, settings.openrouter_management_key

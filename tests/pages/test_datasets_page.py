@@ -66,8 +66,11 @@ def test_list_shows_what_versions_share(rt: Runtime) -> None:
 
     frame = shown().dataframe[0].value
     assert frame.loc[0, ["Dataset", "Newest", "Rows", "Data policy"]].to_list() == [
-        "tickets", "version 1", 3, "zero data retention only"
-    ]  # fmt: skip
+        "tickets",
+        "version 1",
+        3,
+        "zero data retention only",
+    ]
     assert list(frame.loc[0, "Tags"]) == ["gold"]
 
 

@@ -33,9 +33,13 @@ def draft(rt: Runtime, folder: Path, *, budget_usd: Decimal | None = None, rows:
     table.write_text("question,answer\n" + "".join(f"What is capital {n}?,Paris\n" for n in range(rows)))
     dataset = kept.open_dataset(rt, str(table))
     return RunDraft(
-        dataset.id, (Prompt("{{question}}"),), tuple(map(Contestant, MODELS)), (GraderSpec("contains"),),
-        expected_column="answer", budget_usd=budget_usd,
-    )  # fmt: skip
+        dataset.id,
+        (Prompt("{{question}}"),),
+        tuple(map(Contestant, MODELS)),
+        (GraderSpec("contains"),),
+        expected_column="answer",
+        budget_usd=budget_usd,
+    )
 
 
 def opened_page(run_id: str) -> AppTest:
@@ -75,9 +79,16 @@ def test_rows_of_a_run_at_work_can_be_read_anew(rt: Runtime, tmp_path: Path) -> 
 
     def answer(cell: int) -> None:
         record = saving.ResultRecord(
-            run_id=run_id, cell=cell, row=cell // 2, prompt=0, contestant=cell % 2, sample=0, status="ok",
-            output="Paris", scores=(Score("contains", 1.0, True, ""),),
-        )  # fmt: skip
+            run_id=run_id,
+            cell=cell,
+            row=cell // 2,
+            prompt=0,
+            contestant=cell % 2,
+            sample=0,
+            status="ok",
+            output="Paris",
+            scores=(Score("contains", 1.0, True, ""),),
+        )
         rt.store.writer.call(lambda c: saving.save_results(c, [record]))
 
     answer(0)
@@ -137,9 +148,17 @@ def test_calls_of_a_dead_process_are_possibly_paid(rt: Runtime, tmp_path: Path) 
     plan = runs.plan_of(rt, draft(rt, tmp_path))
     run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="interrupted"))
     intent = ledger.Intent(
-        id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="sandbox", purpose="run", model=MODELS[0],
-        owner="gone", bound_pico=10**10, run_id=run_id, cell=0, contestant_key=plan.contestants[0].key,
-    )  # fmt: skip
+        id=ledger.new_id(),
+        created_ms=ledger.now_ms(),
+        gateway="sandbox",
+        purpose="run",
+        model=MODELS[0],
+        owner="gone",
+        bound_pico=10**10,
+        run_id=run_id,
+        cell=0,
+        contestant_key=plan.contestants[0].key,
+    )
     rt.store.writer.call(lambda c: ledger.open_intent(c, intent))
     rt.store.writer.call(lambda c: ledger.note_generations(c, [(intent.id, "gen-none")]))
     rt.store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))

@@ -88,9 +88,13 @@ def test_routing_of_the_playground_is_sent_and_shown(rt: Runtime) -> None:
     (past,) = playground.history(rt, limit=5)
     sent = playground.watch(rt, past.id).panes[0].contestant.provider
     assert sent == {
-        "sort": "price", "quantizations": ["int8", "fp8"], "max_price": {"completion": 20.0},
-        "require_parameters": True, "data_collection": "deny", "allow_fallbacks": False,
-    }  # fmt: skip
+        "sort": "price",
+        "quantizations": ["int8", "fp8"],
+        "max_price": {"completion": 20.0},
+        "require_parameters": True,
+        "data_collection": "deny",
+        "allow_fallbacks": False,
+    }
     assert any("data_collection deny" in block.value.replace("\\", "") for block in page.caption)
 
 

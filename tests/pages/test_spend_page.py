@@ -27,9 +27,14 @@ def pay(rt: Runtime, model: str, pico: int | None, *, days_ago: int = 0, purpose
     """A settled call."""
     now = ledger.now_ms()
     intent = ledger.Intent(
-        id=ledger.new_id(), created_ms=now - days_ago * DAY, gateway="sandbox", purpose=purpose, model=model,
-        owner="me", bound_pico=5 * CENT,
-    )  # fmt: skip
+        id=ledger.new_id(),
+        created_ms=now - days_ago * DAY,
+        gateway="sandbox",
+        purpose=purpose,
+        model=model,
+        owner="me",
+        bound_pico=5 * CENT,
+    )
     cost = Cost(pico, "billed" if pico is not None else "unknown")
     ended = ledger.Settlement(call_id=intent.id, settled_ms=now, outcome="ok", cost=cost, prompt_tokens=10)
     rt.store.writer.call(lambda c: (ledger.open_intent(c, intent), ledger.settle(c, ended)))
@@ -129,8 +134,9 @@ def test_calls_in_flight_are_not_told_as_lost(rt: Runtime) -> None:
     assert (found.in_flight.calls, found.sum.calls, found.sum.unknown_calls) == (2, 1, 1)
     assert [line.sum.unknown_calls for line in found.by["model"]] == [1]
     assert (found.in_flight.bound_pico, found.sum.unknown_bound_pico) == (
-        sum(one.bound_pico or 0 for one in intents[1:]), intents[0].bound_pico or 0,
-    )  # fmt: skip
+        sum(one.bound_pico or 0 for one in intents[1:]),
+        intents[0].bound_pico or 0,
+    )
 
 
 def test_unknown_costs_are_settled_by_ones_word_after_a_look_at_the_bill(rt: Runtime) -> None:

@@ -31,8 +31,10 @@ def price_list(rng: random.Random, *, odd: bool) -> Row:
         if rng.random() < 0.3:
             found[key] = _amount(rng, 4)
     if rng.random() < 0.3:
-        found["overrides"] = [{"min_prompt_tokens": rng.randrange(500), "prompt": _amount(rng, 9)},
-                              {"utc_start": 0, "utc_end": 1200, "completion": _amount(rng, 9)}]  # fmt: skip
+        found["overrides"] = [
+            {"min_prompt_tokens": rng.randrange(500), "prompt": _amount(rng, 9)},
+            {"utc_start": 0, "utc_end": 1200, "completion": _amount(rng, 9)},
+        ]
     if rng.random() < 0.2:
         found["discount"] = rng.choice([0, 0.1, 0.5])
     if odd:
@@ -145,9 +147,16 @@ def _read(value: Any) -> Decimal | None:
 
 
 MUTATIONS: dict[str, Any] = {
-    "text": "about 1", "negative": "-0.5", "huge": "1e30", "object": {"usd": "1"}, "list": ["1"], "bool": True,
-    "nan": "NaN", "infinite": "Infinity", "empty": "",
-}  # fmt: skip
+    "text": "about 1",
+    "negative": "-0.5",
+    "huge": "1e30",
+    "object": {"usd": "1"},
+    "list": ["1"],
+    "bool": True,
+    "nan": "NaN",
+    "infinite": "Infinity",
+    "empty": "",
+}
 MUTABLE = (
     "prompt",
     "completion",

@@ -29,28 +29,69 @@ from assay.workbench.runtime import Runtime, open_runtime
 MODELS = ("sandbox/swift", "sandbox/scribe")
 JUDGE = "sandbox/sage"
 BRANCHING = json.dumps(
-    {"$ref": "#/$defs/a20", "$defs": {"a0": {"type": "null"}} | {
-        f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n - 1}"}] * 2} for n in range(1, 21)
-    }}
-)  # fmt: skip
+    {
+        "$ref": "#/$defs/a20",
+        "$defs": {"a0": {"type": "null"}}
+        | {f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n - 1}"}] * 2} for n in range(1, 21)},
+    }
+)
 HOSTILE = (
-    "C++", "(five", "[a-", "5e1234567", "1e999999999", "1e400", "-1e-999999", "7" * 9_000, r"^(a|a)*$", r"(\w*\s*)*:$",
-    r"(?=(\w+\s?)+$)x", r"(.*)*\1x", "[" * 5_000, "{" * 5_000, '["a", ["b"]]', "a|b|" * 1_500,
+    "C++",
+    "(five",
+    "[a-",
+    "5e1234567",
+    "1e999999999",
+    "1e400",
+    "-1e-999999",
+    "7" * 9_000,
+    r"^(a|a)*$",
+    r"(\w*\s*)*:$",
+    r"(?=(\w+\s?)+$)x",
+    r"(.*)*\1x",
+    "[" * 5_000,
+    "{" * 5_000,
+    '["a", ["b"]]',
+    "a|b|" * 1_500,
     "a" + "\u0301\u0316" * 3_000,
-    "is-json: " + BRANCHING, 'is-json: {"$ref": "https://json.schemastore.org/package.json"}', "is-json: &a [*a]",
-    "is-json: {a: " * 900, "contains-json: {type: string}", 'contains-all: "a, b', "regex: (" * 300, "not-regex: a**",
-    r"regex: ^(([0123]:)?[a-zA-Z-\d]+\s*)+$", "levenshtein(1e9): x", "levenshtein(3): " + "ab" * 5_000,
+    "is-json: " + BRANCHING,
+    'is-json: {"$ref": "https://json.schemastore.org/package.json"}',
+    "is-json: &a [*a]",
+    "is-json: {a: " * 900,
+    "contains-json: {type: string}",
+    'contains-all: "a, b',
+    "regex: (" * 300,
+    "not-regex: a**",
+    r"regex: ^(([0123]:)?[a-zA-Z-\d]+\s*)+$",
+    "levenshtein(1e9): x",
+    "levenshtein(3): " + "ab" * 5_000,
     "word-count: 1e99999",
-    "cost(1e999)", "latency: NaN", "javascript: while(1){}", "file:///etc/passwd", "{{q}}{{q}}", "{{ q | upper }}",
-    "similar(0.8): x", "\x1b]0;x\x07", "\u202e", "", " ", "ordinary", "regex: .", "icontains: e",
-)  # fmt: skip
+    "cost(1e999)",
+    "latency: NaN",
+    "javascript: while(1){}",
+    "file:///etc/passwd",
+    "{{q}}{{q}}",
+    "{{ q | upper }}",
+    "similar(0.8): x",
+    "\x1b]0;x\x07",
+    "\u202e",
+    "",
+    " ",
+    "ordinary",
+    "regex: .",
+    "icontains: e",
+)
 GRADERS = (
-    GraderSpec("equals"), GraderSpec("contains"), GraderSpec("regex"), GraderSpec("numeric"), GraderSpec("json"),
+    GraderSpec("equals"),
+    GraderSpec("contains"),
+    GraderSpec("regex"),
+    GraderSpec("numeric"),
+    GraderSpec("json"),
     GraderSpec("json_schema", {"schema": BRANCHING}, "branching"),
     GraderSpec("json_schema", {"schema": '{"pattern": "^(a|a)*$", "uniqueItems": true}'}, "schema"),
-    GraderSpec("regex", {"pattern": r"(?=(\w+\s?)+$)x"}, "lookahead"), GraderSpec("row_assertions"),
+    GraderSpec("regex", {"pattern": r"(?=(\w+\s?)+$)x"}, "lookahead"),
+    GraderSpec("row_assertions"),
     GraderSpec("judge", {"model": JUDGE}),
-)  # fmt: skip
+)
 FAULTS = tuple(
     Fault(kind, rate=0.04, retry_after_s=0.05)  # type: ignore[arg-type]
     for kind in ("429", "500", "503", "truncated", "malformed_chunk", "error_in_200", "reasoning_ate_budget")
@@ -122,12 +163,16 @@ def _outcome(rt: Runtime, state: str, cells: int, gap: float, seconds: float) ->
 
     with rt.store.read() as connection:
         return Outcome(
-            state, cells, count("SELECT count(*) FROM result"),
+            state,
+            cells,
+            count("SELECT count(*) FROM result"),
             count(
                 "SELECT count(*) FROM call JOIN result USING (run_id, cell) JOIN result_text USING (run_id, cell) "
                 "WHERE call.outcome = 'ok' AND call.purpose = 'run' AND call.completion_tokens > 0 AND finish_reason = "
                 "'stop' AND (result.status != 'ok' OR result_text.output = '')"
             ),
             count("SELECT count(*) FROM score WHERE value IS NULL AND (reason = '' OR length(reason) > 1000)"),
-            count("SELECT count(*) FROM score WHERE value IS NOT NULL"), gap, seconds,
-        )  # fmt: skip
+            count("SELECT count(*) FROM score WHERE value IS NOT NULL"),
+            gap,
+            seconds,
+        )

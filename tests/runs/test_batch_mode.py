@@ -41,9 +41,13 @@ def draft_of(rt: Runtime, **more: Any) -> RunDraft:
     """The support tickets before two models, as a batch."""
     dataset = kept.open_dataset(rt, "support_tickets")
     values: dict[str, Any] = {
-        "prompts": (Prompt("Classify: {{ticket}}"),), "contestants": PAIR, "graders": (GraderSpec("contains"),),
-        "expected_column": "category", "mode": "batch", "limit": 20,
-    } | more  # fmt: skip
+        "prompts": (Prompt("Classify: {{ticket}}"),),
+        "contestants": PAIR,
+        "graders": (GraderSpec("contains"),),
+        "expected_column": "category",
+        "mode": "batch",
+        "limit": 20,
+    } | more
     return RunDraft(dataset.id, **values)
 
 

@@ -67,11 +67,17 @@ def play(connection: Connection, rng: random.Random) -> None:
         if step == "open":
             intents = [
                 ledger.Intent(
-                    id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="g", model="m/x", purpose="run",
-                    owner="gone", bound_pico=rng.randrange(0, 400), run_id=run_id,
+                    id=ledger.new_id(),
+                    created_ms=ledger.now_ms(),
+                    gateway="g",
+                    model="m/x",
+                    purpose="run",
+                    owner="gone",
+                    bound_pico=rng.randrange(0, 400),
+                    run_id=run_id,
                 )
                 for _ in range(rng.randrange(1, 9))
-            ]  # fmt: skip
+            ]
             refused = ledger.open_intents(connection, [ledger.Opening(intent) for intent in intents])
             sent |= {i.id: i.bound_pico or 0 for i, r in zip(intents, refused, strict=True) if r is None}
         elif step == "orphan":
@@ -170,9 +176,13 @@ async def spend_all(store: Store, run_id: str, greedy: Greedy) -> list[Any]:
     client = Client(Gateway("openrouter", "https://greedy.example/v1", SecretStr("k")), Settings(), transport=greedy)
     gateways = Gateways(client)
     dispatcher = Dispatcher(
-        gateways=gateways, store=store, prices=PriceBook(gateways, lambda _: MODEL), owner="test",
-        pacer=Pacer(), policy=RetryPolicy(base_s=0.001, cap_s=0.01),
-    )  # fmt: skip
+        gateways=gateways,
+        store=store,
+        prices=PriceBook(gateways, lambda _: MODEL),
+        owner="test",
+        pacer=Pacer(),
+        policy=RetryPolicy(base_s=0.001, cap_s=0.01),
+    )
 
     async def work(worker: int) -> AsyncIterator[Any]:
         for turn in range(3):
@@ -229,9 +239,9 @@ def test_budget_with_room_for_one_call_at_a_time_is_enough_for_all(tmp_path: Pat
             tight = Decimal(spent + whole // 60 + whole // 600).scaleb(-12)
             with rt.store.read() as connection:
                 draft = runs.plan_of(runs.get_run(connection, run_id))
-            again = runs_of_users.start_run(rt, runs_of_users.RunDraft(
-                draft.dataset_id, draft.prompts, draft.contestants, budget_usd=tight
-            ))  # fmt: skip
+            again = runs_of_users.start_run(
+                rt, runs_of_users.RunDraft(draft.dataset_id, draft.prompts, draft.contestants, budget_usd=tight)
+            )
             found = runs_of_users.wait_for_run(rt, again, timeout_s=60)
 
     assert (found.state, found.done) == ("done", 60), found.reason

@@ -61,14 +61,26 @@ class Trial:
         """The environment of a further process."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENROUTER_", "ASSAY_"))}
         return clean | {
-            "ASSAY_DATABASE_URL": f"sqlite:///{self.folder}/a.db", "ASSAY_MONTHLY_BUDGET_USD": str(self.month),
-            "OPENROUTER_API_KEY": KEY, "OPENROUTER_BASE_URL": self.server.base_url,
-        }  # fmt: skip
+            "ASSAY_DATABASE_URL": f"sqlite:///{self.folder}/a.db",
+            "ASSAY_MONTHLY_BUDGET_USD": str(self.month),
+            "OPENROUTER_API_KEY": KEY,
+            "OPENROUTER_BASE_URL": self.server.base_url,
+        }
 
     def command(self, account: str, budget: Decimal) -> subprocess.Popen[bytes]:
         """`assay run` in a process of its own."""
-        words = ["run", "rows.csv", "--prompt", f"of-{account} {{{{q}}}}", "--name", account, "--budget", str(budget),
-                 "--param", "max_tokens=60"]  # fmt: skip
+        words = [
+            "run",
+            "rows.csv",
+            "--prompt",
+            f"of-{account} {{{{q}}}}",
+            "--name",
+            account,
+            "--budget",
+            str(budget),
+            "--param",
+            "max_tokens=60",
+        ]
         words += [part for model in self.server.paid[:2] for part in ("--model", model)]
         with (self.folder / f"{account}.txt").open("wb") as said:
             return subprocess.Popen(
@@ -90,9 +102,12 @@ def play(folder: Path, *, seed: int, kill: bool) -> None:
     (folder / "rows.csv").write_text("q\n" + "".join(f"{'wörd ' * rng.randrange(1, 40)}{n}\n" for n in range(24)))
     with GreedyServer(seed) as server:
         settings = Settings(
-            database_url=f"sqlite:///{folder}/a.db", monthly_budget_usd=None, max_attempts=3,
-            openrouter_api_key=SecretStr(KEY), openrouter_base_url=server.base_url,
-        )  # fmt: skip
+            database_url=f"sqlite:///{folder}/a.db",
+            monthly_budget_usd=None,
+            max_attempts=3,
+            openrouter_api_key=SecretStr(KEY),
+            openrouter_base_url=server.base_url,
+        )
         gateway = Gateway("openrouter", server.base_url, SecretStr(KEY))
         with open_runtime(settings, gateway=gateway) as rt:
             rt.ready()
@@ -223,9 +238,10 @@ def call(port: int, trial: Trial, rng: random.Random) -> None:
             content = [{"type": "text", "text": content}, PICTURE]
         body: dict[str, Any] = {
             "model": rng.choice(trial.server.rows)["id"] + rng.choice(("", "", ":nitro", ":online")),
-            "messages": [{"role": "user", "content": content}], "max_tokens": rng.randrange(1, 120),
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": rng.randrange(1, 120),
             "stream": rng.random() < 0.5,
-        }  # fmt: skip
+        }
         body |= rng.choice([{}, {}, {"n": 2}, {"models": trial.server.paid[-2:]}, {"plugins": [{"id": "web"}]}])
         data = json.dumps(body).encode()
         head = "POST /api/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

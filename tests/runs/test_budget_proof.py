@@ -52,8 +52,14 @@ START_MS = 1_795_000_000_000
 """A moment of November 2026."""
 MONTH_MS = 30 * 86_400_000
 NO_COSTS: tuple[dict[str, Any], ...] = (
-    {}, {"cost": None}, {"cost": "0.01"}, {"cost": -1}, {"cost": True}, {"cost": math.nan}, {"cost": {"usd": 1}},
-)  # fmt: skip
+    {},
+    {"cost": None},
+    {"cost": "0.01"},
+    {"cost": -1},
+    {"cost": True},
+    {"cost": math.nan},
+    {"cost": {"usd": 1}},
+)
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 
 
@@ -257,9 +263,17 @@ class Play:
             request, bill = flying.pop(call_id)
             how = self.rng.choices(("billed", "untold", "left"), (10, 4, 4))[0]
             told = Cost(bill, "billed") if how == "billed" else self._untold(request, bill, answered=how == "untold")
-            ledger.settle_many(connection, [ledger.Settlement(
-                call_id=call_id, settled_ms=self.now, outcome="cancelled" if how == "left" else "ok", cost=told,
-            )])  # fmt: skip
+            ledger.settle_many(
+                connection,
+                [
+                    ledger.Settlement(
+                        call_id=call_id,
+                        settled_ms=self.now,
+                        outcome="cancelled" if how == "left" else "ok",
+                        cost=told,
+                    )
+                ],
+            )
             if how != "billed" and self.rng.random() < 0.2:
                 assert ledger.recover(connection, call_id, Cost(bill, "recovered"))
         if self.rng.random() < 0.02:
@@ -280,9 +294,15 @@ class Play:
 
 def _intent(model: str, bound: int | None, run_id: str | None, face: str, now: int) -> ledger.Intent:
     return ledger.Intent(
-        id=ledger.new_id(), created_ms=now, gateway="openrouter", model=model, purpose=face, owner="gone",
-        bound_pico=bound, run_id=run_id,
-    )  # fmt: skip
+        id=ledger.new_id(),
+        created_ms=now,
+        gateway="openrouter",
+        model=model,
+        purpose=face,
+        owner="gone",
+        bound_pico=bound,
+        run_id=run_id,
+    )
 
 
 # As `runs.set_budget` has it: a million schedules set one each, and SQLAlchemy's way takes a third of their time.

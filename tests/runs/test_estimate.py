@@ -96,10 +96,12 @@ def test_estimate_kept_from_an_earlier_form_is_the_one_made_anew(rt: Runtime) ->
     """Lengths are measured once for the same rows and prompts; whatever else the form changes is heeded."""
     first = draft_of(rt, 30)
     drafts = [
-        replace(first, samples=3), replace(first, contestants=first.contestants[:1]), replace(first, limit=7),
+        replace(first, samples=3),
+        replace(first, contestants=first.contestants[:1]),
+        replace(first, limit=7),
         replace(first, prompts=(Prompt("Once more, please: {{q}}"),)),
         replace(first, prompts=(Prompt("{{q}}"), Prompt("{{answer}} {{q}}"))),
-    ]  # fmt: skip
+    ]
     runs.estimate(rt, first)
 
     kept = [runs.estimate(rt, draft) for draft in drafts]

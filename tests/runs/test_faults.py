@@ -24,9 +24,18 @@ from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store.engine import open_store
 
 KINDS = (
-    "429", "429_plain", "429_dated", "500", "502_html", "503", "reset", "stall", "truncated", "malformed_chunk",
+    "429",
+    "429_plain",
+    "429_dated",
+    "500",
+    "502_html",
+    "503",
+    "reset",
+    "stall",
+    "truncated",
+    "malformed_chunk",
     "error_in_200",
-)  # fmt: skip
+)
 CALLS = 1_000
 SPREAD = ("atlas-large", "swift", "scribe", "sage", "ledger", "bard", "vista", "budget-mini")
 MODELS = tuple(f"sandbox/{name}" for name in SPREAD)
@@ -40,9 +49,13 @@ async def send_all(url: str, database: str) -> tuple[list[Outcome], list[tuple[s
     store = open_store(database)
     gateways = Gateways(Client(Gateway("sandbox", url, SecretStr(CANARY)), settings))
     dispatcher = Dispatcher(
-        gateways=gateways, store=store, prices=PriceBook(gateways, lambda _: None), owner="test",
-        pacer=Pacer(ceiling=64, pause_s=0.01), policy=RetryPolicy(base_s=0.01, cap_s=0.05),
-    )  # fmt: skip
+        gateways=gateways,
+        store=store,
+        prices=PriceBook(gateways, lambda _: None),
+        owner="test",
+        pacer=Pacer(ceiling=64, pause_s=0.01),
+        policy=RetryPolicy(base_s=0.01, cap_s=0.05),
+    )
 
     async def one(number: int) -> Outcome:
         request = CompletionRequest(MODELS[number % len(MODELS)], (Message("user", f"{SECRET_PROMPT} {number}"),))

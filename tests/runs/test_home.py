@@ -65,7 +65,7 @@ def draft_of(rt: Runtime, *models: str, **more: Any) -> runs.RunDraft:
     contestants = tuple(map(Contestant, models or ("sandbox/swift",)))
     return runs.RunDraft(
         dataset.id, (Prompt("Classify: {{ticket}}"),), contestants, limit=20, budget_usd=Decimal(5), **more
-    )  # fmt: skip
+    )
 
 
 def begun(rt: Runtime, draft: runs.RunDraft) -> str:
@@ -115,9 +115,10 @@ def test_run_waits_for_openrouter_without_a_key_and_goes_on_with_it(tmp_path: Pa
             run_id = begun(rt, draft_of(rt))
         with workbench(tmp_path, None) as rt:
             assert_waits(
-                rt, run_id,
+                rt,
+                run_id,
                 f"The run waits for OpenRouter at {server.base_url}: set OPENROUTER_API_KEY and OPENROUTER_BASE_URL.",
-            )  # fmt: skip
+            )
         with workbench(tmp_path, server) as rt:
             run = runs.wait_for_run(rt, run_id, timeout_s=30)
 
@@ -143,10 +144,11 @@ def test_run_waits_for_its_address(tmp_path: Path) -> None:
             run_id = begun(rt, draft_of(rt))
         with workbench(tmp_path, other) as rt:
             assert_waits(
-                rt, run_id,
+                rt,
+                run_id,
                 f"The run waits for OpenRouter at {server.base_url}: set OPENROUTER_API_KEY and OPENROUTER_BASE_URL. "
                 f"Calls go to {other.base_url} now.",
-            )  # fmt: skip
+            )
 
 
 @pytest.mark.parametrize("as_judge", [False, True])
@@ -178,10 +180,11 @@ def test_new_endpoint_takes_no_models_of_an_old_run(tmp_path: Path) -> None:
             run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="queued", gateways=kept))
         with workbench(tmp_path, server, endpoints=[endpoint(local, "openai")]) as rt:
             assert_waits(
-                rt, run_id,
+                rt,
+                run_id,
                 "The run waits: openai/gpt-5 was asked at OpenRouter, and the endpoint openai in ASSAY_ENDPOINTS would "
                 "take it now. Give the endpoint another name.",
-            )  # fmt: skip
+            )
 
 
 def test_batches_wait_with_their_run(tmp_path: Path) -> None:
@@ -223,9 +226,10 @@ def test_run_of_an_earlier_release_goes_on_when_asked_for(tmp_path: Path) -> Non
             runs.continue_run(rt, run_id)
 
             assert (run.state, run.reason) == (
-                "paused", "The run does not say at which address its calls were sent. Continue sends the missing ones "
+                "paused",
+                "The run does not say at which address its calls were sent. Continue sends the missing ones "
                 f"to OpenRouter at {server.base_url}.",
-            )  # fmt: skip
+            )
         with workbench(tmp_path, other) as rt:
             assert runs.wait_for_run(rt, run_id, timeout_s=10).waits
 
@@ -251,7 +255,7 @@ def test_growth_keeps_the_endpoints_that_come_with_it(tmp_path: Path) -> None:
             runs.wait_for_run(rt, run_id, timeout_s=30)
             growth.grow_run(
                 rt, run_id, growth.Growth(contestants=(Contestant("local/sandbox/swift"),)), budget_usd=Decimal(5)
-            )  # fmt: skip
+            )
             runs.wait_for_run(rt, run_id, timeout_s=30)
         with workbench(tmp_path, server) as rt, pytest.raises(RunError, match="waits for the endpoint local at"):
             runs.retry_failed(rt, run_id)

@@ -37,9 +37,13 @@ def draft(rt: Runtime, graders: tuple[GraderSpec, ...] = GRADERS) -> RunDraft:
     table = kept.read_upload(rt, content.encode(), filename="q.csv")
     dataset = kept.save_table(rt, table, name="q", source="q.csv")
     return RunDraft(
-        dataset.id, (Prompt("{{q}}"),), (Contestant(MODEL, {"max_tokens": 20}),), graders, concurrency=1,
+        dataset.id,
+        (Prompt("{{q}}"),),
+        (Contestant(MODEL, {"max_tokens": 20}),),
+        graders,
+        concurrency=1,
         budget_usd=Decimal(5),
-    )  # fmt: skip
+    )
 
 
 def finished(rt: Runtime, run_id: str) -> RunProgress:

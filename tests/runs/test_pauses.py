@@ -40,9 +40,15 @@ def workbench(
 ) -> Iterator[Runtime]:
     """A workbench before a server that plays OpenRouter."""
     given = Settings.model_validate(
-        {"database_url": f"sqlite:///{folder}/a.db", "concurrency": 2, "batch_poll_s": 0.02, "max_attempts": 2,
-         "unreachable_patience_s": 0.0} | settings
-    )  # fmt: skip
+        {
+            "database_url": f"sqlite:///{folder}/a.db",
+            "concurrency": 2,
+            "batch_poll_s": 0.02,
+            "max_attempts": 2,
+            "unreachable_patience_s": 0.0,
+        }
+        | settings
+    )
     with open_runtime(given, gateway=Gateway("openrouter", server.base_url, SecretStr(key)), watch=watch) as rt:
         rt.ready()
         yield rt
@@ -52,9 +58,11 @@ def draft_of(rt: Runtime, **more: Any) -> runs.RunDraft:
     """Twelve tickets before a model."""
     dataset = kept.open_dataset(rt, "support_tickets")
     given: dict[str, Any] = {
-        "limit": ROWS, "budget_usd": Decimal(5), "contestants": (Contestant(MODEL),),
+        "limit": ROWS,
+        "budget_usd": Decimal(5),
+        "contestants": (Contestant(MODEL),),
         "prompts": (Prompt("Classify: {{ticket}}"),),
-    } | more  # fmt: skip
+    } | more
     return runs.RunDraft(dataset.id, **given)
 
 
@@ -419,8 +427,11 @@ def test_continue_on_a_full_disk_waits_for_room(tmp_path: Path) -> None:
             run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="full"))
         done = subprocess.run(
             [sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path), server.base_url, run_id],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         full_disk = "The disk is full: nothing could be written. Free some space; nothing is lost."
         assert done.stdout.splitlines() == [full_disk, "done"], done.stderr
         with workbench(tmp_path, server) as rt:

@@ -24,11 +24,15 @@ from assay.runs.prices import MODELS, PriceBook, base_model, keep, may_answer
 
 PRICES = {"prompt": "0.000001", "completion": "0.000002"}
 ROWS: dict[str, dict[str, Any]] = {
-    "a/plain": PRICES, "a/plain:batch": {"prompt": "0.0000003", "completion": "0.0000007"}, "a/dear": {
-        "prompt": "0.00001", "completion": "0.00002"}, "a/free:free": {"prompt": "0", "completion": "0"},
-    "a/late": PRICES, "a/late:batch": {"prompt": "0.00001", "completion": "0.00002"},
-    "a/odd": PRICES | {"video": "0.1"}, "a/auto": {"prompt": "-1", "completion": "-1"},
-}  # fmt: skip
+    "a/plain": PRICES,
+    "a/plain:batch": {"prompt": "0.0000003", "completion": "0.0000007"},
+    "a/dear": {"prompt": "0.00001", "completion": "0.00002"},
+    "a/free:free": {"prompt": "0", "completion": "0"},
+    "a/late": PRICES,
+    "a/late:batch": {"prompt": "0.00001", "completion": "0.00002"},
+    "a/odd": PRICES | {"video": "0.1"},
+    "a/auto": {"prompt": "-1", "completion": "-1"},
+}
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -49,9 +53,10 @@ def book(answer: Answer = endpoints(), models: tuple[str, ...] = tuple(ROWS)) ->
 
     async def learn() -> PriceBook:
         client = Client(
-            Gateway("openrouter", "https://a.example/v1", SecretStr("k")), Settings(),
+            Gateway("openrouter", "https://a.example/v1", SecretStr("k")),
+            Settings(),
             transport=httpx.MockTransport(answer),
-        )  # fmt: skip
+        )
         prices = PriceBook(Gateways(client), found.get)
         for model in models:
             await prices.learn(model)
@@ -68,9 +73,16 @@ def ask(model: str, **params: Any) -> CompletionRequest:
 
 @pytest.mark.parametrize(
     ("model", "base"),
-    [("x/y", "x/y"), ("x/y:nitro", "x/y"), ("x/y:nitro:exacto:online", "x/y"), ("x/y:free:online", "x/y:free"),
-     ("x/y:online:free:nitro", "x/y:free"), ("x/y:NITRO", "x/y"), ("ollama/qwen:8b", "ollama/qwen:8b")],
-)  # fmt: skip
+    [
+        ("x/y", "x/y"),
+        ("x/y:nitro", "x/y"),
+        ("x/y:nitro:exacto:online", "x/y"),
+        ("x/y:free:online", "x/y:free"),
+        ("x/y:online:free:nitro", "x/y:free"),
+        ("x/y:NITRO", "x/y"),
+        ("ollama/qwen:8b", "ollama/qwen:8b"),
+    ],
+)
 def test_variants_of_a_model_are_taken_off_in_any_order_and_number(model: str, base: str) -> None:
     """Dynamic variants are routing; what else stands behind a colon is the model's own name."""
     assert base_model(model) == base
@@ -92,8 +104,13 @@ def test_fallbacks_are_bounded_by_the_dearest() -> None:
 
 def test_dearest_endpoint_counts_and_one_of_a_tier_is_not_ignored_by_its_name() -> None:
     """`ignore` with a provider's bare name never takes away its service-tier endpoints."""
-    fast = {"tag": "north/fast", "provider_name": "North", "service_tier": "priority", "context_length": 8_000,
-            "pricing": {"prompt": "0.000001", "completion": "0.0002"}}  # fmt: skip
+    fast = {
+        "tag": "north/fast",
+        "provider_name": "North",
+        "service_tier": "priority",
+        "context_length": 8_000,
+        "pricing": {"prompt": "0.000001", "completion": "0.0002"},
+    }
     prices = book(endpoints(fast, {**fast, "tag": "north", "service_tier": None, "pricing": PRICES}))
 
     most = prices.bound(ask("a/plain")).pico or 0
@@ -186,9 +203,10 @@ def test_endpoints_that_cannot_be_fetched_are_asked_for_once_by_all_who_wait() -
 
     async def learn() -> None:
         client = Client(
-            Gateway("openrouter", "https://a.example/v1", SecretStr("k")), Settings(),
+            Gateway("openrouter", "https://a.example/v1", SecretStr("k")),
+            Settings(),
             transport=httpx.MockTransport(answer),
-        )  # fmt: skip
+        )
         prices = PriceBook(Gateways(client), catalogue().get)
         await asyncio.gather(*(prices.learn(name) for name in ["a/plain", "a/plain:nitro", "a/dear"] * 9))
         await client.aclose()

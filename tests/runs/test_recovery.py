@@ -99,8 +99,9 @@ def test_marks_that_cannot_be_written_leave_no_file(store: Store) -> None:
 
 def test_free_orphan_costs_nothing(store: Store) -> None:
     """A call that can cost nothing is settled at a known 0, whatever became of it."""
-    intent = ledger.Intent(id="call0", created_ms=1, gateway="g", purpose="api", model="a/b:free", owner="x",
-                           bound_pico=0)  # fmt: skip
+    intent = ledger.Intent(
+        id="call0", created_ms=1, gateway="g", purpose="api", model="a/b:free", owner="x", bound_pico=0
+    )
     store.writer.call(lambda c: ledger.open_intent(c, intent))
     lost = ledger.Settlement(call_id="call0", settled_ms=2, outcome="cancelled", cost=Cost(None, "unknown"))
     store.writer.call(lambda c: ledger.settle(c, lost))

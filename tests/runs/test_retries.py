@@ -184,5 +184,7 @@ def test_model_that_wants_the_other_limit_gets_it(refusal: dict[str, str]) -> No
 
     assert asyncio.run(ask()) == ["four", "four"]
     assert [("max_tokens" in body, body.get("max_completion_tokens")) for body in bodies] == [
-        (True, None), (False, 7), (False, 7),
-    ]  # fmt: skip
+        (True, None),
+        (False, 7),
+        (False, 7),
+    ]

@@ -61,9 +61,13 @@ def begun(rt: Runtime, mode: RunMode) -> str:
     """A run that is on its way: answers have come, or a batch waits."""
     dataset = kept.open_dataset(rt, "support_tickets")
     draft = runs.RunDraft(
-        dataset.id, (Prompt("Classify: {{ticket}}"),), (Contestant("sandbox/swift"),), limit=ROWS, mode=mode,
+        dataset.id,
+        (Prompt("Classify: {{ticket}}"),),
+        (Contestant("sandbox/swift"),),
+        limit=ROWS,
+        mode=mode,
         budget_usd=Decimal(5),
-    )  # fmt: skip
+    )
     run_id = runs.start_run(rt, draft)
     until(lambda: bool((seen := runs.progress(rt, run_id)).done or seen.batch))
     return run_id
@@ -89,8 +93,10 @@ def killed(folder: Path, url: str, mode: RunMode) -> Iterator[str]:
     """The id of a run whose process was ended with SIGKILL."""
     process = subprocess.Popen(
         [sys.executable, "-c", WORKING, str(Path(__file__).parent), str(folder), url, mode],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     run_id = process.stdout.readline().strip()
     process.kill()

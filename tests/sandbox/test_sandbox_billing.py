@@ -50,10 +50,14 @@ def _bill(usage: Any, price: dict[str, Decimal], images: int = 0) -> Decimal:
     searches = usage.get("server_tool_use_details", {}).get("web_search_requests", 0)
     return Decimal(
         (usage["prompt_tokens"] - cached - written) * price["prompt"]
-        + cached * price["input_cache_read"] + written * price["input_cache_write"]
-        + (usage["completion_tokens"] - thought) * price["completion"] + thought * price["internal_reasoning"]
-        + images * price["image"] + price["request"] + searches * price["web_search"]
-    )  # fmt: skip
+        + cached * price["input_cache_read"]
+        + written * price["input_cache_write"]
+        + (usage["completion_tokens"] - thought) * price["completion"]
+        + thought * price["internal_reasoning"]
+        + images * price["image"]
+        + price["request"]
+        + searches * price["web_search"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,11 +70,23 @@ def _bill(usage: Any, price: dict[str, Decimal], images: int = 0) -> Decimal:
         ({"plugins": [{"id": "web", "enabled": False}]}, 0, 0),
         ({"web_search_options": {"search_context_size": "low"}}, 1, 0),
         ({"tools": [{"type": "openrouter:web_search"}]}, 1, 0),
-        ({"messages": [{"role": "user", "content": [
-            {"type": "text", "text": "Explain both pictures."}, *[{"type": "image_url", "image_url": {"url": "x"}}] * 2,
-        ]}]}, 0, 2),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "text", "text": "Explain both pictures."},
+                            *[{"type": "image_url", "image_url": {"url": "x"}}] * 2,
+                        ],
+                    }
+                ]
+            },
+            0,
+            2,
+        ),
     ],
-)  # fmt: skip
+)
 def test_cost_is_the_price_list_s(gateway: httpx.Client, more: dict[str, Any], searches: int, images: int) -> None:
     """Every key of the price list is charged once it is used, and nothing else."""
     body = _ask(gateway, **more)
@@ -134,8 +150,9 @@ def test_fallback_model_answers_for_one_that_fails() -> None:
 
     assert body["model"].startswith("sandbox/scribe")
     assert [(a["model"], a["status"]) for a in body["openrouter_metadata"]["attempts"]] == [
-        ("sandbox/sage", 429), ("sandbox/scribe", 200),
-    ]  # fmt: skip
+        ("sandbox/sage", 429),
+        ("sandbox/scribe", 200),
+    ]
     assert body["openrouter_metadata"]["strategy"] == "fallback"
 
 

@@ -60,8 +60,10 @@ def test_fault_before_the_answer_has_its_status(serve: Open, kind: Any, status: 
 
 def test_fault_429_carries_its_hint_or_none(serve: Open) -> None:
     """Seconds, a date, or nothing."""
-    hints = [_ask(serve(faults=(Fault(kind, retry_after_s=3),))[1]).headers.get("retry-after")
-             for kind in ("429", "429_plain", "429_dated")]  # fmt: skip
+    hints = [
+        _ask(serve(faults=(Fault(kind, retry_after_s=3),))[1]).headers.get("retry-after")
+        for kind in ("429", "429_plain", "429_dated")
+    ]
 
     assert hints[:2] == ["3", None]
     assert parsedate_to_datetime(hints[2] or "")
@@ -82,8 +84,9 @@ def test_fault_stall_times_out(serve: Open, stream: bool) -> None:
     _, client = serve(faults=(Fault("stall"),))
 
     with pytest.raises(httpx.ReadTimeout):
-        client.post("/chat/completions", json={"model": "sandbox/swift", "messages": HELLO, "stream": stream},
-                    timeout=0.2)  # fmt: skip
+        client.post(
+            "/chat/completions", json={"model": "sandbox/swift", "messages": HELLO, "stream": stream}, timeout=0.2
+        )
 
 
 @pytest.mark.parametrize("kind", ["error_in_200", "first_event_error", "mid_stream_error"])
@@ -125,8 +128,10 @@ def test_fault_malformed_chunk_is_no_json(serve: Open) -> None:
 
 def test_fault_in_the_answer_has_its_shape(serve: Open) -> None:
     """No choices, no usage, nothing at all, or a giant."""
-    bodies = {kind: _ask(serve(faults=(Fault(kind),))[1]).json()
-              for kind in ("empty_choices", "no_usage", "fabricated", "giant")}  # fmt: skip
+    bodies = {
+        kind: _ask(serve(faults=(Fault(kind),))[1]).json()
+        for kind in ("empty_choices", "no_usage", "fabricated", "giant")
+    }
 
     assert bodies["empty_choices"]["choices"] == []
     assert "usage" not in bodies["no_usage"]

@@ -16,9 +16,10 @@ from assay.sandbox.app import create_app
 
 ASK: dict[str, Any] = {"model": "sandbox/scribe", "messages": [{"role": "user", "content": "Name three rivers"}]}
 MANY: dict[str, Any] = {
-    "endpoint": "/v1/chat/completions", "model": "sandbox/scribe",
+    "endpoint": "/v1/chat/completions",
+    "model": "sandbox/scribe",
     "requests": [{"custom_id": "1", "body": {"messages": ASK["messages"]}}],
-}  # fmt: skip
+}
 
 
 def _batch(sdk: OpenRouter) -> str:

@@ -19,29 +19,63 @@ from assay.scoring.limits import WORDS
 WALL_S = 5.0
 """A generous bound: the machine is shared, and a freeze would take minutes."""
 BOMBS: dict[str, str] = {
-    "digits": "1" * 1_000_000, "exponent": "1e999999999", "million zeros": "1e999998", "no double": "1e400",
-    "negative": "-1e-999999999", "commit": "Fixed in commit 5e1234567", "brackets": "[" * 100_000,
-    "450 brackets": "[" * 450 + "]" * 450, "braces": "{" * 100_000, "open objects": '{"a":' * 20_000,
-    "fence": "```json" + "\n" * 100_000 + "x", "fences": "```" * 60_000, "spaces": " " * 199_000 + "x",
-    "objects": json.dumps([{"a": n} for n in range(12_000)]), "accents": "a" + "\u0301\u0316" * 90_000,
-    "mixed": json.dumps([n if n % 2 else str(n) for n in range(20_000)]), "answers": "answer " * 28_000,
-    "commas": "1" + ",111" * 49_000, "loose": "{a: 1, " * 20_000, "nested yaml": "{a: [" * 2_000,
-    "alias": "[&a [x], *a, *a]", "surrogates": "\ud800" * 1_000, "nul": "\0" * 100_000, "comments": "{//" * 60_000,
-    "quotes": '{"' * 60_000, "kanji": "漢" * 150_000, "same hash": json.dumps([n * (2**61 - 1) for n in range(9_000)]),
-    "thinking": "<think>" * 20_000, "xml": '<!ENTITY a "&b;&b;">' * 1_000, "escapes": "\x1b]0;x\x07\u202e" * 1_000,
-}  # fmt: skip
+    "digits": "1" * 1_000_000,
+    "exponent": "1e999999999",
+    "million zeros": "1e999998",
+    "no double": "1e400",
+    "negative": "-1e-999999999",
+    "commit": "Fixed in commit 5e1234567",
+    "brackets": "[" * 100_000,
+    "450 brackets": "[" * 450 + "]" * 450,
+    "braces": "{" * 100_000,
+    "open objects": '{"a":' * 20_000,
+    "fence": "```json" + "\n" * 100_000 + "x",
+    "fences": "```" * 60_000,
+    "spaces": " " * 199_000 + "x",
+    "objects": json.dumps([{"a": n} for n in range(12_000)]),
+    "accents": "a" + "\u0301\u0316" * 90_000,
+    "mixed": json.dumps([n if n % 2 else str(n) for n in range(20_000)]),
+    "answers": "answer " * 28_000,
+    "commas": "1" + ",111" * 49_000,
+    "loose": "{a: 1, " * 20_000,
+    "nested yaml": "{a: [" * 2_000,
+    "alias": "[&a [x], *a, *a]",
+    "surrogates": "\ud800" * 1_000,
+    "nul": "\0" * 100_000,
+    "comments": "{//" * 60_000,
+    "quotes": '{"' * 60_000,
+    "kanji": "漢" * 150_000,
+    "same hash": json.dumps([n * (2**61 - 1) for n in range(9_000)]),
+    "thinking": "<think>" * 20_000,
+    "xml": '<!ENTITY a "&b;&b;">' * 1_000,
+    "escapes": "\x1b]0;x\x07\u202e" * 1_000,
+}
 RECURSIVE = '{"$ref": "#/$defs/a", "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}}'
 GRADERS_TRIED = [
-    ("equals", {}, "x"), ("contains", {}, "|".join(map(str, range(900)))), ("regex", {}, "(a+)+$"),
-    ("numeric", {}, "42"), ("numeric", {"tolerance": 5, "relative": True}, "1e300"), ("json", {}, None),
-    ("json_schema", {"schema": '{"multipleOf": 0.1}'}, None), ("json_schema", {"schema": RECURSIVE}, None),
+    ("equals", {}, "x"),
+    ("contains", {}, "|".join(map(str, range(900)))),
+    ("regex", {}, "(a+)+$"),
+    ("numeric", {}, "42"),
+    ("numeric", {"tolerance": 5, "relative": True}, "1e300"),
+    ("json", {}, None),
+    ("json_schema", {"schema": '{"multipleOf": 0.1}'}, None),
+    ("json_schema", {"schema": RECURSIVE}, None),
     ("json_schema", {"schema": '{"uniqueItems": true}'}, None),
     ("json_schema", {"schema": '{"$ref": "https://json.schemastore.org/package.json"}'}, None),
-    *[("row_assertions", {}, json.dumps({"__expected": cell})) for cell in (
-        "contains-json", 'contains-json: {"required": ["z"]}', "is-number", "word-count: 3", "contains-any: a, b",
-        "levenshtein(3): " + "ab" * 9_000, "is-json: {type: array, uniqueItems: true}", r"regex: (\w*\s*)*:$",
-    )],
-]  # fmt: skip
+    *[
+        ("row_assertions", {}, json.dumps({"__expected": cell}))
+        for cell in (
+            "contains-json",
+            'contains-json: {"required": ["z"]}',
+            "is-number",
+            "word-count: 3",
+            "contains-any: a, b",
+            "levenshtein(3): " + "ab" * 9_000,
+            "is-json: {type: array, uniqueItems: true}",
+            r"regex: (\w*\s*)*:$",
+        )
+    ],
+]
 
 
 def timed(grade: Callable[[], object]) -> float:
@@ -88,13 +122,17 @@ def test_no_judge_s_reply_raises_or_freezes(name: str) -> None:
 
 
 GROWING: list[tuple[str, dict[str, object], str | None, Callable[[int], str]]] = [
-    ("json", {}, None, lambda n: "```json" + "\n" * n + "x"), ("json", {}, None, lambda n: "```\n" * n),
+    ("json", {}, None, lambda n: "```json" + "\n" * n + "x"),
+    ("json", {}, None, lambda n: "```\n" * n),
     ("json_schema", {"schema": '{"uniqueItems": true}'}, None, lambda n: json.dumps([{"a": k} for k in range(n // 9)])),
-    ("numeric", {}, "1", lambda n: "-$ 1," * n), ("numeric", {}, "1", lambda n: "answer " + " " * n),
-    ("contains", {}, "a|b", lambda n: "ab " * n), ("equals", {}, "x", lambda n: "x \t" * n),
-    ("equals", {}, "x", lambda n: "é\u0301" * n), ("regex", {}, r"(\w*\s*)*:$", lambda n: "ab " * n),
+    ("numeric", {}, "1", lambda n: "-$ 1," * n),
+    ("numeric", {}, "1", lambda n: "answer " + " " * n),
+    ("contains", {}, "a|b", lambda n: "ab " * n),
+    ("equals", {}, "x", lambda n: "x \t" * n),
+    ("equals", {}, "x", lambda n: "é\u0301" * n),
+    ("regex", {}, r"(\w*\s*)*:$", lambda n: "ab " * n),
     ("row_assertions", {}, '{"__expected": "contains-json"}', lambda n: '{"a": ' * n),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "params", "expected", "text"), GROWING)

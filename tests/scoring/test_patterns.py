@@ -19,11 +19,26 @@ from assay.scoring.processes import Processes
 WALL_S = 10.0
 """Far more than a pattern may take, far less than one without end would."""
 ENDLESS = (
-    r"(a+)+$", r"(a|a)*$", r"(a|aa)+$", r"^(\w+\s?)*$", r"^(\w+\s?)+:$", r"(.*a){20}$", r"(?:a?){40}a{40}",
-    r"^(([a-z])+.)+[A-Z]([a-z])+$", r"(\w*\s*)*:$", r"\w+\w+\w+\w+\w+\w+:$", r".*.*.*.*.*.*=x", r"(a?a?)*b$",
-    r"((a{1,9}){1,9}){1,9}b", r"(?=(a+))\1+$", r"((a{0,20})a{0,20}){20}b", r"^(?=(a+)+$)b", r"(a+)+\1$",
-    r"(?<=(?:a|a)+)b", r"^(([0123]:)?[a-zA-Z-\d]+\s*)+$",
-)  # fmt: skip
+    r"(a+)+$",
+    r"(a|a)*$",
+    r"(a|aa)+$",
+    r"^(\w+\s?)*$",
+    r"^(\w+\s?)+:$",
+    r"(.*a){20}$",
+    r"(?:a?){40}a{40}",
+    r"^(([a-z])+.)+[A-Z]([a-z])+$",
+    r"(\w*\s*)*:$",
+    r"\w+\w+\w+\w+\w+\w+:$",
+    r".*.*.*.*.*.*=x",
+    r"(a?a?)*b$",
+    r"((a{1,9}){1,9}){1,9}b",
+    r"(?=(a+))\1+$",
+    r"((a{0,20})a{0,20}){20}b",
+    r"^(?=(a+)+$)b",
+    r"(a+)+\1$",
+    r"(?<=(?:a|a)+)b",
+    r"^(([0123]:)?[a-zA-Z-\d]+\s*)+$",
+)
 
 
 @pytest.mark.parametrize("pattern", ENDLESS)
@@ -34,9 +49,10 @@ def test_pattern_that_backtracks_without_end_ends(pattern: str) -> None:
     started = time.monotonic()
 
     found = [
-        check(parse_assertion(f"regex: {pattern}"), text), build(GraderSpec("regex")).grade(text, pattern),
+        check(parse_assertion(f"regex: {pattern}"), text),
+        build(GraderSpec("regex")).grade(text, pattern),
         build(schema).grade(_json(text), None),
-    ]  # fmt: skip
+    ]
 
     assert time.monotonic() - started < WALL_S
     assert all(verdict.reason for verdict in found)
@@ -48,12 +64,19 @@ def _json(text: str) -> str:
 
 @pytest.mark.parametrize(
     ("pattern", "text"),
-    [(r"^\d{1,3}(,\d{3})*$", "1,234,567"), (r"^[\w.-]+@([\w-]+\.)+[\w-]{2,4}$", "ana@mail.example.com"),
-     (r"^(\d{1,3}\.){3}\d{1,3}$", "10.2.300.4"), (r"^(\w+,\s*)+\w+$", "red, green, blue"),
-     (r"^https?://(www\.)?([\w-]+\.)+\w+(/[\w./?%&=-]*)?$", "https://www.example.com/a/b?c=d"),
-     (r"^(19|20)\d\d-(0[1-9]|1[0-2])-([0-2]\d|3[01])$", "2026-11-28"), (r"^(?=.*\d)(?=.*[a-z]).{8,}$", "abc12345"),
-     (r"(\w)\1", "hello"), (r"^[\s\S]+$", "two\nlines"), (r"^[^\W\d_]+$", "Straße")],
-)  # fmt: skip
+    [
+        (r"^\d{1,3}(,\d{3})*$", "1,234,567"),
+        (r"^[\w.-]+@([\w-]+\.)+[\w-]{2,4}$", "ana@mail.example.com"),
+        (r"^(\d{1,3}\.){3}\d{1,3}$", "10.2.300.4"),
+        (r"^(\w+,\s*)+\w+$", "red, green, blue"),
+        (r"^https?://(www\.)?([\w-]+\.)+\w+(/[\w./?%&=-]*)?$", "https://www.example.com/a/b?c=d"),
+        (r"^(19|20)\d\d-(0[1-9]|1[0-2])-([0-2]\d|3[01])$", "2026-11-28"),
+        (r"^(?=.*\d)(?=.*[a-z]).{8,}$", "abc12345"),
+        (r"(\w)\1", "hello"),
+        (r"^[\s\S]+$", "two\nlines"),
+        (r"^[^\W\d_]+$", "Straße"),
+    ],
+)
 def test_ordinary_pattern_works(pattern: str, text: str) -> None:
     """What people write for numbers, mail, addresses, lists and dates is run, with a verdict."""
     assert build(GraderSpec("regex")).grade(text, pattern).passed is True
@@ -61,12 +84,27 @@ def test_ordinary_pattern_works(pattern: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "text", "passed"),
-    [("a$", "a\n", False), ("^.$", "\u2028", False), (r"^\s$", "\ufeff", True), (r"^[\S]$", "\ufeff", False),
-     (r"^\w$", "é", False), (r"\bé", "é", False), (r"^\d$", "\u0663", False), (r"^[a-\d]+$", "a-1", True),
-     (r"^[\w-z]+$", "q-", True), (r"\cJ", "\n", True), (r"^\ud83d\ude00$", "\U0001f600", True),
-     (r"^\u0041$", "A", True), ("[]", "a", False), ("^[^]$", "\n", True), ("a{,3}", "a{,3}", True),
-     (r"(?<n>a)\k<n>", "aa", True), ("^[[a]$", "[", True), (r"^[\b]$", "\b", True)],
-)  # fmt: skip
+    [
+        ("a$", "a\n", False),
+        ("^.$", "\u2028", False),
+        (r"^\s$", "\ufeff", True),
+        (r"^[\S]$", "\ufeff", False),
+        (r"^\w$", "é", False),
+        (r"\bé", "é", False),
+        (r"^\d$", "\u0663", False),
+        (r"^[a-\d]+$", "a-1", True),
+        (r"^[\w-z]+$", "q-", True),
+        (r"\cJ", "\n", True),
+        (r"^\ud83d\ude00$", "\U0001f600", True),
+        (r"^\u0041$", "A", True),
+        ("[]", "a", False),
+        ("^[^]$", "\n", True),
+        ("a{,3}", "a{,3}", True),
+        (r"(?<n>a)\k<n>", "aa", True),
+        ("^[[a]$", "[", True),
+        (r"^[\b]$", "\b", True),
+    ],
+)
 def test_pattern_of_javascript_keeps_its_meaning(pattern: str, text: str, passed: bool) -> None:
     """Where Python and RE2 read it otherwise it is JavaScript's reading that counts."""
     assert (ecmascript_of(pattern).search(text) is not None) is passed
@@ -112,9 +150,36 @@ def test_longest_pattern_is_named() -> None:
 
 
 _PIECES = st.sampled_from(
-    ["a", "b", ".", r"\d", r"\w", r"\s", "[ab]", "[^a]", r"[\w-]", "(a|b)", "(?:ab)", "^", "$", "a?", "b*", "a+",
-     "a{2}", "b{1,2}", "|", r"\.", " ", "é", r"\b", "a*?", "(?=a)", r"\W", r"\S"]
-)  # fmt: skip
+    [
+        "a",
+        "b",
+        ".",
+        r"\d",
+        r"\w",
+        r"\s",
+        "[ab]",
+        "[^a]",
+        r"[\w-]",
+        "(a|b)",
+        "(?:ab)",
+        "^",
+        "$",
+        "a?",
+        "b*",
+        "a+",
+        "a{2}",
+        "b{1,2}",
+        "|",
+        r"\.",
+        " ",
+        "é",
+        r"\b",
+        "a*?",
+        "(?=a)",
+        r"\W",
+        r"\S",
+    ]
+)
 
 
 @settings(deadline=None, max_examples=300)

@@ -83,9 +83,12 @@ GRADED: dict[str, Draw] = {
     "Beta(2, 2)": lambda rng, shape: rng.beta(2, 2, shape),
 }
 TRUE_MEANS = {
-    "0, 0.5, 1": 0.65, "Beta(8, 1)": 8 / 9, "90 % ones, partial credit": 0.964, "0.9, one in 100 is 0": 0.891,
+    "0, 0.5, 1": 0.65,
+    "Beta(8, 1)": 8 / 9,
+    "90 % ones, partial credit": 0.964,
+    "0.9, one in 100 is 0": 0.891,
     "Beta(2, 2)": 0.5,
-}  # fmt: skip
+}
 
 
 def mean_coverage(name: str, n: int, draws: int) -> tuple[Held, Held]:
@@ -131,19 +134,22 @@ def corrected_tango_width(first: float, second: float, n: int) -> float:
 
 DIFFERENCES: dict[str, tuple[Draw, float]] = {
     "0, 0.5, 1 against itself": (
-        lambda rng, shape: rng.choice([0.0, 0.5, 1.0], shape) - rng.choice([0.0, 0.5, 1.0], shape), 0.0,
+        lambda rng, shape: rng.choice([0.0, 0.5, 1.0], shape) - rng.choice([0.0, 0.5, 1.0], shape),
+        0.0,
     ),
     "Beta(8, 1) against Beta(6, 2)": (lambda rng, shape: rng.beta(8, 1, shape) - rng.beta(6, 2, shape), 8 / 9 - 0.75),
     "partial credit against itself": (
-        lambda rng, shape: _partial_credit(rng, shape) - _partial_credit(rng, shape), 0.0,
+        lambda rng, shape: _partial_credit(rng, shape) - _partial_credit(rng, shape),
+        0.0,
     ),
     "partial credit against all right": (lambda rng, shape: 1 - _partial_credit(rng, shape), 0.036),
     "+0.1, one in ten -0.9": (lambda rng, shape: rng.choice([0.1, -0.9], shape, p=[0.9, 0.1]), 0.0),
     "+0.02, one in 50 -0.98": (lambda rng, shape: rng.choice([0.02, -0.98], shape, p=[0.98, 0.02]), 0.0),
     "lognormal, sigma 1.2, about its mean": (
-        lambda rng, shape: np.minimum(rng.lognormal(-3, 1.2, shape), 1.0) - 0.09936, 0.0,
+        lambda rng, shape: np.minimum(rng.lognormal(-3, 1.2, shape), 1.0) - 0.09936,
+        0.0,
     ),
-}  # fmt: skip
+}
 RIVALS = ("Student's t", "sign flips", "Johnson's t", "Hall's transformation")
 FLIPS = 400
 
@@ -205,11 +211,13 @@ def contestants(scores: Floats, costs: tuple[float, ...] | None = None) -> list[
     """Each line of an array as a contestant; NaN: missing."""
     return [
         ContestantRows(
-            str(at), str(at), {row: None if np.isnan(v) else float(v) for row, v in enumerate(line.tolist())},
+            str(at),
+            str(at),
+            {row: None if np.isnan(v) else float(v) for row, v in enumerate(line.tolist())},
             None if costs is None else costs[at],
         )
         for at, line in enumerate(scores)
-    ]  # fmt: skip
+    ]
 
 
 def passes(rng: np.random.Generator, rates: tuple[float, ...], n: int) -> Floats:
@@ -284,10 +292,12 @@ SEQUENCES: dict[str, tuple[Draw, float, int]] = {
     "rate of 0.95": (lambda rng, shape: (rng.random(shape) < 0.95).astype(float), 0.95, 1),
     "graded, 90 % ones": (_partial_credit, 0.964, 20),
     "difference of equals, 20 % differ": (
-        lambda rng, shape: rng.choice([0.0, 0.5, 1.0], shape, p=[0.1, 0.8, 0.1]), 0.5, 2,
+        lambda rng, shape: rng.choice([0.0, 0.5, 1.0], shape, p=[0.1, 0.8, 0.1]),
+        0.5,
+        2,
     ),
     "+0.1, one in ten -0.9": (lambda rng, shape: rng.choice([0.55, 0.05], shape, p=[0.9, 0.1]), 0.5, 40),
-}  # fmt: skip
+}
 LOOKS = 1_000
 
 
@@ -313,8 +323,10 @@ def _missed(rows: Floats, truth: float) -> npt.NDArray[np.bool_]:
 
 
 STOPPED = (
-    ((0.9, 0.8, 0.75, 0.7), 500), ((0.85, 0.7, 0.7, 0.6, 0.5), 300), ((0.9, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8), 1_000),
-)  # fmt: skip
+    ((0.9, 0.8, 0.75, 0.7), 500),
+    ((0.85, 0.7, 0.7, 0.6, 0.5), 300),
+    ((0.9, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8), 1_000),
+)
 
 
 def early_stopping(truth: tuple[float, ...], n: int, draws: int) -> tuple[float, float]:

@@ -42,8 +42,10 @@ def test_one_that_beats_every_other_is_best() -> None:
     assert found.claim == "best"
     assert found.leaders == ("atlas",)
     assert [(line.label, line.rank_low, line.rank_high) for line in found.standings] == [
-        ("atlas", 1, 1), ("bard", 2, 3), ("cedar", 2, 3),
-    ]  # fmt: skip
+        ("atlas", 1, 1),
+        ("bard", 2, 3),
+        ("cedar", 2, 3),
+    ]
     assert (found.family.size, found.family.words) == (3, "all 3 pairs of 3 contestants")
     first = found.difference("atlas", "cedar")
     assert first is not None
@@ -148,10 +150,12 @@ def test_contestants_without_a_common_row_show_their_own_means() -> None:
 
 def test_graded_scores_that_hardly_differ_are_open() -> None:
     """Below ten rows that differ there are not enough to tell; the interval has its width all the same."""
-    found = decide([
-        named("atlas", dict.fromkeys(range(40), 0.9)),
-        named("swift", {row: 0.6 if row < 9 else 0.9 for row in range(40)}),
-    ])  # fmt: skip
+    found = decide(
+        [
+            named("atlas", dict.fromkeys(range(40), 0.9)),
+            named("swift", {row: 0.6 if row < 9 else 0.9 for row in range(40)}),
+        ]
+    )
 
     assert found.claim == "open"
     assert not found.differences[0].enough

@@ -51,10 +51,13 @@ def told(found: Decision, *, value: float, low: float, high: float, p: float = 0
 def scored(found: Decision, *means: float) -> Decision:
     """A decision whose contestants have these means."""
     lines = [
-        replace(line, score=Estimate(mean, mean - 0.07, mean + 0.04, found.n, ""),
-                best_of=Estimate(mean, mean - 0.07, mean + 0.04, found.n, ""))
+        replace(
+            line,
+            score=Estimate(mean, mean - 0.07, mean + 0.04, found.n, ""),
+            best_of=Estimate(mean, mean - 0.07, mean + 0.04, found.n, ""),
+        )
         for line, mean in zip(found.standings, means, strict=True)
-    ]  # fmt: skip
+    ]
     return replace(found, standings=tuple(lines))
 
 
@@ -108,21 +111,35 @@ def with_candidate(
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        (with_candidate("not_worse", value=-0.02, low=-0.048, high=0.0, share=1 / 18.2),
-         "swift is at most 5 points worse (0 to 4.8, margin 5) at 1/18 of the cost."),
-        (with_candidate("open", value=-0.02, low=-0.07, high=0.03, share=1 / 18, needed=RowsNeeded(1_741, 1_541, 0.3)),
-         "swift costs 1/18; whether it is more than 5 points worse is open: 2 points (-3 to 7). About 1,750 rows would "
-         "tell ($0.30)."),
-        (with_candidate("open", value=-0.11, low=-0.18, high=-0.04, share=0.4),
-         "swift costs 40 % as much; whether it is more than 5 points worse is open: 11 points (4 to 18)."),
-        (with_candidate("worse", value=-0.11, low=-0.15, high=-0.07, share=1 / 19),
-         "swift is 11 points worse (7 to 15) at 1/19 of the cost."),
-        (with_candidate("not_worse", value=0.0, low=-0.04996, high=0.031, share=0.4),
-         "swift is at most 5 points worse (-3 to 4.996, margin 5) at 40 % of the cost."),
-        (with_candidate("worse", value=-0.01, low=-0.15, high=-0.052, share=0.0),
-         "swift is 1 point worse (5.2 to 15) at no cost."),
+        (
+            with_candidate("not_worse", value=-0.02, low=-0.048, high=0.0, share=1 / 18.2),
+            "swift is at most 5 points worse (0 to 4.8, margin 5) at 1/18 of the cost.",
+        ),
+        (
+            with_candidate(
+                "open", value=-0.02, low=-0.07, high=0.03, share=1 / 18, needed=RowsNeeded(1_741, 1_541, 0.3)
+            ),
+            "swift costs 1/18; whether it is more than 5 points worse is open: 2 points (-3 to 7). "
+            "About 1,750 rows would tell ($0.30).",
+        ),
+        (
+            with_candidate("open", value=-0.11, low=-0.18, high=-0.04, share=0.4),
+            "swift costs 40 % as much; whether it is more than 5 points worse is open: 11 points (4 to 18).",
+        ),
+        (
+            with_candidate("worse", value=-0.11, low=-0.15, high=-0.07, share=1 / 19),
+            "swift is 11 points worse (7 to 15) at 1/19 of the cost.",
+        ),
+        (
+            with_candidate("not_worse", value=0.0, low=-0.04996, high=0.031, share=0.4),
+            "swift is at most 5 points worse (-3 to 4.996, margin 5) at 40 % of the cost.",
+        ),
+        (
+            with_candidate("worse", value=-0.01, low=-0.15, high=-0.052, share=0.0),
+            "swift is 1 point worse (5.2 to 15) at no cost.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_cheaper_contestant(said: str, sentence: str) -> None:
     """Good enough, open, or worse; a ratio is said as it is, and an end is never rounded onto the margin."""
     assert said == sentence

@@ -16,10 +16,12 @@ def test_migration_puts_old_rows_into_their_buckets(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path}/old.db")
     with engine.begin() as connection:
         command.upgrade(config(connection), "0001")
-        connection.execute(text(
-            "INSERT INTO dataset (id, name, version, content_hash, columns_json, roles_json, row_count, source, "
-            "findings_json, created_ms) VALUES ('d', 'n', 1, 'h', '[\"a\"]', '{}', 3, '', '[]', 0)"
-        ))  # fmt: skip
+        connection.execute(
+            text(
+                "INSERT INTO dataset (id, name, version, content_hash, columns_json, roles_json, row_count, source, "
+                "findings_json, created_ms) VALUES ('d', 'n', 1, 'h', '[\"a\"]', '{}', 3, '', '[]', 0)"
+            )
+        )
         for position, key in enumerate(("one", "two", "three")):
             connection.execute(
                 text("INSERT INTO dataset_row (dataset_id, position, row_key, values_json) VALUES ('d', :p, :k, '[]')"),

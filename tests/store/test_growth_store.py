@@ -38,9 +38,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def make_plan(rows: int, prompts: int, contestants: int, samples: int) -> RunPlan:
     """A plan of the asked size."""
     return RunPlan(
-        "d", rows, tuple(Prompt(f"{n}") for n in range(prompts)),
-        tuple(Contestant(f"m/{n}") for n in range(contestants)), samples=samples,
-    )  # fmt: skip
+        "d",
+        rows,
+        tuple(Prompt(f"{n}") for n in range(prompts)),
+        tuple(Contestant(f"m/{n}") for n in range(contestants)),
+        samples=samples,
+    )
 
 
 def larger(plan: RunPlan, rows: int, prompts: int, contestants: int, samples: int) -> RunPlan:
@@ -49,8 +52,9 @@ def larger(plan: RunPlan, rows: int, prompts: int, contestants: int, samples: in
     return plan.grown(
         prompts=[Prompt(f"{have[0] + n}") for n in range(prompts)],
         contestants=[Contestant(f"m/{have[1] + n}") for n in range(contestants)],
-        samples=plan.samples + samples, row_count=plan.row_count + rows,
-    )  # fmt: skip
+        samples=plan.samples + samples,
+        row_count=plan.row_count + rows,
+    )
 
 
 def place(cell: Cell) -> str:
@@ -66,17 +70,31 @@ def answered(store: Store, plan: RunPlan, *, share: int = 2) -> str:
         for number in range(0, plan.cell_count, share):
             cell = plan.cell(number)
             call = ledger.Intent(
-                id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="g", purpose="run", model=place(cell),
-                owner="me", bound_pico=9, run_id=run_id, cell=number,
-            )  # fmt: skip
+                id=ledger.new_id(),
+                created_ms=ledger.now_ms(),
+                gateway="g",
+                purpose="run",
+                model=place(cell),
+                owner="me",
+                bound_pico=9,
+                run_id=run_id,
+                cell=number,
+            )
             ledger.open_intent(connection, call)
             ended = ledger.Settlement(call_id=call.id, settled_ms=1, outcome="ok", cost=Cost(7, "billed"))
             ledger.settle(connection, ended)
             record = saving.ResultRecord(
-                run_id=run_id, cell=number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
-                sample=cell.sample, status="ok", output=place(cell), call_id=call.id,
+                run_id=run_id,
+                cell=number,
+                row=cell.row,
+                prompt=cell.prompt,
+                contestant=cell.contestant,
+                sample=cell.sample,
+                status="ok",
+                output=place(cell),
+                call_id=call.id,
                 scores=(Score("a", 1, True, place(cell)), Score("b", 0, False, place(cell))),
-            )  # fmt: skip
+            )
             saving.save_results(connection, [record])
         runs.set_state(connection, run_id, "paused")
         return run_id

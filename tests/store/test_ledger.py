@@ -44,9 +44,15 @@ def new_run(store: Store, budget: int | None) -> str:
 def intent(run_id: str | None, bound: int | None, *, owner: str = "me") -> ledger.Intent:
     """An intent of a run."""
     return ledger.Intent(
-        id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="sandbox", purpose="run", model="a/b", owner=owner,
-        bound_pico=bound, run_id=run_id,
-    )  # fmt: skip
+        id=ledger.new_id(),
+        created_ms=ledger.now_ms(),
+        gateway="sandbox",
+        purpose="run",
+        model="a/b",
+        owner=owner,
+        bound_pico=bound,
+        run_id=run_id,
+    )
 
 
 def settlement(call_id: str, cost: Cost) -> ledger.Settlement:
@@ -203,10 +209,19 @@ def test_lost_costs_are_stated_a_part_at_a_time(store: Store) -> None:
     assert (left.known_pico, left.unknown_calls) == (50, 1)
 
 
-@pytest.mark.parametrize(("cost", "counts"), [
-    (Cost(20, "estimated"), 60), (Cost(0, "estimated"), 60), (Cost(70, "estimated"), 70), (Cost(20, "billed"), 20),
-    (Cost(20, "stated"), 20), (UNBILLED, 0), (UNKNOWN_COST, 60),
-], ids=lambda value: getattr(value, "provenance", ""))  # fmt: skip
+@pytest.mark.parametrize(
+    ("cost", "counts"),
+    [
+        (Cost(20, "estimated"), 60),
+        (Cost(0, "estimated"), 60),
+        (Cost(70, "estimated"), 70),
+        (Cost(20, "billed"), 20),
+        (Cost(20, "stated"), 20),
+        (UNBILLED, 0),
+        (UNKNOWN_COST, 60),
+    ],
+    ids=lambda value: getattr(value, "provenance", ""),
+)
 def test_estimated_cost_counts_its_bound_until_it_is_recovered(store: Store, cost: Cost, counts: int) -> None:
     """No bill says what it was, so a budget of run or month takes the dearest; sums that people see keep the cost."""
     run_id = new_run(store, 100)

@@ -33,9 +33,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def opened_call(store: Store, number: int = 0, *, at_ms: int | None = None) -> ledger.Intent:
     """A call in flight, of one of three models in turn, an hour after the one before it."""
     intent = ledger.Intent(
-        id=ledger.new_id(), created_ms=at_ms if at_ms is not None else 10**12 + number * HOUR, gateway="sandbox",
-        purpose=("run", "judge")[number % 2], model=f"a/{number % 3}", owner="gone", bound_pico=100 + number,
-    )  # fmt: skip
+        id=ledger.new_id(),
+        created_ms=at_ms if at_ms is not None else 10**12 + number * HOUR,
+        gateway="sandbox",
+        purpose=("run", "judge")[number % 2],
+        model=f"a/{number % 3}",
+        owner="gone",
+        bound_pico=100 + number,
+    )
     store.writer.call(lambda c: ledger.open_intent(c, intent))
     return intent
 
@@ -43,9 +48,15 @@ def opened_call(store: Store, number: int = 0, *, at_ms: int | None = None) -> l
 def ended(call_id: str, cost: Cost, *, provider: str | None = "Northwind") -> ledger.Settlement:
     """A settlement with tokens."""
     return ledger.Settlement(
-        call_id=call_id, settled_ms=1, outcome="ok", cost=cost, provider=provider, prompt_tokens=30,
-        completion_tokens=5, cached_tokens=7,
-    )  # fmt: skip
+        call_id=call_id,
+        settled_ms=1,
+        outcome="ok",
+        cost=cost,
+        provider=provider,
+        prompt_tokens=30,
+        completion_tokens=5,
+        cached_tokens=7,
+    )
 
 
 def act(store: Store, step: str, call_id: str) -> None:

@@ -14,9 +14,25 @@ from assay.workbench.results.board import ContestantScore
 def line(label: str, score: float, cost_pico: int, *, prompt: int = 0) -> ContestantScore:
     """A line of the scoreboard."""
     return ContestantScore(
-        prompt, 0, label, "key", Interval(score, max(0.0, score - 0.06), min(1.0, score + 0.06), 65), None, 65, 65, 65,
-        0, cost_pico, cost_pico, 0, 0, None, None, 0, 0,
-    )  # fmt: skip
+        prompt,
+        0,
+        label,
+        "key",
+        Interval(score, max(0.0, score - 0.06), min(1.0, score + 0.06), 65),
+        None,
+        65,
+        65,
+        65,
+        0,
+        cost_pico,
+        cost_pico,
+        0,
+        0,
+        None,
+        None,
+        0,
+        0,
+    )
 
 
 def test_labels_of_near_points_stand_on_different_sides() -> None:
@@ -37,8 +53,11 @@ def test_label_without_room_is_left_out() -> None:
 
 def test_label_crosses_an_interval_rather_than_be_missing() -> None:
     """Two points near the right edge, the left one's interval beside the other's mark: both are named."""
-    points = [Point(0.07, 0.85, 0.79, 0.91, "swift"), Point(0.93, 0.95, 0.87, 1.0, "atlas-large"),
-              Point(0.90, 0.88, 0.78, 0.98, "scribe")]  # fmt: skip
+    points = [
+        Point(0.07, 0.85, 0.79, 0.91, "swift"),
+        Point(0.93, 0.95, 0.87, 1.0, "atlas-large"),
+        Point(0.90, 0.88, 0.78, 0.98, "scribe"),
+    ]
     found = sides(points)
 
     assert None not in found
@@ -54,8 +73,11 @@ def test_label_at_an_edge_stays_inside() -> None:
 
 def test_frontier_names_points_beside_their_intervals() -> None:
     """No label stands above its point, where the interval is drawn; a prompt version has its own symbol."""
-    board = [line("swift", 0.81, 1_900_000_000), line("atlas", 0.92, 34_000_000_000), line("atlas v2", 0.0, 10**11,
-             prompt=1)]  # fmt: skip
+    board = [
+        line("swift", 0.81, 1_900_000_000),
+        line("atlas", 0.92, 34_000_000_000),
+        line("atlas v2", 0.0, 10**11, prompt=1),
+    ]
     figure = quality_against_cost(board, {"key": "#123456"})
 
     assert "top center" not in [trace.textposition for trace in figure.data]

@@ -83,8 +83,10 @@ def of_exports(files: Mapping[str, bytes]) -> Told:
     foo = sum((_usd(r["metadata"][name]) for r in results for name in ("knownUsd", "judgingUsd")), Decimal(0))
     return {
         **{
-            f"{kind}: cells": (_columns(files[kind], "known_usd", "judging_usd"),
-                               _count(files[kind], "unknown_calls", "judging_unknown_calls"))
+            f"{kind}: cells": (
+                _columns(files[kind], "known_usd", "judging_usd"),
+                _count(files[kind], "unknown_calls", "judging_unknown_calls"),
+            )
             for kind in ("csv", "wide")
         },
         "tidy: calls": (_columns(files["tidy"], "cost_usd"), unknown),
@@ -99,7 +101,7 @@ def of_exports(files: Mapping[str, bytes]) -> Told:
         "markdown: sum": _spent(files["markdown"].decode()),
         "evidence: sum": _spent(re.sub(r"<[^>]*>", "", files["evidence"].decode())),
         **_workbook(files["xlsx"], unknown),
-    }  # fmt: skip
+    }
 
 
 def of_commands(folder: Path, database: str, run_id: str) -> Told:
@@ -128,9 +130,14 @@ def of_commands(folder: Path, database: str, run_id: str) -> Told:
 def _assay(folder: Path, database: str, *words: str) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENROUTER_", "ASSAY_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "assay", *words], cwd=folder, env={**clean, "ASSAY_DATABASE_URL": database},
-        capture_output=True, text=True, timeout=300, check=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "assay", *words],
+        cwd=folder,
+        env={**clean, "ASSAY_DATABASE_URL": database},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
     return done.stdout
 
 

@@ -253,8 +253,12 @@ def _gone_on(rt: Runtime, folder: Path, done: int) -> None:
 
 
 _AFTER: dict[str, Action] = {
-    "start": _started, "import": _imported, "grow": _grown, "export": _exported, "continue": _gone_on,
-}  # fmt: skip
+    "start": _started,
+    "import": _imported,
+    "grow": _grown,
+    "export": _exported,
+    "continue": _gone_on,
+}
 
 
 if __name__ == "__main__":

@@ -34,9 +34,10 @@ from assay.workbench.spending import spend
 
 HOSTILE = "=1+1</script><img src=http://evil.example/x>\x00\x1b[31m\u202e {{ticket}}\n| a | b |"
 FAULTS = (
-    Fault("403_moderation", model="sandbox/swift", rate=0.3), Fault("no_usage", model="sandbox/atlas-large", rate=0.4),
+    Fault("403_moderation", model="sandbox/swift", rate=0.3),
+    Fault("no_usage", model="sandbox/atlas-large", rate=0.4),
     Fault("503", model="sandbox/scribe", rate=0.3, retry_after_s=0.01),
-)  # fmt: skip
+)
 ROWS = 8
 LINES = {"archive", "jsonl", "csv", "tidy", "wide", "promptfoo", "junit"}
 """Formats that hold nothing of the workbench that wrote them."""
@@ -55,11 +56,15 @@ def make_run(rt: Runtime, folder: Path) -> str:
     (folder / "tickets.jsonl").write_text("\n".join(lines))
     dataset = datasets.open_dataset(rt, str(folder / "tickets.jsonl"))
     draft = RunDraft(
-        dataset.id, (Prompt("Which: billing, bug? {{ticket}}", name="one"), Prompt("{{ticket}}", "Name a category.")),
+        dataset.id,
+        (Prompt("Which: billing, bug? {{ticket}}", name="one"), Prompt("{{ticket}}", "Name a category.")),
         tuple(Contestant(f"sandbox/{name}") for name in ("swift", "atlas-large", "scribe")),
-        (GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})), samples=2,
-        expected_column="category", tags=("weekly", "ci"), name=f"Run {HOSTILE}",
-    )  # fmt: skip
+        (GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})),
+        samples=2,
+        expected_column="category",
+        tags=("weekly", "ci"),
+        name=f"Run {HOSTILE}",
+    )
     state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=90)
     assert state.state == "done"
     return state.id
@@ -92,11 +97,21 @@ def figures(rt: Runtime, run_id: str) -> tuple[object, ...]:
     chosen = sums.SpendFilter(run_id=run_id)
     progress = runs.progress(rt, run_id)
     return (
-        run.name, run.state, run.created_ms, run.plan, run.dataset, run.done, run.failed,
-        [tag for tag in run.tags if tag != "imported"], standing.standing(rt, run_id),
-        spend.spent(rt, chosen), progress.spent_pico, progress.unknown_calls, progress.unknown_bound_pico,
+        run.name,
+        run.state,
+        run.created_ms,
+        run.plan,
+        run.dataset,
+        run.done,
+        run.failed,
+        [tag for tag in run.tags if tag != "imported"],
+        standing.standing(rt, run_id),
+        spend.spent(rt, chosen),
+        progress.spent_pico,
+        progress.unknown_calls,
+        progress.unknown_bound_pico,
         [results.cell_detail(rt, run_id, cell).record.values for cell in (0, run.done - 1)],
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -162,9 +177,15 @@ def test_gates_and_growth_come_with_the_run(tmp_path: Path, empty: Runtime) -> N
     with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/g.db"), sandbox_speed=0) as rt:
         rt.ready()
         draft = RunDraft(
-            datasets.open_dataset(rt, "support_tickets").id, (Prompt("{{ticket}}"),), (Contestant("sandbox/swift"),),
-            (GraderSpec("contains"),), expected_column="category", limit=4, name="main", budget_usd=Decimal(1),
-        )  # fmt: skip
+            datasets.open_dataset(rt, "support_tickets").id,
+            (Prompt("{{ticket}}"),),
+            (Contestant("sandbox/swift"),),
+            (GraderSpec("contains"),),
+            expected_column="category",
+            limit=4,
+            name="main",
+            budget_usd=Decimal(1),
+        )
         runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
         kept = [Gate.model_validate(gate) for gate in ({"not_worse_than": {"run": "main"}}, {"failed": {"max": 0}})]
         draft = replace(draft, name="change", gates=gates.frozen(kept, gates.find_baselines(rt, kept)))
@@ -193,9 +214,12 @@ def test_imported_run_is_compared_with_one_made_here(archive: Path, empty: Runti
     """Rows are joined by key, on the dataset that came with the archive."""
     found = archives.import_run(empty, archive)
     draft = RunDraft(
-        found.dataset_id, (Prompt("Which: billing, bug? {{ticket}}", name="one"),), (Contestant("sandbox/swift"),),
-        (GraderSpec("contains"),), expected_column="category",
-    )  # fmt: skip
+        found.dataset_id,
+        (Prompt("Which: billing, bug? {{ticket}}", name="one"),),
+        (Contestant("sandbox/swift"),),
+        (GraderSpec("contains"),),
+        expected_column="category",
+    )
     here = runs.start_run(empty, draft)
     runs.wait_for_run(empty, here, timeout_s=60)
 
@@ -274,14 +298,19 @@ def test_notes_of_answers_come_with_the_run(tmp_path: Path, empty: Runtime) -> N
 
 @pytest.mark.parametrize(
     ("damage", "said"),
-    [(lambda data: data[:-200], "cut short"), (lambda data: data.replace(b'"billed"', b'"estimated"', 1), "changed"),
-     (lambda data: data + b"{}", "after its end"), (lambda data: b"", "cut short"),
-     (lambda data: b"a,b\n1,2\n", "not the"),
-     (lambda data: b'{"kind": "row"}\n', "not the"),
-     (lambda data: data.replace(b'"format": 1', b'"format": 2', 1), "format 2"),
-     (lambda data: b"[" * 100_000, "not the"), (lambda data: data.replace(b"\n", b"\nx", 1), "Line 2"),
-     (lambda data: data.replace(b'"run":', b'"\\ud800":', 1), "not the")],
-)  # fmt: skip
+    [
+        (lambda data: data[:-200], "cut short"),
+        (lambda data: data.replace(b'"billed"', b'"estimated"', 1), "changed"),
+        (lambda data: data + b"{}", "after its end"),
+        (lambda data: b"", "cut short"),
+        (lambda data: b"a,b\n1,2\n", "not the"),
+        (lambda data: b'{"kind": "row"}\n', "not the"),
+        (lambda data: data.replace(b'"format": 1', b'"format": 2', 1), "format 2"),
+        (lambda data: b"[" * 100_000, "not the"),
+        (lambda data: data.replace(b"\n", b"\nx", 1), "Line 2"),
+        (lambda data: data.replace(b'"run":', b'"\\ud800":', 1), "not the"),
+    ],
+)
 def test_damaged_file_is_refused_in_words(
     archive: Path, tmp_path: Path, empty: Runtime, damage: Callable[[bytes], bytes], said: str
 ) -> None:
@@ -314,25 +343,40 @@ def _set(kind: str, *path: str | int) -> Callable[[object], Callable[[dict[str, 
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(_set("run", "run", "id")("../../etc"), "an id"), (_set("run", "run", "state")("running"), "state"),
-     (_set("run", "run", "owner")("me"), "other fields"), (_set("run", "run", "name")(None), "name"),
-     (_set("run", "plan", "samples")("2"), "plan"), (_set("run", "plan", "samples")(10**9), "plan"),
-     (_set("run", "plan", "more")(1), "plan"), (_set("run", "plan", "contestants", 0, "params")("x"), "plan"),
-     (_set("run", "plan", "prompts", 0, "user")(["x"]), "plan"), (_set("run", "plan", "gateway")("openrouter"), "plan"),
-     (_set("run", "plan")(None), "plan"), (_set("run", "estimate", "cost")("free"), "plan"),
-     (_set("run", "dataset", "policy", "only")("x"), "policy"),
-     (_set("run", "dataset", "policy", "sort")("p"), "policy"),
-     (_set("run", "dataset", "roles", "expected")(1), "roles"),
-     (_set("row", "values", 1)("other"), "rows that are not"),
-     (_set("row", "values")(["x"]), "longer or shorter"), (_set("row", "key")(3), "key"),
-     (_set("result", "cell")(0), "cell 0 twice"), (_set("result", "cell")(10**6), "grid"),
-     (_set("result", "cell")(True), "cell"), (_set("result", "status")("great"), "status"),
-     (_set("result", "prompt_tokens")(2**64), "prompt_tokens"), (_set("result", "output")(None), "output"),
-     (_set("result", "scores", 0, "grader")(7), "grader"), (_set("result", "calls", 0, "state")("sent"), "state"),
-     (_set("result", "calls", 0, "cost_pico")(-5), "cost"), (_set("result", "calls", 0, "created_ms")(10**18), "time"),
-     (_set("result", "calls", 0, "tags")([1]), "tags"), (_set("result", "kind")("other"), "kind 'other'"),
-     (_set("result", "calls", 0, "id")("same"), "UNIQUE")],
-)  # fmt: skip
+    [
+        (_set("run", "run", "id")("../../etc"), "an id"),
+        (_set("run", "run", "state")("running"), "state"),
+        (_set("run", "run", "owner")("me"), "other fields"),
+        (_set("run", "run", "name")(None), "name"),
+        (_set("run", "plan", "samples")("2"), "plan"),
+        (_set("run", "plan", "samples")(10**9), "plan"),
+        (_set("run", "plan", "more")(1), "plan"),
+        (_set("run", "plan", "contestants", 0, "params")("x"), "plan"),
+        (_set("run", "plan", "prompts", 0, "user")(["x"]), "plan"),
+        (_set("run", "plan", "gateway")("openrouter"), "plan"),
+        (_set("run", "plan")(None), "plan"),
+        (_set("run", "estimate", "cost")("free"), "plan"),
+        (_set("run", "dataset", "policy", "only")("x"), "policy"),
+        (_set("run", "dataset", "policy", "sort")("p"), "policy"),
+        (_set("run", "dataset", "roles", "expected")(1), "roles"),
+        (_set("row", "values", 1)("other"), "rows that are not"),
+        (_set("row", "values")(["x"]), "longer or shorter"),
+        (_set("row", "key")(3), "key"),
+        (_set("result", "cell")(0), "cell 0 twice"),
+        (_set("result", "cell")(10**6), "grid"),
+        (_set("result", "cell")(True), "cell"),
+        (_set("result", "status")("great"), "status"),
+        (_set("result", "prompt_tokens")(2**64), "prompt_tokens"),
+        (_set("result", "output")(None), "output"),
+        (_set("result", "scores", 0, "grader")(7), "grader"),
+        (_set("result", "calls", 0, "state")("sent"), "state"),
+        (_set("result", "calls", 0, "cost_pico")(-5), "cost"),
+        (_set("result", "calls", 0, "created_ms")(10**18), "time"),
+        (_set("result", "calls", 0, "tags")([1]), "tags"),
+        (_set("result", "kind")("other"), "kind 'other'"),
+        (_set("result", "calls", 0, "id")("same"), "UNIQUE"),
+    ],
+)
 def test_forged_archive_is_refused_whole(
     archive: Path, tmp_path: Path, empty: Runtime, change: Callable[[dict[str, Any]], None], said: str
 ) -> None:

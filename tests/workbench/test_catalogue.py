@@ -25,9 +25,10 @@ def test_catalogue_that_cannot_be_fetched_is_asked_for_once_by_all_who_wait(tmp_
 
     async def refresh() -> list[str]:
         client = Client(
-            Gateway("openrouter", "https://a.example/v1", SecretStr("k")), Settings(),
+            Gateway("openrouter", "https://a.example/v1", SecretStr("k")),
+            Settings(),
             transport=httpx.MockTransport(answer),
-        )  # fmt: skip
+        )
         catalogue = Catalogue(Gateways(client), store, ttl_s=60)
         states = await asyncio.gather(*(catalogue.refresh() for _ in range(9)))
         again = await catalogue.refresh()

@@ -67,9 +67,13 @@ def test_row_without_an_expected_answer_is_left_out_not_wrong(rt: Runtime) -> No
 
 @pytest.mark.parametrize(
     ("prompt", "said"),
-    [("Say {q}", "names the column 'q' without double braces"), ("${q}", "write {{q}}"),
-     ("{% if q %}{{q}}{% endif %}", "'{% if', which is not run"), ("{# a note #}{{q}}", "'{#', which is not run")],
-)  # fmt: skip
+    [
+        ("Say {q}", "names the column 'q' without double braces"),
+        ("${q}", "write {{q}}"),
+        ("{% if q %}{{q}}{% endif %}", "'{% if', which is not run"),
+        ("{# a note #}{{q}}", "'{#', which is not run"),
+    ],
+)
 def test_template_of_another_tool_is_pointed_out(rt: Runtime, prompt: str, said: str) -> None:
     """What is not replaced is sent as it stands, and that is said."""
     assert said in " ".join(runs.notes(rt, draft(rt, prompt)))

@@ -40,10 +40,18 @@ def finished(
     dataset = open_dataset(rt, str(file))
     plan = RunPlan(dataset.id, len(ids), (Prompt("{{text}}"),), (contestant,), (GraderSpec(grader),), gateway="sandbox")
     records = [
-        ResultRecord(run_id=name, cell=n, row=n, prompt=0, contestant=0, sample=0, status="ok",
-                     scores=(Score("contains", score, None if score is None else score == 1, ""),))
+        ResultRecord(
+            run_id=name,
+            cell=n,
+            row=n,
+            prompt=0,
+            contestant=0,
+            sample=0,
+            status="ok",
+            scores=(Score("contains", score, None if score is None else score == 1, ""),),
+        )
         for n, score in enumerate(scores)
-    ]  # fmt: skip
+    ]
 
     def write(connection: object) -> None:
         stored.create_run(connection, plan, name=name, request_id=name)  # type: ignore[arg-type]

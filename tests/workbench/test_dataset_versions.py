@@ -143,8 +143,9 @@ def test_draw_is_the_same_for_the_same_seed(rt: Runtime) -> None:
     """A draw keeps keys and order, repeats with its seed and differs with another; a filter goes before it."""
     dataset = keep(rt, "id lang", *([f"{n:02}", "de" if n % 2 else "en"] for n in range(60)))
     choice = RowChoice(columns=(ColumnFilter("lang", "is", "de"),))
-    drawn = [versions.derive(rt, dataset.id, name=f"d{n}", choice=choice, sample=10, seed=s)
-             for n, s in enumerate((1, 1, 2))]  # fmt: skip
+    drawn = [
+        versions.derive(rt, dataset.id, name=f"d{n}", choice=choice, sample=10, seed=s) for n, s in enumerate((1, 1, 2))
+    ]
     first, again, other = (keys(rt, made.dataset) for made in drawn)
 
     assert first == again == sorted(first)

@@ -26,8 +26,15 @@ def at(zone: str, *moment: int) -> int:
 
 def paid(rt: Runtime, created_ms: int) -> None:
     """A call of that moment."""
-    call = ledger.Intent(id=ledger.new_id(), created_ms=created_ms, gateway="sandbox", purpose="api", model="a/b",
-                         owner="x", bound_pico=10)  # fmt: skip
+    call = ledger.Intent(
+        id=ledger.new_id(),
+        created_ms=created_ms,
+        gateway="sandbox",
+        purpose="api",
+        model="a/b",
+        owner="x",
+        bound_pico=10,
+    )
     rt.store.writer.call(lambda c: ledger.open_intent(c, call))
     done = ledger.Settlement(call_id=call.id, settled_ms=created_ms, outcome="ok", cost=Cost(1, "billed"))
     rt.store.writer.call(lambda c: ledger.settle(c, done))
@@ -36,8 +43,14 @@ def paid(rt: Runtime, created_ms: int) -> None:
 @pytest.mark.parametrize("name", ZONES)
 def test_days_are_local_in_summer_and_winter(rt: Runtime, name: str) -> None:
     """Calls just after and just before midnight count to their own days, across a change of the clocks."""
-    moments = [(2026, 7, 1, 0, 30), (2026, 3, 29, 23, 30), (2026, 10, 25, 0, 15), (2026, 10, 24, 23, 45),
-               (2026, 12, 1, 0, 30), (2026, 4, 5, 23, 50)]  # fmt: skip
+    moments = [
+        (2026, 7, 1, 0, 30),
+        (2026, 3, 29, 23, 30),
+        (2026, 10, 25, 0, 15),
+        (2026, 10, 24, 23, 45),
+        (2026, 12, 1, 0, 30),
+        (2026, 4, 5, 23, 50),
+    ]
     for moment in moments:
         paid(rt, at(name, *moment))
 

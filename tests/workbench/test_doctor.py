@@ -43,8 +43,20 @@ def test_sound_set_up_has_nothing_failed(tmp_path: Path) -> None:
         found = _found(rt)
 
     assert not [one for one in found.values() if one.state == "fail"]
-    assert {"key kind", "key expiry", "key limit", "free requests", "network answer", "clock", "credits", "limits",
-            "catalogue", "database", "database integrity", "disk"} <= set(found)  # fmt: skip
+    assert {
+        "key kind",
+        "key expiry",
+        "key limit",
+        "free requests",
+        "network answer",
+        "clock",
+        "credits",
+        "limits",
+        "catalogue",
+        "database",
+        "database integrity",
+        "disk",
+    } <= set(found)
     assert abs(float(found["clock"].said.split()[0])) <= 30
 
 

@@ -64,9 +64,11 @@ def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Plain)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = {
-        "name": "local", "base_url": f"http://127.0.0.1:{server.server_port}/v1", "key_variable": "LOCAL_KEY",
+        "name": "local",
+        "base_url": f"http://127.0.0.1:{server.server_port}/v1",
+        "key_variable": "LOCAL_KEY",
         "prices": {"*": {"prompt": "0.5", "completion": 1}},
-    }  # fmt: skip
+    }
     with SandboxServer(SandboxConfig(speed=0)) as sandbox:
         settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", endpoints=[EndpointSetting(**endpoint)])
         gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))

@@ -42,9 +42,14 @@ def finished(rt: Runtime, run_id: str) -> RunProgress:
 def started(rt: Runtime, **more: Any) -> str:
     """A done run: two rows of four, one prompt, one contestant."""
     values: dict[str, Any] = {
-        "prompts": (Prompt("{{q}}", system="Be brief."),), "contestants": (SWIFT,), "limit": 2,
-        "graders": (GraderSpec("contains"),), "expected_column": "a", "budget_usd": Decimal(5), **more,
-    }  # fmt: skip
+        "prompts": (Prompt("{{q}}", system="Be brief."),),
+        "contestants": (SWIFT,),
+        "limit": 2,
+        "graders": (GraderSpec("contains"),),
+        "expected_column": "a",
+        "budget_usd": Decimal(5),
+        **more,
+    }
     run_id = runs.start_run(rt, RunDraft(stored(rt, ROWS), **values))
     finished(rt, run_id)
     return run_id
@@ -291,11 +296,12 @@ def test_run_without_an_estimate_has_no_outcome(rt: Runtime) -> None:
 def test_further_contestants_start_from_what_the_others_share(rt: Runtime) -> None:
     """Parameters that all have are kept, others are not guessed."""
     run_id = started(
-        rt, contestants=(
+        rt,
+        contestants=(
             Contestant("sandbox/swift", {"temperature": 0, "max_tokens": 9}, {"zdr": True}),
             Contestant("sandbox/scribe", {"temperature": 0, "max_tokens": 8}),
         ),
-    )  # fmt: skip
+    )
 
     assert growth.shared_settings(results.get_run(rt, run_id).plan) == ({"temperature": 0}, {})
 

@@ -52,8 +52,9 @@ def test_encoding_is_found_in_a_streamed_file(rt: Runtime, tmp_path: Path, encod
 
     found = importing.import_file(rt, path, options=ReadOptions(encoding="shift_jis" if "jis" in encoding else None))
     assert datasets.dataset_rows(rt, found.dataset.id, start=3_000, count=2) == [
-        {"id": "x", "text": text}, {"id": "y", "text": text},
-    ]  # fmt: skip
+        {"id": "x", "text": text},
+        {"id": "y", "text": text},
+    ]
 
 
 def test_bad_rows_are_cured_or_left_out_and_can_be_downloaded(rt: Runtime, tmp_path: Path) -> None:
@@ -67,8 +68,10 @@ def test_bad_rows_are_cured_or_left_out_and_can_be_downloaded(rt: Runtime, tmp_p
     assert [row["b"] for row in datasets.dataset_rows(rt, padded.dataset.id)] == ["2", "", "4", "x" * 20]
     listed = list(csv.reader(io.StringIO(importing.bad_rows_csv(skipped.bad_rows))))
     assert {(row[0], row[1]) for row in listed[1:]} == {
-        ("3", "fewer cells than the header"), ("4", "more cells than the header"), ("5", "a cell too large"),
-    }  # fmt: skip
+        ("3", "fewer cells than the header"),
+        ("4", "more cells than the header"),
+        ("5", "a cell too large"),
+    }
     assert "'=9" in listed[2] or "'=9" in listed[1] or "'=9" in listed[3]
 
 
@@ -111,9 +114,7 @@ def test_half_written_dataset_is_not_seen_and_is_begun_anew(rt: Runtime, tmp_pat
             c.execute(DATASET.update().where(DATASET.c.id == finished.id).values(row_count=stored.UNFINISHED)).rowcount
         )
     )
-    rt.store.writer.call(
-        lambda c: c.execute(DATASET_ROW.delete().where(DATASET_ROW.c.position > 4)).rowcount
-    )  # fmt: skip
+    rt.store.writer.call(lambda c: c.execute(DATASET_ROW.delete().where(DATASET_ROW.c.position > 4)).rowcount)
     with pytest.raises(NotFound):
         datasets.get_dataset(rt, finished.id)
     assert datasets.list_datasets(rt) == []

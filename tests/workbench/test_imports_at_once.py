@@ -60,9 +60,13 @@ def importer(folder: Path, path: Path, mine: str, other: str) -> subprocess.Pope
     """A process that imports a file once another one is ready too; without another it stays in the middle of it."""
     words = [f"sqlite:///{folder}/a.db", str(path), str(folder / mine), str(folder / other)]
     return subprocess.Popen(
-        [sys.executable, "-c", IMPORTING, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, cwd=folder,
-    )  # fmt: skip
+        [sys.executable, "-c", IMPORTING, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+    )
 
 
 def test_two_processes_that_import_one_file_at_once_both_get_it(tmp_path: Path, path: Path) -> None:
@@ -136,8 +140,10 @@ def test_leftovers_of_dead_processes_are_swept_and_no_others(tmp_path: Path) -> 
     """A killed export or upload leaves a file or folder, which the next takes away; those at work keep theirs."""
     dead = subprocess.run(
         [sys.executable, "-c", "from assay.leftovers import mark; print(mark())"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
     (tmp_path / f".run.csv.{dead}-abc").touch()
     folder = Path(tempfile.mkdtemp(prefix=f"{dead}-", dir=tmp_path))
     (folder / "upload.csv").touch()

@@ -49,9 +49,12 @@ def tickets(rt: Runtime, **more: object) -> RunDraft:
     example = next(e for e in kept.examples() if e.name == "support_tickets")
     assert example.grader is not None
     values = {
-        "prompts": (Prompt(example.user),), "contestants": TRIO, "graders": (example.grader,),
-        "expected_column": "category", **more,
-    }  # fmt: skip
+        "prompts": (Prompt(example.user),),
+        "contestants": TRIO,
+        "graders": (example.grader,),
+        "expected_column": "category",
+        **more,
+    }
     return RunDraft(dataset.id, **values)  # type: ignore[arg-type]
 
 
@@ -152,9 +155,19 @@ def test_spent_credits_pause_the_run_with_few_calls_more(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("kind", "succeeds"),
-    [("429", True), ("503", True), ("502_html", True), ("reset", True), ("truncated", True), ("error_in_200", True),
-     ("malformed_chunk", True), ("mid_stream_error", True), ("400", False), ("403_moderation", False)],
-)  # fmt: skip
+    [
+        ("429", True),
+        ("503", True),
+        ("502_html", True),
+        ("reset", True),
+        ("truncated", True),
+        ("error_in_200", True),
+        ("malformed_chunk", True),
+        ("mid_stream_error", True),
+        ("400", False),
+        ("403_moderation", False),
+    ],
+)
 def test_fault_ends_as_a_record(tmp_path: Path, kind: str, succeeds: bool) -> None:
     """Every fault ends in an answer after a retry, or in a failed record; a partial answer is never a success."""
     faults = (Fault(kind, rate=0.5, retry_after_s=0.05),)  # type: ignore[arg-type]

@@ -53,9 +53,12 @@ def faulty_run(rt: Runtime) -> str:
     )
     dataset = kept.save_table(rt, table, name="q", source="q")
     draft = RunDraft(
-        dataset.id, (Prompt("{{q}}"),), (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large")),
-        graders=(GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})), expected_column="a",
-    )  # fmt: skip
+        dataset.id,
+        (Prompt("{{q}}"),),
+        (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large")),
+        graders=(GraderSpec("contains"), GraderSpec("judge", {"model": "sandbox/sage"})),
+        expected_column="a",
+    )
     run_id = runs.start_run(rt, draft)
     assert runs.wait_for_run(rt, run_id, timeout_s=90).state == "done"
     return run_id

@@ -100,17 +100,28 @@ def test_draft_policy_adds_to_that_of_the_dataset(rt: Runtime, server: SandboxSe
         (make_policy(no_training=True), BARD, "", "may train on prompts (Southgate)"),
         (make_policy(no_training=True), Contestant("sandbox/penny:free"), "", "may train on prompts"),
         (make_policy(only=["northwind"]), SWIFT, "", "none of its providers (Eastbay, Southgate) is allowed"),
-        (make_policy(zdr=True), Contestant("sandbox/swift", provider={"only": ["southgate"]}), "",
-         "has zero data retention"),
-        (make_policy(only=["northwind"]), Contestant("sandbox/atlas-large", provider={"only": ["eastbay"]}), "",
-         "no provider is left"),
+        (
+            make_policy(zdr=True),
+            Contestant("sandbox/swift", provider={"only": ["southgate"]}),
+            "",
+            "has zero data retention",
+        ),
+        (
+            make_policy(only=["northwind"]),
+            Contestant("sandbox/atlas-large", provider={"only": ["eastbay"]}),
+            "",
+            "no provider is left",
+        ),
         (make_policy(zdr=True), Contestant("sandbox/atlas-large", {"plugins": [{"id": "web"}]}), "", "plugins send"),
         (make_policy(zdr=True), Contestant("sandbox/atlas-large:online"), "", ":online sends"),
-        (make_policy(zdr=True), Contestant("sandbox/swift", provider={"order": ["southgate"],
-                                                                      "allow_fallbacks": False}), "",
-         "zero data retention"),
+        (
+            make_policy(zdr=True),
+            Contestant("sandbox/swift", provider={"order": ["southgate"], "allow_fallbacks": False}),
+            "",
+            "zero data retention",
+        ),
     ],
-)  # fmt: skip
+)
 def test_contestant_without_a_compliant_endpoint_is_refused_before_the_run(
     rt: Runtime, server: SandboxServer, policy: dict[str, Any], contestant: Contestant, judge: str, said: str
 ) -> None:

@@ -34,9 +34,17 @@ def small_run(rt: Runtime, folder: Path) -> tuple[RunPlan, str]:
 def send(rt: Runtime, run_id: str, plan: RunPlan, *, generation: str | None = None) -> None:
     """A call that a process now gone has sent."""
     intent = ledger.Intent(
-        id=ledger.new_id(), created_ms=ledger.now_ms(), gateway="sandbox", purpose="run", model=MODEL, owner=DEAD,
-        bound_pico=70, run_id=run_id, cell=0, contestant_key=plan.contestants[0].key,
-    )  # fmt: skip
+        id=ledger.new_id(),
+        created_ms=ledger.now_ms(),
+        gateway="sandbox",
+        purpose="run",
+        model=MODEL,
+        owner=DEAD,
+        bound_pico=70,
+        run_id=run_id,
+        cell=0,
+        contestant_key=plan.contestants[0].key,
+    )
     rt.store.writer.call(lambda c: ledger.open_intent(c, intent))
     if generation:
         rt.store.writer.call(lambda c: ledger.note_generations(c, [(intent.id, generation)]))

@@ -29,9 +29,13 @@ def finished_run(rt: Runtime, *used: Prompt, rows: int = 4) -> str:
     """A finished run of the example tickets with these prompts."""
     dataset = kept.open_dataset(rt, "support_tickets")
     draft = RunDraft(
-        dataset_id=dataset.id, prompts=used, contestants=(Contestant("sandbox/swift"), Contestant("sandbox/scribe")),
-        graders=(GraderSpec("contains"),), expected_column="category", limit=rows,
-    )  # fmt: skip
+        dataset_id=dataset.id,
+        prompts=used,
+        contestants=(Contestant("sandbox/swift"), Contestant("sandbox/scribe")),
+        graders=(GraderSpec("contains"),),
+        expected_column="category",
+        limit=rows,
+    )
     run_id = runs.start_run(rt, draft)
     runs.wait_for_run(rt, run_id, timeout_s=60)
     return run_id
@@ -102,10 +106,16 @@ def test_reference_names_newest_label_or_version(rt: Runtime) -> None:
     found = [prompts.find_version(rt, f"team/triage{end}").version for end in ("", "@production", ":1", ":v2")]
     assert found == [2, 1, 1, 2]
     assert [(r.text, r.version) for r in prompts.references(rt)] == [
-        ("team/triage@production", 1), ("team/triage:2", 2), ("team/triage:1", 1),
-    ]  # fmt: skip
-    for wrong, said in (("none", "no prompt"), ("team/triage@live", "production"), ("team/triage:7", "newest"),
-                        ("team/triage:x", "names no version")):  # fmt: skip
+        ("team/triage@production", 1),
+        ("team/triage:2", 2),
+        ("team/triage:1", 1),
+    ]
+    for wrong, said in (
+        ("none", "no prompt"),
+        ("team/triage@live", "production"),
+        ("team/triage:7", "newest"),
+        ("team/triage:x", "names no version"),
+    ):
         with pytest.raises(NotFound, match=said):
             prompts.find_version(rt, wrong)
 
@@ -204,8 +214,9 @@ def test_preview_is_what_will_be_sent(rt: Runtime) -> None:
     ticket = kept.dataset_rows(rt, dataset.id, count=1)[0]["ticket"]
 
     assert prompts.preview(rt, FIRST, dataset.id).messages == (
-        Message("system", "Be brief."), Message("user", f"Category of {ticket}?"),
-    )  # fmt: skip
+        Message("system", "Be brief."),
+        Message("user", f"Category of {ticket}?"),
+    )
     lacking = prompts.preview(rt, Prompt("{{ticket}} {{tone}}"), dataset.id)
     assert (lacking.messages, lacking.undefined) == ((), ("tone",))
 
@@ -215,8 +226,12 @@ def test_line_diff_marks_the_changed_words() -> None:
     lines = line_diff("Be brief.\nSay hello.\nEnd", "Be brief.\nSay goodbye now.\nEnd\nMore")
 
     assert [(line.mark, line.text) for line in lines] == [
-        (" ", "Be brief."), ("-", "Say hello."), ("+", "Say goodbye now."), (" ", "End"), ("+", "More"),
-    ]  # fmt: skip
+        (" ", "Be brief."),
+        ("-", "Say hello."),
+        ("+", "Say goodbye now."),
+        (" ", "End"),
+        ("+", "More"),
+    ]
     assert [span.text for span in lines[1].spans if span.changed] == ["hello"]
     assert [span.text for span in lines[2].spans if span.changed] == ["goodbye now"]
     assert line_diff("", "") == ()

@@ -115,8 +115,10 @@ def test_every_complaint_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(SuiteError) as caught:
         suites.load_suite(path)
     assert [said.split(":")[0] for said in str(caught.value).splitlines()] == [
-        "suite.yaml, line 2", "suite.yaml, line 3", "suite.yaml, line 4",
-    ]  # fmt: skip
+        "suite.yaml, line 2",
+        "suite.yaml, line 3",
+        "suite.yaml, line 4",
+    ]
 
 
 def test_yaml_bomb_is_refused(tmp_path: Path) -> None:
@@ -138,10 +140,13 @@ def test_endless_nesting_is_refused(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("prompts: [x\nname: y", "suite.yaml, line 2: this is no YAML"), ("", "suite.yaml is empty"),
-     ("a: !!python/object:x {}", "suite.yaml, line 1: the tag"),
-     ("a: b\nc: \x00", r"suite.yaml, line 2: the character U\+0000 is not read")],
-)  # fmt: skip
+    [
+        ("prompts: [x\nname: y", "suite.yaml, line 2: this is no YAML"),
+        ("", "suite.yaml is empty"),
+        ("a: !!python/object:x {}", "suite.yaml, line 1: the tag"),
+        ("a: b\nc: \x00", r"suite.yaml, line 2: the character U\+0000 is not read"),
+    ],
+)
 def test_what_is_no_yaml_is_answered_with_file_and_line(tmp_path: Path, text: str, said: str) -> None:
     """The same form as every other complaint, so that editors and builds find the place."""
     with pytest.raises(SuiteError, match=said):
@@ -172,8 +177,9 @@ def test_draft_takes_everything_from_the_file(rt: Runtime, tmp_path: Path) -> No
 
     assert notes == []
     assert [(p.name, p.system, p.user) for p in draft.prompts] == [
-        ("terse", "Be brief.", "Category of {{text}}?"), ("long", "Take your time.", "Now {{text}}"),
-    ]  # fmt: skip
+        ("terse", "Be brief.", "Category of {{text}}?"),
+        ("long", "Take your time.", "Now {{text}}"),
+    ]
     assert draft.contestants == (
         Contestant("sandbox/swift", {"temperature": 0, "max_tokens": 9}, {"zdr": True}),
         Contestant("sandbox/scribe", {"temperature": 0, "max_tokens": 5}, {"zdr": True, "sort": "price"}, "floor", "S"),
@@ -215,9 +221,14 @@ def test_gates_state_what_was_measured_and_the_bound(rt: Runtime, tmp_path: Path
     found = checked(rt, path)
 
     assert [(r.gate, r.passed) for r in found] == [
-        ("score", True), ("pass_rate", True), ("cost_usd", False), ("cost_usd", True), ("p50_ms", True),
-        ("p95_ms", False), ("failed", True),
-    ]  # fmt: skip
+        ("score", True),
+        ("pass_rate", True),
+        ("cost_usd", False),
+        ("cost_usd", True),
+        ("p50_ms", True),
+        ("p95_ms", False),
+        ("failed", True),
+    ]
     assert found[2].measured is not None
     assert found[2].measured > 0
     assert found[2].words.endswith("at most $0")
@@ -236,12 +247,19 @@ def test_question_mark_is_text_in_braces_too(tmp_path: Path, label: str) -> None
 
 @pytest.mark.parametrize(
     ("kind", "measured", "bound", "printed"),
-    [("score", (0.7 + 0.7 + 0.7) / 3, 0.7, "0.7"), ("score", 0.1 + 0.2, 0.3, "0.3"), ("score", 0.69996, 0.7, "0.7"),
-     ("pass_rate", 2 / 3, 0.66667, "0.66667"), ("pass_rate", 1.0, 1, "1"), ("p95_ms", 1000.4, 1000, "1000"),
-     ("p50_ms", 1000.44, 1000.5, "1000.4"), ("failed", 3, 3, "3"),
-     ("cost_usd", Decimal("0.1") + Decimal("0.2"), Decimal("0.3"), "0.3"),
-     ("cost_usd", Decimal("0.000000000001"), Decimal(0), "0.000000000001")],
-)  # fmt: skip
+    [
+        ("score", (0.7 + 0.7 + 0.7) / 3, 0.7, "0.7"),
+        ("score", 0.1 + 0.2, 0.3, "0.3"),
+        ("score", 0.69996, 0.7, "0.7"),
+        ("pass_rate", 2 / 3, 0.66667, "0.66667"),
+        ("pass_rate", 1.0, 1, "1"),
+        ("p95_ms", 1000.4, 1000, "1000"),
+        ("p50_ms", 1000.44, 1000.5, "1000.4"),
+        ("failed", 3, 3, "3"),
+        ("cost_usd", Decimal("0.1") + Decimal("0.2"), Decimal("0.3"), "0.3"),
+        ("cost_usd", Decimal("0.000000000001"), Decimal(0), "0.000000000001"),
+    ],
+)
 def test_measure_is_compared_as_it_is_printed(kind: str, measured: float, bound: float, printed: str) -> None:
     """What a reader sees beside the bound decides, not the last bit of a sum."""
     assert gates.as_printed(kind, measured, bound) == Decimal(printed)

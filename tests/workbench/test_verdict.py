@@ -39,8 +39,14 @@ def decided(rt: Runtime, tmp_path: Path) -> Verdict:
         for place, (passed, cost, *rest) in enumerate(contestants.values()):
             answered = rest[0] if rest else rows
             for row in range(rows):
-                shared = {"run_id": run_id, "cell": row * len(names) + place, "row": row, "prompt": 0,
-                          "contestant": place, "sample": 0}  # fmt: skip
+                shared = {
+                    "run_id": run_id,
+                    "cell": row * len(names) + place,
+                    "row": row,
+                    "prompt": 0,
+                    "contestant": place,
+                    "sample": 0,
+                }
                 if row < answered:
                     score = Score("contains", float(row < passed), row < passed, "")
                     records.append(saving.ResultRecord(**shared, status="ok", scores=(score,)))

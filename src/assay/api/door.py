@@ -143,10 +143,13 @@ class Door:
         if origin is None or origin not in self._rules.origins:
             return {}
         return {
-            "Access-Control-Allow-Origin": origin, "Access-Control-Allow-Methods": _METHODS,
-            "Access-Control-Allow-Headers": _HEADERS, "Access-Control-Max-Age": "600", "Vary": "Origin",
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Methods": _METHODS,
+            "Access-Control-Allow-Headers": _HEADERS,
+            "Access-Control-Max-Age": "600",
+            "Vary": "Origin",
             "Access-Control-Expose-Headers": "x-assay-call-id, x-generation-id, x-assay-notes, retry-after",
-        }  # fmt: skip
+        }
 
     async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes | Response | None:
         """The body; the answer to one that is too large or too slow; None: the caller went away."""

@@ -16,13 +16,38 @@ from assay.openrouter.failures import Failure, FailureKind, GatewayFailed
 from assay.runs.dispatch import Outcome
 
 STATUS: dict[FailureKind, int] = {
-    "authentication": 502, "management_key": 502, "forbidden": 502, "key_limit": 402, "budget": 402, "credits": 402,
-    "in_flight_budget": 402, "moderation": 403, "guardrail": 403, "refusal": 403, "not_found": 404, "bad_request": 400,
-    "context_length": 400, "conflict": 409, "rate_limit_free_minute": 429, "rate_limit_free_day": 429,
-    "rate_limit_provider": 429, "timeout": 504, "first_token_timeout": 504, "silence_timeout": 504, "server": 500,
-    "provider_unavailable": 502, "overloaded": 503, "edge": 502, "connection": 502, "reset": 502, "truncated": 502,
-    "empty": 502, "malformed": 502, "too_large": 502, "cancelled": 502,
-}  # fmt: skip
+    "authentication": 502,
+    "management_key": 502,
+    "forbidden": 502,
+    "key_limit": 402,
+    "budget": 402,
+    "credits": 402,
+    "in_flight_budget": 402,
+    "moderation": 403,
+    "guardrail": 403,
+    "refusal": 403,
+    "not_found": 404,
+    "bad_request": 400,
+    "context_length": 400,
+    "conflict": 409,
+    "rate_limit_free_minute": 429,
+    "rate_limit_free_day": 429,
+    "rate_limit_provider": 429,
+    "timeout": 504,
+    "first_token_timeout": 504,
+    "silence_timeout": 504,
+    "server": 500,
+    "provider_unavailable": 502,
+    "overloaded": 503,
+    "edge": 502,
+    "connection": 502,
+    "reset": 502,
+    "truncated": 502,
+    "empty": 502,
+    "malformed": 502,
+    "too_large": 502,
+    "cancelled": 502,
+}
 """Our status for each kind of failure."""
 _OWN: frozenset[FailureKind] = frozenset({"authentication", "management_key", "forbidden", "key_limit", "budget"})
 """Kinds about our own account: the gateway's status would blame the caller."""
@@ -90,7 +115,11 @@ def _gateways_body(error: GatewayFailed | None, status: int) -> dict[str, Any] |
 def error_chunk(failure: Failure) -> dict[str, Any]:
     """An error as the last chunk of a stream, in the gateway's shape (wire reference 5.4)."""
     return {
-        "id": "", "object": "chat.completion.chunk", "created": 0, "model": "", "provider": "",
+        "id": "",
+        "object": "chat.completion.chunk",
+        "created": 0,
+        "model": "",
+        "provider": "",
         "error": {"code": status_of(failure), "message": str(failure), "metadata": {"error_type": failure.kind}},
         "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
-    }  # fmt: skip
+    }

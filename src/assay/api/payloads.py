@@ -64,10 +64,14 @@ def chat_completion(completion: Completion) -> dict[str, Any]:
         message["tool_calls"] = list(completion.tool_calls)
     choice = {"index": 0, "message": message, "finish_reason": completion.finish_reason}
     return {
-        "id": completion.generation_id or "", "object": "chat.completion", "created": int(time.time()),
-        "model": completion.model or "", "provider": completion.provider, "choices": [choice],
+        "id": completion.generation_id or "",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": completion.model or "",
+        "provider": completion.provider,
+        "choices": [choice],
         "usage": dict(completion.usage.raw) if completion.usage else None,
-    }  # fmt: skip
+    }
 
 
 def model_out(model: Model) -> dict[str, Any]:
@@ -77,13 +81,19 @@ def model_out(model: Model) -> dict[str, Any]:
         return None if price is None else plain(price)
 
     return {
-        **model.raw, "id": model.id, "name": model.name, "context_length": model.context_length,
+        **model.raw,
+        "id": model.id,
+        "name": model.name,
+        "context_length": model.context_length,
         "max_completion_tokens": model.max_completion_tokens,
         "prompt_usd_per_million": text(model.prompt_usd_per_million),
-        "completion_usd_per_million": text(model.completion_usd_per_million), "is_free": model.is_free,
-        "input_modalities": list(model.input_modalities), "supported_parameters": sorted(model.supported_parameters),
-        "expiration_date": model.expiration_date, "is_moderated": model.is_moderated,
-    }  # fmt: skip
+        "completion_usd_per_million": text(model.completion_usd_per_million),
+        "is_free": model.is_free,
+        "input_modalities": list(model.input_modalities),
+        "supported_parameters": sorted(model.supported_parameters),
+        "expiration_date": model.expiration_date,
+        "is_moderated": model.is_moderated,
+    }
 
 
 def chunks_of(completion: Completion) -> list[bytes]:

@@ -29,8 +29,17 @@ from assay.openrouter.failures import Failure
 from assay.runs.dispatch import Outcome
 
 Json = dict[str, Any]
-_IGNORED = ("include", "background", "truncation", "max_tool_calls", "stream_options", "store", "previous_response_id",
-            "conversation", "prompt")  # fmt: skip
+_IGNORED = (
+    "include",
+    "background",
+    "truncation",
+    "max_tool_calls",
+    "stream_options",
+    "store",
+    "previous_response_id",
+    "conversation",
+    "prompt",
+)
 
 
 class ResponsesIn(BaseModel):
@@ -193,16 +202,33 @@ class _Frame(NamedTuple):
         """The response without its output."""
         more = self.asked.model_extra or {}
         return {
-            "id": self.id, "object": "response", "created_at": self.created, "completed_at": None, "status": status,
-            "model": self.asked.model, "output": [], "error": None, "incomplete_details": None, "usage": None,
-            "instructions": self.asked.instructions, "max_output_tokens": self.asked.max_output_tokens,
-            "metadata": more.get("metadata") or {}, "parallel_tool_calls": more.get("parallel_tool_calls", True),
-            "temperature": more.get("temperature"), "top_p": more.get("top_p"),
-            "presence_penalty": more.get("presence_penalty"), "frequency_penalty": more.get("frequency_penalty"),
-            "tool_choice": self.asked.tool_choice or "auto", "tools": self.asked.tools or [], "store": False,
-            "text": self.asked.text or {"format": {"type": "text"}}, "truncation": "disabled",
-            "reasoning": self.asked.reasoning, "previous_response_id": None, "background": False,
-        }  # fmt: skip
+            "id": self.id,
+            "object": "response",
+            "created_at": self.created,
+            "completed_at": None,
+            "status": status,
+            "model": self.asked.model,
+            "output": [],
+            "error": None,
+            "incomplete_details": None,
+            "usage": None,
+            "instructions": self.asked.instructions,
+            "max_output_tokens": self.asked.max_output_tokens,
+            "metadata": more.get("metadata") or {},
+            "parallel_tool_calls": more.get("parallel_tool_calls", True),
+            "temperature": more.get("temperature"),
+            "top_p": more.get("top_p"),
+            "presence_penalty": more.get("presence_penalty"),
+            "frequency_penalty": more.get("frequency_penalty"),
+            "tool_choice": self.asked.tool_choice or "auto",
+            "tools": self.asked.tools or [],
+            "store": False,
+            "text": self.asked.text or {"format": {"type": "text"}},
+            "truncation": "disabled",
+            "reasoning": self.asked.reasoning,
+            "previous_response_id": None,
+            "background": False,
+        }
 
     def ended(self, completion: Completion, output: Sequence[Json] | None = None) -> Json:
         """The response of a finished completion."""
@@ -253,10 +279,13 @@ def _call_item(call: Mapping[str, Any]) -> Json:
     function = call.get("function")
     function = function if isinstance(function, Mapping) else {}
     return {
-        "type": "function_call", "id": f"fc_{uuid4().hex}", "call_id": str(call.get("id") or f"call_{uuid4().hex}"),
-        "name": str(function.get("name") or ""), "arguments": str(function.get("arguments") or ""),
+        "type": "function_call",
+        "id": f"fc_{uuid4().hex}",
+        "call_id": str(call.get("id") or f"call_{uuid4().hex}"),
+        "name": str(function.get("name") or ""),
+        "arguments": str(function.get("arguments") or ""),
         "status": "completed",
-    }  # fmt: skip
+    }
 
 
 def _usage(usage: Usage | None) -> Json | None:
@@ -264,11 +293,15 @@ def _usage(usage: Usage | None) -> Json | None:
         return None
     into, out = usage.prompt_tokens or 0, usage.completion_tokens or 0
     told: Json = {
-        "input_tokens": into, "output_tokens": out, "total_tokens": into + out,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens or 0,
-                                 "cache_write_tokens": usage.cache_write_tokens or 0},
+        "input_tokens": into,
+        "output_tokens": out,
+        "total_tokens": into + out,
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens or 0,
+            "cache_write_tokens": usage.cache_write_tokens or 0,
+        },
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
-    }  # fmt: skip
+    }
     kept = ("cost", "is_byok", "cost_details")
     return {**told, **{name: usage.raw[name] for name in kept if usage.raw.get(name) is not None}}
 
@@ -353,8 +386,14 @@ class Telling:
             pieces.append(self._event("response.output_item.added", output_index=place, item=item))
             if item["type"] == "function_call":
                 done = {"item_id": item["id"], "output_index": place, "arguments": item["arguments"]}
-                pieces.append(self._event("response.function_call_arguments.delta", item_id=item["id"],
-                                          output_index=place, delta=item["arguments"]))  # fmt: skip
+                pieces.append(
+                    self._event(
+                        "response.function_call_arguments.delta",
+                        item_id=item["id"],
+                        output_index=place,
+                        delta=item["arguments"],
+                    )
+                )
                 pieces.append(self._event("response.function_call_arguments.done", **done, name=item["name"]))
             pieces.append(self._event("response.output_item.done", output_index=place, item=item))
         response = self._frame.ended(completion, output)

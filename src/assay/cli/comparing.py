@@ -14,8 +14,20 @@ from assay.money import format_usd, from_pico
 if TYPE_CHECKING:
     from assay.workbench.results.compare import LineComparison, RunComparison
 
-HEAD = ("contestant", "rows", "better", "same", "worse", "score A", "score B", "change", "95 % interval", "p", "cost",
-        "finding")  # fmt: skip
+HEAD = (
+    "contestant",
+    "rows",
+    "better",
+    "same",
+    "worse",
+    "score A",
+    "score B",
+    "change",
+    "95 % interval",
+    "p",
+    "cost",
+    "finding",
+)
 
 
 @app.command()
@@ -41,23 +53,37 @@ def compare(
 def comparison_json(found: RunComparison) -> dict[str, Any]:
     """A comparison as JSON."""
     return {
-        "a": {"run": found.a.id, "name": found.a.name}, "b": {"run": found.b.id, "name": found.b.name},
-        "rows": found.rows, "rows_only_a": found.rows_only_a, "rows_only_b": found.rows_only_b,
-        "only_a": found.only_a, "only_b": found.only_b, "notes": found.notes,
+        "a": {"run": found.a.id, "name": found.a.name},
+        "b": {"run": found.b.id, "name": found.b.name},
+        "rows": found.rows,
+        "rows_only_a": found.rows_only_a,
+        "rows_only_b": found.rows_only_b,
+        "only_a": found.only_a,
+        "only_b": found.only_b,
+        "notes": found.notes,
         "contestants": [_line_json(line) for line in found.lines],
-    }  # fmt: skip
+    }
 
 
 def _line_json(line: LineComparison) -> dict[str, Any]:
     paired, cost = line.paired, line.cost_delta_pico
     return {
-        "contestant": line.label, "rows": line.rows, "unscored": line.unscored, "scored": paired.n if paired else 0,
-        "better": paired.better if paired else 0, "same": paired.ties if paired else 0,
-        "worse": paired.worse if paired else 0, "score_a": line.score_a, "score_b": line.score_b,
-        "delta": paired.delta if paired else None, "low": paired.low if paired else None,
-        "high": paired.high if paired else None, "p": paired.p if paired else None,
-        "cost_delta_usd": None if cost is None else from_pico(cost), "finding": finding(line),
-    }  # fmt: skip
+        "contestant": line.label,
+        "rows": line.rows,
+        "unscored": line.unscored,
+        "scored": paired.n if paired else 0,
+        "better": paired.better if paired else 0,
+        "same": paired.ties if paired else 0,
+        "worse": paired.worse if paired else 0,
+        "score_a": line.score_a,
+        "score_b": line.score_b,
+        "delta": paired.delta if paired else None,
+        "low": paired.low if paired else None,
+        "high": paired.high if paired else None,
+        "p": paired.p if paired else None,
+        "cost_delta_usd": None if cost is None else from_pico(cost),
+        "finding": finding(line),
+    }
 
 
 def finding(line: LineComparison) -> str:
@@ -77,11 +103,19 @@ def _cells(line: LineComparison) -> tuple[str, ...]:
     if paired is None or line.score_a is None or line.score_b is None:
         return (line.label, "0", *("-",) * 8, money, finding(line))
     return (
-        line.label, f"{paired.n:,}", f"{paired.better:,}", f"{paired.ties:,}", f"{paired.worse:,}",
-        f"{line.score_a:.3f}", f"{line.score_b:.3f}", f"{paired.delta:+.3f}",
+        line.label,
+        f"{paired.n:,}",
+        f"{paired.better:,}",
+        f"{paired.ties:,}",
+        f"{paired.worse:,}",
+        f"{line.score_a:.3f}",
+        f"{line.score_b:.3f}",
+        f"{paired.delta:+.3f}",
         f"{paired.low:+.3f} to {paired.high:+.3f}",
-        "<0.001" if paired.p < 0.001 else f"{paired.p:.3f}", money, finding(line),
-    )  # fmt: skip
+        "<0.001" if paired.p < 0.001 else f"{paired.p:.3f}",
+        money,
+        finding(line),
+    )
 
 
 def _remarks(found: RunComparison) -> list[str]:
@@ -89,8 +123,9 @@ def _remarks(found: RunComparison) -> list[str]:
     said = [f"{found.rows:,} rows are in both runs, {found.rows_only_a:,} only in A, {found.rows_only_b:,} only in B."]
     said += [
         f"{line.label}: {line.unscored:,} rows lack a score in one of the runs and are left out."
-        for line in found.lines if line.unscored
-    ]  # fmt: skip
+        for line in found.lines
+        if line.unscored
+    ]
     if found.only_a:
         said.append(f"Only in A: {', '.join(found.only_a)}.")
     if found.only_b:
@@ -103,20 +138,29 @@ def in_lines(found: RunComparison) -> list[str]:
     rows = [HEAD, *(_cells(line) for line in found.lines)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(HEAD))]
     return [
-        f"A: {found.a.name} ({found.a.id})", f"B: {found.b.name} ({found.b.id})",
-        *("  ".join(c.rjust(w) if 0 < n < 11 else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True)))
-          .rstrip() for row in rows),
+        f"A: {found.a.name} ({found.a.id})",
+        f"B: {found.b.name} ({found.b.id})",
+        *(
+            "  ".join(
+                c.rjust(w) if 0 < n < 11 else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ),
         *_remarks(found),
-    ]  # fmt: skip
+    ]
 
 
 def in_markdown(found: RunComparison) -> list[str]:
     """A comparison as Markdown; names are shown as they are, never as markup."""
     return [
-        f"### {_plain(found.b.name)} against {_plain(found.a.name)}", "",
-        _row(HEAD), "|---|" + "---:|" * (len(HEAD) - 2) + "---|", *(_row(_cells(line)) for line in found.lines), "",
+        f"### {_plain(found.b.name)} against {_plain(found.a.name)}",
+        "",
+        _row(HEAD),
+        "|---|" + "---:|" * (len(HEAD) - 2) + "---|",
+        *(_row(_cells(line)) for line in found.lines),
+        "",
         *(f"- {_plain(remark)}" for remark in _remarks(found)),
-    ]  # fmt: skip
+    ]
 
 
 def _row(cells: Sequence[str]) -> str:

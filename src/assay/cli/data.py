@@ -42,9 +42,13 @@ def import_(
     if delimiter is not None and len(delimiter) != 1:
         raise UsageError(f"--delimiter {delimiter!r} is not one character.")
     options = ReadOptions(
-        delimiter=delimiter, encoding=encoding, sheet=sheet, header=not no_header,
-        bad_rows="skip" if skip_bad_rows else "pad", control="strip" if strip_control else "keep",
-    )  # fmt: skip
+        delimiter=delimiter,
+        encoding=encoding,
+        sheet=sheet,
+        header=not no_header,
+        bad_rows="skip" if skip_bad_rows else "pad",
+        control="strip" if strip_control else "keep",
+    )
     with opened() as rt, share_bar(f"Importing {file.name}") as on_share:
         found = importing.import_file(rt, file, name=name, options=options, on_share=on_share, folder=file.parent)
     kept = found.dataset
@@ -56,11 +60,18 @@ def import_(
         except OSError as error:
             raise UsageError(f"{bad_rows} cannot be written: {error.strerror}.", cure="Check the path.") from error
     if as_json:
-        print_json({
-            "dataset": kept.id, "name": kept.name, "version": kept.version, "rows": kept.row_count,
-            "columns": kept.columns, "roles": dict(kept.roles), "read_as": found.dialect.describe(),
-            "findings": [asdict(finding) for finding in found.findings],
-        })  # fmt: skip
+        print_json(
+            {
+                "dataset": kept.id,
+                "name": kept.name,
+                "version": kept.version,
+                "rows": kept.row_count,
+                "columns": kept.columns,
+                "roles": dict(kept.roles),
+                "read_as": found.dialect.describe(),
+                "findings": [asdict(finding) for finding in found.findings],
+            }
+        )
         return
     out(f"{kept.id}  {kept.name} version {kept.version}: {kept.row_count:,} rows, {found.dialect.describe()}")
     out(f"Columns: {', '.join(kept.columns)}")
@@ -81,12 +92,22 @@ def import_run(file: Path, as_json: AsJson = False) -> None:
     with opened() as rt:
         found = archives.import_run(rt, file)
     if as_json:
-        print_json({
-            "run": found.id, "name": found.name, "state": found.state, "cells": found.cells, "done": found.results,
-            "calls": found.calls, "cost_usd": from_pico(found.spent_pico), "unknown_calls": found.unknown_calls,
-            "dataset": found.dataset_id,
-        })  # fmt: skip
+        print_json(
+            {
+                "run": found.id,
+                "name": found.name,
+                "state": found.state,
+                "cells": found.cells,
+                "done": found.results,
+                "calls": found.calls,
+                "cost_usd": from_pico(found.spent_pico),
+                "unknown_calls": found.unknown_calls,
+                "dataset": found.dataset_id,
+            }
+        )
         return
     unknown = f" and {found.unknown_calls:,} of unknown cost" if found.unknown_calls else ""
-    out(f"{found.id}  {found.name}: {found.results:,} of {found.cells:,} cells, {found.calls:,} calls, "
-          f"{format_usd(found.spent_pico)}{unknown}, {found.state}")  # fmt: skip
+    out(
+        f"{found.id}  {found.name}: {found.results:,} of {found.cells:,} cells, {found.calls:,} calls, "
+        f"{format_usd(found.spent_pico)}{unknown}, {found.state}"
+    )

@@ -55,9 +55,14 @@ def _record(rt: Runtime, name: str) -> DatasetRecord:
 
 def _version_json(d: StoredDataset) -> dict[str, Any]:
     return {
-        "dataset": d.id, "name": d.name, "version": d.version, "rows": d.row_count, "columns": d.columns,
-        "source": d.source, "findings": d.findings,
-    }  # fmt: skip
+        "dataset": d.id,
+        "name": d.name,
+        "version": d.version,
+        "rows": d.row_count,
+        "columns": d.columns,
+        "source": d.source,
+        "findings": d.findings,
+    }
 
 
 def _shared_json(record: DatasetRecord) -> dict[str, Any]:
@@ -189,9 +194,9 @@ def derive(
     from assay.workbench.datasets import versions
 
     with opened() as rt:
-        _print_made(versions.derive(
-            rt, dataset, name=name, choice=_choice(search, where, in_split), sample=sample, seed=seed
-        ))  # fmt: skip
+        _print_made(
+            versions.derive(rt, dataset, name=name, choice=_choice(search, where, in_split), sample=sample, seed=seed)
+        )
 
 
 @group.command()

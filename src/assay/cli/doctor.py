@@ -108,20 +108,31 @@ def fees(
     byok = rules.byok_fee_usd(credits)
     old = rules.old_byok_fee_usd(credits, requests=requests) if requests else None
     if as_json:
-        print_json({
-            "amount_usd": credits, "card_fee_usd": card, "card_total_usd": credits + card, "crypto_fee_usd": crypto,
-            "crypto_total_usd": credits + crypto, "byok_fee_usd": byok, "byok_fee_2025_usd": old,
-            "source": rules.SOURCE,
-        })  # fmt: skip
+        print_json(
+            {
+                "amount_usd": credits,
+                "card_fee_usd": card,
+                "card_total_usd": credits + card,
+                "crypto_fee_usd": crypto,
+                "crypto_total_usd": credits + crypto,
+                "byok_fee_usd": byok,
+                "byok_fee_2025_usd": old,
+                "source": rules.SOURCE,
+            }
+        )
         return
     shown = [format_usd(to_pico(x)) for x in (credits, card, credits + card, crypto, credits + crypto, byok)]
     out(f"Credits of {shown[0]} by card     fee {shown[1]} (5.5 %, at least $0.80), {shown[2]} in all")
     out(f"Credits of {shown[0]} in crypto   fee {shown[3]} (5 %), {shown[4]} in all")
-    out(f"Own provider keys (BYOK), {shown[0]} a month at list price: {shown[5]}, by today's rule: "
-        f"5 % past ${rules.BYOK_ALLOWANCE_USD:,} of list price a month")  # fmt: skip
+    out(
+        f"Own provider keys (BYOK), {shown[0]} a month at list price: {shown[5]}, by today's rule: "
+        f"5 % past ${rules.BYOK_ALLOWANCE_USD:,} of list price a month"
+    )
     if old is None:
         out("By the rule of 2025 it was 5 % past a million requests a month; --requests N says.")
     else:
-        out(f"By the rule of 2025, {requests:,} requests: {format_usd(to_pico(old))}, "
-            f"5 % past {rules.OLD_BYOK_ALLOWANCE_REQUESTS:,} requests a month")  # fmt: skip
+        out(
+            f"By the rule of 2025, {requests:,} requests: {format_usd(to_pico(old))}, "
+            f"5 % past {rules.OLD_BYOK_ALLOWANCE_REQUESTS:,} requests a month"
+        )
     out(f"Source: {rules.SOURCE}.")

@@ -36,13 +36,26 @@ def spend(
         found = workbench.report(rt, chosen, zone=zone)
     total, lines, flying = found.sum, found.by["model"], found.in_flight
     if as_json:
-        print_json({
-            "known_usd": from_pico(total.known_pico), "calls": total.calls, "unknown_calls": total.unknown_calls,
-            "unknown_at_most_usd": from_pico(total.unknown_bound_pico), "upstream_usd": from_pico(total.upstream_pico),
-            "in_flight_calls": flying.calls, "in_flight_at_most_usd": from_pico(flying.bound_pico),
-            "models": [{"model": x.label, "known_usd": from_pico(x.sum.known_pico), "calls": x.sum.calls,
-                        "unknown_calls": x.sum.unknown_calls} for x in lines],
-        })  # fmt: skip
+        print_json(
+            {
+                "known_usd": from_pico(total.known_pico),
+                "calls": total.calls,
+                "unknown_calls": total.unknown_calls,
+                "unknown_at_most_usd": from_pico(total.unknown_bound_pico),
+                "upstream_usd": from_pico(total.upstream_pico),
+                "in_flight_calls": flying.calls,
+                "in_flight_at_most_usd": from_pico(flying.bound_pico),
+                "models": [
+                    {
+                        "model": x.label,
+                        "known_usd": from_pico(x.sum.known_pico),
+                        "calls": x.sum.calls,
+                        "unknown_calls": x.sum.unknown_calls,
+                    }
+                    for x in lines
+                ],
+            }
+        )
         return
     out(f"{workbench.in_words(total)} on {total.calls:,} calls")
     if flying.calls:

@@ -87,7 +87,7 @@ def grow(
             samples=samples,
             rows=_row_count(rows, record.dataset.row_count) if data is None or rows != "all" else None,
             dataset=given.id if given is not None else None,
-        )  # fmt: skip
+        )
         found = growth.estimate_growth(rt, record.id, wanted)
         for line in in_words(found, None if amount is None else to_pico(amount)):
             say(line)

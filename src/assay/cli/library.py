@@ -36,10 +36,19 @@ def prompts(
     with opened() as rt:
         found = workbench.list_prompts(rt, limit=limit, search=search, archived=archived)
     if as_json:
-        print_json([
-            {"name": p.name, "version": p.newest.version, "labels": dict(p.labels), "runs": p.runs,
-             "variables": prompt_variables(p.newest.prompt), "last_used_ms": p.last_used_ms} for p in found
-        ])  # fmt: skip
+        print_json(
+            [
+                {
+                    "name": p.name,
+                    "version": p.newest.version,
+                    "labels": dict(p.labels),
+                    "runs": p.runs,
+                    "variables": prompt_variables(p.newest.prompt),
+                    "last_used_ms": p.last_used_ms,
+                }
+                for p in found
+            ]
+        )
         return
     for p in found:
         labels = "".join(f"  {label} -> {version}" for label, version in p.labels)
@@ -72,9 +81,13 @@ def show(reference: Reference, as_json: AsJson = False) -> None:
 def as_object(found: PromptVersion) -> dict[str, Any]:
     """A version as JSON."""
     return {
-        "name": found.name, "version": found.version, "labels": found.labels, "note": found.note,
-        "key": found.key, **{k: v for k, v in found.prompt.as_json().items() if k != "name"},
-    }  # fmt: skip
+        "name": found.name,
+        "version": found.version,
+        "labels": found.labels,
+        "note": found.note,
+        "key": found.key,
+        **{k: v for k, v in found.prompt.as_json().items() if k != "name"},
+    }
 
 
 @library.command()

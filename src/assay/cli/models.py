@@ -55,16 +55,21 @@ def models(
 def as_object(m: Model, endpoints: Sequence[EndpointFacts] | None) -> dict[str, Any]:
     """A model as JSON; with its endpoints where they were asked for."""
     found: dict[str, Any] = {
-        "id": m.id, "name": m.name, "prompt_usd_per_million": m.prompt_usd_per_million,
-        "completion_usd_per_million": m.completion_usd_per_million, "context": m.context_length,
+        "id": m.id,
+        "name": m.name,
+        "prompt_usd_per_million": m.prompt_usd_per_million,
+        "completion_usd_per_million": m.completion_usd_per_million,
+        "context": m.context_length,
         "is_moderated": m.is_moderated,
-    }  # fmt: skip
+    }
     if endpoints is not None:
         found |= {
-            "description": m.description, "max_completion_tokens": m.max_completion_tokens,
-            "supported_parameters": sorted(m.supported_parameters), "expiration_date": m.expiration_date,
+            "description": m.description,
+            "max_completion_tokens": m.max_completion_tokens,
+            "supported_parameters": sorted(m.supported_parameters),
+            "expiration_date": m.expiration_date,
             "endpoints": [asdict(one) for one in endpoints],
-        }  # fmt: skip
+        }
     return found
 
 
@@ -82,11 +87,13 @@ def _details(m: Model, endpoints: Sequence[EndpointFacts]) -> None:
         out(m.description)
     moderated = {True: "yes: prompts may be refused", False: "no", None: "the gateway does not say"}[m.is_moderated]
     for name, said in (
-        ("USD per M in / out", _prices(m)), ("context", f"{m.context_length or 0:,} tokens"),
+        ("USD per M in / out", _prices(m)),
+        ("context", f"{m.context_length or 0:,} tokens"),
         ("longest answer", f"{m.max_completion_tokens:,} tokens" if m.max_completion_tokens else "not said"),
-        ("moderated", moderated), ("expires", m.expiration_date or "not said"),
+        ("moderated", moderated),
+        ("expires", m.expiration_date or "not said"),
         ("parameters", ", ".join(sorted(m.supported_parameters)) or "not said"),
-    ):  # fmt: skip
+    ):
         out(f"  {name:20} {said}")
     if not endpoints:
         out("This endpoint names no providers.")
@@ -111,9 +118,13 @@ def _details(m: Model, endpoints: Sequence[EndpointFacts]) -> None:
 def _row(one: EndpointFacts) -> tuple[str, ...]:
     others = (f"{name} {price}" for name, price in one.prices.items() if name not in ("prompt", "completion"))
     return (
-        one.provider, one.tag, one.status,
-        f"{_price(one.prompt_usd_per_million)} / {_price(one.completion_usd_per_million)}", one.quantization or "-",
+        one.provider,
+        one.tag,
+        one.status,
+        f"{_price(one.prompt_usd_per_million)} / {_price(one.completion_usd_per_million)}",
+        one.quantization or "-",
         "-" if one.uptime is None else f"{one.uptime:.1f} %",
         "-" if one.first_token_ms is None else f"{one.first_token_ms:.0f} ms",
-        "-" if one.tokens_per_s is None else f"{one.tokens_per_s:.0f}", ", ".join(others),
-    )  # fmt: skip
+        "-" if one.tokens_per_s is None else f"{one.tokens_per_s:.0f}",
+        ", ".join(others),
+    )

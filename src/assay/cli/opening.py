@@ -19,9 +19,16 @@ def open_app(
 ) -> None:
     """Open the workbench: the pages, on this machine only."""
     command = [
-        sys.executable, "-m", "streamlit", "run", str(SERVER), "--server.port", str(port),
-        "--server.headless", str(headless).lower(),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(SERVER),
+        "--server.port",
+        str(port),
+        "--server.headless",
+        str(headless).lower(),
+    ]
     # A process of its own: Streamlit takes over signals, standard output and the main thread.
     server = subprocess.Popen(command)  # noqa: S603 - our own script
     while True:

@@ -82,14 +82,20 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
     for words in warnings_of(found) if Path(dataset).is_file() else ():
         say(f"{Path(dataset).name}: {words}")
     return RunDraft(
-        dataset_id=found.id, prompts=prompts,
+        dataset_id=found.id,
+        prompts=prompts,
         contestants=tuple(Contestant(m, settings.params, settings.provider) for m in options["model"]),
-        graders=graders or suggested(found.columns), samples=options["samples"],
-        expected_column=found.roles.get("expected"), budget_usd=parse_budget(options["budget"]),
-        concurrency=options["concurrency"], limit=options["limit"], name=options.get("name", ""),
-        tags=tuple(options.get("tag", ())), mode=options.get("mode") or "normal",
+        graders=graders or suggested(found.columns),
+        samples=options["samples"],
+        expected_column=found.roles.get("expected"),
+        budget_usd=parse_budget(options["budget"]),
+        concurrency=options["concurrency"],
+        limit=options["limit"],
+        name=options.get("name", ""),
+        tags=tuple(options.get("tag", ())),
+        mode=options.get("mode") or "normal",
         allow_unknown=options.get("allow_unknown", False),
-    )  # fmt: skip
+    )
 
 
 def parse_params(given: Sequence[str], *, allow_unknown: bool = False) -> ModernSettings:

@@ -36,9 +36,16 @@ def price(
     from assay.workbench.spending import calculator
 
     used = Amounts(
-        prompt=prompt, completion=completion, cached=cached, cache_written=cache_write,
-        cache_written_1h=cache_write_1h, reasoning=reasoning, audio=audio, images=images, searches=searches,
-    )  # fmt: skip
+        prompt=prompt,
+        completion=completion,
+        cached=cached,
+        cache_written=cache_write,
+        cache_written_1h=cache_write_1h,
+        reasoning=reasoning,
+        audio=audio,
+        images=images,
+        searches=searches,
+    )
     with opened() as rt:
         rt.ready()
         found = calculator.price(rt, model, used, calls=calls)
@@ -52,12 +59,18 @@ def price(
 def as_object(found: Priced) -> dict[str, Any]:
     """A price as JSON; amounts in USD as exact decimal text, unknown ones null."""
     return {
-        "model": found.model.id, "calls": found.calls, "total_usd": _exact(found.total_usd),
-        "per_call_usd": _exact(found.bill.total_usd), "discount": str(found.bill.discount),
-        "long_context": found.is_long_context, "unknown": list(found.bill.unclear),
-        "lines": [{"key": line.name, "used": line.used, "each_usd": _exact(line.each), "usd": _exact(line.usd)}
-                  for line in found.bill.lines],
-    }  # fmt: skip
+        "model": found.model.id,
+        "calls": found.calls,
+        "total_usd": _exact(found.total_usd),
+        "per_call_usd": _exact(found.bill.total_usd),
+        "discount": str(found.bill.discount),
+        "long_context": found.is_long_context,
+        "unknown": list(found.bill.unclear),
+        "lines": [
+            {"key": line.name, "used": line.used, "each_usd": _exact(line.each), "usd": _exact(line.usd)}
+            for line in found.bill.lines
+        ],
+    }
 
 
 def in_lines(found: Priced) -> list[str]:

@@ -22,12 +22,25 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 2
     with opened() as rt:
         found = workbench.list_runs(rt, limit=limit)
     if as_json:
-        print_json([
-            {"run": r.id, "name": r.name, "state": r.state, "cells": r.cells, "done": r.done, "failed": r.failed,
-             "cost_usd": from_pico(r.spent_pico), "judging_usd": from_pico(r.cost.judging_pico),
-             "unknown_calls": r.unknown_calls, "unknown_at_most_usd": from_pico(r.unknown_bound_pico),
-             "gateway": r.gateway, "waits": r.waits} for r in found
-        ])  # fmt: skip
+        print_json(
+            [
+                {
+                    "run": r.id,
+                    "name": r.name,
+                    "state": r.state,
+                    "cells": r.cells,
+                    "done": r.done,
+                    "failed": r.failed,
+                    "cost_usd": from_pico(r.spent_pico),
+                    "judging_usd": from_pico(r.cost.judging_pico),
+                    "unknown_calls": r.unknown_calls,
+                    "unknown_at_most_usd": from_pico(r.unknown_bound_pico),
+                    "gateway": r.gateway,
+                    "waits": r.waits,
+                }
+                for r in found
+            ]
+        )
         return
     for r in found:
         failed = f" · {r.failed:,} failed" if r.failed else ""

@@ -70,10 +70,21 @@ def run(
     """
     check_outs(out)
     options = {
-        "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
-        "param": param, "samples": samples, "concurrency": concurrency, "budget": budget, "limit": limit, "mode": mode,
-        "name": name, "tag": tag, "allow_unknown": allow_unknown,
-    }  # fmt: skip
+        "prompt": prompt,
+        "prompt_name": prompt_name,
+        "model": model,
+        "system": system,
+        "grader": grader,
+        "param": param,
+        "samples": samples,
+        "concurrency": concurrency,
+        "budget": budget,
+        "limit": limit,
+        "mode": mode,
+        "name": name,
+        "tag": tag,
+        "allow_unknown": allow_unknown,
+    }
     if is_suite(dataset, options):
         run_suite(Path(dataset), options, out, as_json, strict=strict)
         return
@@ -145,10 +156,21 @@ def estimate(
     from assay.workbench.running import budgets, runs
 
     options = {
-        "prompt": prompt, "prompt_name": prompt_name, "model": model, "system": system, "grader": grader,
-        "param": param, "samples": samples, "concurrency": concurrency, "budget": None, "limit": limit, "mode": mode,
-        "name": "", "tag": [], "allow_unknown": allow_unknown,
-    }  # fmt: skip
+        "prompt": prompt,
+        "prompt_name": prompt_name,
+        "model": model,
+        "system": system,
+        "grader": grader,
+        "param": param,
+        "samples": samples,
+        "concurrency": concurrency,
+        "budget": None,
+        "limit": limit,
+        "mode": mode,
+        "name": "",
+        "tag": [],
+        "allow_unknown": allow_unknown,
+    }
     file = load(Path(dataset), options) if is_suite(dataset, options) else None
     if file is None:
         _require(options, cure="Give it, or a suite file: assay estimate suite.yaml.")

@@ -62,21 +62,34 @@ def report(
     by = results.answered_by(rt, run_id)
     if as_json:
         unknown = state.unknown_calls
-        print_json({
-            "run": run_id, "name": state.name, "state": state.state, "outcome": state.outcome,
-            "given_up": list(state.given_up), "reason": state.reason, "cells": state.cells,
-            "done": state.done, "failed": state.failed, "cut": sum(line.cut for line in board),
-            "cost_usd": from_pico(state.spent_pico), "judging_usd": from_pico(state.judging.known_pico),
-            "upstream_usd": from_pico(state.upstream_pico),
-            "provenance": "unknown in part" if unknown else "known", "unknown_calls": unknown,
-            "unknown_at_most_usd": from_pico(state.unknown_bound_pico),
-            "seconds": round(state.seconds, 3), "scoreboard": [score_json(line) for line in board],
-            "estimate": None if found is None else found.as_json(), "forecast": bill_json(state.forecast),
-            "failed_providers": [{"provider": name, "answers": count} for name, count in away],
-            "answered_by": {name: dict(models) for name, models in by.items()},
-            "changes": [{"at_ms": change.at_ms, "what": change.words} for change in changes],
-            **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
-        })  # fmt: skip
+        print_json(
+            {
+                "run": run_id,
+                "name": state.name,
+                "state": state.state,
+                "outcome": state.outcome,
+                "given_up": list(state.given_up),
+                "reason": state.reason,
+                "cells": state.cells,
+                "done": state.done,
+                "failed": state.failed,
+                "cut": sum(line.cut for line in board),
+                "cost_usd": from_pico(state.spent_pico),
+                "judging_usd": from_pico(state.judging.known_pico),
+                "upstream_usd": from_pico(state.upstream_pico),
+                "provenance": "unknown in part" if unknown else "known",
+                "unknown_calls": unknown,
+                "unknown_at_most_usd": from_pico(state.unknown_bound_pico),
+                "seconds": round(state.seconds, 3),
+                "scoreboard": [score_json(line) for line in board],
+                "estimate": None if found is None else found.as_json(),
+                "forecast": bill_json(state.forecast),
+                "failed_providers": [{"provider": name, "answers": count} for name, count in away],
+                "answered_by": {name: dict(models) for name, models in by.items()},
+                "changes": [{"at_ms": change.at_ms, "what": change.words} for change in changes],
+                **({} if gates is None else {"gates": [gate.as_json() for gate in gates]}),
+            }
+        )
         return
     out(f"Run {run_id} · {state.name} · {state.outcome}")
     if state.reason:
@@ -131,19 +144,28 @@ def score_json(line: ContestantScore) -> dict[str, Any]:
     """A line of the scoreboard as JSON."""
     score = line.score
     return {
-        "contestant": line.label, "score": score.mean if score else None, "low": score.low if score else None,
-        "high": score.high if score else None, "pass_rate": line.passes.mean if line.passes else None,
-        "coverage": line.coverage, "scored": line.scored, "failed": line.failed, "correct": line.correct,
-        "cut": line.cut, "cost_usd": None if line.cost_pico is None else from_pico(line.cost_pico),
-        "known_usd": from_pico(line.known_pico), "unknown_calls": line.unknown_calls,
-        "unknown_at_most_usd": from_pico(line.unknown_bound_pico), "judging_usd": from_pico(line.judging_pico),
+        "contestant": line.label,
+        "score": score.mean if score else None,
+        "low": score.low if score else None,
+        "high": score.high if score else None,
+        "pass_rate": line.passes.mean if line.passes else None,
+        "coverage": line.coverage,
+        "scored": line.scored,
+        "failed": line.failed,
+        "correct": line.correct,
+        "cut": line.cut,
+        "cost_usd": None if line.cost_pico is None else from_pico(line.cost_pico),
+        "known_usd": from_pico(line.known_pico),
+        "unknown_calls": line.unknown_calls,
+        "unknown_at_most_usd": from_pico(line.unknown_bound_pico),
+        "judging_usd": from_pico(line.judging_pico),
         "judging_unknown_calls": line.judging_unknown,
-        "cost_per_correct_usd": (
-            None if line.cost_per_correct_pico is None else from_pico(line.cost_per_correct_pico)
-        ),
+        "cost_per_correct_usd": (None if line.cost_per_correct_pico is None else from_pico(line.cost_per_correct_pico)),
         "p50_ms": line.p50_ms,
-        "p95_ms": line.p95_ms, "prompt_tokens": line.prompt_tokens, "completion_tokens": line.completion_tokens,
-    }  # fmt: skip
+        "p95_ms": line.p95_ms,
+        "prompt_tokens": line.prompt_tokens,
+        "completion_tokens": line.completion_tokens,
+    }
 
 
 def _cost(line: ContestantScore) -> str:
@@ -159,17 +181,19 @@ def table(board: tuple[ContestantScore, ...]) -> list[str]:
     rows = [head]
     for line in board:
         score = line.score
-        rows.append((
-            line.label,
-            f"{score.mean:.3f}" if score else "-",
-            f"{score.low:.3f} to {score.high:.3f}" if score else "-",
-            f"{line.passes.mean:.0%}" if line.passes else "-",
-            f"{line.coverage:.0%}",
-            _cost(line),
-            format_usd(line.cost_per_correct_pico) if line.cost_per_correct_pico is not None else "-",
-            f"{line.p50_ms / 1000:.2f} s" if line.p50_ms is not None else "-",
-            f"{line.p95_ms / 1000:.2f} s" if line.p95_ms is not None else "-",
-        ))  # fmt: skip
+        rows.append(
+            (
+                line.label,
+                f"{score.mean:.3f}" if score else "-",
+                f"{score.low:.3f} to {score.high:.3f}" if score else "-",
+                f"{line.passes.mean:.0%}" if line.passes else "-",
+                f"{line.coverage:.0%}",
+                _cost(line),
+                format_usd(line.cost_per_correct_pico) if line.cost_per_correct_pico is not None else "-",
+                f"{line.p50_ms / 1000:.2f} s" if line.p50_ms is not None else "-",
+                f"{line.p95_ms / 1000:.2f} s" if line.p95_ms is not None else "-",
+            )
+        )
     widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
     return [
         "  ".join(

@@ -60,11 +60,15 @@ def overridden(draft: RunDraft, options: Mapping[str, Any]) -> RunDraft:
     """The draft with what the command line says instead."""
     budget = parse_budget(options["budget"])
     return replace(
-        draft, budget_usd=draft.budget_usd if budget is None else budget, limit=options["limit"] or draft.limit,
-        name=options["name"] or draft.name, samples=options["samples"] or draft.samples,
-        concurrency=options["concurrency"] or draft.concurrency, tags=tuple(options["tag"]) or draft.tags,
+        draft,
+        budget_usd=draft.budget_usd if budget is None else budget,
+        limit=options["limit"] or draft.limit,
+        name=options["name"] or draft.name,
+        samples=options["samples"] or draft.samples,
+        concurrency=options["concurrency"] or draft.concurrency,
+        tags=tuple(options["tag"]) or draft.tags,
         mode=options["mode"] or draft.mode,
-    )  # fmt: skip
+    )
 
 
 @app.command()

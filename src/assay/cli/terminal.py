@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
 app = typer.Typer(
-    name="assay", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    name="assay",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Compare prompts and models on OpenRouter: which model, which prompt, at what cost, and how sure.",
-)  # fmt: skip
+)
 COLLECT_AFTER = 10_000
 """New objects between two collections of garbage."""
 GATE_NOT_MET = 100

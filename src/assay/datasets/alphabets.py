@@ -17,13 +17,28 @@ _LETTERS = {
 }
 """The characters of a script, and its commonest."""
 SCRIPTS = {
-    "cp1251": "cyrillic", "koi8-r": "cyrillic", "cp866": "cyrillic", "iso8859-5": "cyrillic", "cp1253": "greek",
-    "iso8859-7": "greek", "cp1255": "hebrew", "cp1256": "arabic", "iso8859-6": "arabic", "cp874": "thai",
-}  # fmt: skip
+    "cp1251": "cyrillic",
+    "koi8-r": "cyrillic",
+    "cp866": "cyrillic",
+    "iso8859-5": "cyrillic",
+    "cp1253": "greek",
+    "iso8859-7": "greek",
+    "cp1255": "hebrew",
+    "cp1256": "arabic",
+    "iso8859-6": "arabic",
+    "cp874": "thai",
+}
 """Encodings of one byte a character whose letters stand side by side. Of equals the first is taken."""
 _WESTERN = (
-    "éèàêçùôîâûëïœ", "äöüß", "áéíóúñü", "ãçáéõíóêâàúô", "èàòùìé", "åäöé", "øåæé", "áðíþóéúýöæ",
-)  # fmt: skip
+    "éèàêçùôîâûëïœ",
+    "äöüß",
+    "áéíóúñü",
+    "ãçáéõíóêâàúô",
+    "èàòùìé",
+    "åäöé",
+    "øåæé",
+    "áðíþóéúýöæ",
+)
 _CENTRAL = ("ąęłóśżćńź", "áíěéýřčšžůúťňďó", "áéíýčšžľúťňôďäó", "éáóőöüíúű", "ăîâşţș", "čšžćđ")
 _LANGUAGES = {
     "cp1252": _WESTERN,

@@ -31,9 +31,20 @@ MEMORY = 192 * 1024 * 1024
 LINE_LIMIT = 256 * 1024 * 1024
 CURE = "Save the data again, or as CSV."
 _KEPT = (
-    "PATH", "HOME", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT",
-    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
-)  # fmt: skip
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "LANG",
+    "LC_ALL",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "SYSTEMROOT",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+)
 """What the process may know of our environment: no key."""
 # Arrow's own allocators reserve gigabytes of addresses at once, which the bound would refuse.
 _SET = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}

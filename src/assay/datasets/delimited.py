@@ -39,9 +39,7 @@ class DelimitedFile:
             raise ImportRefused("The file is empty.", cure="Choose a file with a header and at least one row.")
         if options.header:
             _check_line_ends(text)
-        self._cut = find_cut(
-            text, delimiter=options.delimiter, tabs=source.ending == "tsv", header=options.header
-        )  # fmt: skip
+        self._cut = find_cut(text, delimiter=options.delimiter, tabs=source.ending == "tsv", header=options.header)
         shown = "" if self._cut.delimiter == NO_DELIMITER else self._cut.delimiter
         self.dialect = Dialect("csv", encoding=self._encoding.name.removesuffix("-sig"), delimiter=shown)
         with self.rows() as rows:
@@ -74,9 +72,15 @@ class DelimitedFile:
 
 
 _LINE_ENDS = {
-    "\x85": "NEL (U+0085)", "\u2028": "U+2028", "\u2029": "U+2029", "\x0b": "vertical tabs", "\x0c": "form feeds",
-    "\x1c": "U+001C", "\x1d": "U+001D", "\x1e": "U+001E",
-}  # fmt: skip
+    "\x85": "NEL (U+0085)",
+    "\u2028": "U+2028",
+    "\u2029": "U+2029",
+    "\x0b": "vertical tabs",
+    "\x0c": "form feeds",
+    "\x1c": "U+001C",
+    "\x1d": "U+001D",
+    "\x1e": "U+001E",
+}
 """Signs that some programs take for line ends, and CSV does not: they stand within cells too."""
 
 
@@ -198,8 +202,9 @@ class DelimitedRows:
         if "field larger" in str(error):
             return ImportRefused(
                 f"The quote that is opened in line {self._line} is not closed within {RECORD_LIMIT // 2**20} million "
-                "characters.", cure="Close it, or double it where it is text.",
-            )  # fmt: skip
+                "characters.",
+                cure="Close it, or double it where it is text.",
+            )
         return ImportRefused(f"Line {self._line} cannot be read: {error}.", cure="Check the quotes around it.")
 
     def _physical(self) -> Iterator[str]:

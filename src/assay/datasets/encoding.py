@@ -24,10 +24,33 @@ _MARKS = (
 SAMPLE = 64 * 1024
 CHUNK = 1024 * 1024
 CHOICES = (
-    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "shift_jis", "euc_jp", "gb18030", "big5",
-    "euc_kr", "cp1251", "koi8-r", "cp866", "iso8859-5", "iso2022_jp", "cp1250", "iso8859-2", "cp1253", "cp1254",
-    "cp1255", "cp1256", "cp1257", "cp874", "cp850", "mac_roman",
-)  # fmt: skip
+    "utf-8",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "cp1252",
+    "latin-1",
+    "shift_jis",
+    "euc_jp",
+    "gb18030",
+    "big5",
+    "euc_kr",
+    "cp1251",
+    "koi8-r",
+    "cp866",
+    "iso8859-5",
+    "iso2022_jp",
+    "cp1250",
+    "iso8859-2",
+    "cp1253",
+    "cp1254",
+    "cp1255",
+    "cp1256",
+    "cp1257",
+    "cp874",
+    "cp850",
+    "mac_roman",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +98,10 @@ def _without_mark(sample: bytes) -> str | None:
     if even > 0.4 and odd < 0.1:
         return "utf-16-be"
     # Other scripts: line ends and delimiters are still whole characters with a NUL.
-    for name, marks in (("utf-16-le", (b"\n\x00", b",\x00", b";\x00", b"\t\x00")),
-                        ("utf-16-be", (b"\x00\n", b"\x00,", b"\x00;", b"\x00\t"))):  # fmt: skip
+    for name, marks in (
+        ("utf-16-le", (b"\n\x00", b",\x00", b";\x00", b"\t\x00")),
+        ("utf-16-be", (b"\x00\n", b"\x00,", b"\x00;", b"\x00\t")),
+    ):
         found = sum(head[place : place + 2] in marks for place in range(0, len(head), 2))
         if found >= 3 and found > len(head) / 2 * 0.02 and 0 in head and not _has_control(head.decode(name, "replace")):
             return name

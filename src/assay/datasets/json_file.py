@@ -73,8 +73,15 @@ class JsonFile:
     def rows(self, on_part: OnPart | None = None) -> Iterator[ObjectRows]:
         """The rows in lists of some. Raises ImportRefused, also while they are read."""
         with self._entries(on_part) as entries:
-            beside = [*self._encoding.findings(), *self._ending(), *self._within, *self._names, *self._questions,
-                      *self._header_findings, *self._layout.findings]  # fmt: skip
+            beside = [
+                *self._encoding.findings(),
+                *self._ending(),
+                *self._within,
+                *self._names,
+                *self._questions,
+                *self._header_findings,
+                *self._layout.findings,
+            ]
             limit = written_limit(self._source.size)
             yield ObjectRows(entries, self.columns, self._layout, self._options, beside, limit)
 
@@ -120,9 +127,7 @@ class JsonFile:
             elif isinstance(entry.value, Mapping):
                 yield entry
             else:
-                raise ImportRefused(
-                    f"Line {entry.line:,} is not an object.", cure="Every row must be a JSON object."
-                )  # fmt: skip
+                raise ImportRefused(f"Line {entry.line:,} is not an object.", cure="Every row must be a JSON object.")
 
     def _expanded(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         """A row for each question of a paragraph, and each combination of the lists in a promptfoo test's variables."""
@@ -180,9 +185,14 @@ class ObjectRows:
     """Rows that are objects in plain columns, as they are asked for."""
 
     def __init__(
-        self, entries: Iterator[Entry], columns: tuple[str, ...], layout: Layout,
-        options: ReadOptions, beside: list[Finding], limit: int,
-    ) -> None:  # fmt: skip
+        self,
+        entries: Iterator[Entry],
+        columns: tuple[str, ...],
+        layout: Layout,
+        options: ReadOptions,
+        beside: list[Finding],
+        limit: int,
+    ) -> None:
         self.notes = Notes()
         self.columns = columns
         self._entries, self._layout, self._options, self._beside = entries, layout, options, beside
@@ -372,13 +382,19 @@ def _yaml(text: TextIO) -> Whole:
 
 
 _REPEATED = Finding(
-    "repeated", "warning", 1, "An object names a field twice; the later value was taken.",
+    "repeated",
+    "warning",
+    1,
+    "An object names a field twice; the later value was taken.",
     cure="Give each field its own name.",
-)  # fmt: skip
+)
 _HALF = Finding(
-    "surrogate", "warning", 1, "The file holds half a character (a lone surrogate), which became \ufffd.",
+    "surrogate",
+    "warning",
+    1,
+    "The file holds half a character (a lone surrogate), which became \ufffd.",
     cure="Mend the text.",
-)  # fmt: skip
+)
 _WHOLE = {"object": _whole, "yaml": _yaml}
 _STREAMED = {"lines": _lines, "list": _list}
 _MEND = "Mend that line. If the file is a CSV, call it .csv."

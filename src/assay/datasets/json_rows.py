@@ -11,9 +11,24 @@ from assay.datasets.table import Finding, shortened
 from assay.errors import ImportRefused
 
 _SPLITS = frozenset(
-    ("train", "training", "test", "testing", "validation", "valid", "val", "dev", "development", "eval", "evaluation",
-     "holdout", "calibration", "sample", "few_shot")
-)  # fmt: skip
+    (
+        "train",
+        "training",
+        "test",
+        "testing",
+        "validation",
+        "valid",
+        "val",
+        "dev",
+        "development",
+        "eval",
+        "evaluation",
+        "holdout",
+        "calibration",
+        "sample",
+        "few_shot",
+    )
+)
 """Names of lists that are parts of one dataset."""
 _ABOUT = frozenset(("schema", "pandas_version", "features", "$schema", "version", "name", "description", "evaluators"))
 """Fields beside the rows that nobody misses."""
@@ -74,9 +89,7 @@ def _by_columns(value: Mapping[str, Any]) -> Within | None:
         lengths = {len(column) for column in columns}
         if lengths == {0} or (len(lengths) > 1 and min(lengths) < 2):
             return None
-        rows = [
-            {name: column[n] for name, column in value.items() if n < len(column)} for n in range(max(lengths))
-        ]  # fmt: skip
+        rows = [{name: column[n] for name, column in value.items() if n < len(column)} for n in range(max(lengths))]
         return Within(rows, (_read_as("columns", len(rows), "Each field is a column with the values of all rows."),))
     if all(isinstance(column, Mapping) and column and all(map(str.isdigit, column)) for column in columns):
         places = dict.fromkeys(place for column in columns for place in column)

@@ -10,8 +10,11 @@ Kind = tuple[str, int]
 GENERAL: Kind = ("general", 0)
 _DATES = {*range(14, 23), *range(27, 37), 45, 47, *range(50, 59)}
 BUILT_IN: dict[int, Kind] = {
-    **dict.fromkeys(_DATES, ("date", 0)), 46: ("elapsed", 0), 9: ("percent", 0), 10: ("percent", 0),
-}  # fmt: skip
+    **dict.fromkeys(_DATES, ("date", 0)),
+    46: ("elapsed", 0),
+    9: ("percent", 0),
+    10: ("percent", 0),
+}
 _NO_DATE = re.compile(
     r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|general|standard|[aA]/[pP]|[aA][mM]/[pP][mM]', re.IGNORECASE
 )

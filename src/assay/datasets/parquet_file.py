@@ -36,9 +36,7 @@ class ParquetFile:
 class ParquetRows:
     """The rows of a Parquet file as they are asked for; line numbers are those of the rows, from 1."""
 
-    def __init__(
-        self, told: Iterator[list[Any]], options: ReadOptions, size: int, on_part: OnPart | None
-    ) -> None:  # fmt: skip
+    def __init__(self, told: Iterator[list[Any]], options: ReadOptions, size: int, on_part: OnPart | None) -> None:
         self.notes = Notes()
         self._told, self._options, self._size, self._on_part = told, options, size, on_part
         first: list[Any] = next(told, [None, (), 0])

@@ -8,9 +8,12 @@ from typing import Any
 from assay.datasets.table import Finding
 
 FOUND = Finding(
-    "questions", "note", 1, "Each question is a row, its paragraph is the `context`, its first answer the `answer`.",
+    "questions",
+    "note",
+    1,
+    "Each question is a row, its paragraph is the `context`, its first answer the `answer`.",
     cure="Under how the file is read, choose rows as they are if this is wrong.",
-)  # fmt: skip
+)
 
 
 def holds_questions(value: Mapping[str, Any]) -> bool:

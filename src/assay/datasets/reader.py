@@ -40,7 +40,7 @@ _FOREIGN = (
     (b"GIF8", "a picture", "Choose the table's own file."),
     (b"MZ", "a program", "Choose another file."),
     (b"\x7fELF", "a program", "Choose another file."),
-)  # fmt: skip
+)
 """First bytes of files that hold no table that is read here."""
 _JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"[^"\n]*"\s*:')
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")

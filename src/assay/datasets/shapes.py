@@ -25,10 +25,12 @@ ROW_LISTS = ("cases", "tests", "requests", "data", "rows", "examples", "items", 
 """Names under which a JSON file that holds several lists keeps its rows."""
 CURE = "Under how the file is read, choose rows as they are if this is wrong."
 _UNSAID = Finding(
-    "checks", "warning", 1,
+    "checks",
+    "warning",
+    1,
     f"Weights, sets, metrics and providers of single checks are not applied; they are kept in the column `{UNSAID}`.",
     cure="Give each set of checks a row of its own if they matter.",
-)  # fmt: skip
+)
 
 
 class Layout(NamedTuple):
@@ -126,8 +128,16 @@ def _finding(count: int, message: str) -> Finding:
 # -- tables ----------------------------------------------------------------------------------------------------
 
 WRAPPING = (
-    "vars", "item", "sample", "inputs", "outputs", "reference_outputs", "metadata", "ideal", "tools",
-)  # fmt: skip
+    "vars",
+    "item",
+    "sample",
+    "inputs",
+    "outputs",
+    "reference_outputs",
+    "metadata",
+    "ideal",
+    "tools",
+)
 """Columns of a CSV whose cells may hold an object or a list as JSON."""
 _OF_LANGFUSE = ("input", "expectedOutput", "expected_output", "metadata")
 _OBJECTS = ("vars", "item", "inputs")
@@ -201,7 +211,12 @@ def _single_underscores(columns: Sequence[str]) -> list[Finding]:
     """Names with one underscore where promptfoo has two."""
     wrong = [name for name in columns if name in ("_expected", "_prefix", "_suffix", "_threshold", "_metric")]
     return [
-        Finding("underscore", "warning", 1, f"The column {name!r} is read as plain data.", cure=f"For promptfoo's "
-                f"column, call it {'_' + name!r}.")
+        Finding(
+            "underscore",
+            "warning",
+            1,
+            f"The column {name!r} is read as plain data.",
+            cure=f"For promptfoo's column, call it {'_' + name!r}.",
+        )
         for name in wrong
-    ]  # fmt: skip
+    ]

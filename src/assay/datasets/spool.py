@@ -43,8 +43,9 @@ class Spool:
         if (self.bottom - self.top + 1) * self.width > CELL_LIMIT:
             raise ImportRefused(
                 f"The sheet spans too many cells: its values reach to row {self.bottom:,} and over "
-                f"{self.width:,} columns.", cure="Delete far-off cells, or save it as CSV.",
-            )  # fmt: skip
+                f"{self.width:,} columns.",
+                cure="Delete far-off cells, or save it as CSV.",
+            )
         self.rows += 1
         self._pending.append((line, first, cells))
         self._size += sum(map(len, cells)) + 10 * len(cells)

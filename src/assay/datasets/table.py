@@ -258,12 +258,16 @@ def checked_columns(names: list[str]) -> tuple[tuple[str, ...], list[Finding]]:
             taken[original] = taken.get(original, 1) + 1
             name = f"{original} ({taken[original]})"
         if name != original:
-            renamed.append(f"The column name {shortened(original)!r} occurs twice; the later one is called "
-                           f"{shortened(name)!r}.")  # fmt: skip
+            renamed.append(
+                f"The column name {shortened(original)!r} occurs twice; the later one is called {shortened(name)!r}."
+            )
         taken[name] = taken.get(name, 1)
         columns.append(name)
-    odd = [f"The column name {shortened(name)!r} begins or ends with a space, or holds characters that do not show."
-           for name in columns if name != name.strip() or not name.isprintable()]  # fmt: skip
+    odd = [
+        f"The column name {shortened(name)!r} begins or ends with a space, or holds characters that do not show."
+        for name in columns
+        if name != name.strip() or not name.isprintable()
+    ]
     listed = (
         ("empty_header", unnamed, "columns have no name; they were named likewise"),
         ("duplicate_header", renamed, "names occur twice; they were named likewise"),

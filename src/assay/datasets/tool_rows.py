@@ -19,15 +19,28 @@ UNSAID = "assert"
 CHECKS = "__expected"
 """promptfoo's columns of checks begin so."""
 DEEPEVAL = {
-    "actual_output", "retrieval_context", "tools_called", "expected_tools", "additional_metadata", "source_file",
-    "comments", "token_cost",
-}  # fmt: skip
+    "actual_output",
+    "retrieval_context",
+    "tools_called",
+    "expected_tools",
+    "additional_metadata",
+    "source_file",
+    "comments",
+    "token_cost",
+}
 LANGFUSE = {"expectedOutput", "sourceTraceId", "source_trace_id", "sourceObservationId", "datasetId", "dataset_id"}
 CONVERSATIONS = ("messages", "conversation", "conversations", "turns", "dialogue", "chat", "prompt")
 """Fields under which rows keep a conversation."""
 ALPACA = frozenset(("instruction", "input", "output"))
-_SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant",
-             "bot": "assistant", "system": "system"}  # fmt: skip
+_SPEAKERS = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "assistant": "assistant",
+    "bot": "assistant",
+    "system": "system",
+}
 """Roles in ShareGPT's words."""
 
 
@@ -116,9 +129,12 @@ def promptfoo_test(row: Row) -> Flat:
     given_options = row.get("options")
     options: Mapping[str, Any] = given_options if isinstance(given_options, Mapping) else {}
     given = {
-        "description": row.get("description"), "threshold": row.get("threshold"),
-        "prefix": options.get("prefix"), "suffix": options.get("suffix"), "metric": _metric(row),
-    }  # fmt: skip
+        "description": row.get("description"),
+        "threshold": row.get("threshold"),
+        "prefix": options.get("prefix"),
+        "suffix": options.get("suffix"),
+        "metric": _metric(row),
+    }
     flat.update({f"__{name}": value for name, value in given.items() if value not in (None, "")})
     metadata = row.get("metadata")
     flat.update({f"__metadata:{name}": v for name, v in metadata.items()} if isinstance(metadata, Mapping) else {})
@@ -341,67 +357,111 @@ def _says_expected(name: str) -> Callable[[Row], str]:
 _ANY: Callable[[set[str]], bool] = lambda names: True  # noqa: E731 - an entry of the table
 SHAPES = (
     Shape(
-        "promptfoo test", _holds("vars"), _ANY, promptfoo_test,
+        "promptfoo test",
+        _holds("vars"),
+        _ANY,
+        promptfoo_test,
         lambda row: f"{_kind_of(row, 'vars')}, `assert` became the checks in `__expected1` and on",
     ),
     Shape(
-        "OpenAI batch", lambda row: "custom_id" in row and isinstance(row.get("body"), Mapping), _ANY, _openai_batch,
+        "OpenAI batch",
+        lambda row: "custom_id" in row and isinstance(row.get("body"), Mapping),
+        _ANY,
+        _openai_batch,
         lambda row: "the messages of `body` are the input, `custom_id` is the id",
     ),
     Shape(
-        "lm-evaluation-harness", lambda row: isinstance(row.get("doc"), Mapping) and _has("target", "arguments")(row),
-        _ANY, _lm_eval, lambda row: "`input` is the prompt that was sent, `target` is the expected answer",
+        "lm-evaluation-harness",
+        lambda row: isinstance(row.get("doc"), Mapping) and _has("target", "arguments")(row),
+        _ANY,
+        _lm_eval,
+        lambda row: "`input` is the prompt that was sent, `target` is the expected answer",
     ),
     Shape(
-        "HELM", _is_helm, _ANY, _helm,
+        "HELM",
+        _is_helm,
+        _ANY,
+        _helm,
         lambda row: "the text of `input` is the input, the references that are marked correct are the expected answer",
     ),
     Shape("OpenAI Evals platform", _holds("item"), _ANY, _openai_item, lambda row: _kind_of(row, "item")),
     Shape("OpenAI Evals", _has("input", "ideal"), _ANY, _legacy, _says_expected("ideal")),
     Shape(
-        "pydantic-evals", _has("inputs"), lambda names: bool({"expected_output", "evaluators"} & names),
-        _pydantic_case, lambda row: f"{_kind_of(row, 'inputs')}, `expected_output` is the expected answer",
+        "pydantic-evals",
+        _has("inputs"),
+        lambda names: bool({"expected_output", "evaluators"} & names),
+        _pydantic_case,
+        lambda row: f"{_kind_of(row, 'inputs')}, `expected_output` is the expected answer",
     ),
     Shape(
-        "LangSmith or Phoenix", _holds("inputs"), _ANY, _langsmith,
+        "LangSmith or Phoenix",
+        _holds("inputs"),
+        _ANY,
+        _langsmith,
         lambda row: f"{_kind_of(row, 'inputs')}, `outputs` is the expected answer",
     ),
     Shape(
-        "Phoenix", _holds("input", "output"), _ANY, _phoenix,
+        "Phoenix",
+        _holds("input", "output"),
+        _ANY,
+        _phoenix,
         lambda row: f"{_kind_of(row, 'input')}, `output` is the expected answer",
     ),
     Shape("Inspect", _has("input", "target"), _ANY, _with_expected("target"), _says_expected("target")),
     Shape(
-        "Langfuse", _has("input"), lambda names: "expectedOutput" in names, _with_expected("expectedOutput"),
+        "Langfuse",
+        _has("input"),
+        lambda names: "expectedOutput" in names,
+        _with_expected("expectedOutput"),
         _says_expected("expectedOutput"),
     ),
     Shape(
-        "Langfuse", _has("input"), lambda names: "expected_output" in names and bool(LANGFUSE & names),
-        _with_expected("expected_output"), _says_expected("expected_output"),
+        "Langfuse",
+        _has("input"),
+        lambda names: "expected_output" in names and bool(LANGFUSE & names),
+        _with_expected("expected_output"),
+        _says_expected("expected_output"),
     ),
     Shape(
-        "deepeval", _has("input"), lambda names: "expected_output" in names and bool(DEEPEVAL & names),
-        _with_expected("expected_output"), _says_expected("expected_output"),
+        "deepeval",
+        _has("input"),
+        lambda names: "expected_output" in names and bool(DEEPEVAL & names),
+        _with_expected("expected_output"),
+        _says_expected("expected_output"),
     ),
     Shape(
-        "Langfuse or deepeval", _has("input"), lambda names: "expected_output" in names,
-        _with_expected("expected_output"), _says_expected("expected_output"),
+        "Langfuse or deepeval",
+        _has("input"),
+        lambda names: "expected_output" in names,
+        _with_expected("expected_output"),
+        _says_expected("expected_output"),
     ),
     Shape(
-        "Braintrust", _has("input"),
+        "Braintrust",
+        _has("input"),
         lambda names: "expected" in names and bool({"metadata", "tags", "id", "_xact_id"} & names),
-        _with_expected("expected"), _says_expected("expected"),
+        _with_expected("expected"),
+        _says_expected("expected"),
     ),
     Shape(
-        "chat", lambda row: bool(_conversation_in(row)), _ANY, _chat,
+        "chat",
+        lambda row: bool(_conversation_in(row)),
+        _ANY,
+        _chat,
         lambda row: f"`{_conversation_in(row)}` is a conversation, its last answer is the expected one",
     ),
     Shape(
-        "Alpaca", _has("instruction", "input", "output"), _ANY, _alpaca,
+        "Alpaca",
+        _has("instruction", "input", "output"),
+        _ANY,
+        _alpaca,
         lambda row: "`prompt` is the instruction with the input below it, `output` is the expected answer",
     ),
     Shape(
-        "Hugging Face", lambda row: isinstance(row.get("row"), Mapping) and "row_idx" in row, _ANY, _hugging_face,
+        "Hugging Face",
+        lambda row: isinstance(row.get("row"), Mapping) and "row_idx" in row,
+        _ANY,
+        _hugging_face,
         lambda row: f"{_kind_of(row, 'row')}",
     ),
-)  # fmt: skip
+)

@@ -16,17 +16,23 @@ from assay.datasets.xlsx import SheetRead
 from assay.errors import ImportRefused
 
 _NOTICED = {
-    "formula": ("cells hold a formula without its result; the formula itself was taken", "warning",
-                "Open the file in a spreadsheet and save it, so that the results are in it."),
+    "formula": (
+        "cells hold a formula without its result; the formula itself was taken",
+        "warning",
+        "Open the file in a spreadsheet and save it, so that the results are in it.",
+    ),
     "date": ("cells are dates or times; they are written like 2026-01-31 13:45:00", "note", ""),
     "elapsed": ("cells are durations; they are written like 26:30:00", "note", ""),
     "percent": ("cells are shown as percent; they were taken as numbers: 50% is 0.5", "note", ""),
     "merged": ("ranges are merged; the value stands in the first cell", "note", ""),
-    "error": ("cells hold an error of the spreadsheet, such as #N/A or #REF!; it was taken as text", "warning",
-              "Mend the formulas, or empty the cells."),
+    "error": (
+        "cells hold an error of the spreadsheet, such as #N/A or #REF!; it was taken as text",
+        "warning",
+        "Mend the formulas, or empty the cells.",
+    ),
     "hidden_columns": ("columns are hidden in the sheet; they were taken too", "note", ""),
     "hidden": ("rows are hidden in the sheet; they were taken too", "note", ""),
-}  # fmt: skip
+}
 """What a reader notices, in words, with severity and cure."""
 
 

@@ -8,8 +8,17 @@ from zlib import crc32
 from assay.domain.contestant import Contestant
 
 COLOURS = (
-    "#4f46e5", "#d97706", "#0f8b8d", "#c2410c", "#8b5cf6", "#15803d", "#db2777", "#0284c7", "#78716c", "#a16207",
-)  # fmt: skip
+    "#4f46e5",
+    "#d97706",
+    "#0f8b8d",
+    "#c2410c",
+    "#8b5cf6",
+    "#15803d",
+    "#db2777",
+    "#0284c7",
+    "#78716c",
+    "#a16207",
+)
 
 
 def colours_of(contestants: Sequence[Contestant]) -> dict[str, str]:

@@ -114,10 +114,13 @@ class RunPlan:
         _refuse_less("samples", self.samples, samples)
         _refuse_less("rows", self.row_count, row_count)
         found = replace(
-            self, contestants=(*self.contestants, *contestants), prompts=(*self.prompts, *prompts),
-            samples=samples or self.samples, row_count=row_count or self.row_count,
+            self,
+            contestants=(*self.contestants, *contestants),
+            prompts=(*self.prompts, *prompts),
+            samples=samples or self.samples,
+            row_count=row_count or self.row_count,
             dataset_id=dataset_id or self.dataset_id,
-        )  # fmt: skip
+        )
         if found.cell_count == self.cell_count:
             raise RunError("Nothing would be added to the run.", cure="Name a model, a prompt, samples or rows.")
         return found

@@ -12,11 +12,36 @@ def columns(record: RunRecord) -> list[str]:
     """Names of the columns."""
     reasons = [] if "reason" in record.hidden else ["reason"]
     graders = [f"{name} {what}" for name in record.graders for what in ("score", *reasons)]
-    return list(unique(record.visible([
-        "run", "row_key", *record.shown_columns, "prompt", "model", "contestant", "sample", "status", "output",
-        "error", "score", "passed", *graders, *MONEY, "provenance", "cut", "note",
-        "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "cached",
-    ])))  # fmt: skip
+    return list(
+        unique(
+            record.visible(
+                [
+                    "run",
+                    "row_key",
+                    *record.shown_columns,
+                    "prompt",
+                    "model",
+                    "contestant",
+                    "sample",
+                    "status",
+                    "output",
+                    "error",
+                    "score",
+                    "passed",
+                    *graders,
+                    *MONEY,
+                    "provenance",
+                    "cut",
+                    "note",
+                    "first_token_ms",
+                    "total_ms",
+                    "prompt_tokens",
+                    "completion_tokens",
+                    "cached",
+                ]
+            )
+        )
+    )
 
 
 def line(record: RunRecord, cell: CellFact) -> list[object]:
@@ -34,11 +59,28 @@ def line(record: RunRecord, cell: CellFact) -> list[object]:
     texts = [text for name, text in (("output", cell.output), ("error", cell.error)) if name not in hidden]
     contestant = record.line_of[cell.prompt, cell.contestant]
     return [
-        record.id, *key, *cell.values, prompt_name(plan, cell.prompt), plan.contestants[cell.contestant].model_id,
-        contestant.label, cell.sample + 1, cell.status, *texts, cell.value, cell.passed, *graders,
-        *money_cells(cell), known_from(cell), cell.cut, cell.note, ms_cell(cell.first_token_ms),
-        ms_cell(cell.total_ms), cell.prompt_tokens, cell.completion_tokens, cell.cached,
-    ]  # fmt: skip
+        record.id,
+        *key,
+        *cell.values,
+        prompt_name(plan, cell.prompt),
+        plan.contestants[cell.contestant].model_id,
+        contestant.label,
+        cell.sample + 1,
+        cell.status,
+        *texts,
+        cell.value,
+        cell.passed,
+        *graders,
+        *money_cells(cell),
+        known_from(cell),
+        cell.cut,
+        cell.note,
+        ms_cell(cell.first_token_ms),
+        ms_cell(cell.total_ms),
+        cell.prompt_tokens,
+        cell.completion_tokens,
+        cell.cached,
+    ]
 
 
 def write(record: RunRecord, target: BinaryIO) -> None:

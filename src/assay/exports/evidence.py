@@ -101,22 +101,46 @@ def _head(record: RunRecord) -> Iterator[str]:
 
 def _statistics(record: RunRecord) -> Iterator[str]:
     yield "<section>\n<h2>Statistics</h2>\n"
-    head = ("Contestant", "Score", "95 % interval", "Passed", "Scored", "Errors", "Cut", "Cost", "Judging",
-            "p50", "p95", "Tokens in", "Tokens out")  # fmt: skip
+    head = (
+        "Contestant",
+        "Score",
+        "95 % interval",
+        "Passed",
+        "Scored",
+        "Errors",
+        "Cut",
+        "Cost",
+        "Judging",
+        "p50",
+        "p95",
+        "Tokens in",
+        "Tokens out",
+    )
     rows = []
     for number, line in enumerate(record.board, 1):
         score, passes = line.score, line.passes
-        rows.append((
-            _Html(f'<span class="swatch" style="background:{line.colour}"></span>{number}. {_escaped(line.label)}'),
-            f"{score.mean:.3f}" if score else "not scored", f"{score.low:.3f} to {score.high:.3f}" if score else "",
-            f"{passes.mean * 100:.1f} %" if passes else "", f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}",
-            f"{line.cut:,}", cost_words(line), judging_words(line), _seconds(line.p50_ms),
-            _seconds(line.p95_ms), f"{line.prompt_tokens:,}",
-            f"{line.completion_tokens:,}",
-        ))  # fmt: skip
+        rows.append(
+            (
+                _Html(f'<span class="swatch" style="background:{line.colour}"></span>{number}. {_escaped(line.label)}'),
+                f"{score.mean:.3f}" if score else "not scored",
+                f"{score.low:.3f} to {score.high:.3f}" if score else "",
+                f"{passes.mean * 100:.1f} %" if passes else "",
+                f"{line.scored:,} of {line.cells:,}",
+                f"{line.failed:,}",
+                f"{line.cut:,}",
+                cost_words(line),
+                judging_words(line),
+                _seconds(line.p50_ms),
+                _seconds(line.p95_ms),
+                f"{line.prompt_tokens:,}",
+                f"{line.completion_tokens:,}",
+            )
+        )
     yield _table(head, rows)
-    for title, chart in (("Score with its 95 % interval", interval_plot(record.board)),
-                         ("Score against cost", cost_plot(record.board))):  # fmt: skip
+    for title, chart in (
+        ("Score with its 95 % interval", interval_plot(record.board)),
+        ("Score against cost", cost_plot(record.board)),
+    ):
         if chart:
             yield f'<h3>{title}</h3>\n<div class="scroll">{chart}</div>\n'
     if record.comparisons:
@@ -201,10 +225,17 @@ def _spend_part(record: RunRecord) -> Iterator[str]:
         yield f"<p>{_escaped(record.estimate)}</p>\n"
     head = ("Contestant", "For", "Known from", "Calls", "Known, USD", "Unknown calls", "Unknown, at most USD")
     rows = [
-        (x.contestant, {"run": "answers", "judge": "judging"}.get(x.purpose, x.purpose), x.provenance, f"{x.calls:,}",
-         exact_usd(x.known_pico), f"{x.unknown_calls:,}", exact_usd(x.unknown_bound_pico) if x.unknown_calls else "")
+        (
+            x.contestant,
+            {"run": "answers", "judge": "judging"}.get(x.purpose, x.purpose),
+            x.provenance,
+            f"{x.calls:,}",
+            exact_usd(x.known_pico),
+            f"{x.unknown_calls:,}",
+            exact_usd(x.unknown_bound_pico) if x.unknown_calls else "",
+        )
         for x in record.spend
-    ]  # fmt: skip
+    ]
     yield _table(head, rows, texts=range(3))
     yield "</section>\n"
 
@@ -277,8 +308,9 @@ def _data(record: RunRecord, fit: _Fit) -> Iterator[str]:
     about = {
         "columns": [visible(name) for name in record.columns],
         "lines": [visible(line.label) for line in record.grid_lines],
-        "samples": record.plan.samples, "keys": "row_key" not in record.hidden,
-    }  # fmt: skip
+        "samples": record.plan.samples,
+        "keys": "row_key" not in record.hidden,
+    }
     yield f'{_script_json(about)[:-1]},"rows":['
     for number, cells in enumerate(_by_row(record)):
         if number == fit.rows:
@@ -305,10 +337,17 @@ def _row(
     record: RunRecord, cells: Sequence[CellFact], place_of: dict[tuple[int, int], int], limit: int
 ) -> list[object]:
     found = [
-        [place_of[c.prompt, c.contestant], c.sample, c.mark, c.value, *(_cut(t, limit) for t in _texts(record, c)),
-         exact_usd(c.cost_pico), None if c.total_ms is None else round(c.total_ms)]
+        [
+            place_of[c.prompt, c.contestant],
+            c.sample,
+            c.mark,
+            c.value,
+            *(_cut(t, limit) for t in _texts(record, c)),
+            exact_usd(c.cost_pico),
+            None if c.total_ms is None else round(c.total_ms),
+        ]
         for c in cells
-    ]  # fmt: skip
+    ]
     return [cells[0].row_key, [_cut(value, limit) for value in cells[0].values], found]
 
 
@@ -319,7 +358,12 @@ def _cut(text: str, limit: int) -> str:
 def _script_json(value: Any) -> str:
     """JSON that cannot end the script it stands in."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for mark, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"),
-                       ("\u2029", "\\u2029")):  # fmt: skip
+    for mark, code in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
         text = text.replace(mark, code)
     return text

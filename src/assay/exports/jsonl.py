@@ -30,10 +30,14 @@ def cell_json(record: RunRecord, cell: CellFact) -> dict[str, Any]:
         for score in found["scores"]:
             del score["reason"]
     about = {
-        "run": record.id, "dataset": record.dataset_hash, "prompt_name": prompt_name(record.plan, cell.prompt),
-        "model": contestant.model_id, "params": dict(contestant.params), "routing": dict(contestant.provider),
+        "run": record.id,
+        "dataset": record.dataset_hash,
+        "prompt_name": prompt_name(record.plan, cell.prompt),
+        "model": contestant.model_id,
+        "params": dict(contestant.params),
+        "routing": dict(contestant.provider),
         "label": record.line_of[cell.prompt, cell.contestant].label,
-    }  # fmt: skip
+    }
     return {**about, **found}
 
 

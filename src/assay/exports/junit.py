@@ -73,16 +73,23 @@ def _counts(marks: Counter[str], seconds: float) -> str:
 def _properties(record: RunRecord, line: BoardLine) -> str:
     score = line.score
     values = {
-        "run": record.id, "model": record.plan.contestants[line.contestant].model_id, "dataset": record.dataset,
-        "dataset_hash": record.dataset_hash, "gateway": record.gateway, "cost_usd": exact_usd(line.cost_pico),
-        "known_usd": exact_usd(line.known_pico), "unknown_calls": str(line.unknown_calls),
-        "unknown_at_most_usd": exact_usd(line.unknown_bound_pico), "judging_usd": exact_usd(line.judging_pico),
+        "run": record.id,
+        "model": record.plan.contestants[line.contestant].model_id,
+        "dataset": record.dataset,
+        "dataset_hash": record.dataset_hash,
+        "gateway": record.gateway,
+        "cost_usd": exact_usd(line.cost_pico),
+        "known_usd": exact_usd(line.known_pico),
+        "unknown_calls": str(line.unknown_calls),
+        "unknown_at_most_usd": exact_usd(line.unknown_bound_pico),
+        "judging_usd": exact_usd(line.judging_pico),
         "cut": str(line.cut),
         "score": "none" if score is None else f"{score.mean:.6f}",
         "score_low": "none" if score is None else f"{score.low:.6f}",
-        "score_high": "none" if score is None else f"{score.high:.6f}", "coverage": f"{line.coverage:.6f}",
+        "score_high": "none" if score is None else f"{score.high:.6f}",
+        "coverage": f"{line.coverage:.6f}",
         "cells": str(line.cells),
-    }  # fmt: skip
+    }
     items = "".join(f"<property name={_quoted(name)} value={_quoted(value)}/>\n" for name, value in values.items())
     return f"<properties>\n{items}</properties>\n"
 

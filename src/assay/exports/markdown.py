@@ -35,8 +35,10 @@ def _lines(record: RunRecord) -> Iterable[str]:
         base = record.comparisons[0].base
         yield f"Against {_text(base)}, on the rows that both have:"
         yield ""
-        yield from _table(("Contestant", "Difference", "95 % interval", "p", "p, corrected", "Rows", "Better",
-                           "Worse", "Says"), [comparison_cells(line) for line in record.comparisons])  # fmt: skip
+        yield from _table(
+            ("Contestant", "Difference", "95 % interval", "p", "p, corrected", "Rows", "Better", "Worse", "Says"),
+            [comparison_cells(line) for line in record.comparisons],
+        )
     yield ""
     yield f"Spent: {spent_words(record.spend)}."
     if record.estimate:
@@ -47,8 +49,9 @@ def _lines(record: RunRecord) -> Iterable[str]:
         yield from (f"- {_text(change)}" for change in record.changes)
     if record.gates:
         yield ""
-        yield from _table(("Gate", "Verdict", "Measured and bound"),
-                          [(gate.about, gate.mark, gate.words) for gate in record.gates])  # fmt: skip
+        yield from _table(
+            ("Gate", "Verdict", "Measured and bound"), [(gate.about, gate.mark, gate.words) for gate in record.gates]
+        )
     yield ""
     dataset = f"{_text(record.dataset)} version {record.dataset_version} ({record.dataset_hash[:12]})"
     versions = ", ".join(f"{name} {value}" for name, value in record.versions.items())
@@ -61,12 +64,17 @@ def _lines(record: RunRecord) -> Iterable[str]:
 def _board(line: BoardLine) -> tuple[str, ...]:
     score, passes = line.score, line.passes
     return (
-        line.label, f"{score.mean:.3f}" if score else "not scored",
-        f"{score.low:.3f} to {score.high:.3f}" if score else "", f"{passes.mean:.0%}" if passes else "",
-        f"{line.scored:,} of {line.cells:,}", f"{line.failed:,}", f"{line.cut:,}", cost_words(line),
+        line.label,
+        f"{score.mean:.3f}" if score else "not scored",
+        f"{score.low:.3f} to {score.high:.3f}" if score else "",
+        f"{passes.mean:.0%}" if passes else "",
+        f"{line.scored:,} of {line.cells:,}",
+        f"{line.failed:,}",
+        f"{line.cut:,}",
+        cost_words(line),
         judging_words(line),
         "" if line.p50_ms is None else f"{line.p50_ms / 1000:.2f} s",
-    )  # fmt: skip
+    )
 
 
 def cost_words(line: BoardLine) -> str:
@@ -89,9 +97,16 @@ def comparison_cells(line: ComparisonLine) -> tuple[str, ...]:
     if found is None:
         return (line.other, "", "", "", "", "0", "", "", "no row in common")
     return (
-        line.other, f"{found.delta:+.3f}", f"{found.low:+.3f} to {found.high:+.3f}", p_text(found.p),
-        p_text(line.p_corrected), f"{found.n:,}", f"{found.better:,}", f"{found.worse:,}", says(line),
-    )  # fmt: skip
+        line.other,
+        f"{found.delta:+.3f}",
+        f"{found.low:+.3f} to {found.high:+.3f}",
+        p_text(found.p),
+        p_text(line.p_corrected),
+        f"{found.n:,}",
+        f"{found.better:,}",
+        f"{found.worse:,}",
+        says(line),
+    )
 
 
 def says(line: ComparisonLine) -> str:

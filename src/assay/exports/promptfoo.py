@@ -45,9 +45,12 @@ def _pieces(record: RunRecord) -> Iterator[str]:
     yield f'\n],\n"prompts": {_json(prompts)},\n'
     duration = sum(count["latency"] for count in seen.values())
     stats = {
-        "successes": totals["successes"], "failures": totals["failures"], "errors": totals["errors"],
-        "tokenUsage": _tokens(sum((count for count in seen.values()), Counter())), "durationMs": duration,
-    }  # fmt: skip
+        "successes": totals["successes"],
+        "failures": totals["failures"],
+        "errors": totals["errors"],
+        "tokenUsage": _tokens(sum((count for count in seen.values()), Counter())),
+        "durationMs": duration,
+    }
     yield f'"stats": {_json(stats)}}},\n'
     yield _json(_rest(record))[1:]
     yield "\n"
@@ -56,18 +59,26 @@ def _pieces(record: RunRecord) -> Iterator[str]:
 def _rest(record: RunRecord) -> dict[str, Any]:
     models = dict.fromkeys(contestant.model_id for contestant in record.plan.contestants)
     config = {
-        "description": record.name, "prompts": [_raw(prompt) for prompt in record.plan.prompts],
-        "providers": [f"openrouter:{model}" for model in models], "tests": [],
-    }  # fmt: skip
+        "description": record.name,
+        "prompts": [_raw(prompt) for prompt in record.plan.prompts],
+        "providers": [f"openrouter:{model}" for model in models],
+        "tests": [],
+    }
     metadata = {
         "exportedAt": utc_text(record.finished_ms or record.created_ms),
-        "evaluationCreatedAt": utc_text(record.created_ms), "assayRun": record.id, "assayGateway": record.gateway,
-        "assayDataset": record.dataset_hash, "assayVersions": dict(record.versions),
-    }  # fmt: skip
+        "evaluationCreatedAt": utc_text(record.created_ms),
+        "assayRun": record.id,
+        "assayGateway": record.gateway,
+        "assayDataset": record.dataset_hash,
+        "assayVersions": dict(record.versions),
+    }
     return {
-        "config": config, "shareableUrl": None, "metadata": metadata, "vars": list(record.columns),
+        "config": config,
+        "shareableUrl": None,
+        "metadata": metadata,
+        "vars": list(record.columns),
         "runtimeOptions": {},
-    }  # fmt: skip
+    }
 
 
 def _count(count: Counter[str], cell: CellFact, kind: str) -> None:
@@ -83,25 +94,37 @@ def _count(count: Counter[str], cell: CellFact, kind: str) -> None:
 
 def _tokens(count: Counter[str]) -> dict[str, int]:
     return {
-        "total": count["prompt"] + count["completion"], "prompt": count["prompt"], "completion": count["completion"],
-        "cached": 0, "numRequests": count["requests"],
-    }  # fmt: skip
+        "total": count["prompt"] + count["completion"],
+        "prompt": count["prompt"],
+        "completion": count["completion"],
+        "cached": 0,
+        "numRequests": count["requests"],
+    }
 
 
 def _prompt(record: RunRecord, line: BoardLine, count: Counter[str]) -> dict[str, Any]:
     prompt = record.plan.prompts[line.prompt]
     metrics: dict[str, Any] = {
-        "score": (line.score.mean if line.score else 0) * line.scored, "testPassCount": count["successes"],
-        "testFailCount": count["failures"], "testErrorCount": count["errors"], "assertPassCount": count["assertPass"],
-        "assertFailCount": count["assertFail"], "totalLatencyMs": count["latency"], "tokenUsage": _tokens(count),
-        "namedScores": {}, "namedScoresCount": {},
-    }  # fmt: skip
+        "score": (line.score.mean if line.score else 0) * line.scored,
+        "testPassCount": count["successes"],
+        "testFailCount": count["failures"],
+        "testErrorCount": count["errors"],
+        "assertPassCount": count["assertPass"],
+        "assertFailCount": count["assertFail"],
+        "totalLatencyMs": count["latency"],
+        "tokenUsage": _tokens(count),
+        "namedScores": {},
+        "namedScoresCount": {},
+    }
     if line.cost_pico is not None:
         metrics["cost"] = _dollars(line.cost_pico)
     return {
-        "id": f"{prompt.key}-{line.contestant}", "raw": _raw(prompt), "label": prompt.name or _raw(prompt),
-        "provider": _provider(record, line), "metrics": metrics,
-    }  # fmt: skip
+        "id": f"{prompt.key}-{line.contestant}",
+        "raw": _raw(prompt),
+        "label": prompt.name or _raw(prompt),
+        "provider": _provider(record, line),
+        "metrics": metrics,
+    }
 
 
 def _provider(record: RunRecord, line: BoardLine) -> str:
@@ -125,23 +148,29 @@ def _result(record: RunRecord, cell: CellFact, line: BoardLine, place: int) -> d
     values = dict(zip(record.columns, cell.values, strict=True))
     failed = cell.mark in ("error", "fail")
     usage = {
-        "total": (cell.prompt_tokens or 0) + (cell.completion_tokens or 0), "prompt": cell.prompt_tokens or 0,
+        "total": (cell.prompt_tokens or 0) + (cell.completion_tokens or 0),
+        "prompt": cell.prompt_tokens or 0,
         "completion": cell.completion_tokens or 0,
-    }  # fmt: skip
+    }
     response: dict[str, Any] = {"output": cell.output, "cached": cell.cached, "tokenUsage": usage}
     found: dict[str, Any] = {
-        "id": f"{record.id}-{cell.cell}", "testIdx": cell.row * record.plan.samples + cell.sample, "promptIdx": place,
+        "id": f"{record.id}-{cell.cell}",
+        "testIdx": cell.row * record.plan.samples + cell.sample,
+        "promptIdx": place,
         "promptId": f"{prompt.key}-{line.contestant}",
-        "prompt": {"raw": _raw(prompt), "label": prompt.name or _raw(prompt)}, "vars": values,
+        "prompt": {"raw": _raw(prompt), "label": prompt.name or _raw(prompt)},
+        "vars": values,
         "testCase": {"vars": values, "assert": [], "metadata": {"rowKey": cell.row_key, "sample": cell.sample + 1}},
         "provider": {"id": f"openrouter:{contestant.model_id}", "label": _provider(record, line)},
         "response": response,
         "latencyMs": round(cell.total_ms or 0),
         "namedScores": {s.grader: s.value for s in cell.scores if s.value is not None},
-        "failureReason": {"error": ERROR, "fail": ASSERTION}.get(cell.mark, NO_FAILURE), "success": not failed,
-        "score": cell.value if cell.value is not None else 0, "metadata": _metadata(cell),
+        "failureReason": {"error": ERROR, "fail": ASSERTION}.get(cell.mark, NO_FAILURE),
+        "success": not failed,
+        "score": cell.value if cell.value is not None else 0,
+        "metadata": _metadata(cell),
         "gradingResult": _grading(cell),
-    }  # fmt: skip
+    }
     if cell.cost_pico is not None:
         found["cost"] = response["cost"] = _dollars(cell.cost_pico)
     if cell.mark == "error":
@@ -156,24 +185,34 @@ def _result(record: RunRecord, cell: CellFact, line: BoardLine, place: int) -> d
 def _metadata(cell: CellFact) -> dict[str, Any]:
     """What promptfoo has no field for; amounts as exact text in USD."""
     return {
-        "rowKey": cell.row_key, "knownUsd": exact_usd(cell.known_pico), "unknownCalls": cell.unknown_calls,
-        "judgingUsd": exact_usd(cell.judging_pico), "cut": cell.cut, "note": cell.note,
-    }  # fmt: skip
+        "rowKey": cell.row_key,
+        "knownUsd": exact_usd(cell.known_pico),
+        "unknownCalls": cell.unknown_calls,
+        "judgingUsd": exact_usd(cell.judging_pico),
+        "cut": cell.cut,
+        "note": cell.note,
+    }
 
 
 def _grading(cell: CellFact) -> dict[str, Any] | None:
     if not cell.scores:
         return None
     parts = [
-        {"pass": s.passed is not False, "score": s.value if s.value is not None else 0, "reason": s.reason,
-         "assertion": {"type": "javascript", "metric": s.grader, "value": "graded by Assay"}}
+        {
+            "pass": s.passed is not False,
+            "score": s.value if s.value is not None else 0,
+            "reason": s.reason,
+            "assertion": {"type": "javascript", "metric": s.grader, "value": "graded by Assay"},
+        }
         for s in cell.scores
-    ]  # fmt: skip
+    ]
     return {
-        "pass": cell.passed is not False, "score": cell.value if cell.value is not None else 0,
-        "reason": _reason(cell), "namedScores": {s.grader: s.value for s in cell.scores if s.value is not None},
+        "pass": cell.passed is not False,
+        "score": cell.value if cell.value is not None else 0,
+        "reason": _reason(cell),
+        "namedScores": {s.grader: s.value for s in cell.scores if s.value is not None},
         "componentResults": parts,
-    }  # fmt: skip
+    }
 
 
 def _reason(cell: CellFact) -> str:

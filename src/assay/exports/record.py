@@ -267,14 +267,56 @@ class RunRecord:
         return [name for name in names if name not in self.hidden]
 
 
-OWN_NAMES = frozenset({
-    "run", "kind", "row_key", "prompt", "model", "settings", "contestant", "sample", "cell", "status", "cached",
-    "output", "reasoning", "error", "call", "purpose", "attempt", "answered_by", "provider", "generation_id",
-    "sent_at", "outcome", "error_kind", "http_status", "finish_reason", "cost_usd", "provenance", "prompt_tokens",
-    "completion_tokens", "reasoning_tokens", "cached_tokens", "first_token_ms", "total_ms", "grader", "score",
-    "passed", "reason", "known_usd", "unknown_calls", "unknown_at_most_usd", "judging_usd", "judging_unknown_calls",
-    "cut", "note", "is_byok", "upstream_usd",
-})  # fmt: skip
+OWN_NAMES = frozenset(
+    {
+        "run",
+        "kind",
+        "row_key",
+        "prompt",
+        "model",
+        "settings",
+        "contestant",
+        "sample",
+        "cell",
+        "status",
+        "cached",
+        "output",
+        "reasoning",
+        "error",
+        "call",
+        "purpose",
+        "attempt",
+        "answered_by",
+        "provider",
+        "generation_id",
+        "sent_at",
+        "outcome",
+        "error_kind",
+        "http_status",
+        "finish_reason",
+        "cost_usd",
+        "provenance",
+        "prompt_tokens",
+        "completion_tokens",
+        "reasoning_tokens",
+        "cached_tokens",
+        "first_token_ms",
+        "total_ms",
+        "grader",
+        "score",
+        "passed",
+        "reason",
+        "known_usd",
+        "unknown_calls",
+        "unknown_at_most_usd",
+        "judging_usd",
+        "judging_unknown_calls",
+        "cut",
+        "note",
+        "is_byok",
+        "upstream_usd",
+    }
+)
 """Columns that tables have of their own."""
 
 
@@ -324,9 +366,13 @@ MONEY = ("cost_usd", "known_usd", "unknown_calls", "unknown_at_most_usd", "judgi
 def money_cells(cell: CellFact) -> list[object]:
     """The values of MONEY."""
     return [
-        usd_cell(cell.cost_pico), usd_cell(cell.known_pico), cell.unknown_calls, usd_cell(cell.unknown_bound_pico),
-        usd_cell(cell.judging_pico), cell.judging_unknown,
-    ]  # fmt: skip
+        usd_cell(cell.cost_pico),
+        usd_cell(cell.known_pico),
+        cell.unknown_calls,
+        usd_cell(cell.unknown_bound_pico),
+        usd_cell(cell.judging_pico),
+        cell.judging_unknown,
+    ]
 
 
 def utc_text(ms: int | None) -> str:

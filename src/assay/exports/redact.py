@@ -57,9 +57,13 @@ def redacted(record: RunRecord, names: Collection[str]) -> RunRecord:
             yield RowFact(row.row, _row_key(row.row, row.key, secret, texts), tuple(row.values[n] for n in kept))
 
     return replace(
-        record, columns=tuple(record.columns[n] for n in kept), plan=plan, cells=cells, rows=rows,
+        record,
+        columns=tuple(record.columns[n] for n in kept),
+        plan=plan,
+        cells=cells,
+        rows=rows,
         hidden=record.hidden | texts,
-    )  # fmt: skip
+    )
 
 
 def _cell(cell: CellFact, kept: Sequence[int], gone: Sequence[int], texts: Collection[str]) -> CellFact:
@@ -71,11 +75,15 @@ def _cell(cell: CellFact, kept: Sequence[int], gone: Sequence[int], texts: Colle
         Score(s.grader, s.value, s.passed, "" if no_reason else _masked(s.reason, secret)) for s in cell.scores
     )
     return replace(
-        cell, row_key=_row_key(cell.row, cell.row_key, secret, texts),
-        values=tuple(cell.values[n] for n in kept), scores=scores,
-        output="" if "output" in texts else output, reasoning="" if "reasoning" in texts else reasoning,
-        error="" if "error" in texts else error, note=note,
-    )  # fmt: skip
+        cell,
+        row_key=_row_key(cell.row, cell.row_key, secret, texts),
+        values=tuple(cell.values[n] for n in kept),
+        scores=scores,
+        output="" if "output" in texts else output,
+        reasoning="" if "reasoning" in texts else reasoning,
+        error="" if "error" in texts else error,
+        note=note,
+    )
 
 
 def _row_key(row: int, key: str, secret: Sequence[str], texts: Collection[str]) -> str:

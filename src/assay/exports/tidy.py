@@ -15,11 +15,28 @@ from assay.exports.streams import write_table
 
 ANSWER = ("output", "note", "reasoning", "error")
 CALL = (
-    "call", "purpose", "attempt", "answered_by", "provider", "generation_id", "sent_at", "outcome", "error_kind",
-    "http_status", "finish_reason", "cost_usd", "provenance", "is_byok", "upstream_usd",
-    "prompt_tokens", "completion_tokens", "reasoning_tokens",
-    "cached_tokens", "first_token_ms", "total_ms",
-)  # fmt: skip
+    "call",
+    "purpose",
+    "attempt",
+    "answered_by",
+    "provider",
+    "generation_id",
+    "sent_at",
+    "outcome",
+    "error_kind",
+    "http_status",
+    "finish_reason",
+    "cost_usd",
+    "provenance",
+    "is_byok",
+    "upstream_usd",
+    "prompt_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "cached_tokens",
+    "first_token_ms",
+    "total_ms",
+)
 SCORE = ("grader", "score", "passed", "reason")
 CELL = ("prompt", "model", "settings", "contestant", "sample", "cell", "status", "cached")
 
@@ -51,17 +68,24 @@ def lines(record: RunRecord) -> Iterator[list[object]]:
 def _shared(record: RunRecord, cell: CellFact) -> dict[str, object]:
     place = _place(record, cell.prompt, cell.contestant, cell.sample)
     return {
-        "run": record.id, "row_key": cell.row_key, **place, "cell": cell.cell, "status": cell.status,
+        "run": record.id,
+        "row_key": cell.row_key,
+        **place,
+        "cell": cell.cell,
+        "status": cell.status,
         "cached": cell.cached,
-    }  # fmt: skip
+    }
 
 
 def _place(record: RunRecord, prompt: int, contestant: int, sample: int) -> dict[str, object]:
     chosen = record.plan.contestants[contestant]
     return {
-        "prompt": prompt_name(record.plan, prompt), "model": chosen.model_id, "settings": settings_text(chosen),
-        "contestant": record.line_of[prompt, contestant].label, "sample": sample + 1,
-    }  # fmt: skip
+        "prompt": prompt_name(record.plan, prompt),
+        "model": chosen.model_id,
+        "settings": settings_text(chosen),
+        "contestant": record.line_of[prompt, contestant].label,
+        "sample": sample + 1,
+    }
 
 
 def _without_answer(record: RunRecord) -> Iterator[dict[str, object]]:
@@ -87,10 +111,15 @@ def _calls(cell: CellFact) -> Iterator[tuple[str, dict[str, object]]]:
 def _call(call: CallFact) -> dict[str, object]:
     found: dict[str, object] = {name: getattr(call, name, None) for name in CALL}
     return {
-        **found, "call": call.id, "sent_at": utc_text(call.created_ms), "cost_usd": usd_cell(call.cost_pico),
-        "upstream_usd": usd_cell(call.upstream_pico), "model": call.model,
-        "first_token_ms": ms_cell(call.first_token_ms), "total_ms": ms_cell(call.total_ms),
-    }  # fmt: skip
+        **found,
+        "call": call.id,
+        "sent_at": utc_text(call.created_ms),
+        "cost_usd": usd_cell(call.cost_pico),
+        "upstream_usd": usd_cell(call.upstream_pico),
+        "model": call.model,
+        "first_token_ms": ms_cell(call.first_token_ms),
+        "total_ms": ms_cell(call.total_ms),
+    }
 
 
 def _scores(cell: CellFact) -> Iterator[tuple[str, dict[str, object]]]:

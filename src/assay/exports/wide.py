@@ -16,8 +16,10 @@ def columns(record: RunRecord) -> list[str]:
     several = record.plan.samples > 1
     names = [
         f"{line.label}{f' #{sample + 1}' if several else ''} {what}"
-        for line in record.grid_lines for sample in range(record.plan.samples) for what in whats
-    ]  # fmt: skip
+        for line in record.grid_lines
+        for sample in range(record.plan.samples)
+        for what in whats
+    ]
     return list(unique([*record.visible(["row_key"]), *record.shown_columns, *names]))
 
 

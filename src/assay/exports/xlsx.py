@@ -26,9 +26,11 @@ SHEET_LIMIT = 1_000_000
 CUT = " … (cut: a cell holds no more)"
 USD_FORMAT = "0.000000000000"
 USD_COLUMNS = {
-    "cost_usd": "cost_pico", "known_usd": "known_pico", "unknown_at_most_usd": "unknown_bound_pico",
+    "cost_usd": "cost_pico",
+    "known_usd": "known_pico",
+    "unknown_at_most_usd": "unknown_bound_pico",
     "judging_usd": "judging_pico",
-}  # fmt: skip
+}
 """Columns of amounts, with where a cell holds them."""
 _CODE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 """Begin of what Excel takes for the code of a character (ECMA-376, ST_Xstring)."""
@@ -45,9 +47,17 @@ def write(record: RunRecord, target: BinaryIO) -> None:
         _sheet(book, "Comparisons", head, [comparison_cells(line) for line in record.comparisons], widths=(28,))
     columns = ("contestant", "purpose", "known from", "calls", "known_usd", "unknown_calls", "unknown_at_most_usd")
     spend = [
-        [x.contestant, x.purpose, x.provenance, x.calls, from_pico(x.known_pico), x.unknown_calls,
-         from_pico(x.unknown_bound_pico)] for x in record.spend
-    ]  # fmt: skip
+        [
+            x.contestant,
+            x.purpose,
+            x.provenance,
+            x.calls,
+            from_pico(x.known_pico),
+            x.unknown_calls,
+            from_pico(x.unknown_bound_pico),
+        ]
+        for x in record.spend
+    ]
     _sheet(book, "Spend", columns, spend, widths=(28, 12, 12))
     _rows(book, record)
     with warnings.catch_warnings():
@@ -87,18 +97,48 @@ def _summary(record: RunRecord) -> Iterable[Sequence[object]]:
     yield ("rows", record.plan.row_count)
     yield from record.versions.items()
     yield ()
-    yield ("contestant", "model", "score", "low", "high", "passed", "cells", "scored", "errors", "known_usd",
-           "unknown_calls", "unknown_at_most_usd", "judging_usd", "cut",
-           "p50_ms", "p95_ms", "prompt_tokens", "completion_tokens")  # fmt: skip
+    yield (
+        "contestant",
+        "model",
+        "score",
+        "low",
+        "high",
+        "passed",
+        "cells",
+        "scored",
+        "errors",
+        "known_usd",
+        "unknown_calls",
+        "unknown_at_most_usd",
+        "judging_usd",
+        "cut",
+        "p50_ms",
+        "p95_ms",
+        "prompt_tokens",
+        "completion_tokens",
+    )
     for line in record.board:
         score, passes = line.score, line.passes
         yield (
-            line.label, record.plan.contestants[line.contestant].model_id, score.mean if score else None,
-            score.low if score else None, score.high if score else None, passes.mean if passes else None, line.cells,
-            line.scored, line.failed, from_pico(line.known_pico), line.unknown_calls,
-            from_pico(line.unknown_bound_pico), from_pico(line.judging_pico), line.cut, line.p50_ms, line.p95_ms,
-            line.prompt_tokens, line.completion_tokens,
-        )  # fmt: skip
+            line.label,
+            record.plan.contestants[line.contestant].model_id,
+            score.mean if score else None,
+            score.low if score else None,
+            score.high if score else None,
+            passes.mean if passes else None,
+            line.cells,
+            line.scored,
+            line.failed,
+            from_pico(line.known_pico),
+            line.unknown_calls,
+            from_pico(line.unknown_bound_pico),
+            from_pico(line.judging_pico),
+            line.cut,
+            line.p50_ms,
+            line.p95_ms,
+            line.prompt_tokens,
+            line.completion_tokens,
+        )
 
 
 def _sheet(

@@ -154,9 +154,9 @@ class StreamAssembly:
         if usage := chunk.get("usage"):
             self._usage = usage
             self._usage_beside_text |= said.anything or called
-        self._usage_last = bool(usage) and not said.anything and not called and (
-            not choices or not self._usage_beside_text
-        )  # fmt: skip
+        self._usage_last = (
+            bool(usage) and not said.anything and not called and (not choices or not self._usage_beside_text)
+        )
         return (said.text, said.reasoning) if said.anything or called else None
 
     def _note(self, chunk: Mapping[str, Any]) -> None:

@@ -146,13 +146,17 @@ def _state(row: Mapping[str, Any]) -> BatchState:
     error = row.get("error")
     results = row.get("results")
     return BatchState(
-        id=row["id"], model=str(row.get("model") or ""), status=row["status"], total=_count(counts.get("total")),
-        completed=_count(counts.get("completed")), failed=_count(counts.get("failed")),
+        id=row["id"],
+        model=str(row.get("model") or ""),
+        status=row["status"],
+        total=_count(counts.get("total")),
+        completed=_count(counts.get("completed")),
+        failed=_count(counts.get("failed")),
         created_s=float(count_of(row.get("created_at"), most=MOST_SECONDS) or 0),
         expires_s=count_of(row.get("expires_at"), most=MOST_SECONDS),
         error=str(error.get("message") or "") if isinstance(error, Mapping) else "",
         answers=tuple(_answer(one) for one in results if isinstance(one, Mapping)) if isinstance(results, list) else (),
-    )  # fmt: skip
+    )
 
 
 def _count(value: object) -> int:

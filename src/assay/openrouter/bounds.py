@@ -41,9 +41,15 @@ _SPOKEN_KEYS = frozenset({"image_output", "audio_output"})
 _ANSWERS = ("n", "candidate_count", "best_of")
 """Parameters that ask for several answers, each of which is billed."""
 _TIERS = {
-    "default": (), "standard": (), "flex": (), "priority": ("priority", "fast"), "fast": ("priority", "fast"),
-    "scale": ("scale",), "ultrafast": ("ultrafast",), "auto": ("priority", "fast", "scale", "ultrafast"),
-}  # fmt: skip
+    "default": (),
+    "standard": (),
+    "flex": (),
+    "priority": ("priority", "fast"),
+    "fast": ("priority", "fast"),
+    "scale": ("scale",),
+    "ultrafast": ("ultrafast",),
+    "auto": ("priority", "fast", "scale", "ultrafast"),
+}
 """Service tier -> the tiers one of which must be listed with its price; none: it is no dearer than the default."""
 
 
@@ -74,9 +80,12 @@ class Weight:
 
     def __add__(self, other: Weight) -> Weight:
         return Weight(
-            self.calls + other.calls, self.tokens + other.tokens, self.whole + other.whole,
-            self.images + other.images, self.unclear or other.unclear,
-        )  # fmt: skip
+            self.calls + other.calls,
+            self.tokens + other.tokens,
+            self.whole + other.whole,
+            self.images + other.images,
+            self.unclear or other.unclear,
+        )
 
     def times(self, count: int) -> Weight:
         """As often as it is sent; 0: nothing."""
@@ -169,8 +178,9 @@ class Terms:
         return Terms(
             **{name: max(getattr(self, name), getattr(other, name)) for name in names},
             context=None if None in contexts else max(c for c in contexts if c is not None),
-            unknown=self.unknown or other.unknown, media_unknown=self.media_unknown or other.media_unknown,
-        )  # fmt: skip
+            unknown=self.unknown or other.unknown,
+            media_unknown=self.media_unknown or other.media_unknown,
+        )
 
     def times(self, factor: int) -> Terms:
         """Every price as often."""
@@ -208,10 +218,14 @@ def terms_of(offer: Offer, request: CompletionRequest) -> Terms:
     if searches and offer.context is None and not unknown:
         unknown = "what a search adds to the prompt, for the context of the model is not told"
     return replace(
-        rates, most_completion=longest or 0, beside=_beside(request), turns=searches + 1 if searches else 0,
-        context=offer.context, unknown=f"{offer.name}: {unknown}" if unknown else "",
+        rates,
+        most_completion=longest or 0,
+        beside=_beside(request),
+        turns=searches + 1 if searches else 0,
+        context=offer.context,
+        unknown=f"{offer.name}: {unknown}" if unknown else "",
         media_unknown=_named(offer, _MEDIA_KEYS),
-    )  # fmt: skip
+    )
 
 
 def _rates(offer: Offer, searches: int) -> Terms:

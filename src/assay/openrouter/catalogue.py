@@ -110,9 +110,11 @@ def plain_row(row: Mapping[str, Any], gateway: Gateway) -> dict[str, Any]:
     known = {name: value for name, value in row.items() if name not in ("id", "pricing")}
     context = row.get("context_length") or row.get("max_model_len")
     return known | {
-        "id": f"{gateway.name}/{wire}", "name": f"{wire} ({gateway.name})", "pricing": pricing,
+        "id": f"{gateway.name}/{wire}",
+        "name": f"{wire} ({gateway.name})",
+        "pricing": pricing,
         "context_length": context,
-    }  # fmt: skip
+    }
 
 
 def _object(value: object) -> Mapping[str, Any]:

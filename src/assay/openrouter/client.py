@@ -400,9 +400,15 @@ class Client:
         )
 
     async def call(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None,
-        timeout_s: float = 60.0, beta: bool = False,
-    ) -> Mapping[str, Any]:  # fmt: skip
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout_s: float = 60.0,
+        beta: bool = False,
+    ) -> Mapping[str, Any]:
         """A JSON call of an endpoint that has a module of its own; beta: below /beta instead of /v1.
 
         Raises GatewayFailed.

@@ -8,10 +8,15 @@ import unicodedata
 from urllib.parse import unquote
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_LOCAL_METADATA = frozenset({
-    ipaddress.ip_address("100.100.100.200"), ipaddress.ip_address("192.0.0.192"), ipaddress.ip_address("168.63.129.16"),
-    ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("fd20:ce::254"),
-})  # fmt: skip
+_LOCAL_METADATA = frozenset(
+    {
+        ipaddress.ip_address("100.100.100.200"),
+        ipaddress.ip_address("192.0.0.192"),
+        ipaddress.ip_address("168.63.129.16"),
+        ipaddress.ip_address("fd00:ec2::254"),
+        ipaddress.ip_address("fd20:ce::254"),
+    }
+)
 """Where clouds answer for a machine's secrets outside the link-local range."""
 _METADATA_NAMES = (
     "metadata",

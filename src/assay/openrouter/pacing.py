@@ -70,9 +70,13 @@ class Pacer:
     """
 
     def __init__(
-        self, *, ceiling: int = CEILING, per_minute: Mapping[str, int] | None = None,
-        pause_s: float = DEFAULT_PAUSE_S, clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        ceiling: int = CEILING,
+        per_minute: Mapping[str, int] | None = None,
+        pause_s: float = DEFAULT_PAUSE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ceiling = ceiling
         self._per_minute = per_minute or {}
         self._pause_s = pause_s

@@ -46,13 +46,21 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("presence_penalty", "number", "Against repeating any token.", -2, 2),
         Parameter("repetition_penalty", "number", "1 is none.", 0, 2),
         Parameter("stop", "list", "The answer ends before any of these texts; at most 4."),
-        Parameter("reasoning_effort", "choice", "How long a reasoning model thinks.",
-                  choices=("none", "minimal", "low", "medium", "high", "xhigh", "max")),
+        Parameter(
+            "reasoning_effort",
+            "choice",
+            "How long a reasoning model thinks.",
+            choices=("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+        ),
         Parameter("reasoning", "json", "Reasoning in full: effort or max_tokens, exclude ..."),
         Parameter("response_format", "json", "Asks for JSON or for a JSON schema."),
         Parameter("verbosity", "choice", "How wordy the answer is.", choices=("low", "medium", "high", "xhigh", "max")),
-        Parameter("service_tier", "choice", "flex is cheaper and slower.",
-                  choices=("auto", "default", "fast", "flex", "priority", "scale", "ultrafast")),
+        Parameter(
+            "service_tier",
+            "choice",
+            "flex is cheaper and slower.",
+            choices=("auto", "default", "fast", "flex", "priority", "scale", "ultrafast"),
+        ),
         Parameter("tools", "json", "Functions that the model may call."),
         Parameter("tool_choice", "json", "Whether and which function must be called."),
         Parameter("plugins", "json", "Plugins of the gateway."),
@@ -60,40 +68,99 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("logit_bias", "json", "Token id to bias, -100..100."),
         Parameter("session_id", "text", "Groups calls, and keeps them with one provider."),
     )
-}  # fmt: skip
+}
 KNOWN_PARAMETERS = frozenset(PARAMETERS) | {
-    "max_completion_tokens", "logprobs", "top_logprobs", "structured_outputs", "parallel_tool_calls",
-    "max_tool_calls", "stop_server_tools_when", "deferred_tools", "include_reasoning", "prediction", "modalities",
-    "image_config", "audio", "web_search_options", "user", "metadata", "trace", "cache_control", "prompt_cache_key",
-    "prompt_cache_options", "prompt_cache_retention", "preset", "debug", "functions", "function_call", "store",
+    "max_completion_tokens",
+    "logprobs",
+    "top_logprobs",
+    "structured_outputs",
+    "parallel_tool_calls",
+    "max_tool_calls",
+    "stop_server_tools_when",
+    "deferred_tools",
+    "include_reasoning",
+    "prediction",
+    "modalities",
+    "image_config",
+    "audio",
+    "web_search_options",
+    "user",
+    "metadata",
+    "trace",
+    "cache_control",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "preset",
+    "debug",
+    "functions",
+    "function_call",
+    "store",
     "safety_identifier",
-}  # fmt: skip
+}
 """Names that the gateway knows (wire reference 3.1)."""
-OLD_NAMES = frozenset({
-    "route", "moderation", "n", "candidate_count", "transforms", "usage", "stream", "stream_options",
-    "x-zero-data-retention",
-})  # fmt: skip
+OLD_NAMES = frozenset(
+    {
+        "route",
+        "moderation",
+        "n",
+        "candidate_count",
+        "transforms",
+        "usage",
+        "stream",
+        "stream_options",
+        "x-zero-data-retention",
+    }
+)
 """Names that are translated, or answered with a note, by `modern_settings`."""
 _MAX_PRICE = ("prompt", "completion", "request", "image", "audio")
 _SPREAD = ("p50", "p75", "p90", "p99")
 _SORTS = ("price", "throughput", "latency", "exacto")
 ROUTING: dict[str, tuple[str, ...]] = {
-    "order": (), "only": (), "ignore": (), "allow_fallbacks": (), "require_parameters": (), "data_collection": (),
-    "zdr": (), "enforce_distillable_text": (), "quantizations": (), "sort": ("by", "partition"),
-    "max_price": _MAX_PRICE, "preferred_min_throughput": _SPREAD, "preferred_max_latency": _SPREAD, "options": (),
-}  # fmt: skip
+    "order": (),
+    "only": (),
+    "ignore": (),
+    "allow_fallbacks": (),
+    "require_parameters": (),
+    "data_collection": (),
+    "zdr": (),
+    "enforce_distillable_text": (),
+    "quantizations": (),
+    "sort": ("by", "partition"),
+    "max_price": _MAX_PRICE,
+    "preferred_min_throughput": _SPREAD,
+    "preferred_max_latency": _SPREAD,
+    "options": (),
+}
 """Routing by its names in `provider` (wire reference 3.2), with the names inside; none: it holds no names of ours."""
 _INSIDE: dict[str, tuple[str, ...]] = {
     "reasoning": ("effort", "max_tokens", "exclude", "enabled", "summary", "context", "mode"),
     "web_search_options": ("search_context_size", "user_location", "filters"),
-    "cache_control": ("type", "ttl"), "prompt_cache_options": ("mode", "ttl"),
-    "response_format": ("type", "json_schema", "schema", "grammar"), "audio": ("voice", "format"),
-}  # fmt: skip
+    "cache_control": ("type", "ttl"),
+    "prompt_cache_options": ("mode", "ttl"),
+    "response_format": ("type", "json_schema", "schema", "grammar"),
+    "audio": ("voice", "format"),
+}
 """The names inside of parameters that are objects."""
-_GATEWAY = frozenset({
-    "service_tier", "plugins", "models", "session_id", "verbosity", "user", "metadata", "trace", "preset", "debug",
-    "cache_control", "prompt_cache_key", "prompt_cache_options", "max_tool_calls", "stop_server_tools_when",
-})  # fmt: skip
+_GATEWAY = frozenset(
+    {
+        "service_tier",
+        "plugins",
+        "models",
+        "session_id",
+        "verbosity",
+        "user",
+        "metadata",
+        "trace",
+        "preset",
+        "debug",
+        "cache_control",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "max_tool_calls",
+        "stop_server_tools_when",
+    }
+)
 """Parameters that the gateway itself reads: no model lists them."""
 
 

@@ -262,7 +262,8 @@ def itemised(pricing: Pricing, used: Amounts, *, at: datetime | None = None) -> 
     thought = min(used.reasoning, used.completion)
     spoken = min(used.audio_output, used.completion - thought)
     lines = [
-        Line("prompt", left, price.prompt), *parts,
+        Line("prompt", left, price.prompt),
+        *parts,
         Line("completion", used.completion - thought - spoken, price.completion),
         Line("internal_reasoning", thought, _or(price.reasoning, price.completion)),
         Line("audio_output", spoken, _or(price.audio_output, price.completion)),
@@ -270,7 +271,7 @@ def itemised(pricing: Pricing, used: Amounts, *, at: datetime | None = None) -> 
         Line("image_output", used.images_output, price.image_output),
         Line("web_search", used.searches, price.web_search),
         Line("request", used.requests, _or(price.request, Decimal(0))),
-    ]  # fmt: skip
+    ]
     shown = tuple(line for line in lines if line.used and (line.each != 0 or line.name in ("prompt", "completion")))
     return Bill(shown, price.discount, _unclear_here(pricing, used))
 
@@ -282,11 +283,18 @@ def _or(price: Decimal | None, otherwise: Decimal | None) -> Decimal | None:
 def _unclear_here(pricing: Pricing, used: Amounts) -> tuple[str, ...]:
     """The prices that cannot be told and could stand in this bill: of unknown keys, and of what was used."""
     unused = {
-        "input_cache_read": used.cached, "input_cache_write": used.cache_written, "audio": used.audio,
-        "input_cache_write_1h": used.cache_written_1h, "input_audio_cache": used.audio, "image": used.images,
-        "image_token": used.images, "internal_reasoning": used.reasoning, "audio_output": used.audio_output,
-        "image_output": used.images_output, "web_search": used.searches,
-    }  # fmt: skip
+        "input_cache_read": used.cached,
+        "input_cache_write": used.cache_written,
+        "audio": used.audio,
+        "input_cache_write_1h": used.cache_written_1h,
+        "input_audio_cache": used.audio,
+        "image": used.images,
+        "image_token": used.images,
+        "internal_reasoning": used.reasoning,
+        "audio_output": used.audio_output,
+        "image_output": used.images_output,
+        "web_search": used.searches,
+    }
     return tuple(name for name in pricing.unclear if unused.get(name, 1))
 
 
@@ -304,11 +312,16 @@ def estimate_cost(pricing: Pricing, usage: Usage | None, *, images: int = 0, at:
 def _amounts(usage: Usage, prompt: int, completion: int, images: int) -> Amounts:
     searches = [_told(usage, block, "web_search_requests") for block in ("server_tool_use_details", "server_tool_use")]
     return Amounts(
-        prompt=prompt, cached=usage.cached_tokens or 0, cache_written=usage.cache_write_tokens or 0,
-        audio=_told(usage, "prompt_tokens_details", "audio_tokens"), completion=completion,
-        reasoning=usage.reasoning_tokens or 0, searches=max(searches), images=images,
+        prompt=prompt,
+        cached=usage.cached_tokens or 0,
+        cache_written=usage.cache_write_tokens or 0,
+        audio=_told(usage, "prompt_tokens_details", "audio_tokens"),
+        completion=completion,
+        reasoning=usage.reasoning_tokens or 0,
+        searches=max(searches),
+        images=images,
         audio_output=_told(usage, "completion_tokens_details", "audio_tokens"),
-    )  # fmt: skip
+    )
 
 
 def _told(usage: Usage, block: str, name: str) -> int:

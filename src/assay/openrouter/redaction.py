@@ -145,15 +145,23 @@ class Redactor:
         if clean.get("generation_id") != completion.generation_id:
             clean["generation_id"] = None  # nothing can be asked for by it
         usage = completion.usage and replace(
-            completion.usage, raw=self.value(completion.usage.raw),
+            completion.usage,
+            raw=self.value(completion.usage.raw),
             cost_details=self.value(completion.usage.cost_details),
-        )  # fmt: skip
+        )
         return replace(completion, **clean, usage=usage, body=self.body(completion.body))
 
 
 _TEXTS = (
-    "text", "finish_reason", "model", "provider", "generation_id", "reasoning", "refusal", "native_finish_reason",
-)  # fmt: skip
+    "text",
+    "finish_reason",
+    "model",
+    "provider",
+    "generation_id",
+    "reasoning",
+    "refusal",
+    "native_finish_reason",
+)
 _VALUES = ("tool_calls", "media", "failed_providers", "raw")
 
 

@@ -14,9 +14,11 @@ from assay.openrouter.usage import cost_of, parse_usage
 from assay.openrouter.wire_values import id_of, text_of
 
 _RENAMED = {
-    "input_tokens": "prompt_tokens", "output_tokens": "completion_tokens",
-    "input_tokens_details": "prompt_tokens_details", "output_tokens_details": "completion_tokens_details",
-}  # fmt: skip
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+    "input_tokens_details": "prompt_tokens_details",
+    "output_tokens_details": "completion_tokens_details",
+}
 
 
 async def respond(client: Client, request: CompletionRequest) -> Completion:
@@ -41,9 +43,13 @@ def response_of(answer: Mapping[str, Any]) -> Completion:
     told = {_RENAMED.get(name, name): value for name, value in said.items()} if isinstance(said, Mapping) else None
     usage = parse_usage(told)
     return Completion(
-        text, "length" if answer.get("status") == "incomplete" else "stop", usage, cost_of(usage),
-        model=text_of(answer.get("model")), generation_id=id_of(answer.get("id")),
-    )  # fmt: skip
+        text,
+        "length" if answer.get("status") == "incomplete" else "stop",
+        usage,
+        cost_of(usage),
+        model=text_of(answer.get("model")),
+        generation_id=id_of(answer.get("id")),
+    )
 
 
 def _texts(output: object) -> Iterator[str]:

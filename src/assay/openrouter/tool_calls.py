@@ -92,10 +92,13 @@ class ToolCalls:
     def whole(self) -> tuple[Mapping[str, Any], ...]:
         """The calls, in the order of their indices and, within one, of their coming."""
         return tuple(
-            {"id": clean(call.id) or None, "type": clean(call.type),
-             "function": {"name": clean(call.name), "arguments": clean(call.arguments)}}
+            {
+                "id": clean(call.id) or None,
+                "type": clean(call.type),
+                "function": {"name": clean(call.name), "arguments": clean(call.arguments)},
+            }
             for call in sorted(self._calls, key=lambda call: call.index)
-        )  # fmt: skip
+        )
 
 
 def _begins(current: _Call, id: str, name: str, arguments: str) -> bool:

@@ -69,9 +69,13 @@ def checked_base_url(url: str, *, has_key: bool) -> str:
 
 
 _UNSENT = (
-    httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol, httpx.PoolTimeout,
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.PoolTimeout,
     httpx.WriteError,
-)  # fmt: skip
+)
 
 
 def kind_of_transport_error(error: Exception) -> FailureKind:

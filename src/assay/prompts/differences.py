@@ -128,10 +128,12 @@ def _written(message: Message) -> str:
 def prompt_diff(before: Prompt, after: Prompt) -> tuple[SectionDiff, ...]:
     """Each message beside its counterpart; one that came or went stands alone."""
     return tuple(
-        SectionDiff(" → ".join(dict.fromkeys(s.role for s in (old, new) if s)),
-                    line_diff(old.text if old else "", new.text if new else ""))
+        SectionDiff(
+            " → ".join(dict.fromkeys(s.role for s in (old, new) if s)),
+            line_diff(old.text if old else "", new.text if new else ""),
+        )
         for old, new in _paired(sections_of(before), sections_of(after))
-    )  # fmt: skip
+    )
 
 
 def _paired(old: Sequence[Section], new: Sequence[Section]) -> Iterator[tuple[Section | None, Section | None]]:

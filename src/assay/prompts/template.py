@@ -169,7 +169,7 @@ def _conversation_of(user: str, known: Mapping[str, str]) -> tuple[Message, ...]
     if why := fault(cell):
         raise TemplateError(
             f"The conversation in {{{{{only.group(1)}}}}} cannot be sent: {why}.", cure="Mend it in the file."
-        )  # fmt: skip
+        )
     return conversation(cell)
 
 

@@ -220,10 +220,14 @@ class BatchMode:
         expires = int(state.expires_s * 1000) if state.expires_s else None
         await self._desk.write(
             lambda c: batches.accepted(
-                c, stored.id, remote_id=state.id, expires_ms=expires, calls=len(calls),
+                c,
+                stored.id,
+                remote_id=state.id,
+                expires_ms=expires,
+                calls=len(calls),
                 state=batches.FOUND if is_found else "waiting",
             )
-        )  # fmt: skip
+        )
         self._waiting[stored.id] = _Waiting(stored, state.id, calls, is_found=is_found)
 
     async def _unsure(
@@ -418,9 +422,11 @@ class BatchMode:
         items = list(waiting.calls.items())
         for start in range(0, len(items), TOGETHER):
             await asyncio.gather(
-                *(self._take(state, call_id, number, answers.get(call_id))
-                  for call_id, number in items[start : start + TOGETHER])
-            )  # fmt: skip
+                *(
+                    self._take(state, call_id, number, answers.get(call_id))
+                    for call_id, number in items[start : start + TOGETHER]
+                )
+            )
         await self._end(waiting)
         missing = sum(1 for number in waiting.calls.values() if not self._desk.done[number])
         if missing and self._desk.halted != "stopped":
@@ -474,5 +480,8 @@ def _unanswered(call_id: str, failure: Failure, cost: Cost) -> ledger.Settlement
     """The settlement of a call without an answer."""
     return replace(
         settlement_of(call_id, None, cost, outcome="failed"),
-        error_kind=failure.kind, error=str(failure), http_status=failure.http_status, provider=failure.provider,
-    )  # fmt: skip
+        error_kind=failure.kind,
+        error=str(failure),
+        http_status=failure.http_status,
+        provider=failure.provider,
+    )

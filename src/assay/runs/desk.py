@@ -163,9 +163,13 @@ class Desk:
     def context(self, cell: Cell, *, purpose: str = "run") -> CallContext:
         """What a call for a cell is for."""
         return CallContext(
-            purpose=purpose, run_id=self.run_id, cell=cell.number,
-            contestant_key=self._keys[cell.contestant], tags_json=self._tags, lease=self._token,
-        )  # fmt: skip
+            purpose=purpose,
+            run_id=self.run_id,
+            cell=cell.number,
+            contestant_key=self._keys[cell.contestant],
+            tags_json=self._tags,
+            lease=self._token,
+        )
 
     async def affordable(self, send: Callable[[], Awaitable[T]]) -> T:
         """What a call gives, once the budget has room: calls in flight hold their bounds and settle for less.
@@ -205,9 +209,14 @@ class Desk:
     def record(self, cell: Cell, **values: object) -> saving.ResultRecord:
         """The result of a cell."""
         return saving.ResultRecord(
-            run_id=self.run_id, cell=cell.number, row=cell.row, prompt=cell.prompt, contestant=cell.contestant,
-            sample=cell.sample, **values,  # type: ignore[arg-type]
-        )  # fmt: skip
+            run_id=self.run_id,
+            cell=cell.number,
+            row=cell.row,
+            prompt=cell.prompt,
+            contestant=cell.contestant,
+            sample=cell.sample,
+            **values,  # type: ignore[arg-type]
+        )
 
     async def save(self, record: saving.ResultRecord, settlement: ledger.Settlement | None = None) -> None:
         """The settlement and the result in one transaction. Raises LeaseLost; what was paid is kept all the same."""

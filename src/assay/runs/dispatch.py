@@ -175,13 +175,21 @@ class Dispatcher:
         """The intent of a call; batch: the owner of its batch, which holds it instead of this process."""
         terms = self.prices.batch_terms(request) if batch else self.prices.terms(request)
         return ledger.Intent(
-            id=ledger.new_id(), created_ms=ledger.now_ms(), model=request.model,
-            gateway=self.gateway_of(request.model), purpose=context.purpose,
-            owner=batch or self._owner, bound_pico=terms.bound(weight_of(request.messages)).pico,
-            prompt_chars=request.chars, attempt=attempt,
-            run_id=context.run_id, cell=context.cell, comparison_id=context.comparison_id,
-            contestant_key=context.contestant_key, tags_json=context.tags_json,
-        )  # fmt: skip
+            id=ledger.new_id(),
+            created_ms=ledger.now_ms(),
+            model=request.model,
+            gateway=self.gateway_of(request.model),
+            purpose=context.purpose,
+            owner=batch or self._owner,
+            bound_pico=terms.bound(weight_of(request.messages)).pico,
+            prompt_chars=request.chars,
+            attempt=attempt,
+            run_id=context.run_id,
+            cell=context.cell,
+            comparison_id=context.comparison_id,
+            contestant_key=context.contestant_key,
+            tags_json=context.tags_json,
+        )
 
     def open(
         self, intent: ledger.Intent, request: CompletionRequest, *, lease: int | None = None
@@ -299,18 +307,30 @@ class Dispatcher:
             await asyncio.sleep(min(hold + 0.001, HELD_LOOK_S))
 
     async def _send(
-        self, client: Client, asked: CompletionRequest, request: CompletionRequest, call_id: str, hooks: _Hooks,
+        self,
+        client: Client,
+        asked: CompletionRequest,
+        request: CompletionRequest,
+        call_id: str,
+        hooks: _Hooks,
         stream: bool,
-    ) -> Outcome:  # fmt: skip
+    ) -> Outcome:
         """What came of one attempt that has its intent and its place. asked: the request as this client takes it."""
         if hooks.on_call is not None:
             hooks.on_call(call_id)
         with self._tracer.call(asked, client.gateway) as span:
             try:
-                completion = await (hooks.ask(client, asked) if hooks.ask is not None else client.attempt(
-                    asked, stream=stream, on_delta=hooks.on_delta, on_headers=partial(self._note, call_id),
-                    on_bytes=hooks.on_bytes,
-                ))  # fmt: skip
+                completion = await (
+                    hooks.ask(client, asked)
+                    if hooks.ask is not None
+                    else client.attempt(
+                        asked,
+                        stream=stream,
+                        on_delta=hooks.on_delta,
+                        on_headers=partial(self._note, call_id),
+                        on_bytes=hooks.on_bytes,
+                    )
+                )
             except GatewayFailed as error:
                 self.pacer.report(request.model, error.failure)
                 outcome = self._failed(request, call_id, error)
@@ -378,9 +398,13 @@ class Dispatcher:
     def _lost(self, call_id: str, outcome: str, error: str, recoverable: bool) -> None:
         """A call without an answer may be billed in full or in part: its cost is unknown until the gateway tells."""
         settlement = ledger.Settlement(
-            call_id=call_id, settled_ms=ledger.now_ms(), outcome=outcome, error=error,
-            error_kind="cancelled" if outcome == "cancelled" else None, generation_id=self._noted.pop(call_id, None),
-        )  # fmt: skip
+            call_id=call_id,
+            settled_ms=ledger.now_ms(),
+            outcome=outcome,
+            error=error,
+            error_kind="cancelled" if outcome == "cancelled" else None,
+            generation_id=self._noted.pop(call_id, None),
+        )
         self.settling.surely(lambda c: ledger.settle(c, settlement))
         if recoverable:
             self._recovery.later(call_id)
@@ -447,20 +471,40 @@ def _as_list(names: Sequence[str]) -> str | None:
 def log_attempt(request: CompletionRequest, context: CallContext, settlement: ledger.Settlement, attempt: int) -> None:
     """One line per attempt: ids, model, status, times, tokens, cost; never prompt, answer or key."""
     facts = {
-        "call": settlement.call_id, "purpose": context.purpose, "model": request.model, "attempt": attempt,
-        "outcome": settlement.outcome, "error": settlement.error_kind, "status": settlement.http_status,
-        "generation": settlement.generation_id, "provider": settlement.provider,
+        "call": settlement.call_id,
+        "purpose": context.purpose,
+        "model": request.model,
+        "attempt": attempt,
+        "outcome": settlement.outcome,
+        "error": settlement.error_kind,
+        "status": settlement.http_status,
+        "generation": settlement.generation_id,
+        "provider": settlement.provider,
         "failed_providers": settlement.failed_providers_json,
-        "first_token_ms": settlement.first_token_ms, "total_ms": settlement.total_ms,
-        "prompt_tokens": settlement.prompt_tokens, "completion_tokens": settlement.completion_tokens,
-        "cost_pico": settlement.cost.pico, "provenance": settlement.cost.provenance,
-    }  # fmt: skip
+        "first_token_ms": settlement.first_token_ms,
+        "total_ms": settlement.total_ms,
+        "prompt_tokens": settlement.prompt_tokens,
+        "completion_tokens": settlement.completion_tokens,
+        "cost_pico": settlement.cost.pico,
+        "provenance": settlement.cost.provenance,
+    }
     log.info(
         "call %s %s %s attempt=%d %s%s status=%s generation=%s provider=%s first_token_ms=%s ms=%.0f tokens=%s+%s "
         "cost_pico=%s %s",
-        settlement.call_id, context.purpose, request.model, attempt, settlement.outcome,
-        f":{settlement.error_kind}" if settlement.error_kind else "", settlement.http_status, settlement.generation_id,
-        settlement.provider, None if settlement.first_token_ms is None else round(settlement.first_token_ms),
-        settlement.total_ms or 0, settlement.prompt_tokens, settlement.completion_tokens, settlement.cost.pico,
-        settlement.cost.provenance, extra={"facts": facts},
-    )  # fmt: skip
+        settlement.call_id,
+        context.purpose,
+        request.model,
+        attempt,
+        settlement.outcome,
+        f":{settlement.error_kind}" if settlement.error_kind else "",
+        settlement.http_status,
+        settlement.generation_id,
+        settlement.provider,
+        None if settlement.first_token_ms is None else round(settlement.first_token_ms),
+        settlement.total_ms or 0,
+        settlement.prompt_tokens,
+        settlement.completion_tokens,
+        settlement.cost.pico,
+        settlement.cost.provenance,
+        extra={"facts": facts},
+    )

@@ -64,9 +64,14 @@ class RunEngine:
                 self._retry.add(run_id)
             return task
         self._workers[run_id] = RunWorker(
-            store=self._store, dispatcher=self._dispatcher, run_id=run_id, owner=self._owner,
-            concurrency=self._concurrency, retry_failed=retry_failed or run_id in self._retry, waits=self._waits,
-        )  # fmt: skip
+            store=self._store,
+            dispatcher=self._dispatcher,
+            run_id=run_id,
+            owner=self._owner,
+            concurrency=self._concurrency,
+            retry_failed=retry_failed or run_id in self._retry,
+            waits=self._waits,
+        )
         self._retry.discard(run_id)
         task = asyncio.get_running_loop().create_task(self._work(run_id), name=f"run {run_id}")
         self._tasks[run_id] = task

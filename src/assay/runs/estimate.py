@@ -294,10 +294,17 @@ def estimate_run(
     # What a batch leaves unanswered is asked for once more, alone, and then tried as often as any call.
     room = retry_room(first, tries=tries + 1 if plan.mode == "batch" else tries)
     return RunEstimate(
-        rows=plan.row_count, prompts=len(plan.prompts), contestants=len(plan.contestants), samples=plan.samples,
-        calls=calls, judge_calls=calls * len(judges), seconds=_seconds(plan, shares, taught, verdicts, per_minute),
-        cost=replace(total([share.cost for share in shares]), retries=room), per_contestant=shares, usual=usual,
-    )  # fmt: skip
+        rows=plan.row_count,
+        prompts=len(plan.prompts),
+        contestants=len(plan.contestants),
+        samples=plan.samples,
+        calls=calls,
+        judge_calls=calls * len(judges),
+        seconds=_seconds(plan, shares, taught, verdicts, per_minute),
+        cost=replace(total([share.cost for share in shares]), retries=room),
+        per_contestant=shares,
+        usual=usual,
+    )
 
 
 def unbounded(plan: RunPlan, prices: PriceBook) -> tuple[str, ...]:
@@ -480,7 +487,12 @@ def total(parts: Iterable[Estimate]) -> Estimate:
 
     dearest = max((p for p in found if p.dearest is not None), key=lambda p: p.dearest or 0, default=None)
     return Estimate(
-        add([p.low for p in found]), add([p.expected for p in found]), add([p.high for p in found]),
-        add([p.worst for p in found]), tuple(dict.fromkeys(words for p in found for words in p.unbounded)),
-        any(p.guessed for p in found), dearest.dearest if dearest else None, dearest.dearest_of if dearest else "",
-    )  # fmt: skip
+        add([p.low for p in found]),
+        add([p.expected for p in found]),
+        add([p.high for p in found]),
+        add([p.worst for p in found]),
+        tuple(dict.fromkeys(words for p in found for words in p.unbounded)),
+        any(p.guessed for p in found),
+        dearest.dearest if dearest else None,
+        dearest.dearest_of if dearest else "",
+    )

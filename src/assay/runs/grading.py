@@ -96,10 +96,14 @@ class Grading:
         ]
         known = kept.result._mapping
         record = self._desk.record(
-            cell, status="ok", output=kept.output, reasoning=kept.reasoning, note=kept.note,
+            cell,
+            status="ok",
+            output=kept.output,
+            reasoning=kept.reasoning,
+            note=kept.note,
             **fields_of(grades),
             **{name: known[name] for name in _KEPT},
-        )  # fmt: skip
+        )
         await self.ask_judges(cell, row, request, record, grades)
 
     async def ask_judges(
@@ -143,9 +147,12 @@ class Grading:
         question = "\n\n".join(message.text for message in request.messages)
         cut = shown_answer(output, self._dispatcher.prices.max_tokens(request))
         messages = judge_messages(
-            rubric=str(params.get("rubric", "")), question=question, answer=cut, expected=expected,
+            rubric=str(params.get("rubric", "")),
+            question=question,
+            answer=cut,
+            expected=expected,
             nonce=secrets.token_hex(NONCE // 2),
-        )  # fmt: skip
+        )
         judge = under_policy(
             CompletionRequest(str(params["model"]), messages, judge_params(params)), self._plan.data_policy
         )
@@ -192,9 +199,10 @@ def _facts_of(kept: results.CellRecord) -> Facts:
     reason = None if call is None else call.finish_reason
     return Facts(
         latency_ms=None if kept.result.cached else kept.result.total_ms,
-        cost_usd=None if cost is None else from_pico(cost), finish_reason=reason,
+        cost_usd=None if cost is None else from_pico(cost),
+        finish_reason=reason,
         no_text="" if kept.output.strip() else _EMPTY.get(reason or "", "The answer has no text."),
-    )  # fmt: skip
+    )
 
 
 def fields_of(grades: Sequence[Grade]) -> dict[str, Any]:

@@ -15,9 +15,14 @@ from assay.prompts.template import mapped, render_prompt, unsendable
 
 
 def request_of(
-    prompt: Prompt, contestant: Contestant, values: Mapping[str, str], *, mapping: Mapping[str, str] | None = None,
-    data_policy: Mapping[str, Any] | None = None, max_tokens: int | None = None,
-) -> CompletionRequest:  # fmt: skip
+    prompt: Prompt,
+    contestant: Contestant,
+    values: Mapping[str, str],
+    *,
+    mapping: Mapping[str, str] | None = None,
+    data_policy: Mapping[str, Any] | None = None,
+    max_tokens: int | None = None,
+) -> CompletionRequest:
     """The request of a contestant for a row, exactly as it is sent.
 
     data_policy: provider routing that nothing may relax. max_tokens: sent where the contestant sets none.

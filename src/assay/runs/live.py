@@ -81,9 +81,14 @@ class RunGate:
     """
 
     def __init__(
-        self, places: Places, halted: Callable[[], bool], doubtful: Callable[[], bool], *, finishes: bool = False,
+        self,
+        places: Places,
+        halted: Callable[[], bool],
+        doubtful: Callable[[], bool],
+        *,
+        finishes: bool = False,
         on_leave: Callable[[int], None] = lambda _: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._places = places
         self._halted = halted
         self._doubtful = doubtful

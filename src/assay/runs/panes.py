@@ -102,9 +102,12 @@ class Playground:
         try:
             await self._dispatcher.prices.learn(pane.request.model)
             outcome = await self._dispatcher.complete(
-                pane.request, context, on_delta=pane.take, on_restart=pane.restart,
+                pane.request,
+                context,
+                on_delta=pane.take,
+                on_restart=pane.restart,
                 on_call=lambda call_id: setattr(pane, "call_id", call_id),
-            )  # fmt: skip
+            )
             settlement, pane.outcome, pane.cost = outcome.settlement, outcome, outcome.cost
             if outcome.completion is not None:
                 pane.text[:] = [outcome.completion.output]
@@ -130,9 +133,13 @@ class Playground:
     ) -> None:
         pane.ended = True
         values = {
-            "status": status, "text": "".join(pane.text), "reasoning": "".join(pane.reasoning), "error": pane.error,
-            "call_id": pane.call_id, "note": pane.note,
-        }  # fmt: skip
+            "status": status,
+            "text": "".join(pane.text),
+            "reasoning": "".join(pane.reasoning),
+            "error": pane.error,
+            "call_id": pane.call_id,
+            "note": pane.note,
+        }
 
         def write(connection: object) -> None:
             if settlement is not None:

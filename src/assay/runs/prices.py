@@ -305,9 +305,11 @@ class PriceBook:
         if row is None:
             return usual
         offer = Offer(
-            name=row.id, pricings=[row.pricing], context=row.context_length,
+            name=row.id,
+            pricings=[row.pricing],
+            context=row.context_length,
             longest=row.max_completion_tokens or row.context_length,
-        )  # fmt: skip
+        )
         return usual.at_least(terms_of(offer, replace(request, model=row.id)))
 
 

@@ -23,10 +23,14 @@ from assay.store.ledger import Settlement
 log = logging.getLogger("assay.tracing")
 VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _REQUEST = {
-    "max_tokens": "gen_ai.request.max_tokens", "temperature": "gen_ai.request.temperature",
-    "top_p": "gen_ai.request.top_p", "top_k": "gen_ai.request.top_k", "seed": "gen_ai.request.seed",
-    "frequency_penalty": "gen_ai.request.frequency_penalty", "presence_penalty": "gen_ai.request.presence_penalty",
-}  # fmt: skip
+    "max_tokens": "gen_ai.request.max_tokens",
+    "temperature": "gen_ai.request.temperature",
+    "top_p": "gen_ai.request.top_p",
+    "top_k": "gen_ai.request.top_k",
+    "seed": "gen_ai.request.seed",
+    "frequency_penalty": "gen_ai.request.frequency_penalty",
+    "presence_penalty": "gen_ai.request.presence_penalty",
+}
 
 
 class Span:
@@ -95,9 +99,11 @@ class _RecordingTracer(Tracer):
 
         address = urlsplit(gateway.base_url)
         attributes: dict[str, Any] = {
-            "gen_ai.operation.name": "chat", "gen_ai.provider.name": gateway.name,
-            "gen_ai.request.model": request.model, "server.address": address.hostname or "",
-        }  # fmt: skip
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": gateway.name,
+            "gen_ai.request.model": request.model,
+            "server.address": address.hostname or "",
+        }
         if address.port:
             attributes["server.port"] = address.port
         attributes |= {wire: request.params[name] for name, wire in _REQUEST.items() if name in request.params}

@@ -50,9 +50,16 @@ class RunWorker:
     """Works one run. `work()` returns when it is done, paused or stopped; the run's row then says which and why."""
 
     def __init__(
-        self, *, store: Store, dispatcher: Dispatcher, run_id: str, owner: str, concurrency: int, retry_failed: bool,
+        self,
+        *,
+        store: Store,
+        dispatcher: Dispatcher,
+        run_id: str,
+        owner: str,
+        concurrency: int,
+        retry_failed: bool,
         waits: Waits,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._run_id = run_id
@@ -143,7 +150,7 @@ class RunWorker:
         if self.plan.mode == "batch":
             await BatchMode(
                 self.desk, self, store=self._store, dispatcher=self._dispatcher, poll_s=self._waits.batch_poll_s
-            ).work()  # fmt: skip
+            ).work()
         await self._work_lanes()
 
     async def _work_lanes(self) -> None:
@@ -241,9 +248,13 @@ class RunWorker:
         contestant = self.plan.contestants[cell.contestant]
         prices = self._dispatcher.prices
         request = request_of(
-            self.plan.prompts[cell.prompt], contestant, row.values, mapping=self.plan.mapping,
-            data_policy=self.plan.data_policy, max_tokens=prices.added_max_tokens(contestant),
-        )  # fmt: skip
+            self.plan.prompts[cell.prompt],
+            contestant,
+            row.values,
+            mapping=self.plan.mapping,
+            data_policy=self.plan.data_policy,
+            max_tokens=prices.added_max_tokens(contestant),
+        )
         seed = sample_seed(self.plan, cell.sample)
         if seed and "seed" not in request.params:
             request = replace(request, params={**request.params, **seed})
@@ -358,9 +369,14 @@ class RunWorker:
             lane.failed(str(failure), now=asyncio.get_running_loop().time(), waits_s=self._waits.probe_s)
         partial = outcome.completion
         record = self.desk.record(
-            cell, status="failed", error=str(failure), error_kind=failure.kind, call_id=outcome.settlement.call_id,
-            output=partial.text if partial else "", total_ms=outcome.settlement.total_ms,
-        )  # fmt: skip
+            cell,
+            status="failed",
+            error=str(failure),
+            error_kind=failure.kind,
+            call_id=outcome.settlement.call_id,
+            output=partial.text if partial else "",
+            total_ms=outcome.settlement.total_ms,
+        )
         await self.desk.save(record, outcome.settlement)
 
     async def _answered(
@@ -376,12 +392,19 @@ class RunWorker:
             no_text=without_text(completion),
         )
         answer = self.desk.record(
-            cell, status="ok", output=completion.output, reasoning=completion.reasoning, cached=cached,
-            note=outcome.note, call_id=outcome.settlement.call_id, cut=completion.finish_reason == "length",
+            cell,
+            status="ok",
+            output=completion.output,
+            reasoning=completion.reasoning,
+            cached=cached,
+            note=outcome.note,
+            call_id=outcome.settlement.call_id,
+            cut=completion.finish_reason == "length",
             first_token_ms=None if cached else completion.first_token_ms,
             total_ms=None if cached else completion.total_ms,
-            prompt_tokens=outcome.settlement.prompt_tokens, completion_tokens=outcome.settlement.completion_tokens,
-        )  # fmt: skip
+            prompt_tokens=outcome.settlement.prompt_tokens,
+            completion_tokens=outcome.settlement.completion_tokens,
+        )
         settlements = [] if cached else [outcome.settlement]
 
         async def keep(grades: list[Grade]) -> None:

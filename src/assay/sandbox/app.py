@@ -154,26 +154,45 @@ class Sandbox:
         asked = sum(n for name, n in self.books.calls.items() if name.endswith(":free"))
         free = 50 if self.config.free_tier else 1000
         data: dict[str, Any] = {
-            "label": "sandbox", "limit": None, "limit_remaining": None, "limit_reset": None,
-            "include_byok_in_limit": False, "usage": used, "usage_daily": used, "usage_weekly": used,
-            "usage_monthly": used, "byok_usage": own, "byok_usage_daily": own, "byok_usage_weekly": own,
-            "byok_usage_monthly": own, "is_free_tier": self.config.free_tier, "is_management_key": False,
-            "is_provisioning_key": False, "creator_user_id": _user(request), "expires_at": None,
-            "organization_id": None, "workspace_id": None, "allowed_data_regions": ["global"],
+            "label": "sandbox",
+            "limit": None,
+            "limit_remaining": None,
+            "limit_reset": None,
+            "include_byok_in_limit": False,
+            "usage": used,
+            "usage_daily": used,
+            "usage_weekly": used,
+            "usage_monthly": used,
+            "byok_usage": own,
+            "byok_usage_daily": own,
+            "byok_usage_weekly": own,
+            "byok_usage_monthly": own,
+            "is_free_tier": self.config.free_tier,
+            "is_management_key": False,
+            "is_provisioning_key": False,
+            "creator_user_id": _user(request),
+            "expires_at": None,
+            "organization_id": None,
+            "workspace_id": None,
+            "allowed_data_regions": ["global"],
             "free_model_daily_requests": {"used": asked, "limit": free, "remaining": max(0, free - asked)},
-            "effective_budget": None, "budgets": [],
+            "effective_budget": None,
+            "budgets": [],
             "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated."},
-        }  # fmt: skip
+        }
         return JSONResponse({"data": data})
 
     async def stats(self, request: Request) -> Response:
         """GET /sandbox/stats: what was called and paid, for tests; not part of OpenRouter."""
         paid = self.books.paid
-        return JSONResponse({
-            "calls": {name: n for name, n in self.books.calls.items() if "/" in name},
-            "paid_calls": paid.total(), "paid_twice": sum(n - 1 for n in paid.values()),
-            "spend": number(self.books.spend),
-        })  # fmt: skip
+        return JSONResponse(
+            {
+                "calls": {name: n for name, n in self.books.calls.items() if "/" in name},
+                "paid_calls": paid.total(),
+                "paid_twice": sum(n - 1 for n in paid.values()),
+                "spend": number(self.books.spend),
+            }
+        )
 
 
 class _CutConnections:

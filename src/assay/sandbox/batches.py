@@ -75,9 +75,14 @@ class Batches:
             return error(400, "Every request needs its own custom_id and a body")
         routing = body.get("provider")
         batch = Batch(
-            f"batch_{self._books.new_id()[4:]}", str(model), body["endpoint"], requests,
-            routing if isinstance(routing, Mapping) else {}, time.time(), _key(request),
-        )  # fmt: skip
+            f"batch_{self._books.new_id()[4:]}",
+            str(model),
+            body["endpoint"],
+            requests,
+            routing if isinstance(routing, Mapping) else {},
+            time.time(),
+            _key(request),
+        )
         self._batches[batch.id] = batch
         if self.config.batch_lost:
             return error(502, "Bad Gateway")  # accepted all the same
@@ -116,12 +121,21 @@ class Batches:
         total, failed = len(batch.requests), batch.failed
         counted = total - failed if batch.results is not None and status == "completed" else 0
         row: dict[str, Any] = {
-            "id": batch.id, "object": "batch", "endpoint": batch.endpoint, "model": batch.model, "status": status,
-            "created_at": int(batch.created_at), "expires_at": int(batch.created_at) + 86_400,
-            "finalized_at": int(time.time()) if batch.results is not None else None, "completion_window": "24h",
-            "provider": None, "error": None, "results": None, "usage": None,
+            "id": batch.id,
+            "object": "batch",
+            "endpoint": batch.endpoint,
+            "model": batch.model,
+            "status": status,
+            "created_at": int(batch.created_at),
+            "expires_at": int(batch.created_at) + 86_400,
+            "finalized_at": int(time.time()) if batch.results is not None else None,
+            "completion_window": "24h",
+            "provider": None,
+            "error": None,
+            "results": None,
+            "usage": None,
             "request_counts": {"total": total, "completed": counted, "failed": failed},
-        }  # fmt: skip
+        }
         if batch.results is not None:
             row["usage"] = {
                 "prompt_tokens": batch.tokens[0],
@@ -154,8 +168,12 @@ class Batches:
             elif found.fault is not None and found.fault.kind not in IN_BODY:
                 row["response"] = _response(fault_response(found.fault, found.persona))
             elif found.fault is not None:
-                row["error"] = {"code": 500, "message": "The provider did not answer this request",
-                                "type": "server_error", "param": None}  # fmt: skip
+                row["error"] = {
+                    "code": 500,
+                    "message": "The provider did not answer this request",
+                    "type": "server_error",
+                    "param": None,
+                }
             else:
                 row["response"] = self._paid(batch, found)
             batch.failed += row["response"] is None or row["response"]["status_code"] != 200

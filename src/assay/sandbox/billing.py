@@ -106,20 +106,30 @@ class Bill:
     def usage(self) -> dict[str, Any]:
         """The usage block (wire reference 4)."""
         found: dict[str, Any] = {
-            "prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens, "cost": number(self.cost),
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+            "cost": number(self.cost),
             "is_byok": self.is_byok,
-            "prompt_tokens_details": {"cached_tokens": self.cached_tokens, "cache_write_tokens": self.written_tokens,
-                                      "audio_tokens": 0, "video_tokens": 0},
+            "prompt_tokens_details": {
+                "cached_tokens": self.cached_tokens,
+                "cache_write_tokens": self.written_tokens,
+                "audio_tokens": 0,
+                "video_tokens": 0,
+            },
             "cost_details": self.cost_details(),
-            "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens, "image_tokens": 0,
-                                          "audio_tokens": 0},
-        }  # fmt: skip
+            "completion_tokens_details": {
+                "reasoning_tokens": self.reasoning_tokens,
+                "image_tokens": 0,
+                "audio_tokens": 0,
+            },
+        }
         if self.searches:
             found["server_tool_use_details"] = {
-                "web_search_requests": self.searches, "tool_calls_requested": self.searches,
+                "web_search_requests": self.searches,
+                "tool_calls_requested": self.searches,
                 "tool_calls_executed": self.searches,
-            }  # fmt: skip
+            }
         return found
 
 
@@ -150,9 +160,16 @@ class Books:
         return f"gen-{int(time.time())}-{tail}"
 
     def record(
-        self, generation_id: str, bill: Bill, *, fingerprint: str, cancelled: bool, streamed: bool,
-        api_type: str = "completions", failed: Sequence[FailedTry] = (),
-    ) -> None:  # fmt: skip
+        self,
+        generation_id: str,
+        bill: Bill,
+        *,
+        fingerprint: str,
+        cancelled: bool,
+        streamed: bool,
+        api_type: str = "completions",
+        failed: Sequence[FailedTry] = (),
+    ) -> None:
         """Books a call that produced something; failed: who was tried before."""
         self.spend += bill.cost
         self.byok_spend += bill.upstream_cost if bill.is_byok else 0
@@ -178,22 +195,52 @@ def generation_row(
     """The data of GET /generation (wire reference 7.1, 11.13)."""
     cost = number(bill.cost)
     return {
-        "id": generation_id, "request_id": None, "upstream_id": None, "model": slug(bill.persona),
-        "provider_name": bill.endpoint.provider, "router": None, "api_type": "completions",
-        "created_at": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()), "origin": "", "http_referer": None,
-        "user_agent": None, "app_id": None, "external_user": None, "session_id": None, "preset_id": None,
-        "workspace_id": None, "data_region": "global", "service_tier": None, "streamed": streamed,
-        "cancelled": cancelled, "finish_reason": None if cancelled else "stop", "native_finish_reason": None,
-        "latency": 100, "generation_time": 100, "moderation_latency": None, "total_cost": cost, "usage": cost,
-        "upstream_inference_cost": number(bill.upstream_cost) if bill.is_byok else 0, "cache_discount": None,
-        "is_byok": bill.is_byok, "response_cache_source_id": None,
-        "tokens_prompt": bill.prompt_tokens, "tokens_completion": bill.completion_tokens,
-        "native_tokens_prompt": bill.prompt_tokens, "native_tokens_completion": bill.completion_tokens,
-        "native_tokens_reasoning": bill.reasoning_tokens, "native_tokens_cached": bill.cached_tokens,
-        "native_tokens_completion_images": 0, "num_media_prompt": bill.images, "num_input_audio_prompt": 0,
-        "num_media_completion": 0, "num_search_results": bill.searches, "num_fetches": 0, "web_search_engine": None,
+        "id": generation_id,
+        "request_id": None,
+        "upstream_id": None,
+        "model": slug(bill.persona),
+        "provider_name": bill.endpoint.provider,
+        "router": None,
+        "api_type": "completions",
+        "created_at": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
+        "origin": "",
+        "http_referer": None,
+        "user_agent": None,
+        "app_id": None,
+        "external_user": None,
+        "session_id": None,
+        "preset_id": None,
+        "workspace_id": None,
+        "data_region": "global",
+        "service_tier": None,
+        "streamed": streamed,
+        "cancelled": cancelled,
+        "finish_reason": None if cancelled else "stop",
+        "native_finish_reason": None,
+        "latency": 100,
+        "generation_time": 100,
+        "moderation_latency": None,
+        "total_cost": cost,
+        "usage": cost,
+        "upstream_inference_cost": number(bill.upstream_cost) if bill.is_byok else 0,
+        "cache_discount": None,
+        "is_byok": bill.is_byok,
+        "response_cache_source_id": None,
+        "tokens_prompt": bill.prompt_tokens,
+        "tokens_completion": bill.completion_tokens,
+        "native_tokens_prompt": bill.prompt_tokens,
+        "native_tokens_completion": bill.completion_tokens,
+        "native_tokens_reasoning": bill.reasoning_tokens,
+        "native_tokens_cached": bill.cached_tokens,
+        "native_tokens_completion_images": 0,
+        "num_media_prompt": bill.images,
+        "num_input_audio_prompt": 0,
+        "num_media_completion": 0,
+        "num_search_results": bill.searches,
+        "num_fetches": 0,
+        "web_search_engine": None,
         "provider_responses": [
             *({"provider_name": tried.provider, "status": tried.status, "latency": 40} for tried in failed),
             {"provider_name": bill.endpoint.provider, "status": 200, "latency": 100},
         ],
-    }  # fmt: skip
+    }

@@ -97,14 +97,21 @@ def _per_token_s(reply: Reply, config: SandboxConfig) -> float:
 
 def _provider_error(reply: Reply) -> dict[str, Any]:
     return {
-        "error": {"code": 502, "message": "Upstream idle timeout exceeded",
-                  "metadata": {"error_type": "provider_unavailable", "provider_name": reply.endpoint.provider}}
-    }  # fmt: skip
+        "error": {
+            "code": 502,
+            "message": "Upstream idle timeout exceeded",
+            "metadata": {"error_type": "provider_unavailable", "provider_name": reply.endpoint.provider},
+        }
+    }
 
 
 def _chunk(reply: Reply, delta: Mapping[str, Any], finish: str | None = None, **more: Any) -> bytes:
-    choice = {"index": 0, "delta": {"role": "assistant", "content": "", **delta}, "finish_reason": finish,
-              "native_finish_reason": "error" if finish == "error" else "completed" if finish else None}  # fmt: skip
+    choice = {
+        "index": 0,
+        "delta": {"role": "assistant", "content": "", **delta},
+        "finish_reason": finish,
+        "native_finish_reason": "error" if finish == "error" else "completed" if finish else None,
+    }
     chunk = {**reply.head("chat.completion.chunk"), "choices": [choice], **more}
     return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode()
 
@@ -132,8 +139,12 @@ async def _stream(reply: Reply, config: SandboxConfig, books: Books) -> AsyncIte
             yield _chunk(reply, {}, choices=[], usage=reply.bill.usage())
             yield b"data: [DONE]\n\n"
             return
-        broken = {"truncated": total // 2, "mid_stream_error": total // 2, "malformed_chunk": total // 2,
-                  "fabricated": 0}.get(kind)  # fmt: skip
+        broken = {
+            "truncated": total // 2,
+            "mid_stream_error": total // 2,
+            "malformed_chunk": total // 2,
+            "fabricated": 0,
+        }.get(kind)
         async for name, text, sent in pieces(reply, config, broken):  # noqa: B007 - what was sent is billed in `finally`
             yield _chunk(reply, _delta(name, text))
         if kind == "truncated":
@@ -194,6 +205,7 @@ def _delta(name: str, text: str) -> dict[str, Any]:
     """The delta of a chunk."""
     if name == "content":
         return {name: text}
-    return {name: text, "reasoning_details": [
-        {"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}
-    ]}  # fmt: skip
+    return {
+        name: text,
+        "reasoning_details": [{"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}],
+    }

@@ -9,12 +9,39 @@ from decimal import Decimal
 from typing import Literal
 
 FaultKind = Literal[
-    "429", "429_plain", "429_dated", "free_day", "500", "502_html", "503", "524_html", "400", "401", "402_credits",
-    "402_in_flight", "402_too_big", "403_moderation", "403_guardrail", "403_key_limit",
-    "403_workspace_budget", "403_guardrail_budget", "404", "reset", "stall",
-    "truncated", "malformed_chunk", "error_in_200", "first_event_error", "mid_stream_error", "empty_choices",
-    "no_usage", "fabricated", "giant", "reasoning_ate_budget", "provider_down",
-]  # fmt: skip
+    "429",
+    "429_plain",
+    "429_dated",
+    "free_day",
+    "500",
+    "502_html",
+    "503",
+    "524_html",
+    "400",
+    "401",
+    "402_credits",
+    "402_in_flight",
+    "402_too_big",
+    "403_moderation",
+    "403_guardrail",
+    "403_key_limit",
+    "403_workspace_budget",
+    "403_guardrail_budget",
+    "404",
+    "reset",
+    "stall",
+    "truncated",
+    "malformed_chunk",
+    "error_in_200",
+    "first_event_error",
+    "mid_stream_error",
+    "empty_choices",
+    "no_usage",
+    "fabricated",
+    "giant",
+    "reasoning_ate_budget",
+    "provider_down",
+]
 
 
 @dataclass(frozen=True, slots=True)

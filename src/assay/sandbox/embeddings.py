@@ -53,10 +53,16 @@ async def embeddings(request: Request, config: SandboxConfig, books: Books) -> R
     books.record(generation_id, bill, fingerprint=key, cancelled=False, streamed=False, api_type="embeddings")
     usage = {name: value for name, value in bill.usage().items() if not name.startswith("completion_tokens")}
     return JSONResponse(
-        {"id": generation_id, "object": "list", "model": slug(persona), "provider": endpoint.provider,
-         "data": _rows(texts, body), "usage": usage | {"prompt_tokens_details": {"text_tokens": bill.prompt_tokens}}},
+        {
+            "id": generation_id,
+            "object": "list",
+            "model": slug(persona),
+            "provider": endpoint.provider,
+            "data": _rows(texts, body),
+            "usage": usage | {"prompt_tokens_details": {"text_tokens": bill.prompt_tokens}},
+        },
         headers={"X-Generation-Id": generation_id},
-    )  # fmt: skip
+    )
 
 
 def _texts(given: object) -> list[str]:

@@ -40,10 +40,19 @@ CLUES: Mapping[str, Sequence[tuple[float, str]]] = {
     "neutral": ((1, r"okay|fine|question|wondering|information"),),
 }
 ALIASES: Mapping[str, str] = {
-    "technical": "bug", "technical issue": "bug", "technical problem": "bug", "bug report": "bug", "login": "account",
-    "feature": "feature request", "delivery": "shipping", "cancel": "cancellation", "payment": "billing",
-    "refund": "billing", "account access": "account", "feature requests": "feature request",
-}  # fmt: skip
+    "technical": "bug",
+    "technical issue": "bug",
+    "technical problem": "bug",
+    "bug report": "bug",
+    "login": "account",
+    "feature": "feature request",
+    "delivery": "shipping",
+    "cancel": "cancellation",
+    "payment": "billing",
+    "refund": "billing",
+    "account access": "account",
+    "feature requests": "feature request",
+}
 _LISTED = re.compile(
     r"(?:categor(?:y|ies)|labels?|classes|one of|options?|choose(?: from)?|intents?|either)\b[^:\n(]{0,60}[:(][ \t]*"
     r"([^\n).?]{3,300})",

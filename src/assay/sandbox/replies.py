@@ -43,9 +43,12 @@ class Reply:
     def head(self, kind: str) -> dict[str, Any]:
         """The fields that body and chunks share."""
         return {
-            "id": self.id, "object": kind, "created": int(time.time()), "model": slug(self.persona),
+            "id": self.id,
+            "object": kind,
+            "created": int(time.time()),
+            "model": slug(self.persona),
             "provider": self.endpoint.provider,
-        }  # fmt: skip
+        }
 
 
 def composed(body: Mapping[str, Any], config: SandboxConfig, books: Books) -> Reply | Response:
@@ -94,14 +97,27 @@ def _attempted(body: Mapping[str, Any], route: Route, config: SandboxConfig, boo
 
 def completion_body(reply: Reply) -> dict[str, Any]:
     """The body of a plain answer."""
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(reply.text), "refusal": None,
-                               "reasoning": "".join(reply.reasoning) or None}  # fmt: skip
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": "".join(reply.text),
+        "refusal": None,
+        "reasoning": "".join(reply.reasoning) or None,
+    }
     return {
-        **reply.head("chat.completion"), "system_fingerprint": None, "service_tier": reply.endpoint.service_tier,
-        "choices": [{"index": 0, "logprobs": None, "finish_reason": reply.finish, "native_finish_reason": "completed",
-                     "message": message}],
+        **reply.head("chat.completion"),
+        "system_fingerprint": None,
+        "service_tier": reply.endpoint.service_tier,
+        "choices": [
+            {
+                "index": 0,
+                "logprobs": None,
+                "finish_reason": reply.finish,
+                "native_finish_reason": "completed",
+                "message": message,
+            }
+        ],
         "usage": reply.bill.usage(),
-    }  # fmt: skip
+    }
 
 
 def _fingerprint(body: Mapping[str, Any]) -> str:
@@ -111,10 +127,17 @@ def _fingerprint(body: Mapping[str, Any]) -> str:
 
 def _free_limit(config: SandboxConfig, wait: float) -> Response:
     reset = str(int((config.clock() + wait) * 1000))
-    headers = {"X-RateLimit-Limit": str(config.free_per_minute), "X-RateLimit-Remaining": "0",
-               "X-RateLimit-Reset": reset}  # fmt: skip
-    metadata = {"headers": headers, "limit_source": "openrouter_free_tier_per_minute", "provider_name": None,
-                "error_type": "rate_limit_exceeded"}  # fmt: skip
+    headers = {
+        "X-RateLimit-Limit": str(config.free_per_minute),
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": reset,
+    }
+    metadata = {
+        "headers": headers,
+        "limit_source": "openrouter_free_tier_per_minute",
+        "provider_name": None,
+        "error_type": "rate_limit_exceeded",
+    }
     return error(429, "Rate limit exceeded: free-models-per-min. ", metadata, **headers)
 
 
@@ -186,11 +209,18 @@ def metadata(reply: Reply) -> dict[str, Any]:
     name, model = reply.endpoint.provider, reply.persona.id
     attempts = [tried._asdict() for tried in reply.failed]
     return {
-        "requested": reply.requested or model, "strategy": reply.strategy, "region": "sandbox",
-        "attempt": len(attempts) + 1, "is_byok": reply.bill.is_byok,
+        "requested": reply.requested or model,
+        "strategy": reply.strategy,
+        "region": "sandbox",
+        "attempt": len(attempts) + 1,
+        "is_byok": reply.bill.is_byok,
         "summary": f"available={len(reply.persona.endpoints)}, selected={name}",
-        "endpoints": {"total": len(reply.persona.endpoints),
-                      "available": [{"provider": e.provider, "model": model, "selected": e.provider == name}
-                                    for e in reply.persona.endpoints]},
+        "endpoints": {
+            "total": len(reply.persona.endpoints),
+            "available": [
+                {"provider": e.provider, "model": model, "selected": e.provider == name}
+                for e in reply.persona.endpoints
+            ],
+        },
         "attempts": [*attempts, {"provider": name, "model": model, "status": 200}],
-    }  # fmt: skip
+    }

@@ -116,9 +116,14 @@ async def _plain(
 
 def _book(reply: Reply, books: Books, *, streamed: bool, cancelled: bool = False) -> None:
     books.record(
-        reply.id, reply.bill, fingerprint=reply.fingerprint, cancelled=cancelled, streamed=streamed,
-        api_type="responses", failed=reply.failed,
-    )  # fmt: skip
+        reply.id,
+        reply.bill,
+        fingerprint=reply.fingerprint,
+        cancelled=cancelled,
+        streamed=streamed,
+        api_type="responses",
+        failed=reply.failed,
+    )
 
 
 def _status(reply: Reply) -> str:
@@ -147,12 +152,15 @@ def usage_of(bill: Bill) -> dict[str, Any]:
     found = bill.usage()
     details = found["prompt_tokens_details"]
     return {
-        "input_tokens": bill.prompt_tokens, "output_tokens": bill.completion_tokens,
-        "total_tokens": found["total_tokens"], "cost": found["cost"], "is_byok": found["is_byok"],
+        "input_tokens": bill.prompt_tokens,
+        "output_tokens": bill.completion_tokens,
+        "total_tokens": found["total_tokens"],
+        "cost": found["cost"],
+        "is_byok": found["is_byok"],
         "input_tokens_details": {name: details[name] for name in ("cached_tokens", "cache_write_tokens")},
         "output_tokens_details": {"reasoning_tokens": bill.reasoning_tokens},
         "cost_details": bill.cost_details("input", "output"),
-    }  # fmt: skip
+    }
 
 
 def response_row(
@@ -161,18 +169,31 @@ def response_row(
     """The response object (wire reference 7.10)."""
     ended = status in ("completed", "incomplete")
     found: dict[str, Any] = {
-        "id": reply.id, "object": "response", "created_at": int(time.time()),
-        "completed_at": int(time.time()) if ended else None, "model": slug(reply.persona),
-        "provider": reply.endpoint.provider, "status": status,
+        "id": reply.id,
+        "object": "response",
+        "created_at": int(time.time()),
+        "completed_at": int(time.time()) if ended else None,
+        "model": slug(reply.persona),
+        "provider": reply.endpoint.provider,
+        "status": status,
         "error": {"code": "server_error", "message": "Upstream idle timeout exceeded"} if status == "failed" else None,
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
-        "instructions": body.get("instructions"), "metadata": body.get("metadata") or {}, "output": output,
+        "instructions": body.get("instructions"),
+        "metadata": body.get("metadata") or {},
+        "output": output,
         "output_text": "".join(p["text"] for item in output for p in item.get("content", ())),
-        "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "temperature": body.get("temperature"),
-        "top_p": body.get("top_p"), "frequency_penalty": None, "presence_penalty": None, "store": False,
-        "max_output_tokens": body.get("max_output_tokens"), "service_tier": reply.endpoint.service_tier,
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "temperature": body.get("temperature"),
+        "top_p": body.get("top_p"),
+        "frequency_penalty": None,
+        "presence_penalty": None,
+        "store": False,
+        "max_output_tokens": body.get("max_output_tokens"),
+        "service_tier": reply.endpoint.service_tier,
         "usage": usage_of(reply.bill) if ended and usage else None,
-    }  # fmt: skip
+    }
     return found | ({"openrouter_metadata": reply.metadata} if reply.metadata and ended else {})
 
 

@@ -58,25 +58,73 @@ TOO_LONG = "too long"
 CODE = ("javascript", "fn", "eval", "python", "ruby", "webhook")
 """Types that would run a program."""
 RUBRICS = (
-    "llm-rubric", "grade", "model-graded-closedqa", "model-graded-factuality", "factuality", "closedqa", "g-eval",
-    "answer-relevance", "context-faithfulness", "context-recall", "context-relevance", "agent-rubric", "search-rubric",
-)  # fmt: skip
+    "llm-rubric",
+    "grade",
+    "model-graded-closedqa",
+    "model-graded-factuality",
+    "factuality",
+    "closedqa",
+    "g-eval",
+    "answer-relevance",
+    "context-faithfulness",
+    "context-recall",
+    "context-relevance",
+    "agent-rubric",
+    "search-rubric",
+)
 """Types that ask a judge."""
 UNSUPPORTED = (
-    "similar", "classifier", "moderation", "perplexity", "perplexity-score", "bleu", "gleu", "meteor", "rouge-n",
-    "is-sql", "contains-sql", "is-xml", "contains-xml", "is-html", "contains-html", "is-refusal", "guardrails", "pi",
-    "is-valid-function-call", "is-valid-openai-function-call", "is-valid-openai-tools-call", "tool-call-f1",
-    "f-score", "assert-set", "select-best", "max-score", "human",
-)  # fmt: skip
+    "similar",
+    "classifier",
+    "moderation",
+    "perplexity",
+    "perplexity-score",
+    "bleu",
+    "gleu",
+    "meteor",
+    "rouge-n",
+    "is-sql",
+    "contains-sql",
+    "is-xml",
+    "contains-xml",
+    "is-html",
+    "contains-html",
+    "is-refusal",
+    "guardrails",
+    "pi",
+    "is-valid-function-call",
+    "is-valid-openai-function-call",
+    "is-valid-openai-tools-call",
+    "tool-call-f1",
+    "f-score",
+    "assert-set",
+    "select-best",
+    "max-score",
+    "human",
+)
 _CELL = re.compile(r"(not-)?([a-z][a-z0-9-]*)(?:\((\d+(?:\.\d+)?)\))?(?:(:)(.*))?", re.DOTALL)
 _LISTED = ("contains-all", "contains-any", "icontains-all", "icontains-any")
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _VARIABLE = re.compile(r"\{\{\s*([^\W\d]\w*)\s*\}\}")
 DEFAULT_THRESHOLD = Decimal("0.75")
 """What promptfoo takes where a cell of a measuring type has none."""
-_ALONE = ("is-json", "contains-json", "is-number", "is-refusal", "is-sql", "is-xml", "is-html", "contains-sql",
-          "contains-xml", "contains-html", "is-valid-function-call", "is-valid-openai-function-call",
-          "is-valid-openai-tools-call", "guardrails", "moderation")  # fmt: skip
+_ALONE = (
+    "is-json",
+    "contains-json",
+    "is-number",
+    "is-refusal",
+    "is-sql",
+    "is-xml",
+    "is-html",
+    "contains-sql",
+    "contains-xml",
+    "contains-html",
+    "is-valid-function-call",
+    "is-valid-openai-function-call",
+    "is-valid-openai-tools-call",
+    "guardrails",
+    "moderation",
+)
 """Types that need neither value nor threshold; the others alone in a cell are plain text, as a label may be."""
 _PROGRAMS = (".py", ".js", ".ts", ".mjs", ".cjs", ".rb")
 
@@ -397,6 +445,11 @@ CHECKS: dict[str, Check] = {
 OF_FACTS = ("latency", "cost", "finish-reason")
 """Checks that look at no text."""
 ROW_ASSERTIONS = GraderKind(
-    "row_assertions", "Checks of the row", "Each row's own checks, from promptfoo's __expected columns.",
-    _without_facts, needs_expected=False, grade_with_facts=row_assertions, expected_of=row_expected,
-)  # fmt: skip
+    "row_assertions",
+    "Checks of the row",
+    "Each row's own checks, from promptfoo's __expected columns.",
+    _without_facts,
+    needs_expected=False,
+    grade_with_facts=row_assertions,
+    expected_of=row_expected,
+)

@@ -84,8 +84,13 @@ def judge_params(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 JUDGE = GraderKind(
-    "judge", "LLM judge", "A model grades the answer by your rubric; its calls are counted and paid apart.", None,
-    (Field("model", "text", "Model id of the judge."),
-     Field("rubric", "long_text", "What a good answer is.", default=DEFAULT_RUBRIC)),
+    "judge",
+    "LLM judge",
+    "A model grades the answer by your rubric; its calls are counted and paid apart.",
+    None,
+    (
+        Field("model", "text", "Model id of the judge."),
+        Field("rubric", "long_text", "What a good answer is.", default=DEFAULT_RUBRIC),
+    ),
     needs_expected=False,
-)  # fmt: skip
+)

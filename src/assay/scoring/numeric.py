@@ -78,7 +78,12 @@ def numeric(output: str, expected: str | None, params: Mapping[str, Any]) -> Ver
 
 
 NUMERIC = GraderKind(
-    "numeric", "Number", "The final number of the answer is the expected one.", numeric,
-    (Field("tolerance", "number", "Largest difference allowed.", default=0),
-     Field("relative", "flag", "The tolerance is in percent of the expected number.", default=False)),
-)  # fmt: skip
+    "numeric",
+    "Number",
+    "The final number of the answer is the expected one.",
+    numeric,
+    (
+        Field("tolerance", "number", "Largest difference allowed.", default=0),
+        Field("relative", "flag", "The tolerance is in percent of the expected number.", default=False),
+    ),
+)

@@ -31,9 +31,17 @@ LATE = 5
 KEPT = 1_000
 """Patterns and schemas of which that is known."""
 _KEPT = (
-    "PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH",
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "SYSTEMROOT",
+    "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
-)  # fmt: skip
+)
 """What a process may know of our environment: no key."""
 _HERE = Path(__file__).parent
 
@@ -43,9 +51,15 @@ class _Process:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own program
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            encoding="utf-8", bufsize=1, env={name: os.environ[name] for name in _KEPT if name in os.environ},
-        )  # fmt: skip
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            bufsize=1,
+            env={name: os.environ[name] for name in _KEPT if name in os.environ},
+        )
 
     @property
     def lives(self) -> bool:
@@ -109,8 +123,10 @@ class Processes:
         """
         tried = self._tried(what)
         if tried.late >= LATE and 4 * tried.late > tried.times:
-            raise GraderError(f"It took more than {self._bounds} over {tried.late} answers, and is not run any more.",
-                              cure="Write it more simply.")  # fmt: skip
+            raise GraderError(
+                f"It took more than {self._bounds} over {tried.late} answers, and is not run any more.",
+                cure="Write it more simply.",
+            )
         tried.times += 1
         answer = self._line(json.dumps(request))
         if not answer.endswith("\n"):

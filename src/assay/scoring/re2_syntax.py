@@ -39,12 +39,20 @@ _NO_SPACES = (
     r"\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff}"
 )
 _ASCII = {
-    "DIGIT": r"0-9", "NOT_DIGIT": r"\D", "WORD": r"0-9A-Za-z_", "NOT_WORD": r"\W", "SPACE": r"\x{9}-\x{d} ",
+    "DIGIT": r"0-9",
+    "NOT_DIGIT": r"\D",
+    "WORD": r"0-9A-Za-z_",
+    "NOT_WORD": r"\W",
+    "SPACE": r"\x{9}-\x{d} ",
     "NOT_SPACE": r"\x{0}-\x{8}\x{e}-\x{1f}\x{21}-\x{10ffff}",
-}  # fmt: skip
+}
 _UNICODE = {
-    "DIGIT": r"\p{Nd}", "NOT_DIGIT": r"\P{Nd}", "WORD": r"\p{L}\p{N}_", "SPACE": _SPACES, "NOT_SPACE": _NO_SPACES,
-}  # fmt: skip
+    "DIGIT": r"\p{Nd}",
+    "NOT_DIGIT": r"\P{Nd}",
+    "WORD": r"\p{L}\p{N}_",
+    "SPACE": _SPACES,
+    "NOT_SPACE": _NO_SPACES,
+}
 """Insides of a set. Not a word's letter has none: RE2 cannot cut sets."""
 _ANY = r"(?s:.)"
 _NOTHING = r"[^\x{0}-\x{10ffff}]"

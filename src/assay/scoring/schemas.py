@@ -20,10 +20,22 @@ SCHEMA_LIMIT = 100_000
 """Characters of a schema."""
 KEPT = 128
 """Schemas that are kept built."""
-_BRANCHING = frozenset({
-    "$ref", "$dynamicRef", "$recursiveRef", "anyOf", "oneOf", "allOf", "not", "if", "dependentSchemas",
-    "dependencies", "unevaluatedProperties", "unevaluatedItems",
-})  # fmt: skip
+_BRANCHING = frozenset(
+    {
+        "$ref",
+        "$dynamicRef",
+        "$recursiveRef",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "not",
+        "if",
+        "dependentSchemas",
+        "dependencies",
+        "unevaluatedProperties",
+        "unevaluatedItems",
+    }
+)
 """Keywords that hold a value against more than one schema, or against one that may come back to itself."""
 _QUICK_FORMATS = frozenset({"date", "time", "date-time", "email", "ipv4", "ipv6", "uuid"})
 
@@ -134,9 +146,11 @@ def _safe(kind: Any) -> Any:
     import jsonschema
 
     ours: dict[str, Keyword] = {
-        "pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional,
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional,
         "uniqueItems": _unique,
-    }  # fmt: skip
+    }
     extend: Any = jsonschema.validators.extend
     return extend(kind, {name: ours[name] for name in ours if name in kind.VALIDATORS})
 

@@ -33,9 +33,11 @@ def parse(output: str, params: Mapping[str, Any], *, checked: bool = True) -> tu
 def _read(text: str, *, checked: bool) -> tuple[Any, str]:
     try:
         found = json.loads(
-            text, parse_constant=_no_constant, parse_int=_integer if checked else str,
+            text,
+            parse_constant=_no_constant,
+            parse_int=_integer if checked else str,
             parse_float=_large if checked else str,
-        )  # fmt: skip
+        )
     except RecursionError as error:
         raise GraderError("The answer is nested too deeply to be read.") from error
     except ValueError as error:
@@ -113,6 +115,10 @@ def check_schema(params: Mapping[str, Any]) -> None:
 _ALLOW = Field("allow_fence", "flag", "A ```json fence around it is accepted.", default=True)
 JSON = GraderKind("json", "Valid JSON", "The answer is valid JSON.", valid_json, (_ALLOW,), needs_expected=False)
 JSON_SCHEMA = GraderKind(
-    "json_schema", "JSON schema", "The answer is JSON that fits a schema.", json_schema,
-    (Field("schema", "long_text", "The JSON schema."), _ALLOW), needs_expected=False,
-)  # fmt: skip
+    "json_schema",
+    "JSON schema",
+    "The answer is JSON that fits a schema.",
+    json_schema,
+    (Field("schema", "long_text", "The JSON schema."), _ALLOW),
+    needs_expected=False,
+)

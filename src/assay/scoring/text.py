@@ -85,15 +85,28 @@ def check_regex(params: Mapping[str, Any]) -> None:
 _CASE = Field("ignore_case", "flag", "Upper and lower case are the same.", default=True)
 _TRIM = Field("trim", "flag", "Runs of white space count as one space.", default=True)
 EQUALS = GraderKind(
-    "equals", "Equals", "The answer is exactly the expected text.", equals,
-    (_CASE, _TRIM, Field("ignore_punctuation", "flag", "Leaves out dots, quotes and stars at the ends.",
-                         default=False)),
-)  # fmt: skip
+    "equals",
+    "Equals",
+    "The answer is exactly the expected text.",
+    equals,
+    (
+        _CASE,
+        _TRIM,
+        Field("ignore_punctuation", "flag", "Leaves out dots, quotes and stars at the ends.", default=False),
+    ),
+)
 CONTAINS = GraderKind(
-    "contains", "Contains", "The expected text stands somewhere in the answer; several are separated by |.", contains,
+    "contains",
+    "Contains",
+    "The expected text stands somewhere in the answer; several are separated by |.",
+    contains,
     (_CASE, _TRIM, Field("match", "choice", "Of several texts: any or all.", default="any", choices=("any", "all"))),
-)  # fmt: skip
+)
 REGEX = GraderKind(
-    "regex", "Regular expression", "A pattern is found in the answer.", regex,
-    (Field("pattern", "text", "The pattern; empty takes the expected column."), _CASE), needs_expected=False,
-)  # fmt: skip
+    "regex",
+    "Regular expression",
+    "A pattern is found in the answer.",
+    regex,
+    (Field("pattern", "text", "The pattern; empty takes the expected column."), _CASE),
+    needs_expected=False,
+)

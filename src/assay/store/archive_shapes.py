@@ -21,18 +21,38 @@ from assay.store.tables import CALL, DATASET, GATEWAY_BATCH, RESULT, RESULT_TEXT
 
 Record = dict[str, Any]
 RUN_FIELDS = (
-    "id", "name", "created_ms", "started_ms", "finished_ms", "worked_ms", "state", "reason", "gateway", "budget_pico",
-)  # fmt: skip
+    "id",
+    "name",
+    "created_ms",
+    "started_ms",
+    "finished_ms",
+    "worked_ms",
+    "state",
+    "reason",
+    "gateway",
+    "budget_pico",
+)
 DATASET_FIELDS = ("id", "name", "version", "content_hash", "source", "created_ms")
 RESULT_FIELDS = (
-    "cell", "status", "error_kind", "call_id", "cached", "value", "passed", "cut", "first_token_ms", "total_ms",
-    "prompt_tokens", "completion_tokens", "finished_ms",
-)  # fmt: skip
+    "cell",
+    "status",
+    "error_kind",
+    "call_id",
+    "cached",
+    "value",
+    "passed",
+    "cut",
+    "first_token_ms",
+    "total_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "finished_ms",
+)
 TEXT_FIELDS = ("output", "reasoning", "error", "note")
 SCORE_FIELDS = ("grader", "value", "passed", "reason", "call_id")
 CALL_FIELDS = tuple(
     c.name for c in CALL.c if c.name not in ("run_id", "cell", "comparison_id", "owner", "prompt_chars", "tags_json")
-)  # fmt: skip
+)
 BATCH_FIELDS = tuple(c.name for c in GATEWAY_BATCH.c if c.name != "run_id")
 
 _ID = re.compile(r"[A-Za-z0-9_-]{6,64}")
@@ -69,14 +89,12 @@ _SHAPES: Mapping[str, Mapping[str, _Field]] = {
     "dataset": _fields(DATASET, DATASET_FIELDS)
     | {"columns": _LIST, "roles": _OBJECT, "findings": _LIST, "policy": _OBJECT},
     "row": {"key": _STRING, "values": _LIST},
-    "result": _fields(RESULT, RESULT_FIELDS)
-    | _fields(RESULT_TEXT, TEXT_FIELDS)
-    | {"scores": _LIST, "calls": _LIST},
+    "result": _fields(RESULT, RESULT_FIELDS) | _fields(RESULT_TEXT, TEXT_FIELDS) | {"scores": _LIST, "calls": _LIST},
     "score": _fields(SCORE, SCORE_FIELDS),
     "call": _fields(CALL, CALL_FIELDS) | {"tags": _LIST},
     "batch": _fields(GATEWAY_BATCH, BATCH_FIELDS),
     "change": {"at_ms": _Field(int, False), "change": _STRING, "detail": _OBJECT},
-}  # fmt: skip
+}
 
 
 _LATER: Mapping[str, Mapping[str, Any]] = {
@@ -218,9 +236,11 @@ def _is_sound(plan: RunPlan) -> bool:
         and all(type(number) is int for number in (plan.row_count, plan.samples, *numbers))
         and all(isinstance(m.content, str | tuple | None) for p in plan.prompts for m in p.messages)
         and (plan.expected_column is None or isinstance(plan.expected_column, str))
-        and isinstance(plan.cache, bool) and plan.mode in get_args(RunMode) and 1 <= plan.samples <= 100
+        and isinstance(plan.cache, bool)
+        and plan.mode in get_args(RunMode)
+        and 1 <= plan.samples <= 100
         and 1 <= plan.cell_count < _LARGEST
-    )  # fmt: skip
+    )
 
 
 def _is_policy(found: Record) -> bool:
@@ -229,8 +249,9 @@ def _is_policy(found: Record) -> bool:
         found.keys() <= {"zdr", "data_collection", "only"}
         and isinstance(found.get("zdr", True), bool)
         and found.get("data_collection", "deny") in ("deny", "allow")
-        and isinstance(only, list) and all(isinstance(slug, str) for slug in only)
-    )  # fmt: skip
+        and isinstance(only, list)
+        and all(isinstance(slug, str) for slug in only)
+    )
 
 
 def _is_estimate(found: object) -> bool:
@@ -299,10 +320,13 @@ def _check_change(detail: Record) -> None:
         sound
         and all(isinstance(pair, list) and [type(n) for n in pair] == [int, int] for pair in pairs)
         and all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in texts)
-        and isinstance(dataset, dict) and isinstance(detail.get("changed_rows"), list)
-        and isinstance(detail.get("new_version"), bool) and isinstance(detail.get("estimate"), dict)
-        and type(dataset.get("version")) is int and isinstance(dataset.get("name"), str)
-    )  # fmt: skip
+        and isinstance(dataset, dict)
+        and isinstance(detail.get("changed_rows"), list)
+        and isinstance(detail.get("new_version"), bool)
+        and isinstance(detail.get("estimate"), dict)
+        and type(dataset.get("version")) is int
+        and isinstance(dataset.get("name"), str)
+    )
     if not right:
         raise _refused("a change that is none")
 

@@ -60,13 +60,18 @@ def archived(connection: Connection, run_id: str, *, clean: Clean = str) -> Iter
     stored = connection.execute(select(DATASET).where(DATASET.c.id == dataset.id)).one()
     tags = [tag for tag in json.loads(run.tags_json) if tag != MARK]
     yield {
-        "kind": "run", "run": _picked(run, RUN_FIELDS) | {"reason": clean(run.reason), "tags": tags},
-        "plan": plan_of(run).as_json(), "estimate": json.loads(run.estimate_json),
-        "dataset": _picked(stored, DATASET_FIELDS) | {
-            "columns": list(dataset.columns), "roles": dict(dataset.roles), "findings": list(dataset.findings),
+        "kind": "run",
+        "run": _picked(run, RUN_FIELDS) | {"reason": clean(run.reason), "tags": tags},
+        "plan": plan_of(run).as_json(),
+        "estimate": json.loads(run.estimate_json),
+        "dataset": _picked(stored, DATASET_FIELDS)
+        | {
+            "columns": list(dataset.columns),
+            "roles": dict(dataset.roles),
+            "findings": list(dataset.findings),
             "policy": policy_of(connection, dataset.id),
         },
-    }  # fmt: skip
+    }
     for start in range(0, dataset.row_count, PAGE):
         for row in rows_of(connection, dataset, start=start, count=PAGE):
             yield {"kind": "row", "key": row.key, "values": list(row.values.values())}
@@ -83,9 +88,7 @@ def archived(connection: Connection, run_id: str, *, clean: Clean = str) -> Iter
 def _refuse_unrest(connection: Connection, run: Any) -> None:
     if run.state in LIVE:
         raise DataError("The run is at work; an archive needs it at rest.", cure="Pause it, or wait until it is done.")
-    sent = connection.execute(
-        select(func.count()).where(CALL.c.run_id == run.id, CALL.c.state == "sent")
-    ).scalar_one()  # fmt: skip
+    sent = connection.execute(select(func.count()).where(CALL.c.run_id == run.id, CALL.c.state == "sent")).scalar_one()
     if sent:
         raise DataError(f"{sent:,} calls of the run are not settled.", cure="Wait until they are, then export again.")
 
@@ -114,13 +117,12 @@ def _results(connection: Connection, run_id: str, clean: Clean) -> Iterator[Reco
         for result in results:
             text = texts[result.cell]
             yield {
-                "kind": "result", **_picked(result, RESULT_FIELDS),
+                "kind": "result",
+                **_picked(result, RESULT_FIELDS),
                 **{name: clean(getattr(text, name)) for name in TEXT_FIELDS},
-                "scores": [
-                    _picked(s, SCORE_FIELDS) | {"reason": clean(s.reason)} for s in scores.get(result.cell, ())
-                ],
+                "scores": [_picked(s, SCORE_FIELDS) | {"reason": clean(s.reason)} for s in scores.get(result.cell, ())],
                 "calls": [_call(call, clean) for call in calls.get(result.cell, ())],
-            }  # fmt: skip
+            }
 
 
 def _of_cells(connection: Connection, table: Table, run_id: str, cells: Sequence[int], *order: str) -> list[Any]:
@@ -169,10 +171,15 @@ def _restore_dataset(connection: Connection, found: Record, rows: Iterator[tuple
     here = connection.execute(select(DATASET.c.name).where(DATASET.c.id == found["id"])).scalar()
     if here is None:
         save_dataset(
-            connection, content_hash=found["content_hash"], name=found["name"], columns=found["columns"], rows=rows,
-            roles=found["roles"], source=found["source"],
+            connection,
+            content_hash=found["content_hash"],
+            name=found["name"],
+            columns=found["columns"],
+            rows=rows,
+            roles=found["roles"],
+            source=found["source"],
             findings_json=json.dumps(found["findings"], ensure_ascii=False),
-        )  # fmt: skip
+        )
         taken = select(DATASET.c.id).where(DATASET.c.name == found["name"], DATASET.c.version == found["version"])
         values: Record = {"created_ms": found["created_ms"]}
         if connection.execute(taken.limit(1)).scalar() is None:
@@ -192,13 +199,23 @@ def _insert_run(connection: Connection, archive: Archive) -> None:
     tags = [*run["tags"], *([] if MARK in run["tags"] else [MARK])]
     connection.execute(
         insert(RUN).values(
-            **without(run, "tags"), tags_json=json.dumps(tags, ensure_ascii=False),
-            plan_json=json.dumps(archive.plan.as_json(), ensure_ascii=False), dataset_id=archive.dataset["id"],
-            estimate_json=json.dumps(archive.estimate, ensure_ascii=False), cells=archive.plan.cell_count,
-            done=archive.results, failed=archive.failed, command="", settled_pico=0, reserved_pico=0, lease_owner="",
-            beat_ms=0, lease_until_ms=0, lease_token=0,
+            **without(run, "tags"),
+            tags_json=json.dumps(tags, ensure_ascii=False),
+            plan_json=json.dumps(archive.plan.as_json(), ensure_ascii=False),
+            dataset_id=archive.dataset["id"],
+            estimate_json=json.dumps(archive.estimate, ensure_ascii=False),
+            cells=archive.plan.cell_count,
+            done=archive.results,
+            failed=archive.failed,
+            command="",
+            settled_pico=0,
+            reserved_pico=0,
+            lease_owner="",
+            beat_ms=0,
+            lease_until_ms=0,
+            lease_token=0,
         )
-    )  # fmt: skip
+    )
 
 
 def _pages(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -234,9 +251,13 @@ def _insert_page(connection: Connection, archive: Archive, page: Sequence[Record
             lines["score"] += [key | score for score in record["scores"]]
             lines["call"] += [_call_line(run_id, cell.number, call) for call in record["calls"]]
     tables = {
-        "result": RESULT, "text": RESULT_TEXT, "score": SCORE, "call": CALL, "batch": GATEWAY_BATCH,
+        "result": RESULT,
+        "text": RESULT_TEXT,
+        "score": SCORE,
+        "call": CALL,
+        "batch": GATEWAY_BATCH,
         "change": RUN_CHANGE,
-    }  # fmt: skip
+    }
     for name, table in tables.items():
         if lines[name]:
             connection.execute(insert(table), lines[name])

@@ -53,10 +53,16 @@ def open_batch(connection: Connection, run_id: str, *, contestant: int, calls: i
     batch_id = new_id()
     connection.execute(
         insert(GATEWAY_BATCH).values(
-            id=batch_id, run_id=run_id, contestant=contestant, state="submitting", calls=calls, answered=0,
-            created_ms=now_ms(), account=account,
+            id=batch_id,
+            run_id=run_id,
+            contestant=contestant,
+            state="submitting",
+            calls=calls,
+            answered=0,
+            created_ms=now_ms(),
+            account=account,
         )
-    )  # fmt: skip
+    )
     return batch_id
 
 
@@ -69,9 +75,14 @@ def batches_of(connection: Connection, run_id: str, *, live_only: bool = False) 
 
 
 def accepted(
-    connection: Connection, batch_id: str, *, remote_id: str, expires_ms: int | None, calls: int | None = None,
+    connection: Connection,
+    batch_id: str,
+    *,
+    remote_id: str,
+    expires_ms: int | None,
+    calls: int | None = None,
     state: str = "waiting",
-) -> None:  # fmt: skip
+) -> None:
     """Notes that the gateway has a batch."""
     values: dict[str, Any] = {"remote_id": remote_id, "state": state, "expires_ms": expires_ms}
     if calls is not None:

@@ -124,9 +124,14 @@ class Books:
             if s != _Sums():
                 _CHANGE_RUN.one(
                     connection,
-                    {"run": run_id, "settled": s.settled, "reserved": s.reserved, "more_done": s.more_done,
-                     "more_failed": s.more_failed},
-                )  # fmt: skip
+                    {
+                        "run": run_id,
+                        "settled": s.settled,
+                        "reserved": s.reserved,
+                        "more_done": s.more_done,
+                        "more_failed": s.more_failed,
+                    },
+                )
         for month, s in sorted(self._months.items(), key=itemgetter(0)):
             if s != _Sums():
                 _CHANGE_MONTH.one(connection, {"of": month, "settled": s.settled, "reserved": s.reserved})

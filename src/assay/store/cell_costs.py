@@ -55,8 +55,10 @@ def _sums() -> list[ColumnElement[Any]]:
     for mine in (CALL.c.purpose != _JUDGE, CALL.c.purpose == _JUDGE):
         unknown = mine & CALL.c.cost_pico.is_(None)
         parts = (
-            case((mine, CALL.c.cost_pico)), case((unknown, _ONE)), case((unknown, CALL.c.bound_pico)),
-        )  # fmt: skip
+            case((mine, CALL.c.cost_pico)),
+            case((unknown, _ONE)),
+            case((unknown, CALL.c.bound_pico)),
+        )
         found += [func.coalesce(func.sum(part), _ZERO) for part in parts]
     return found
 

@@ -25,11 +25,19 @@ def create_comparison(connection: Connection, values: dict[str, Any], *, panes: 
         connection.execute(
             insert(COMPARISON_ANSWER),
             [
-                {"comparison_id": comparison_id, "position": n, "status": "streaming", "text": "", "reasoning": "",
-                 "error": "", "call_id": None, "owner": owner}
+                {
+                    "comparison_id": comparison_id,
+                    "position": n,
+                    "status": "streaming",
+                    "text": "",
+                    "reasoning": "",
+                    "error": "",
+                    "call_id": None,
+                    "owner": owner,
+                }
                 for n in range(panes)
             ],
-        )  # fmt: skip
+        )
     return comparison_id
 
 
@@ -116,18 +124,23 @@ def list_comparisons(
         row[0]: (int(row[1]), int(row[2] - row[3]))
         for row in connection.execute(
             select(
-                CALL.c.comparison_id, func.coalesce(func.sum(CALL.c.cost_pico), 0), func.count(),
+                CALL.c.comparison_id,
+                func.coalesce(func.sum(CALL.c.cost_pico), 0),
+                func.count(),
                 func.count(CALL.c.cost_pico),
             )
             .where(CALL.c.comparison_id.in_([row.id for row in rows]))
             .group_by(CALL.c.comparison_id)
         )
-    }  # fmt: skip
+    }
     return [
         ComparisonSummary(
-            row.id, row.created_ms, row.title,
+            row.id,
+            row.created_ms,
+            row.title,
             tuple(c["label"] or c["model"].split("/", 1)[-1] for c in json.loads(row.contestants_json)),
-            *money.get(row.id, (0, 0)), row.vote,
+            *money.get(row.id, (0, 0)),
+            row.vote,
         )
         for row in rows
-    ]  # fmt: skip
+    ]

@@ -82,9 +82,15 @@ def dataset_record(connection: Connection, name: str) -> DatasetRecord:
         return DatasetRecord(name, versions[0], count, runs)
     log = tuple(PolicyChange(entry["at_ms"], entry["policy"]) for entry in json.loads(shared.policy_log_json))
     return DatasetRecord(
-        name, versions[0], count, runs, tuple(json.loads(shared.tags_json)), json.loads(shared.splits_json),
-        json.loads(shared.policy_json), log,
-    )  # fmt: skip
+        name,
+        versions[0],
+        count,
+        runs,
+        tuple(json.loads(shared.tags_json)),
+        json.loads(shared.splits_json),
+        json.loads(shared.policy_json),
+        log,
+    )
 
 
 def _shared(connection: Connection, name: str) -> Row[Any] | None:
@@ -122,9 +128,11 @@ def set_policy(connection: Connection, name: str, policy: Mapping[str, Any]) -> 
     log = json.loads(shared.policy_log_json) if shared is not None else []
     log.append({"at_ms": now_ms(), "policy": dict(policy)})
     _change(
-        connection, name, policy_json=json.dumps(dict(policy), ensure_ascii=False),
+        connection,
+        name,
+        policy_json=json.dumps(dict(policy), ensure_ascii=False),
         policy_log_json=json.dumps(log, ensure_ascii=False),
-    )  # fmt: skip
+    )
     return live_runs(connection, name)
 
 

@@ -170,16 +170,15 @@ def diff(connection: Connection, old: StoredDataset, new: StoredDataset, *, show
     changed, changes = 0, list[RowChange]()
     for key, before, after in connection.execute(joined.order_by(b.c.position)):
         change = RowChange(
-            key, dict(zip(old.columns, json.loads(before), strict=True)),
+            key,
+            dict(zip(old.columns, json.loads(before), strict=True)),
             dict(zip(new.columns, json.loads(after), strict=True)),
-        )  # fmt: skip
+        )
         if change.before != change.after:
             changed += 1
             if len(changes) < shown:
                 changes.append(change)
-    return VersionDiff(
-        new.row_count - common, old.row_count - common, changed, common - changed, tuple(changes)
-    )  # fmt: skip
+    return VersionDiff(new.row_count - common, old.row_count - common, changed, common - changed, tuple(changes))
 
 
 def unsuccessful_rows(

@@ -58,9 +58,16 @@ class StoredRow:
 
 def _dataset(row: Row[Any]) -> StoredDataset:
     return StoredDataset(
-        row.id, row.name, row.version, tuple(json.loads(row.columns_json)), json.loads(row.roles_json),
-        row.row_count, row.source, row.created_ms, tuple(json.loads(row.findings_json)),
-    )  # fmt: skip
+        row.id,
+        row.name,
+        row.version,
+        tuple(json.loads(row.columns_json)),
+        json.loads(row.roles_json),
+        row.row_count,
+        row.source,
+        row.created_ms,
+        tuple(json.loads(row.findings_json)),
+    )
 
 
 def save_dataset(
@@ -92,9 +99,15 @@ def save_dataset(
 
 
 def begin_dataset(
-    connection: Connection, *, content_hash: str, name: str, columns: Sequence[str], roles: Mapping[str, str],
-    source: str, owner: str = "",
-) -> str | None:  # fmt: skip
+    connection: Connection,
+    *,
+    content_hash: str,
+    name: str,
+    columns: Sequence[str],
+    roles: Mapping[str, str],
+    source: str,
+    owner: str = "",
+) -> str | None:
     """Begins a dataset whose rows follow in slices, and returns its id; None: this content is kept already.
 
     Nobody sees it before `finish_dataset`. One that a dead process left half written is begun anew.
@@ -106,7 +119,7 @@ def begin_dataset(
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _BEGINNING})
     found = connection.execute(
         select(DATASET.c.row_count, DATASET.c.owner).where(DATASET.c.id == dataset_id)
-    ).one_or_none()  # fmt: skip
+    ).one_or_none()
     if found is not None and found.row_count != UNFINISHED:
         return None
     if found is not None:
@@ -116,12 +129,19 @@ def begin_dataset(
     version = connection.execute(select(func.max(DATASET.c.version)).where(DATASET.c.name == name)).scalar() or 0
     connection.execute(
         insert(DATASET).values(
-            id=dataset_id, name=name, version=version + 1, content_hash=content_hash,
-            columns_json=json.dumps(list(columns), ensure_ascii=False), row_count=UNFINISHED,
-            roles_json=json.dumps(dict(roles), ensure_ascii=False), source=source, findings_json="[]",
-            created_ms=now_ms(), owner=owner,
+            id=dataset_id,
+            name=name,
+            version=version + 1,
+            content_hash=content_hash,
+            columns_json=json.dumps(list(columns), ensure_ascii=False),
+            row_count=UNFINISHED,
+            roles_json=json.dumps(dict(roles), ensure_ascii=False),
+            source=source,
+            findings_json="[]",
+            created_ms=now_ms(),
+            owner=owner,
         )
-    )  # fmt: skip
+    )
     return dataset_id
 
 

@@ -55,19 +55,29 @@ def grow_run(
     budget = run.budget_pico if budget_pico is None else budget_pico
     connection.execute(
         insert(RUN_CHANGE).values(
-            run_id=run.id, at_ms=now_ms(), kind=ADDED,
+            run_id=run.id,
+            at_ms=now_ms(),
+            kind=ADDED,
             detail_json=json.dumps({**detail, BEFORE: before.as_json()}, ensure_ascii=False),
         )
-    )  # fmt: skip
+    )
     connection.execute(
         update(RUN)
         .where(RUN.c.id == run.id)
         .values(
-            plan_json=json.dumps(grown.as_json(), ensure_ascii=False), dataset_id=grown.dataset_id,
-            cells=grown.cell_count, budget_pico=budget, state="queued", command="", reason="", finished_ms=None,
-            lease_owner="", lease_until_ms=0, lease_token=RUN.c.lease_token + 1,
+            plan_json=json.dumps(grown.as_json(), ensure_ascii=False),
+            dataset_id=grown.dataset_id,
+            cells=grown.cell_count,
+            budget_pico=budget,
+            state="queued",
+            command="",
+            reason="",
+            finished_ms=None,
+            lease_owner="",
+            lease_until_ms=0,
+            lease_token=RUN.c.lease_token + 1,
         )
-    )  # fmt: skip
+    )
     added = len(before.prompts)
     link_prompts(connection, run.id, grown.prompts[added:], first=added)
     _renumber(connection, run.id, before, grown)

@@ -41,11 +41,15 @@ def learnt_of(connection: Connection, model: str, judging: bool = False) -> Lear
     told = case((latest.c.prompt_chars > 0, latest.c.prompt_tokens))
     row = connection.execute(
         select(
-            func.count(latest.c.completion_tokens), func.avg(latest.c.completion_tokens),
-            func.count(latest.c.total_ms), func.avg(latest.c.total_ms),
-            func.count(told), func.sum(told), func.sum(case((told.is_not(None), latest.c.prompt_chars))),
+            func.count(latest.c.completion_tokens),
+            func.avg(latest.c.completion_tokens),
+            func.count(latest.c.total_ms),
+            func.avg(latest.c.total_ms),
+            func.count(told),
+            func.sum(told),
+            func.sum(case((told.is_not(None), latest.c.prompt_chars))),
         )
-    ).one()  # fmt: skip
+    ).one()
     return Learnt(
         float(row[1]) if row[0] >= LEARNT_FROM else None,
         float(row[3]) / 1000 if row[2] >= LEARNT_FROM else None,
@@ -72,7 +76,8 @@ def answer_lengths(connection: Connection, model: str, prompt_key: str) -> Sampl
     )
     tokens = answers.c.tokens
     row = connection.execute(
-        select(func.count(), func.sum(tokens), func.sum(tokens * tokens), func.min(tokens), func.max(tokens))
-        .select_from(answers)
-    ).one()  # fmt: skip
+        select(
+            func.count(), func.sum(tokens), func.sum(tokens * tokens), func.min(tokens), func.max(tokens)
+        ).select_from(answers)
+    ).one()
     return Sample(int(row[0]), *map(float, row[1:])) if row[0] >= LEARNT_FROM else None

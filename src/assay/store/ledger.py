@@ -278,9 +278,11 @@ def settle_many(connection: Connection, settlements: Sequence[Settlement], *, bo
         values["generation_id"] = settlement.generation_id or call.generation_id
         cost = FREE if settlement.cost.pico is None and call.bound_pico == 0 else settlement.cost
         values |= {
-            "state": "settled", "cost_pico": cost.pico, "provenance": cost.provenance,
+            "state": "settled",
+            "cost_pico": cost.pico,
+            "provenance": cost.provenance,
             "upstream_pico": cost.upstream_pico,
-        }  # fmt: skip
+        }
         changes.append(values | {"call": settlement.call_id})
         noted.slots.add(call, values)
         cells.append((call.run_id, call.cell))
@@ -329,8 +331,11 @@ def recover(connection: Connection, call_id: str, cost: Cost, *, provider: str |
     if call is None or call.state == "sent" or call.is_told or cost.pico is None:
         return False
     values: dict[str, Any] = {
-        "cost_pico": cost.pico, "provenance": cost.provenance, "upstream_pico": cost.upstream_pico, "state": "settled",
-    }  # fmt: skip
+        "cost_pico": cost.pico,
+        "provenance": cost.provenance,
+        "upstream_pico": cost.upstream_pico,
+        "state": "settled",
+    }
     if provider:
         values["provider"] = provider
     if call.state != "settled":
@@ -376,8 +381,14 @@ def mark_orphans(
     for call in gone:
         lost: dict[str, Any] = {"state": "orphan"}
         if call.bound_pico == 0:
-            lost = {"state": "settled", "outcome": "failed", "settled_ms": now_ms(), "error": DIED, "cost_pico": 0,
-                    "provenance": FREE.provenance}  # fmt: skip
+            lost = {
+                "state": "settled",
+                "outcome": "failed",
+                "settled_ms": now_ms(),
+                "error": DIED,
+                "cost_pico": 0,
+                "provenance": FREE.provenance,
+            }
         connection.execute(update(CALL).where(CALL.c.id == call.id).values(lost))
         bound = call.bound_pico or 0
         book(connection, call.run_id, month_of(call.created_ms), settled=bound, reserved=-bound)

@@ -101,10 +101,11 @@ def list_prompts(
     return [
         PromptSummary(
             _version(row, (label for label, version in labels[row.name].items() if version == row.version)),
-            tuple(labels[row.name].items()), *used.get(row.name, (0, None)),
+            tuple(labels[row.name].items()),
+            *used.get(row.name, (0, None)),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def count_prompts(connection: Connection, *, search: str = "", archived: bool = False) -> int:
@@ -208,10 +209,15 @@ def save_version(connection: Connection, name: str, prompt: Prompt, *, note: str
     content = json.dumps(prompt.as_json() | {"name": ""}, ensure_ascii=False)
     connection.execute(
         insert(SAVED_PROMPT).values(
-            name=name, version=version, prompt_key=prompt.key, prompt_json=content, note=note, archived=False,
+            name=name,
+            version=version,
+            prompt_key=prompt.key,
+            prompt_json=content,
+            note=note,
+            archived=False,
             created_ms=now_ms(),
         )
-    )  # fmt: skip
+    )
     _remember(connection, name, "saved", version=version, detail=note)
     return get_version(connection, name, version=version), True
 
@@ -258,14 +264,17 @@ def set_archived(connection: Connection, name: str, *, archived: bool) -> None:
 
 
 def _remember(
-    connection: Connection, name: str, kind: EventKind, *, version: int | None = None, detail: str = "",
+    connection: Connection,
+    name: str,
+    kind: EventKind,
+    *,
+    version: int | None = None,
+    detail: str = "",
     before: int | None = None,
-) -> None:  # fmt: skip
+) -> None:
     connection.execute(
-        insert(PROMPT_EVENT).values(
-            name=name, at_ms=now_ms(), kind=kind, version=version, detail=detail, before=before
-        )
-    )  # fmt: skip
+        insert(PROMPT_EVENT).values(name=name, at_ms=now_ms(), kind=kind, version=version, detail=detail, before=before)
+    )
 
 
 # -- runs ------------------------------------------------------------------------------------------------------
@@ -324,11 +333,18 @@ def uses_of(connection: Connection, name: str, *, limit: int = 20, offset: int =
     scores = _scores(connection, [row.id for row in rows])
     return [
         PromptUse(
-            row.id, row.name, row.state, row.created_ms, row.gateway, row.dataset or "", row.version, row.position,
+            row.id,
+            row.name,
+            row.state,
+            row.created_ms,
+            row.gateway,
+            row.dataset or "",
+            row.version,
+            row.position,
             *scores.get((row.id, row.position), ()),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def count_runs(connection: Connection, name: str) -> int:
@@ -350,21 +366,28 @@ def _scores(connection: Connection, run_ids: Sequence[str]) -> dict[tuple[str, i
     verdict = case((RESULT.c.passed.is_(True), 1.0), (RESULT.c.passed.is_(False), 0.0))
     by_row = (
         select(
-            RESULT.c.run_id, RESULT.c.prompt, RESULT.c.row,
+            RESULT.c.run_id,
+            RESULT.c.prompt,
+            RESULT.c.row,
             func.sum(case((RESULT.c.status == "ok", 1), else_=0)).label("answered"),
-            func.count(RESULT.c.value).label("scored"), func.avg(RESULT.c.value).label("value"),
+            func.count(RESULT.c.value).label("scored"),
+            func.avg(RESULT.c.value).label("value"),
             func.avg(verdict).label("passed"),
         )
         .where(RESULT.c.run_id.in_(sorted(set(run_ids))))
         .group_by(RESULT.c.run_id, RESULT.c.prompt, RESULT.c.row)
         .subquery()
-    )  # fmt: skip
+    )
     found = connection.execute(
         select(
-            by_row.c.run_id, by_row.c.prompt, func.sum(by_row.c.answered), func.sum(by_row.c.scored),
-            cast(func.avg(by_row.c.value), Float), cast(func.avg(by_row.c.passed), Float),
+            by_row.c.run_id,
+            by_row.c.prompt,
+            func.sum(by_row.c.answered),
+            func.sum(by_row.c.scored),
+            cast(func.avg(by_row.c.value), Float),
+            cast(func.avg(by_row.c.passed), Float),
         ).group_by(by_row.c.run_id, by_row.c.prompt)
-    )  # fmt: skip
+    )
     return {(row[0], row[1]): (int(row[2]), int(row[3]), row[4], row[5]) for row in found}
 
 

@@ -39,14 +39,25 @@ def cell_rows(connection: Connection, run_id: str) -> list[CellRow]:
     """The numbers of every cell of a run that has a result, in cell order."""
     found = connection.execute(
         select(
-            RESULT.c.cell, RESULT.c.row, RESULT.c.prompt, RESULT.c.contestant, RESULT.c.sample,
-            RESULT.c.status == "ok", RESULT.c.cached, RESULT.c.value, RESULT.c.passed, RESULT.c.cost_pico,
-            RESULT.c.first_token_ms, RESULT.c.total_ms, RESULT.c.prompt_tokens, RESULT.c.completion_tokens,
+            RESULT.c.cell,
+            RESULT.c.row,
+            RESULT.c.prompt,
+            RESULT.c.contestant,
+            RESULT.c.sample,
+            RESULT.c.status == "ok",
+            RESULT.c.cached,
+            RESULT.c.value,
+            RESULT.c.passed,
+            RESULT.c.cost_pico,
+            RESULT.c.first_token_ms,
+            RESULT.c.total_ms,
+            RESULT.c.prompt_tokens,
+            RESULT.c.completion_tokens,
             RESULT.c.cut,
         )
         .where(RESULT.c.run_id == run_id)
         .order_by(RESULT.c.cell)
-    )  # fmt: skip
+    )
     return list(map(CellRow._make, found))
 
 
@@ -124,12 +135,19 @@ def rows_page(
     cells: dict[int, list[CellPreview]] = {row: [] for row in wanted}
     for r in connection.execute(
         select(
-            RESULT.c.row, RESULT.c.cell, RESULT.c.prompt, RESULT.c.contestant, RESULT.c.sample, RESULT.c.status,
-            RESULT.c.preview, RESULT.c.value, RESULT.c.passed,
+            RESULT.c.row,
+            RESULT.c.cell,
+            RESULT.c.prompt,
+            RESULT.c.contestant,
+            RESULT.c.sample,
+            RESULT.c.status,
+            RESULT.c.preview,
+            RESULT.c.value,
+            RESULT.c.passed,
         )
         .where(RESULT.c.run_id == run_id, RESULT.c.row.in_(wanted))
         .order_by(RESULT.c.cell)
-    ):  # fmt: skip
+    ):
         cells[r.row].append(CellPreview(*r[1:]))
     return RowsPage(total, tuple(GridRow(row, *keys.get(row, ("", ())), tuple(cells[row])) for row in wanted))
 
@@ -192,9 +210,16 @@ def cell_record(connection: Connection, run_id: str, dataset_id: str, cell: int)
     scores = connection.execute(select(SCORE).filter_by(**key).order_by(SCORE.c.grader)).all()
     calls = connection.execute(select(CALL).filter_by(**key).order_by(CALL.c.id)).all()
     return CellRecord(
-        result, texts.output, texts.reasoning, texts.error, row.row_key, json.loads(row.values_json), scores, calls,
+        result,
+        texts.output,
+        texts.reasoning,
+        texts.error,
+        row.row_key,
+        json.loads(row.values_json),
+        scores,
+        calls,
         texts.note,
-    )  # fmt: skip
+    )
 
 
 def calls_without_result(connection: Connection, run_id: str) -> Iterator[Row[Any]]:
@@ -257,7 +282,14 @@ def export_rows(connection: Connection, run_id: str, dataset_id: str) -> Iterato
             row = values[result.row]
             text = texts[result.cell]
             yield ExportRow(
-                result, text.output, text.reasoning, text.error, text.note, row.row_key,
-                tuple(json.loads(row.values_json)), scores.get(result.cell, {}), calls.get(result.cell, ()),
-            )  # fmt: skip
+                result,
+                text.output,
+                text.reasoning,
+                text.error,
+                text.note,
+                row.row_key,
+                tuple(json.loads(row.values_json)),
+                scores.get(result.cell, {}),
+                calls.get(result.cell, ()),
+            )
         last = cells[-1]

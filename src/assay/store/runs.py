@@ -50,13 +50,31 @@ def create_run(
         return run_id
     connection.execute(
         insert(RUN).values(
-            id=run_id, name=name, created_ms=now_ms(), state="queued", command="", reason="", gateway=plan.gateway,
-            dataset_id=plan.dataset_id, plan_json=json.dumps(plan.as_json(), ensure_ascii=False),
-            estimate_json=estimate_json, tags_json=json.dumps(list(tags)), cells=plan.cell_count, done=0, failed=0,
-            budget_pico=plan.budget_pico, settled_pico=0, reserved_pico=0, lease_owner="", lease_until_ms=0,
-            lease_token=0, worked_ms=0, beat_ms=0, gateways_json=json.dumps(dict(gateways or {})),
+            id=run_id,
+            name=name,
+            created_ms=now_ms(),
+            state="queued",
+            command="",
+            reason="",
+            gateway=plan.gateway,
+            dataset_id=plan.dataset_id,
+            plan_json=json.dumps(plan.as_json(), ensure_ascii=False),
+            estimate_json=estimate_json,
+            tags_json=json.dumps(list(tags)),
+            cells=plan.cell_count,
+            done=0,
+            failed=0,
+            budget_pico=plan.budget_pico,
+            settled_pico=0,
+            reserved_pico=0,
+            lease_owner="",
+            lease_until_ms=0,
+            lease_token=0,
+            worked_ms=0,
+            beat_ms=0,
+            gateways_json=json.dumps(dict(gateways or {})),
         )
-    )  # fmt: skip
+    )
     link_prompts(connection, run_id, plan.prompts)
     return run_id
 
@@ -66,9 +84,9 @@ def get_run(connection: Connection, run_id: str) -> Row[Any]:
     row = connection.execute(select(RUN).where(RUN.c.id == run_id)).one_or_none()
     if row is None and len(run_id) >= 6:
         found = connection.execute(select(RUN).where(RUN.c.id.startswith(run_id, autoescape=True)).limit(2)).all()
-        found = found or connection.execute(
-            select(RUN).where(RUN.c.id.endswith(run_id, autoescape=True)).limit(2)
-        ).all()  # fmt: skip
+        found = (
+            found or connection.execute(select(RUN).where(RUN.c.id.endswith(run_id, autoescape=True)).limit(2)).all()
+        )
         row = found[0] if len(found) == 1 else None
     if row is None:
         raise NotFound(f"There is no run {run_id!r}.", cure="`assay runs` lists them.")
@@ -173,10 +191,15 @@ def take_lease(connection: Connection, run_id: str, owner: str, *, ttl_ms: int) 
         return None
     token = run.lease_token + 1
     values = {
-        "lease_owner": owner, "lease_until_ms": now_ms() + ttl_ms, "lease_token": token, "state": "running",
-        "started_ms": run.started_ms or now_ms(), "beat_ms": now_ms(), "reason": "",
+        "lease_owner": owner,
+        "lease_until_ms": now_ms() + ttl_ms,
+        "lease_token": token,
+        "state": "running",
+        "started_ms": run.started_ms or now_ms(),
+        "beat_ms": now_ms(),
+        "reason": "",
         "command": "" if run.command == CONTINUE else run.command,
-    }  # fmt: skip
+    }
     connection.execute(update(RUN).where(RUN.c.id == run.id).values(values))
     return int(token)
 
@@ -263,9 +286,12 @@ class RunMoney:
     def plus(self, other: RunMoney) -> RunMoney:
         """Both together, under this key."""
         return RunMoney(
-            self.key, self.calls + other.calls, self.known_pico + other.known_pico,
-            self.unknown_calls + other.unknown_calls, self.unknown_bound_pico + other.unknown_bound_pico,
-        )  # fmt: skip
+            self.key,
+            self.calls + other.calls,
+            self.known_pico + other.known_pico,
+            self.unknown_calls + other.unknown_calls,
+            self.unknown_bound_pico + other.unknown_bound_pico,
+        )
 
 
 NO_MONEY = RunMoney("", 0, 0, 0, 0)
@@ -314,8 +340,11 @@ def first_failures(connection: Connection, run_id: str, *, limit: int = 5) -> li
     return list(
         connection.execute(
             select(
-                RESULT.c.error_kind, RESULT.c.contestant, func.count().label("count"),
-                func.min(RESULT_TEXT.c.error).label("error"), func.min(RESULT.c.cell).label("cell"),
+                RESULT.c.error_kind,
+                RESULT.c.contestant,
+                func.count().label("count"),
+                func.min(RESULT_TEXT.c.error).label("error"),
+                func.min(RESULT.c.cell).label("cell"),
             )
             .join(RESULT_TEXT, (RESULT_TEXT.c.run_id == RESULT.c.run_id) & (RESULT_TEXT.c.cell == RESULT.c.cell))
             .where(RESULT.c.run_id == run_id, RESULT.c.status == "failed")
@@ -323,4 +352,4 @@ def first_failures(connection: Connection, run_id: str, *, limit: int = 5) -> li
             .order_by(func.count().desc())
             .limit(limit)
         )
-    )  # fmt: skip
+    )

@@ -34,14 +34,15 @@ def row_samples(
     ranges = [CALL.c.cell.between(r * cells * width, (r + 1) * cells * width - 1) for r in drawn]
     costs = (
         select(
-            row.label("row"), contestant.label("contestant"),
+            row.label("row"),
+            contestant.label("contestant"),
             func.sum(CALL.c.cost_pico).label("cost"),
             func.sum(case((CALL.c.cost_pico.is_(None), 1), else_=0)).label("unknown"),
         )
         .where(CALL.c.run_id == run_id, or_(CALL.c.cell < FIRST_ROWS * cells * width, *ranges))
         .group_by(row, contestant)
         .subquery()
-    )  # fmt: skip
+    )
     # A row whose answers all came from the response cache has no call.
     cost = cast(func.coalesce(costs.c.cost, 0), Float)
     found = connection.execute(

@@ -61,9 +61,22 @@ class ResultRecord:
 
 PREVIEW = 80
 _RESULT_COLUMNS = (
-    "run_id", "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "call_id", "cached", "cut",
-    "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens",
-)  # fmt: skip
+    "run_id",
+    "cell",
+    "row",
+    "prompt",
+    "contestant",
+    "sample",
+    "status",
+    "error_kind",
+    "call_id",
+    "cached",
+    "cut",
+    "first_token_ms",
+    "total_ms",
+    "prompt_tokens",
+    "completion_tokens",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,9 +255,14 @@ def answered_by_of(connection: Connection, run_id: str, contestant_key: str) -> 
 
 
 def state_costs(
-    connection: Connection, chosen: SpendFilter, *, at_bound: bool, each_pico: int = 0, call_id: str | None = None,
+    connection: Connection,
+    chosen: SpendFilter,
+    *,
+    at_bound: bool,
+    each_pico: int = 0,
+    call_id: str | None = None,
     most: int,
-) -> SpendSum:  # fmt: skip
+) -> SpendSum:
     """Settles the chosen calls that have ended at an unknown cost by a person's word: at an amount each, or at their
     bounds; a call without a bound then stays unknown. call_id: that one alone. most: how many of them at once.
     Returns their sum."""

@@ -86,9 +86,13 @@ def sums_of_calls() -> Select[Any]:
     """The lines as the ledger's ended calls make them: exactly what the table must hold."""
     unknown = CALL.c.cost_pico.is_(None)
     keys: list[ColumnElement[Any]] = [
-        CALL.c.created_ms // SLOT_MS, CALL.c.gateway, CALL.c.purpose, CALL.c.model,
-        func.coalesce(CALL.c.provider, ""), func.coalesce(CALL.c.run_id, ""),
-    ]  # fmt: skip
+        CALL.c.created_ms // SLOT_MS,
+        CALL.c.gateway,
+        CALL.c.purpose,
+        CALL.c.model,
+        func.coalesce(CALL.c.provider, ""),
+        func.coalesce(CALL.c.run_id, ""),
+    ]
     sums: list[ColumnElement[Any]] = [
         func.count(),
         func.coalesce(func.sum(CALL.c.cost_pico), 0),

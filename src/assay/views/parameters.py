@@ -37,13 +37,19 @@ def parameters_popover(rt: Runtime, models: Sequence[str], *, key: str) -> Chose
         st.caption("Only what you set is sent.")
         params = {**_numbers(key), **_others(key)}
         typed = st.text_area(
-            "Further parameters, as JSON", key=f"{key}.further", height=68, persist_state="session",
-            placeholder='{"min_p": 0.1}', help="Names of the gateway; old ones are translated.",
-        )  # fmt: skip
+            "Further parameters, as JSON",
+            key=f"{key}.further",
+            height=68,
+            persist_state="session",
+            placeholder='{"min_p": 0.1}',
+            help="Names of the gateway; old ones are translated.",
+        )
         allow_unknown = st.toggle(
-            "Send unknown names too", key=f"{key}.unknown", persist_state="session",
+            "Send unknown names too",
+            key=f"{key}.unknown",
+            persist_state="session",
             help="Off: a name that nobody knows, here or under Routing, is refused with the nearest known one.",
-        )  # fmt: skip
+        )
     provider: dict[str, Any] = {}
     if typed and typed.strip():
         named = json_object(typed, "parameters", "Parameters")
@@ -73,10 +79,16 @@ def _numbers(key: str) -> dict[str, Any]:
         whole = parameter.kind == "integer"
         cast = int if whole else float
         value = st.number_input(
-            name, value=None, min_value=None if parameter.low is None else cast(parameter.low),
-            max_value=None if parameter.high is None else cast(parameter.high), step=cast(1 if whole else 0.1),
-            help=parameter.help, key=f"{key}.{name}", placeholder="not sent", persist_state="session",
-        )  # fmt: skip
+            name,
+            value=None,
+            min_value=None if parameter.low is None else cast(parameter.low),
+            max_value=None if parameter.high is None else cast(parameter.high),
+            step=cast(1 if whole else 0.1),
+            help=parameter.help,
+            key=f"{key}.{name}",
+            placeholder="not sent",
+            persist_state="session",
+        )
         if value is not None:
             chosen[name] = value
     return chosen
@@ -85,13 +97,19 @@ def _numbers(key: str) -> dict[str, Any]:
 def _others(key: str) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     effort = st.selectbox(
-        "reasoning_effort", PARAMETERS["reasoning_effort"].choices, index=None, key=f"{key}.effort",
-        placeholder="not sent", help=PARAMETERS["reasoning_effort"].help, persist_state="session",
-    )  # fmt: skip
+        "reasoning_effort",
+        PARAMETERS["reasoning_effort"].choices,
+        index=None,
+        key=f"{key}.effort",
+        placeholder="not sent",
+        help=PARAMETERS["reasoning_effort"].help,
+        persist_state="session",
+    )
     if effort:
         chosen["reasoning_effort"] = effort
-    stop = st.text_input("stop", key=f"{key}.stop", help=PARAMETERS["stop"].help, placeholder="not sent",
-                         persist_state="session")  # fmt: skip
+    stop = st.text_input(
+        "stop", key=f"{key}.stop", help=PARAMETERS["stop"].help, placeholder="not sent", persist_state="session"
+    )
     if stop:
         chosen["stop"] = [stop]
     if st.toggle("JSON answer", key=f"{key}.json", help="Sends response_format json_object.", persist_state="session"):

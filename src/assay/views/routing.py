@@ -23,15 +23,23 @@ def routing_popover(
     """(variant, provider routing) as the user set them; what was set stands in a line below the button."""
     with st.popover("Routing", icon=":material/alt_route:"):
         variant = st.segmented_control(
-            "Prefer", list(VARIANTS), default="", key=f"{key}.variant", persist_state="session",
+            "Prefer",
+            list(VARIANTS),
+            default="",
+            key=f"{key}.variant",
+            persist_state="session",
             format_func=lambda v: VARIANTS[v],
             help="Cheapest sends :floor, which admits slower tiers; fastest sends :nitro, which may be dearer.",
-        )  # fmt: skip
+        )
         provider = {**_providers(providers_of(rt, models), key), **_wishes(key), **_terms(key)}
         typed = st.text_area(
-            "Further routing, as JSON", key=f"{key}.json", height=68, persist_state="session",
-            placeholder='{"preferred_max_latency": 2}', help="Names of the gateway's provider object.",
-        )  # fmt: skip
+            "Further routing, as JSON",
+            key=f"{key}.json",
+            height=68,
+            persist_state="session",
+            placeholder='{"preferred_max_latency": 2}',
+            help="Names of the gateway's provider object.",
+        )
     if typed and typed.strip():
         provider |= further(typed, allow_unknown=allow_unknown)
     if shared := set(provider.get("only", ())) & set(provider.get("ignore", ())):
@@ -62,34 +70,57 @@ def _providers(known: Sequence[str], key: str) -> dict[str, Any]:
         ("ignore", "Never these providers", "Left out."),
     ):
         chosen = st.multiselect(
-            label, list(known), key=f"{key}.{name}", accept_new_options=True, help=about, persist_state="session",
-            placeholder="Choose or type a slug", format_func=words.label,
-        )  # fmt: skip
+            label,
+            list(known),
+            key=f"{key}.{name}",
+            accept_new_options=True,
+            help=about,
+            persist_state="session",
+            placeholder="Choose or type a slug",
+            format_func=words.label,
+        )
         if chosen:
             found[name] = list(chosen)
     fallbacks = st.toggle(
-        "Allow other providers", value=True, key=f"{key}.fallbacks", persist_state="session",
+        "Allow other providers",
+        value=True,
+        key=f"{key}.fallbacks",
+        persist_state="session",
         help="Off: only the first provider may answer, and its error is the answer.",
-    )  # fmt: skip
+    )
     return found if fallbacks else found | {"allow_fallbacks": False}
 
 
 def _wishes(key: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    sort = st.selectbox("Sort by", SORTS, index=None, key=f"{key}.sort", placeholder="not sent",
-                        persist_state="session", help="Instead of the gateway's own balance.")  # fmt: skip
+    sort = st.selectbox(
+        "Sort by",
+        SORTS,
+        index=None,
+        key=f"{key}.sort",
+        placeholder="not sent",
+        persist_state="session",
+        help="Instead of the gateway's own balance.",
+    )
     if sort:
         found["sort"] = sort
-    wanted = st.multiselect("Quantizations", QUANTIZATIONS, key=f"{key}.quantizations", placeholder="any",
-                            persist_state="session")  # fmt: skip
+    wanted = st.multiselect(
+        "Quantizations", QUANTIZATIONS, key=f"{key}.quantizations", placeholder="any", persist_state="session"
+    )
     if wanted:
         found["quantizations"] = list(wanted)
     limits = {}
     for column, (name, label) in zip(st.columns(2), (("prompt", "in"), ("completion", "out")), strict=True):
         limit = column.number_input(
-            f"Highest price {label}", min_value=0.0, value=None, step=0.5, key=f"{key}.max_{name}",
-            persist_state="session", placeholder="any", help="USD per million tokens; a dearer provider never answers.",
-        )  # fmt: skip
+            f"Highest price {label}",
+            min_value=0.0,
+            value=None,
+            step=0.5,
+            key=f"{key}.max_{name}",
+            persist_state="session",
+            placeholder="any",
+            help="USD per million tokens; a dearer provider never answers.",
+        )
         if limit is not None:
             limits[name] = limit
     return found | ({"max_price": limits} if limits else {})

@@ -31,10 +31,12 @@ def frame(rt: Runtime) -> None:
             for run in runs.list_runs(rt, limit=5, live_only=True):
                 share = run.done / run.cells if run.cells else 0.0
                 st.page_link(
-                    st.session_state["shell.pages"]["results"], label=f"{share:.0%} · {words.label(run.name, 24)}",
-                    icon=":material/progress_activity:", query_params={"run": run.id},
+                    st.session_state["shell.pages"]["results"],
+                    label=f"{share:.0%} · {words.label(run.name, 24)}",
+                    icon=":material/progress_activity:",
+                    query_params={"run": run.id},
                     help=words.label(run.name, 200),
-                )  # fmt: skip
+                )
 
     with st.sidebar:
         if rt.is_sandbox:

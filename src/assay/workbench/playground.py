@@ -125,13 +125,17 @@ def start_comparison(
     messages = [message.as_json() for message in requests[0].messages]
     title = " ".join(requests[0].messages[-1].text.split())
     values = {
-        "id": comparison_id, "created_ms": ledger.now_ms(), "gateway": rt.gateway.name,
-        "title": title if len(title) <= TITLE else f"{title[: TITLE - 1]}…", "blind": blind, "vote": None,
+        "id": comparison_id,
+        "created_ms": ledger.now_ms(),
+        "gateway": rt.gateway.name,
+        "title": title if len(title) <= TITLE else f"{title[: TITLE - 1]}…",
+        "blind": blind,
+        "vote": None,
         "prompt_json": json.dumps(prompt.as_json(), ensure_ascii=False),
         "variables_json": json.dumps(dict(variables), ensure_ascii=False),
         "contestants_json": json.dumps([c.as_json() for c in contestants], ensure_ascii=False),
         "messages_json": json.dumps(messages, ensure_ascii=False),
-    }  # fmt: skip
+    }
     rt.store.writer.call(lambda c: comparisons.create_comparison(c, values, panes=len(contestants), owner=rt.owner))
     if not rt.playground.panes(comparison_id):
         work = [(n, c.key, r) for n, (c, r) in enumerate(zip(contestants, requests, strict=True))]
@@ -152,18 +156,35 @@ def watch(rt: Runtime, comparison_id: str) -> ComparisonView:
         for n, contestant in enumerate(contestants)
     ]
     return ComparisonView(
-        comparison_id, stored.row.gateway, stored.row.created_ms, stored.row.title,
+        comparison_id,
+        stored.row.gateway,
+        stored.row.created_ms,
+        stored.row.title,
         Prompt.from_json(json.loads(stored.row.prompt_json)),
-        json.loads(stored.row.variables_json), bool(stored.row.blind), stored.row.vote, tuple(panes),
-    )  # fmt: skip
+        json.loads(stored.row.variables_json),
+        bool(stored.row.blind),
+        stored.row.vote,
+        tuple(panes),
+    )
 
 
 def _live_pane(position: int, contestant: Contestant, pane: LivePane) -> Pane:
     return Pane(
-        position, contestant, "streaming", "".join(pane.text), "".join(pane.reasoning), "", pane.first_token_ms,
-        (time.monotonic() - pane.started) * 1000, None, None, pane.cost, None, None,
+        position,
+        contestant,
+        "streaming",
+        "".join(pane.text),
+        "".join(pane.reasoning),
+        "",
+        pane.first_token_ms,
+        (time.monotonic() - pane.started) * 1000,
+        None,
+        None,
+        pane.cost,
+        None,
+        None,
         note=pane.note,
-    )  # fmt: skip
+    )
 
 
 def _stored_pane(position: int, contestant: Contestant, stored: comparisons.StoredComparison) -> Pane:

@@ -256,9 +256,7 @@ def duels(rt: Runtime, before: PromptVersion, after: PromptVersion, *, limit: in
     return duelled
 
 
-def _paired(
-    cells: Sequence[results.CellRow], first: int, second: int
-) -> tuple[dict[int, float], dict[int, float]]:  # fmt: skip
+def _paired(cells: Sequence[results.CellRow], first: int, second: int) -> tuple[dict[int, float], dict[int, float]]:
     values = {(c.prompt, c.row, c.contestant, c.sample): c.value for c in cells if c.value is not None}
     rows: tuple[dict[int, list[float]], dict[int, list[float]]] = defaultdict(list), defaultdict(list)
     for (prompt, row, contestant, sample), value in values.items():

@@ -45,9 +45,13 @@ class Runtime:
     """One gateway, one store, one engine. Functions of `workbench` take it as their first argument."""
 
     def __init__(
-        self, settings: Settings, *, gateway: Gateway | None = None, sandbox_speed: float = 1.0,
+        self,
+        settings: Settings,
+        *,
+        gateway: Gateway | None = None,
+        sandbox_speed: float = 1.0,
         on_wait: Callable[[str], None] = log.warning,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Opens everything. on_wait: told, in words, when the database is waited for. Raises AssayError, having left
         nothing open."""
         self.settings = settings
@@ -73,9 +77,11 @@ class Runtime:
         settings = self.settings
         if settings.key_source != "none":
             return Gateway(
-                "openrouter", settings.openrouter_base_url, settings.openrouter_api_key,
+                "openrouter",
+                settings.openrouter_base_url,
+                settings.openrouter_api_key,
                 settings.openrouter_management_key,
-            )  # fmt: skip
+            )
         from assay.sandbox import SandboxConfig, SandboxServer
 
         self._sandbox = SandboxServer(SandboxConfig(speed=speed))
@@ -227,9 +233,13 @@ def close_runtime() -> None:
 
 @contextmanager
 def open_runtime(
-    settings: Settings | None = None, *, gateway: Gateway | None = None, sandbox_speed: float = 1.0,
-    watch: bool = False, on_wait: Callable[[str], None] = log.warning,
-) -> Iterator[Runtime]:  # fmt: skip
+    settings: Settings | None = None,
+    *,
+    gateway: Gateway | None = None,
+    sandbox_speed: float = 1.0,
+    watch: bool = False,
+    on_wait: Callable[[str], None] = log.warning,
+) -> Iterator[Runtime]:
     """A runtime of one's own, for the command line and tests; watch: it also works queued runs."""
     opened = Runtime(settings or Settings(), gateway=gateway, sandbox_speed=sandbox_speed, on_wait=on_wait)
     try:

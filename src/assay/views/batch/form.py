@@ -55,9 +55,15 @@ def page(rt: Runtime) -> None:
     st.subheader("4 · Limits", anchor=False)
     limits = _limits(source)
     draft = RunDraft(
-        dataset_id=source.dataset.id, prompts=prompts, contestants=contestants, graders=specs, mapping=mapping,
-        expected_column=source.expected, allow_unknown=unknown, **limits,
-    )  # fmt: skip
+        dataset_id=source.dataset.id,
+        prompts=prompts,
+        contestants=contestants,
+        graders=specs,
+        mapping=mapping,
+        expected_column=source.expected,
+        allow_unknown=unknown,
+        **limits,
+    )
     _preview(rt, draft)
     _bar(rt, draft)
 
@@ -87,9 +93,11 @@ def _live(rt: Runtime) -> None:
     for run in runs.list_runs(rt, limit=5, live_only=True):
         share = run.done / run.cells if run.cells else 0.0
         st.page_link(
-            st.session_state["shell.pages"]["results"], icon=":material/progress_activity:",
-            label=f"Running: {words.label(run.name, 60)} · {share:.0%}", query_params={"run": run.id},
-        )  # fmt: skip
+            st.session_state["shell.pages"]["results"],
+            icon=":material/progress_activity:",
+            label=f"Running: {words.label(run.name, 60)} · {share:.0%}",
+            query_params={"run": run.id},
+        )
 
 
 def _prompts(rt: Runtime, source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
@@ -105,19 +113,31 @@ def _prompts(rt: Runtime, source: Source) -> tuple[tuple[Prompt, ...], dict[str,
     if not picked and st.session_state.get("batch.versions") == 0:
         st.session_state["batch.versions"] = 1
     system = "" if st.session_state.get("batch.versions") == 0 else _system()
-    count = int(st.number_input("Versions written here" if picked else "Versions", 0 if picked else 1, 5,
-                                key="batch.versions", width=180, persist_state="session"))  # fmt: skip
+    count = int(
+        st.number_input(
+            "Versions written here" if picked else "Versions",
+            0 if picked else 1,
+            5,
+            key="batch.versions",
+            width=180,
+            persist_state="session",
+        )
+    )
     texts = [
-        st.text_area("Prompt" if count == 1 else f"Prompt {n + 1}", key=f"batch.prompt.{n}", height=120,
-                     persist_state="session") or ""
+        st.text_area(
+            "Prompt" if count == 1 else f"Prompt {n + 1}", key=f"batch.prompt.{n}", height=120, persist_state="session"
+        )
+        or ""
         for n in range(count)
-    ]  # fmt: skip
+    ]
     for n, text in enumerate(texts):
         if found := detect_foreign(text, names):
             st.button(
-                f"Turn {', '.join(words.label(f) for f in found)} into double braces", key=f"batch.convert.{n}",
-                on_click=_convert, args=(n, names),
-            )  # fmt: skip
+                f"Turn {', '.join(words.label(f) for f in found)} into double braces",
+                key=f"batch.convert.{n}",
+                on_click=_convert,
+                args=(n, names),
+            )
     several = count + len(picked) > 1
     written = [Prompt(t, system, f"prompt {n}" if several else "") for n, t in enumerate(texts, 1)]
     if written:
@@ -128,8 +148,12 @@ def _prompts(rt: Runtime, source: Source) -> tuple[tuple[Prompt, ...], dict[str,
 
 def _system() -> str:
     with st.expander("System", icon=":material/psychology_alt:"):
-        return st.text_area("System text", key="batch.system", height=80, label_visibility="collapsed",
-                            persist_state="session") or ""  # fmt: skip
+        return (
+            st.text_area(
+                "System text", key="batch.system", height=80, label_visibility="collapsed", persist_state="session"
+            )
+            or ""
+        )
 
 
 def _picked(suggested: str) -> None:
@@ -157,8 +181,13 @@ def _mapping(prompts: tuple[Prompt, ...], columns: tuple[str, ...]) -> dict[str,
     missing = [n for n in dict.fromkeys(n for p in prompts for n in prompt_variables(p)) if not is_known(n, columns)]
     mapping = {}
     for name in missing:
-        found = st.selectbox(f"Column for the variable {words.label(name)}", ["", *columns], key=f"batch.map.{name}",
-                             format_func=lambda c: words.plain(c) or "choose", width=320)  # fmt: skip
+        found = st.selectbox(
+            f"Column for the variable {words.label(name)}",
+            ["", *columns],
+            key=f"batch.map.{name}",
+            format_func=lambda c: words.plain(c) or "choose",
+            width=320,
+        )
         if found:
             mapping[name] = found
     return mapping
@@ -168,26 +197,47 @@ def _limits(source: Source) -> dict[str, Any]:
     first, second, third, fourth = st.columns(4)
     samples = first.number_input("Samples per cell", 1, 20, key="batch.samples", help="Answers to each prompt.")
     rows = second.number_input(
-        "Rows", 1, source.dataset.row_count, value=source.dataset.row_count, key=f"batch.rows.{source.dataset.id}",
+        "Rows",
+        1,
+        source.dataset.row_count,
+        value=source.dataset.row_count,
+        key=f"batch.rows.{source.dataset.id}",
         help="The first rows only.",
-    )  # fmt: skip
-    budget = third.number_input("Budget, USD", min_value=0.0, value=None, step=0.1, key="batch.budget",
-                                placeholder="the worst case", help="Never passed.")  # fmt: skip
+    )
+    budget = third.number_input(
+        "Budget, USD",
+        min_value=0.0,
+        value=None,
+        step=0.1,
+        key="batch.budget",
+        placeholder="the worst case",
+        help="Never passed.",
+    )
     flight = fourth.number_input("Calls in flight", 1, 512, value=None, key="batch.concurrency", placeholder="adaptive")
     with st.container(horizontal=True):
         cache = st.toggle("Send identical requests once", key="batch.cache")
         zdr = st.toggle("Zero data retention, judges included", key="batch.zdr")
     mode = st.segmented_control(
-        "When", list(MODES), format_func=lambda m: MODES[m], default="normal", required=True, key="batch.mode",
+        "When",
+        list(MODES),
+        format_func=lambda m: MODES[m],
+        default="normal",
+        required=True,
+        key="batch.mode",
         help="Batch: handed in at the gateway's batch endpoint, answered within a day at about half the price. Flex: a "
         "slower, cheaper tier where a model has one. Floor: the cheapest provider of each model.",
-    )  # fmt: skip
+    )
     name = st.text_input("Name", key="batch.name", placeholder="named after data and models", width=420)
     return {
-        "mode": mode or "normal", "samples": int(samples), "limit": int(rows), "cache": cache, "name": name or "",
+        "mode": mode or "normal",
+        "samples": int(samples),
+        "limit": int(rows),
+        "cache": cache,
+        "name": name or "",
         "budget_usd": Decimal(str(budget)) if budget is not None else None,
-        "concurrency": int(flight) if flight else None, "data_policy": {"zdr": True} if zdr else {},
-    }  # fmt: skip
+        "concurrency": int(flight) if flight else None,
+        "data_policy": {"zdr": True} if zdr else {},
+    }
 
 
 def _preview(rt: Runtime, draft: RunDraft) -> None:
@@ -222,8 +272,9 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
                 problems = [str(error)]
         # No callback: it would get the draft of the run before, without what was typed just before the click.
         with st.container(horizontal=True):
-            clicked = st.button("Start", key="batch.start", type="primary", icon=":material/play_arrow:",
-                                disabled=bool(problems))  # fmt: skip
+            clicked = st.button(
+                "Start", key="batch.start", type="primary", icon=":material/play_arrow:", disabled=bool(problems)
+            )
             piloted = _has_pilot(rt, draft) and st.button(
                 "Pilot: 5 rows first",
                 key="batch.pilot",
@@ -250,8 +301,13 @@ def _leave_out(rt: Runtime, draft: RunDraft) -> None:
     if found.refused and found.remaining:
         names = {refusal.candidate.model for refusal in found.refused}
         left = [c.model for c in draft.contestants if c.model_id not in names]
-        st.button("Go on without the refused", key="batch.leave_out", icon=":material/group_remove:",
-                  on_click=_choose_models, args=(left,))  # fmt: skip
+        st.button(
+            "Go on without the refused",
+            key="batch.leave_out",
+            icon=":material/group_remove:",
+            on_click=_choose_models,
+            args=(left,),
+        )
 
 
 def _untold(rt: Runtime, draft: RunDraft) -> None:
@@ -279,9 +335,11 @@ def _by_contestant(found: RunEstimate) -> None:
         return
     costs = [line.cost for line in found.per_contestant]
     amounts = {
-        "Low": [c.low for c in costs], "Expected": [c.expected for c in costs],
-        "High": [c.high for c in costs], "At most, without retries": [c.worst for c in costs],
-    }  # fmt: skip
+        "Low": [c.low for c in costs],
+        "Expected": [c.expected for c in costs],
+        "High": [c.high for c in costs],
+        "At most, without retries": [c.worst for c in costs],
+    }
     columns = {
         "Contestant": [words.plain(line.label) for line in found.per_contestant],
         "Calls": [line.calls for line in found.per_contestant],

@@ -20,10 +20,13 @@ def graders(rt: Runtime, source: Source) -> tuple[GraderSpec, ...]:
     wanted = source.example.grader if source.example else next(iter(asked), None)
     first = wanted.kind if wanted else ("equals" if source.expected else "judge")
     kinds = st.multiselect(
-        "Graders", list(GRADERS), default=[first] if source.expected or wanted else [],
-        format_func=lambda kind: GRADERS[kind].title, key=f"batch.graders.{source.dataset.id}",
+        "Graders",
+        list(GRADERS),
+        default=[first] if source.expected or wanted else [],
+        format_func=lambda kind: GRADERS[kind].title,
+        key=f"batch.graders.{source.dataset.id}",
         placeholder="How answers are scored",
-    )  # fmt: skip
+    )
     specs = []
     for kind in kinds:
         defaults = dict(wanted.params) if wanted and wanted.kind == kind else {}

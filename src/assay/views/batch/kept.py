@@ -41,10 +41,15 @@ def kept_picker(rt: Runtime) -> None:
     kept = {d.id: d for d in datasets.list_datasets(rt, limit=100)}
     if kept:
         st.selectbox(
-            "or one that is kept", list(kept), index=None, key="batch.kept", placeholder="Search datasets", width=420,
+            "or one that is kept",
+            list(kept),
+            index=None,
+            key="batch.kept",
+            placeholder="Search datasets",
+            width=420,
             format_func=lambda n: f"{words.plain(kept[n].name)} version {kept[n].version}, {kept[n].row_count:,} rows",
             on_change=_take,
-        )  # fmt: skip
+        )
 
 
 def _take() -> None:

@@ -46,9 +46,12 @@ def block(rt: Runtime) -> Source | None:
     examples = {example.name: example for example in datasets.examples()}
     upload = st.file_uploader("Drop a file", type=TYPES, key="batch.file", max_upload_size=rt.settings.upload_limit_mb)
     picked = st.pills(
-        "or take an example", list(examples), key="batch.example",
-        format_func=lambda name: examples[name].title, disabled=upload is not None,
-    )  # fmt: skip
+        "or take an example",
+        list(examples),
+        key="batch.example",
+        format_func=lambda name: examples[name].title,
+        disabled=upload is not None,
+    )
     if upload is None and not picked:
         kept_picker(rt)
         st.caption("CSV, TSV, XLSX, JSON, JSONL, YAML or Parquet. The first row names the columns.")
@@ -105,24 +108,35 @@ def _imported(rt: Runtime, source: Path | UploadedFile, name: str) -> Imported:
 def _options() -> ReadOptions:
     with st.expander("How the file is read", icon=":material/plagiarism:"):
         columns = st.columns(3)
-        delimiter = columns[0].selectbox("Delimiter", list(DELIMITERS), format_func=DELIMITERS.__getitem__,
-                                         key="batch.delimiter")  # fmt: skip
-        encoding = columns[1].selectbox("Encoding", ["", *CHOICES], format_func=lambda e: e or "Found out",
-                                        key="batch.encoding")  # fmt: skip
+        delimiter = columns[0].selectbox(
+            "Delimiter", list(DELIMITERS), format_func=DELIMITERS.__getitem__, key="batch.delimiter"
+        )
+        encoding = columns[1].selectbox(
+            "Encoding", ["", *CHOICES], format_func=lambda e: e or "Found out", key="batch.encoding"
+        )
         sheets = st.session_state.get("batch.sheets", ())
         sheet = columns[2].selectbox("Sheet", ["", *sheets], format_func=lambda s: s or "First", key="batch.sheet")
-        bad_rows = columns[0].selectbox("Rows that do not fit", list(BAD_ROWS), key="batch.bad_rows",
-                                        format_func=BAD_ROWS.__getitem__)  # fmt: skip
-        control = columns[1].selectbox("Control and invisible characters", list(CONTROL), key="batch.control",
-                                       format_func=CONTROL.__getitem__)  # fmt: skip
-        shape = columns[2].selectbox("Rows of other tools", list(SHAPES), format_func=SHAPES.__getitem__,
-                                     key="batch.shape")  # fmt: skip
-        header = columns[0].selectbox("Names of the columns", list(HEADER), format_func=HEADER.__getitem__,
-                                      key="batch.header")  # fmt: skip
+        bad_rows = columns[0].selectbox(
+            "Rows that do not fit", list(BAD_ROWS), key="batch.bad_rows", format_func=BAD_ROWS.__getitem__
+        )
+        control = columns[1].selectbox(
+            "Control and invisible characters", list(CONTROL), key="batch.control", format_func=CONTROL.__getitem__
+        )
+        shape = columns[2].selectbox(
+            "Rows of other tools", list(SHAPES), format_func=SHAPES.__getitem__, key="batch.shape"
+        )
+        header = columns[0].selectbox(
+            "Names of the columns", list(HEADER), format_func=HEADER.__getitem__, key="batch.header"
+        )
     return ReadOptions(
-        delimiter or None, encoding or None, sheet or None, header is not False, bad_rows=bad_rows or "pad",  # type: ignore[arg-type]
-        control=control or "keep", shape=shape or "auto",  # type: ignore[arg-type]
-    )  # fmt: skip
+        delimiter or None,
+        encoding or None,
+        sheet or None,
+        header is not False,
+        bad_rows=bad_rows or "pad",  # type: ignore[arg-type]
+        control=control or "keep",  # type: ignore[arg-type]
+        shape=shape or "auto",  # type: ignore[arg-type]
+    )
 
 
 def _findings(found: Imported) -> None:
@@ -133,20 +147,28 @@ def _findings(found: Imported) -> None:
         st.caption(f"{icon} {words.label(finding.message + lines + ' ' + finding.cure, 400)}")
     if found.bad_rows:
         st.download_button(
-            "Rows that do not fit, as CSV", data=lambda: importing.bad_rows_csv(found.bad_rows).encode("utf-8-sig"),
-            file_name="rows-that-do-not-fit.csv", mime="text/csv", key="batch.bad", on_click="ignore",
+            "Rows that do not fit, as CSV",
+            data=lambda: importing.bad_rows_csv(found.bad_rows).encode("utf-8-sig"),
+            file_name="rows-that-do-not-fit.csv",
+            mime="text/csv",
+            key="batch.bad",
+            on_click="ignore",
             icon=":material/download:",
-        )  # fmt: skip
+        )
 
 
 def _roles(dataset: StoredDataset, example: Example | None) -> str | None:
     guessed = example.expected if example else guess_roles(dataset.columns).get("expected")
     options = ["", *dataset.columns]
     found = st.selectbox(
-        "Expected answer", options, index=options.index(guessed) if guessed in options else 0,
-        format_func=lambda c: words.plain(c) or "none", key=f"batch.expected.{dataset.id}",
-        help="The column that graders compare answers with.", width=320,
-    )  # fmt: skip
+        "Expected answer",
+        options,
+        index=options.index(guessed) if guessed in options else 0,
+        format_func=lambda c: words.plain(c) or "none",
+        key=f"batch.expected.{dataset.id}",
+        help="The column that graders compare answers with.",
+        width=320,
+    )
     return found or None
 
 

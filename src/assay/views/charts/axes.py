@@ -17,9 +17,11 @@ def log_axis(low: float, high: float, written: Callable[[float], str]) -> dict[s
     margin = max(end - start, 1.0) * MARGIN
     marks = log_marks(low, high)
     return {
-        "type": "log", "range": [start - margin, end + margin], "tickvals": marks,
+        "type": "log",
+        "range": [start - margin, end + margin],
+        "tickvals": marks,
         "ticktext": [written(mark) for mark in marks],
-    }  # fmt: skip
+    }
 
 
 def log_marks(low: float, high: float) -> list[float]:

@@ -18,11 +18,14 @@ def price_against_context(models: Sequence[Model]) -> Any:
     prices = [float(m.completion_usd_per_million or 0) for m in shown]
     figure = go.Figure(
         go.Scatter(
-            x=contexts, y=prices,
-            mode="markers", marker={"size": 10, "color": "#6366f1"}, text=[m.id for m in shown],
+            x=contexts,
+            y=prices,
+            mode="markers",
+            marker={"size": 10, "color": "#6366f1"},
+            text=[m.id for m in shown],
             hovertemplate="%{text}<br>context %{x:,}<br>$%{y} per million<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.update_xaxes(title="Context, tokens", **(log_axis(min(contexts), max(contexts), tokens) if shown else {}))
     figure.update_yaxes(
         title="USD per million completion tokens", **(log_axis(min(prices), max(prices), dollars) if shown else {})

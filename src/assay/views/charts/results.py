@@ -43,14 +43,25 @@ def quality_against_cost(board: Sequence[ContestantScore], colours: Mapping[str,
     for (line, score, cost), side in zip(placed, sides(_points(placed, axis)), strict=True):
         figure.add_trace(
             go.Scatter(
-                x=[cost], y=[score.mean], mode="markers+text", text=[line.label if side else ""], name=line.label,
-                textposition=side or "middle right", showlegend=False, cliponaxis=False,
+                x=[cost],
+                y=[score.mean],
+                mode="markers+text",
+                text=[line.label if side else ""],
+                name=line.label,
+                textposition=side or "middle right",
+                showlegend=False,
+                cliponaxis=False,
                 marker={"size": 12, "color": colours[line.key], "symbol": SYMBOLS[line.prompt % len(SYMBOLS)]},
-                error_y={"type": "data", "array": [score.high - score.mean], "arrayminus": [score.mean - score.low],
-                         "thickness": 1.4, "width": 5},
+                error_y={
+                    "type": "data",
+                    "array": [score.high - score.mean],
+                    "arrayminus": [score.mean - score.low],
+                    "thickness": 1.4,
+                    "width": 5,
+                },
                 hovertemplate=f"%{{fullData.name}}<br>score %{{y:.3f}}<br>{format_usd(line.cost_pico)}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     figure.update_xaxes(title="Cost of the run, USD", **axis)
     figure.update_yaxes(title="Score", range=list(SCORES), zeroline=False)
     figure.update_layout(height=360, margin={"l": 10, "r": 10, "t": 20, "b": 10})

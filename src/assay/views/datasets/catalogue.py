@@ -23,12 +23,19 @@ def importer(rt: Runtime) -> None:
     """The import: a file under a name; an existing name gets a new version."""
     with st.popover("Import a file", icon=":material/upload_file:", key="datasets.import"):
         upload = st.file_uploader(
-            "File", type=TYPES, key="datasets.file", max_upload_size=rt.settings.upload_limit_mb,
+            "File",
+            type=TYPES,
+            key="datasets.file",
+            max_upload_size=rt.settings.upload_limit_mb,
             help="The first row names the columns. A column called id gives the rows their keys.",
-        )  # fmt: skip
+        )
         known = [record.name for record in versions.list_records(rt)]
-        name = st.text_input("Name", key="datasets.import_name", placeholder="the file's name",
-                             help="The name of a dataset that exists makes a new version of it.")  # fmt: skip
+        name = st.text_input(
+            "Name",
+            key="datasets.import_name",
+            placeholder="the file's name",
+            help="The name of a dataset that exists makes a new version of it.",
+        )
         if name and name.strip() in known:
             st.caption(f"A new version of {words.label(name)}, under its data policy.")
         if st.button("Import", type="primary", key="datasets.import_go", disabled=upload is None) and upload:
@@ -40,9 +47,13 @@ def importer(rt: Runtime) -> None:
                     bar.progress(share, text=said)
 
                 kept = importing.import_upload(
-                    rt, upload, filename=upload.name, name=(name or "").strip(), options=ReadOptions(),
+                    rt,
+                    upload,
+                    filename=upload.name,
+                    name=(name or "").strip(),
+                    options=ReadOptions(),
                     on_share=show,
-                ).dataset  # fmt: skip
+                ).dataset
             except AssayError as error:
                 components.show_error(error)
             else:
@@ -75,22 +86,31 @@ def table(rt: Runtime) -> None:
     if not records:
         st.caption("No dataset has that name.")
         return
-    frame = pd.DataFrame({
-        "Dataset": [words.plain(r.name) for r in records],
-        "Newest": [f"version {r.newest.version}" for r in records],
-        "Rows": [r.newest.row_count for r in records], "Columns": [len(r.newest.columns) for r in records],
-        "Tags": [[words.plain(tag) for tag in r.tags] for r in records],
-        "Data policy": [policies.in_words(r.policy) or "none" for r in records],
-        "Runs": [r.runs for r in records], "Created": [words.moment(r.newest.created_ms) for r in records],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "Dataset": [words.plain(r.name) for r in records],
+            "Newest": [f"version {r.newest.version}" for r in records],
+            "Rows": [r.newest.row_count for r in records],
+            "Columns": [len(r.newest.columns) for r in records],
+            "Tags": [[words.plain(tag) for tag in r.tags] for r in records],
+            "Data policy": [policies.in_words(r.policy) or "none" for r in records],
+            "Runs": [r.runs for r in records],
+            "Created": [words.moment(r.newest.created_ms) for r in records],
+        }
+    )
     event: Any = st.dataframe(
-        frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="datasets.list",
+        frame,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="datasets.list",
         column_config={
             "Dataset": st.column_config.TextColumn(pinned=True, width="medium"),
-            "Rows": st.column_config.NumberColumn(format="localized"), "Tags": st.column_config.ListColumn(),
+            "Rows": st.column_config.NumberColumn(format="localized"),
+            "Tags": st.column_config.ListColumn(),
             "Data policy": st.column_config.TextColumn(width="medium"),
         },
-    )  # fmt: skip
+    )
     if found > PAGE:
         st.pagination(-(-found // PAGE), key="datasets.list_page")
     rows = event.selection.rows

@@ -61,9 +61,13 @@ def _heading(rt: Runtime, record: DatasetRecord, kept: list[StoredDataset], data
     with st.container(horizontal=True, vertical_alignment="bottom"):
         numbers = [d.version for d in kept]
         chosen = st.selectbox(
-            "Version", numbers, index=numbers.index(dataset.version), key=f"datasets.version.{dataset.id}",
-            format_func=lambda n: f"{n}, newest" if n == numbers[0] else str(n), width=160,
-        )  # fmt: skip
+            "Version",
+            numbers,
+            index=numbers.index(dataset.version),
+            key=f"datasets.version.{dataset.id}",
+            format_func=lambda n: f"{n}, newest" if n == numbers[0] else str(n),
+            width=160,
+        )
         _shared(rt, record, dataset)
     if chosen != dataset.version:
         catalogue.open_version(next(d for d in kept if d.version == chosen))
@@ -82,8 +86,14 @@ def _heading(rt: Runtime, record: DatasetRecord, kept: list[StoredDataset], data
 
 def _shared(rt: Runtime, record: DatasetRecord, dataset: StoredDataset) -> None:
     with st.popover("Tags", icon=":material/label:"):
-        tags = st.multiselect("Tags", record.tags, default=record.tags, accept_new_options=True,
-                              key=f"datasets.tags.{record.name}", placeholder="Type a tag")  # fmt: skip
+        tags = st.multiselect(
+            "Tags",
+            record.tags,
+            default=record.tags,
+            accept_new_options=True,
+            key=f"datasets.tags.{record.name}",
+            placeholder="Type a tag",
+        )
         if st.button("Keep tags", key="datasets.tags_go", disabled=list(tags) == list(record.tags)):
             dataset_versions.set_tags(rt, record.name, tags)
             st.rerun()

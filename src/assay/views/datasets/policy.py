@@ -18,19 +18,30 @@ def tab(rt: Runtime, record: DatasetRecord) -> None:
         "them. Who has no endpoint that complies is refused before a run starts."
     )
     old = record.policy
-    zdr = st.toggle("Zero data retention only", bool(old.get("zdr")), key=f"datasets.zdr.{record.name}",
-                    help="Only endpoints that keep nothing of a request.")  # fmt: skip
+    zdr = st.toggle(
+        "Zero data retention only",
+        bool(old.get("zdr")),
+        key=f"datasets.zdr.{record.name}",
+        help="Only endpoints that keep nothing of a request.",
+    )
     deny = st.toggle(
-        "No training", old.get("data_collection") == "deny", key=f"datasets.deny.{record.name}",
+        "No training",
+        old.get("data_collection") == "deny",
+        key=f"datasets.deny.{record.name}",
         help="Only providers that do not train on prompts. Gateways do not always list who does: the ban goes with "
         "each request, and the gateway then refuses what nobody may serve.",
-    )  # fmt: skip
+    )
     allowed = list(old.get("only", ()))
     only = st.multiselect(
-        "Allowed providers", sorted({*policies.provider_slugs(rt), *allowed}), default=allowed,
-        accept_new_options=True, key=f"datasets.only.{record.name}", placeholder="All", width=520,
+        "Allowed providers",
+        sorted({*policies.provider_slugs(rt), *allowed}),
+        default=allowed,
+        accept_new_options=True,
+        key=f"datasets.only.{record.name}",
+        placeholder="All",
+        width=520,
         help="Contestants that name providers of their own get what both lists allow.",
-    )  # fmt: skip
+    )
     new = policies.make_policy(zdr=zdr, no_training=deny, only=only)
     _left(rt, new)
     _save(rt, record, new)

@@ -52,15 +52,18 @@ def tab(rt: Runtime, record: DatasetRecord, dataset: StoredDataset) -> None:
 def _toolbar(rt: Runtime, dataset: StoredDataset) -> tuple[RowChoice, bool]:
     filters = _filters(dataset)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        search = st.text_input("Search", key="datasets.search", placeholder="Text in any column", type="search",
-                               width=320)  # fmt: skip
+        search = st.text_input(
+            "Search", key="datasets.search", placeholder="Text in any column", type="search", width=320
+        )
         split = None
         if splits := versions.splits_of(rt, dataset):
             counts = {part.name: part.rows for part in splits}
             split = st.segmented_control(
-                "Split", list(counts), key=f"datasets.split.{dataset.name}",
+                "Split",
+                list(counts),
+                key=f"datasets.split.{dataset.name}",
                 format_func=lambda name: f"{words.label(name, 30)} {counts[name]:,}",
-            )  # fmt: skip
+            )
         with st.popover("Filter", icon=":material/filter_alt:", key="datasets.filter"):
             _new_filter(rt, dataset)
         st.space("stretch")
@@ -70,9 +73,13 @@ def _toolbar(rt: Runtime, dataset: StoredDataset) -> tuple[RowChoice, bool]:
             for n, wanted in enumerate(filters):
                 said = f"{wanted.column} {wanted.kind} {wanted.value or 'empty'}"
                 st.button(
-                    words.label(said, 60), key=f"datasets.chip.{n}",
-                    icon=":material/close:", on_click=_drop, args=(n,), help="Take this filter away.",
-                )  # fmt: skip
+                    words.label(said, 60),
+                    key=f"datasets.chip.{n}",
+                    icon=":material/close:",
+                    on_click=_drop,
+                    args=(n,),
+                    help="Take this filter away.",
+                )
     return RowChoice(search or "", filters, split or ""), editing
 
 
@@ -90,8 +97,9 @@ def _filters(dataset: StoredDataset) -> tuple[ColumnFilter, ...]:
 
 
 def _new_filter(rt: Runtime, dataset: StoredDataset) -> None:
-    column = st.selectbox("Column", dataset.columns, key=f"datasets.filter_column.{dataset.id}",
-                          format_func=words.plain)  # fmt: skip
+    column = st.selectbox(
+        "Column", dataset.columns, key=f"datasets.filter_column.{dataset.id}", format_func=words.plain
+    )
     kind = st.segmented_control("Condition", KINDS, default="is", key="datasets.filter_kind") or "is"
     value: str | None
     if kind == "contains":
@@ -99,10 +107,14 @@ def _new_filter(rt: Runtime, dataset: StoredDataset) -> None:
     else:
         counts = dict(versions.column_values(rt, dataset, column))
         value = st.selectbox(
-            "Value", list(counts), index=None, accept_new_options=True, key=f"datasets.filter_value.{column}",
+            "Value",
+            list(counts),
+            index=None,
+            accept_new_options=True,
+            key=f"datasets.filter_value.{column}",
             format_func=lambda v: f"{words.plain(v)[:60] or 'empty'} ({counts.get(v, 0):,})",
             placeholder="Choose or type",
-        )  # fmt: skip
+        )
     missing = value is None or (kind == "contains" and not value)
     if st.button("Add filter", key="datasets.filter_go", disabled=missing) and value is not None and not missing:
         _add(column, kind, value)
@@ -146,9 +158,13 @@ def _grid(dataset: StoredDataset, rows: list[StoredRow]) -> None:
     lines = [[row.key, *(words.plain(v)[:SHOWN] for v in row.values.values())] for row in rows]
     frame = pd.DataFrame(lines, columns=["Row key", *shown], dtype=str)
     event: Any = st.dataframe(
-        frame, hide_index=True, key=f"datasets.rows.{dataset.id}", on_select="rerun", selection_mode="single-row",
+        frame,
+        hide_index=True,
+        key=f"datasets.rows.{dataset.id}",
+        on_select="rerun",
+        selection_mode="single-row",
         column_config={"Row key": st.column_config.TextColumn(pinned=True, width="small")},
-    )  # fmt: skip
+    )
     chosen = event.selection.rows
     if chosen and chosen[0] < len(rows):
         with st.container(border=True):
@@ -160,8 +176,10 @@ def _grid(dataset: StoredDataset, rows: list[StoredRow]) -> None:
 
 def _keep(rt: Runtime, dataset: StoredDataset, choice: RowChoice, total: int) -> None:
     with st.popover("Keep as a dataset", icon=":material/content_copy:", key="datasets.keep"):
-        st.caption(f"{total:,} rows: {words.label(choice.in_words(), 200) or 'all of them'}. Row keys and the data "
-                   "policy come along.")  # fmt: skip
+        st.caption(
+            f"{total:,} rows: {words.label(choice.in_words(), 200) or 'all of them'}. Row keys and the data "
+            "policy come along."
+        )
         name = st.text_input("Name", value=f"{dataset.name} part"[:120], key=f"datasets.keep_name.{dataset.id}")
         first, second = st.columns(2)
         count = first.number_input("Draw", 1, total, value=None, key="datasets.keep_count", placeholder="all rows")
@@ -191,14 +209,19 @@ def _editor(rt: Runtime, dataset: StoredDataset, rows: list[StoredRow], *, place
     frame = pd.DataFrame(lines, columns=["Row key", *shown], dtype=str)
     key = f"datasets.editor.{dataset.id}.{hashlib.sha256(repr(place).encode()).hexdigest()[:8]}"
     st.data_editor(
-        frame, key=key, hide_index=True, num_rows="dynamic", disabled=["Row key"],
+        frame,
+        key=key,
+        hide_index=True,
+        num_rows="dynamic",
+        disabled=["Row key"],
         column_config={"Row key": st.column_config.TextColumn(pinned=True, width="small")},
-    )  # fmt: skip
+    )
     edits = edits_of(st.session_state[key], rows, dict(zip(shown, dataset.columns, strict=True)))
     counts = len(edits.changed), len(edits.added), len(edits.deleted)
     with st.container(horizontal=True, vertical_alignment="center"):
-        saving = st.button("Save as new version", type="primary", key="datasets.save", disabled=not any(counts),
-                           icon=":material/save:")  # fmt: skip
+        saving = st.button(
+            "Save as new version", type="primary", key="datasets.save", disabled=not any(counts), icon=":material/save:"
+        )
         st.caption(
             f"{counts[0]:,} changed, {counts[1]:,} added, {counts[2]:,} deleted. Version {dataset.version} stays."
         )
@@ -233,8 +256,9 @@ def edits_of(state: Mapping[str, Any], rows: list[StoredRow], columns: Mapping[s
     deleted = [rows[place].key for place in state.get("deleted_rows", [])]
     return RowEdits(
         {key: cells for key, cells in changed.items() if key not in deleted},
-        [row for row in added if any(row.values())], deleted,
-    )  # fmt: skip
+        [row for row in added if any(row.values())],
+        deleted,
+    )
 
 
 def _text(value: Any) -> str:

@@ -21,16 +21,26 @@ def tab(rt: Runtime, kept: list[StoredDataset], dataset: StoredDataset) -> None:
     import pandas as pd
 
     used = versions.runs_by_version(rt, dataset.name)
-    frame = pd.DataFrame({
-        "Version": [d.version for d in kept], "Rows": [d.row_count for d in kept],
-        "Columns": [len(d.columns) for d in kept], "From": [words.plain(d.source) for d in kept],
-        "Created": [words.moment(d.created_ms) for d in kept], "Runs": [used.get(d.id, 0) for d in kept],
-        "Content": [d.id for d in kept],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "Version": [d.version for d in kept],
+            "Rows": [d.row_count for d in kept],
+            "Columns": [len(d.columns) for d in kept],
+            "From": [words.plain(d.source) for d in kept],
+            "Created": [words.moment(d.created_ms) for d in kept],
+            "Runs": [used.get(d.id, 0) for d in kept],
+            "Content": [d.id for d in kept],
+        }
+    )
     event: Any = st.dataframe(
-        frame, hide_index=True, key="datasets.versions", on_select="rerun", selection_mode="single-row", height="auto",
+        frame,
+        hide_index=True,
+        key="datasets.versions",
+        on_select="rerun",
+        selection_mode="single-row",
+        height="auto",
         column_config={"Rows": st.column_config.NumberColumn(format="localized")},
-    )  # fmt: skip
+    )
     chosen = event.selection.rows
     if chosen and chosen[0] < len(kept) and kept[chosen[0]].id != dataset.id:
         open_version(kept[chosen[0]])
@@ -44,9 +54,13 @@ def _difference(rt: Runtime, kept: list[StoredDataset], dataset: StoredDataset) 
     others = [d for d in kept if d.id != dataset.id]
     before = next((n for n, d in enumerate(others) if d.version < dataset.version), 0)
     other = st.selectbox(
-        f"Version {dataset.version} against", others, index=before, format_func=lambda d: f"version {d.version}",
-        key=f"datasets.against.{dataset.id}", width=240,
-    )  # fmt: skip
+        f"Version {dataset.version} against",
+        others,
+        index=before,
+        format_func=lambda d: f"version {d.version}",
+        key=f"datasets.against.{dataset.id}",
+        width=240,
+    )
     found = versions.diff(rt, other.id, dataset.id)
     st.markdown(
         f"**{found.added:,}** added · **{found.removed:,}** removed · **{found.changed:,}** changed · "
@@ -60,12 +74,16 @@ def _changes(changes: tuple[versions.RowChange, ...]) -> None:
     import pandas as pd
 
     lines = [
-        (change.key, words.plain(column), words.plain(change.before.get(column, ""))[:200],
-         words.plain(change.after.get(column, ""))[:200])
+        (
+            change.key,
+            words.plain(column),
+            words.plain(change.before.get(column, ""))[:200],
+            words.plain(change.after.get(column, ""))[:200],
+        )
         for change in changes
         for column in dict.fromkeys((*change.before, *change.after))
         if change.before.get(column) != change.after.get(column)
-    ]  # fmt: skip
+    ]
     frame = pd.DataFrame(lines, columns=["Row key", "Column", "Before", "After"], dtype=str)
     st.dataframe(frame, hide_index=True, key="datasets.changes", height="auto")
 

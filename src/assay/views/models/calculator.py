@@ -12,10 +12,13 @@ from assay.workbench.spending import calculator
 
 FIRST = (("prompt", "Tokens in", 1000), ("completion", "Tokens out", 300), ("calls", "Calls", 1000))
 FURTHER = (
-    ("cached", "Of the prompt: cached"), ("cache_written", "Of the prompt: kept 5 minutes"),
-    ("cache_written_1h", "Of the prompt: kept 1 hour"), ("reasoning", "Of the answer: thinking"),
-    ("images", "Pictures sent"), ("searches", "Web searches"),
-)  # fmt: skip
+    ("cached", "Of the prompt: cached"),
+    ("cache_written", "Of the prompt: kept 5 minutes"),
+    ("cache_written_1h", "Of the prompt: kept 1 hour"),
+    ("reasoning", "Of the answer: thinking"),
+    ("images", "Pictures sent"),
+    ("searches", "Web searches"),
+)
 
 
 def show(rt: Runtime, model_id: str) -> None:
@@ -23,8 +26,11 @@ def show(rt: Runtime, model_id: str) -> None:
     with st.expander("What would it cost?", icon=":material/calculate:", key="models.calculator"):
         given = {}
         for column, (name, label, first) in zip(st.columns(3), FIRST, strict=True):
-            given[name] = int(column.number_input(label, min_value=0 if name != "calls" else 1, value=first,
-                                                  step=100, key=f"models.price.{name}"))  # fmt: skip
+            given[name] = int(
+                column.number_input(
+                    label, min_value=0 if name != "calls" else 1, value=first, step=100, key=f"models.price.{name}"
+                )
+            )
         with st.popover("Cache, thinking, pictures, searches", icon=":material/tune:"):
             for name, label in FURTHER:
                 given[name] = int(st.number_input(label, min_value=0, value=0, key=f"models.price.{name}"))
@@ -37,6 +43,9 @@ def show(rt: Runtime, model_id: str) -> None:
             st.markdown(f"**\\{all_}** for {words.counted(calls, 'call')}, \\{one} each.")
         if found.is_long_context:
             st.caption(":material/info: So long a prompt has prices of its own.")
-        lines = [f"{line.name.replace('_', ' ')}: {line.used:,} at \\${plain(line.each)}"
-                 for line in found.bill.lines if line.each is not None and line.used]  # fmt: skip
+        lines = [
+            f"{line.name.replace('_', ' ')}: {line.used:,} at \\${plain(line.each)}"
+            for line in found.bill.lines
+            if line.each is not None and line.used
+        ]
         st.caption(" · ".join(lines))

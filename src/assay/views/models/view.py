@@ -50,9 +50,7 @@ def chosen(models: Sequence[Model], search: str, only: Sequence[str]) -> list[Mo
         "Not moderated": lambda m: m.is_moderated is False,
     }
     text = search.lower()
-    return [
-        m for m in models if text in f"{m.id} {m.name} {m.description}".lower() and all(tests[o](m) for o in only)
-    ]  # fmt: skip
+    return [m for m in models if text in f"{m.id} {m.name} {m.description}".lower() and all(tests[o](m) for o in only)]
 
 
 def table(models: Sequence[Model]) -> str | None:
@@ -60,22 +58,29 @@ def table(models: Sequence[Model]) -> str | None:
     import pandas as pd
 
     now = datetime.now(UTC).timestamp()
-    frame = pd.DataFrame({
-        "Model": [m.id for m in models],
-        "Input": [None if m.prompt_usd_per_million is None else float(m.prompt_usd_per_million) for m in models],
-        "Output": [
-            None if m.completion_usd_per_million is None else float(m.completion_usd_per_million) for m in models
-        ],
-        "Context": [m.context_length for m in models],
-        "Longest answer": [m.max_completion_tokens for m in models],
-        "Reads": [", ".join(m.input_modalities) for m in models],
-        "Moderated": [{True: "yes", False: "no", None: ""}[m.is_moderated] for m in models],
-        "Parameters": [", ".join(sorted(m.supported_parameters)) for m in models],
-        "Age, days": [round((now - m.created) / 86_400) if m.created else None for m in models],
-        "Expires": [m.expiration_date or "" for m in models],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "Model": [m.id for m in models],
+            "Input": [None if m.prompt_usd_per_million is None else float(m.prompt_usd_per_million) for m in models],
+            "Output": [
+                None if m.completion_usd_per_million is None else float(m.completion_usd_per_million) for m in models
+            ],
+            "Context": [m.context_length for m in models],
+            "Longest answer": [m.max_completion_tokens for m in models],
+            "Reads": [", ".join(m.input_modalities) for m in models],
+            "Moderated": [{True: "yes", False: "no", None: ""}[m.is_moderated] for m in models],
+            "Parameters": [", ".join(sorted(m.supported_parameters)) for m in models],
+            "Age, days": [round((now - m.created) / 86_400) if m.created else None for m in models],
+            "Expires": [m.expiration_date or "" for m in models],
+        }
+    )
     event: Any = st.dataframe(
-        frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="models.table", height=420,
+        frame,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="models.table",
+        height=420,
         column_config={
             "Model": st.column_config.TextColumn(pinned=True, width="medium"),
             "Input": st.column_config.NumberColumn(format="$%.4g"),
@@ -83,7 +88,7 @@ def table(models: Sequence[Model]) -> str | None:
             "Context": st.column_config.NumberColumn(format="localized"),
             "Longest answer": st.column_config.NumberColumn(format="localized"),
         },
-    )  # fmt: skip
+    )
     rows = event.selection.rows
     return models[rows[0]].id if rows and rows[0] < len(models) else None
 
@@ -91,8 +96,12 @@ def table(models: Sequence[Model]) -> str | None:
 def chart(models: Sequence[Model]) -> None:
     """Price against context."""
     st.subheader("Price against context", anchor=False)
-    st.plotly_chart(price_against_context(models), config=CONFIG, key="models.chart",
-                    alt="Scatter of completion price against context length")  # fmt: skip
+    st.plotly_chart(
+        price_against_context(models),
+        config=CONFIG,
+        key="models.chart",
+        alt="Scatter of completion price against context length",
+    )
 
 
 def providers(rt: Runtime, model_id: str) -> None:
@@ -111,17 +120,24 @@ def providers(rt: Runtime, model_id: str) -> None:
         price_changes(rt, model_id)
         return
     zdr = catalogue.zdr_endpoints(rt)
-    frame = pd.DataFrame([
-        {
-            "Provider": r.get("provider_name"), "Endpoint": r.get("tag"), "Status": status_words(r.get("status")),
-            "Input": _per_million(r, "prompt"),
-            "Output": _per_million(r, "completion"), "Quantization": r.get("quantization"),
-            "Uptime, 30 min": r.get("uptime_last_30m"), "First token p50": _p50(r, "latency_last_30m"),
-            "Speed p50": _p50(r, "throughput_last_30m"), "Context": r.get("context_length"),
-            "Zero retention": (r.get("model_id"), r.get("tag")) in zdr,
-        }
-        for r in rows
-    ])  # fmt: skip
+    frame = pd.DataFrame(
+        [
+            {
+                "Provider": r.get("provider_name"),
+                "Endpoint": r.get("tag"),
+                "Status": status_words(r.get("status")),
+                "Input": _per_million(r, "prompt"),
+                "Output": _per_million(r, "completion"),
+                "Quantization": r.get("quantization"),
+                "Uptime, 30 min": r.get("uptime_last_30m"),
+                "First token p50": _p50(r, "latency_last_30m"),
+                "Speed p50": _p50(r, "throughput_last_30m"),
+                "Context": r.get("context_length"),
+                "Zero retention": (r.get("model_id"), r.get("tag")) in zdr,
+            }
+            for r in rows
+        ]
+    )
     config = {
         "Input": st.column_config.NumberColumn(format="$%.4g"),
         "Output": st.column_config.NumberColumn(format="$%.4g"),
@@ -148,24 +164,30 @@ def price_changes(rt: Runtime, model_id: str) -> None:
     if not found:
         st.caption("No price was seen yet.")
         return
-    frame = pd.DataFrame([
-        {
-            "Since": datetime.fromtimestamp(seen / 1000, UTC),
-            "Input": None if price.prompt is None else float(price.prompt) * 1_000_000,
-            "Output": None if price.completion is None else float(price.completion) * 1_000_000,
-            "Per request": None if price.request is None else float(price.request),
-        }
-        for seen, price in reversed(found)
-    ])  # fmt: skip
+    frame = pd.DataFrame(
+        [
+            {
+                "Since": datetime.fromtimestamp(seen / 1000, UTC),
+                "Input": None if price.prompt is None else float(price.prompt) * 1_000_000,
+                "Output": None if price.completion is None else float(price.completion) * 1_000_000,
+                "Per request": None if price.request is None else float(price.request),
+            }
+            for seen, price in reversed(found)
+        ]
+    )
     st.dataframe(
-        frame, hide_index=True, key="models.history", width="content", placeholder="–",
+        frame,
+        hide_index=True,
+        key="models.history",
+        width="content",
+        placeholder="–",
         column_config={
             "Since": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Input": st.column_config.NumberColumn(format="$%.4g"),
             "Output": st.column_config.NumberColumn(format="$%.4g"),
             "Per request": st.column_config.NumberColumn(format="$%.4g"),
         },
-    )  # fmt: skip
+    )
 
 
 def _per_million(row: Any, name: str) -> float | None:

@@ -52,8 +52,17 @@ def form(rt: Runtime) -> PlaygroundDraft:
         st.space("stretch")
         ready = _cost(rt, draft)
         # No callback: it would get the draft of the run before, without what was typed just before the click.
-        if st.button("Run", key="playground.run", type="primary", icon=":material/play_arrow:", shortcut="Ctrl+Enter",
-                     disabled=not ready) and ready:  # fmt: skip
+        if (
+            st.button(
+                "Run",
+                key="playground.run",
+                type="primary",
+                icon=":material/play_arrow:",
+                shortcut="Ctrl+Enter",
+                disabled=not ready,
+            )
+            and ready
+        ):
             _send(rt, draft)
     if provider:
         st.caption(f":material/alt_route: {words.label(in_words(provider), 300)}")
@@ -73,10 +82,22 @@ def _prompt() -> Prompt:
         return opened.prompt
     st.session_state.setdefault("playground.user", SAMPLE_PROMPT)
     with st.expander("System", icon=":material/psychology_alt:"):
-        system = st.text_area("System text", key="playground.system", height=80, persist_state="session",
-                              label_visibility="collapsed", placeholder="How the model should behave")  # fmt: skip
-    user = st.text_area("Prompt", key="playground.user", height=110, persist_state="session",
-                        help="{{name}} is a variable.", placeholder="What the models should answer")  # fmt: skip
+        system = st.text_area(
+            "System text",
+            key="playground.system",
+            height=80,
+            persist_state="session",
+            label_visibility="collapsed",
+            placeholder="How the model should behave",
+        )
+    user = st.text_area(
+        "Prompt",
+        key="playground.user",
+        height=110,
+        persist_state="session",
+        help="{{name}} is a variable.",
+        placeholder="What the models should answer",
+    )
     return Prompt(user=user or "", system=system or "")
 
 

@@ -22,10 +22,12 @@ from assay.workbench.runtime import Runtime
 PER_ROW = 3
 FAST_S, SLOW_S, LONG = 0.1, 0.3, 8_000
 STATUS = {
-    "streaming": ":material/progress_activity: answering", "ok": ":material/check: done",
-    "failed": ":material/error: failed", "stopped": ":material/stop_circle: stopped",
+    "streaming": ":material/progress_activity: answering",
+    "ok": ":material/check: done",
+    "failed": ":material/error: failed",
+    "stopped": ":material/stop_circle: stopped",
     "interrupted": ":material/link_off: interrupted",
-}  # fmt: skip
+}
 
 
 def show(rt: Runtime, comparison_id: str) -> None:
@@ -63,32 +65,53 @@ def _bar(rt: Runtime, view: ComparisonView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if view.finished:
             st.segmented_control(
-                "Show answers as", ["Rendered", "Source"], default="Rendered", key="playground.source",
+                "Show answers as",
+                ["Rendered", "Source"],
+                default="Rendered",
+                key="playground.source",
                 label_visibility="collapsed",
-            )  # fmt: skip
+            )
         else:
             st.button(
-                "Stop all", key="playground.stop_all", icon=":material/stop_circle:",
-                on_click=playground.stop_comparison, args=(rt, view.id),
-            )  # fmt: skip
+                "Stop all",
+                key="playground.stop_all",
+                icon=":material/stop_circle:",
+                on_click=playground.stop_comparison,
+                args=(rt, view.id),
+            )
 
 
 def _actions(rt: Runtime, view: ComparisonView, position: int) -> None:
     pane = view.panes[position]
     with st.container(horizontal=True):
         if pane.status == "streaming":
-            st.button("Stop", key=f"playground.stop.{position}", on_click=playground.stop_comparison,
-                      args=(rt, view.id, position), type="tertiary", icon=":material/stop_circle:")  # fmt: skip
+            st.button(
+                "Stop",
+                key=f"playground.stop.{position}",
+                on_click=playground.stop_comparison,
+                args=(rt, view.id, position),
+                type="tertiary",
+                icon=":material/stop_circle:",
+            )
             return
         if view.finished and pane.status == "ok":
             voted = view.vote == position
-            st.button("Best" if not voted else "Voted best", key=f"playground.best.{position}",
-                      icon=":material/thumb_up:", on_click=playground.vote,
-                      args=(rt, view.id, None if voted else position),
-                      type="primary" if voted else "secondary")  # fmt: skip
+            st.button(
+                "Best" if not voted else "Voted best",
+                key=f"playground.best.{position}",
+                icon=":material/thumb_up:",
+                on_click=playground.vote,
+                args=(rt, view.id, None if voted else position),
+                type="primary" if voted else "secondary",
+            )
         if pane.status in ("failed", "interrupted", "stopped"):
-            st.button("Retry", key=f"playground.retry.{position}", icon=":material/refresh:",
-                      on_click=playground.retry_pane, args=(rt, view.id, position))  # fmt: skip
+            st.button(
+                "Retry",
+                key=f"playground.retry.{position}",
+                icon=":material/refresh:",
+                on_click=playground.retry_pane,
+                args=(rt, view.id, position),
+            )
 
 
 def _follow(rt: Runtime, comparison_id: str, places: dict[int, DeltaGenerator]) -> None:
@@ -145,11 +168,14 @@ def facts(pane: Pane, *, hidden: bool) -> str:
         else ""
     )
     parts = [
-        f"first token {words.seconds(pane.first_token_ms)}", f"total {words.seconds(pane.total_ms)}", speed, tokens,
+        f"first token {words.seconds(pane.first_token_ms)}",
+        f"total {words.seconds(pane.total_ms)}",
+        speed,
+        tokens,
         "" if hidden else words.cost_words(pane.cost).replace("$", "\\$"),
         "" if hidden or not pane.provider else words.label(pane.provider),
         "" if hidden or not pane.failed_providers else f"after {words.label(', '.join(pane.failed_providers))} failed",
-    ]  # fmt: skip
+    ]
     return " · ".join(part for part in parts if part)
 
 

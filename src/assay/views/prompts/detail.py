@@ -31,8 +31,14 @@ def show(rt: Runtime, name: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         variable_badges(prompt_variables(version.prompt))
         st.space("stretch")
-        st.segmented_control("Show as", ["Highlighted", "Source"], default="Highlighted", key="prompts.source",
-                             label_visibility="collapsed", required=True)  # fmt: skip
+        st.segmented_control(
+            "Show as",
+            ["Highlighted", "Source"],
+            default="Highlighted",
+            key="prompts.source",
+            label_visibility="collapsed",
+            required=True,
+        )
     show_prompt(version.prompt, source=st.session_state["prompts.source"] == "Source")
     tabs = st.tabs(["Versions", "Runs", "Preview"], key="prompts.tab", on_change="rerun")
     for tab, content in zip(tabs, (_versions, _runs, _preview), strict=True):
@@ -54,9 +60,15 @@ def _heading(found: Sequence[PromptVersion]) -> PromptVersion:
             st.badge("archived", icon=":material/archive:", color="gray")
         st.space("stretch")
         number = st.selectbox(
-            "Version", numbers, key=key, width=220, label_visibility="collapsed", on_change=_chose, args=(key,),
+            "Version",
+            numbers,
+            key=key,
+            width=220,
+            label_visibility="collapsed",
+            on_change=_chose,
+            args=(key,),
             format_func=lambda n: f"Version {n}" + (" (newest)" if n == numbers[0] else ""),
-        )  # fmt: skip
+        )
     version = next(one for one in found if one.version == number)
     with st.container(horizontal=True, vertical_alignment="center"):
         for label in version.labels:
@@ -75,8 +87,15 @@ def _chose(key: str) -> None:
 
 def _actions(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion]) -> None:
     with st.container(horizontal=True):
-        st.button("Edit", key="prompts.edit", icon=":material/edit:", type="primary", on_click=editor.open_version,
-                  args=(version,), help="Into a new version; this one stays.")  # fmt: skip
+        st.button(
+            "Edit",
+            key="prompts.edit",
+            icon=":material/edit:",
+            type="primary",
+            on_click=editor.open_version,
+            args=(version,),
+            help="Into a new version; this one stays.",
+        )
         if st.button("Open in playground", key="prompts.to_playground", icon=":material/forum:"):
             state.fill_playground(version)
             state.go_to("playground")
@@ -94,15 +113,27 @@ def _labels(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion])
     at = {label: one.version for one in found for label in one.labels}
     st.caption("A label points at exactly one version; moving it is one click.")
     label = st.selectbox(
-        "Label", list(dict.fromkeys((*prompts.USUAL_LABELS, *at))), key="prompts.label", accept_new_options=True,
+        "Label",
+        list(dict.fromkeys((*prompts.USUAL_LABELS, *at))),
+        key="prompts.label",
+        accept_new_options=True,
         format_func=lambda one: f"{one} (on version {at[one]})" if one in at else words.plain(one),
-    )  # fmt: skip
-    st.button(f"Put on version {version.version}", key="prompts.label.put", type="primary",
-              disabled=at.get(label or "") == version.version, on_click=_set_label,
-              args=(rt, version.name, label or "", version.version))  # fmt: skip
+    )
+    st.button(
+        f"Put on version {version.version}",
+        key="prompts.label.put",
+        type="primary",
+        disabled=at.get(label or "") == version.version,
+        on_click=_set_label,
+        args=(rt, version.name, label or "", version.version),
+    )
     for one in version.labels:
-        st.button(f"Take {words.label(one)} off", key=f"prompts.label.off.{one}", on_click=_set_label,
-                  args=(rt, version.name, one, None))  # fmt: skip
+        st.button(
+            f"Take {words.label(one)} off",
+            key=f"prompts.label.off.{one}",
+            on_click=_set_label,
+            args=(rt, version.name, one, None),
+        )
 
 
 def _more(rt: Runtime, version: PromptVersion) -> None:
@@ -110,8 +141,14 @@ def _more(rt: Runtime, version: PromptVersion) -> None:
     st.text_input("Name", version.name, key=key, max_chars=prompts.LONGEST_NAME)
     st.button("Rename", key="prompts.rename", on_click=_rename, args=(rt, version.name, key))
     word = "Take out of the archive" if version.archived else "Archive"
-    st.button(word, key="prompts.archive", icon=":material/archive:", on_click=_archive, args=(rt, version),
-              help="Out of the lists; versions, labels and runs stay.")  # fmt: skip
+    st.button(
+        word,
+        key="prompts.archive",
+        icon=":material/archive:",
+        on_click=_archive,
+        args=(rt, version),
+        help="Out of the lists; versions, labels and runs stay.",
+    )
 
 
 def _act(action: Callable[[], object]) -> bool:
@@ -145,12 +182,21 @@ def _archive(rt: Runtime, version: PromptVersion) -> None:
 def _versions(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion]) -> None:
     import pandas as pd
 
-    frame = pd.DataFrame({
-        "Version": [one.version for one in found], "Labels": [", ".join(one.labels) for one in found],
-        "Note": [words.plain(one.note) for one in found], "Saved": [words.moment(one.created_ms) for one in found],
-    })  # fmt: skip
-    st.dataframe(frame, hide_index=True, key="prompts.versions", height="content" if len(found) < 10 else 380,
-                 column_config={"Version": st.column_config.NumberColumn(width="small", alignment="left")})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "Version": [one.version for one in found],
+            "Labels": [", ".join(one.labels) for one in found],
+            "Note": [words.plain(one.note) for one in found],
+            "Saved": [words.moment(one.created_ms) for one in found],
+        }
+    )
+    st.dataframe(
+        frame,
+        hide_index=True,
+        key="prompts.versions",
+        height="content" if len(found) < 10 else 380,
+        column_config={"Version": st.column_config.NumberColumn(width="small", alignment="left")},
+    )
     if len(found) > 1:
         before, after = _chosen_pair(version, found)
         if before is after:
@@ -184,8 +230,7 @@ def _duels(rt: Runtime, before: PromptVersion, after: PromptVersion) -> None:
     for duel in found:
         with st.container(border=True, gap="xsmall"):
             st.markdown(f"**{words.label(duel.run_name, 80)}**: {words.label(verdict(duel, before, after), 300)}")
-            if st.button("Open run", key=f"prompts.duel.{duel.run_id}", type="tertiary",
-                         icon=":material/leaderboard:"):  # fmt: skip
+            if st.button("Open run", key=f"prompts.duel.{duel.run_id}", type="tertiary", icon=":material/leaderboard:"):
                 state.go_to("results", run=duel.run_id)
 
 
@@ -235,23 +280,32 @@ def _runs(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) -> No
     pages, key = -(-total // PAGE), f"prompts.runs.{version.name}"
     page = min(max(1, int(st.session_state.get(key) or 1)), pages)
     used = prompts.uses(rt, version.name, limit=PAGE, offset=(page - 1) * PAGE)
-    frame = pd.DataFrame({
-        "Run": [words.plain(u.run_name) for u in used], "Version": [u.version for u in used],
-        "Score": [u.value for u in used],
-        "Pass": ["–" if u.pass_rate is None else f"{u.pass_rate:.0%}" for u in used],
-        "Scored": [f"{u.scored:,} of {u.answered:,}" for u in used],
-        "Dataset": [words.plain(u.dataset) for u in used], "State": [u.state for u in used],
-        "Started": [words.moment(u.created_ms) for u in used],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "Run": [words.plain(u.run_name) for u in used],
+            "Version": [u.version for u in used],
+            "Score": [u.value for u in used],
+            "Pass": ["–" if u.pass_rate is None else f"{u.pass_rate:.0%}" for u in used],
+            "Scored": [f"{u.scored:,} of {u.answered:,}" for u in used],
+            "Dataset": [words.plain(u.dataset) for u in used],
+            "State": [u.state for u in used],
+            "Started": [words.moment(u.created_ms) for u in used],
+        }
+    )
     event: Any = st.dataframe(
-        frame, hide_index=True, key=f"prompts.used.{version.name}", on_select="rerun", selection_mode="single-row",
+        frame,
+        hide_index=True,
+        key=f"prompts.used.{version.name}",
+        on_select="rerun",
+        selection_mode="single-row",
         column_config={
             "Version": st.column_config.NumberColumn(width="small", alignment="left"),
-            "Score": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f",
-                                                     help="Mean over rows, all models of the run together."),
+            "Score": st.column_config.ProgressColumn(
+                min_value=0, max_value=1, format="%.2f", help="Mean over rows, all models of the run together."
+            ),
             "Scored": st.column_config.TextColumn(help="Answers that have a score, of all answers."),
         },
-    )  # fmt: skip
+    )
     if pages > 1:
         st.pagination(pages, key=key)
     st.caption("Select a run to open it. Versions within one run compare; other runs had other rows or models.")
@@ -271,9 +325,11 @@ def _preview(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) ->
         return
     left, right = st.columns([3, 1])
     chosen = left.selectbox(
-        "Dataset", list(stored), key="prompts.dataset",
+        "Dataset",
+        list(stored),
+        key="prompts.dataset",
         format_func=lambda i: _dataset_line(stored[i]),
-    )  # fmt: skip
+    )
     rows = max(1, stored[chosen].row_count)
     row = right.number_input("Row", 1, rows, key=f"prompts.row.{chosen}")
     found = prompts.preview(rt, version.prompt, chosen, row=int(row) - 1)

@@ -47,19 +47,36 @@ def form(rt: Runtime) -> None:
     keys = _keys(base)
     _fill(base, keys)
     _heading(base, keys)
-    kind = st.segmented_control("Written as", [TEXT, CONVERSATION], key=keys["kind"], required=True,
-                                help="A conversation is a JSON list of messages with roles.")  # fmt: skip
+    kind = st.segmented_control(
+        "Written as",
+        [TEXT, CONVERSATION],
+        key=keys["kind"],
+        required=True,
+        help="A conversation is a JSON list of messages with roles.",
+    )
     if kind == CONVERSATION:
         _text("Messages", keys["messages"], height=260, placeholder=EXAMPLE)
     else:
         _text("System", keys["system"], height=90, placeholder="How the model should behave; may stay empty")
         _text("Prompt", keys["user"], height=220, placeholder="What the model should answer, with {{variables}}")
     variable_badges(_variables(keys))
-    st.text_input("Note", key=keys["note"], placeholder="Why this version exists; may stay empty",
-                  max_chars=prompts.LONGEST_NOTE, persist_state="session")  # fmt: skip
+    st.text_input(
+        "Note",
+        key=keys["note"],
+        placeholder="Why this version exists; may stay empty",
+        max_chars=prompts.LONGEST_NOTE,
+        persist_state="session",
+    )
     with st.container(horizontal=True):
-        st.button("Save", key="prompts.save", type="primary", icon=":material/save:", shortcut="Ctrl+Enter",
-                  on_click=_save, args=(rt, base, keys))  # fmt: skip
+        st.button(
+            "Save",
+            key="prompts.save",
+            type="primary",
+            icon=":material/save:",
+            shortcut="Ctrl+Enter",
+            on_click=_save,
+            args=(rt, base, keys),
+        )
         st.button("Cancel", key="prompts.cancel", on_click=_close, args=(keys,))
     if problem := st.session_state.pop("prompts.problem", None):
         components.show_error(problem)
@@ -74,10 +91,13 @@ def _fill(base: PromptVersion | None, keys: dict[str, str]) -> None:
     prompt = base.prompt if base else Prompt("")
     messages = [message.as_json() for message in prompt.messages]
     start = {
-        "name": base.name if base else "", "kind": CONVERSATION if messages else TEXT, "system": prompt.system,
-        "user": prompt.user, "messages": json.dumps(messages, ensure_ascii=False, indent=1) if messages else "",
+        "name": base.name if base else "",
+        "kind": CONVERSATION if messages else TEXT,
+        "system": prompt.system,
+        "user": prompt.user,
+        "messages": json.dumps(messages, ensure_ascii=False, indent=1) if messages else "",
         "note": "",
-    }  # fmt: skip
+    }
     for field, value in start.items():
         st.session_state.setdefault(keys[field], value)
 
@@ -85,8 +105,14 @@ def _fill(base: PromptVersion | None, keys: dict[str, str]) -> None:
 def _heading(base: PromptVersion | None, keys: dict[str, str]) -> None:
     if base is None:
         st.subheader("New prompt", anchor=False)
-        st.text_input("Name", key=keys["name"], placeholder="ticket-triage", max_chars=prompts.LONGEST_NAME,
-                      width=420, persist_state="session")  # fmt: skip
+        st.text_input(
+            "Name",
+            key=keys["name"],
+            placeholder="ticket-triage",
+            max_chars=prompts.LONGEST_NAME,
+            width=420,
+            persist_state="session",
+        )
         return
     st.subheader(f"{words.label(base.name)}: next version", anchor=False)
     st.caption(f"Starts from version {base.version}. What is kept stays as it is; a change becomes a version.")
@@ -97,9 +123,12 @@ def _text(label: str, key: str, *, height: int, placeholder: str) -> None:
     text = st.text_area(label, key=key, height=height, placeholder=placeholder, persist_state="session") or ""
     if found := guess_foreign(text):
         st.button(
-            f"Turn {', '.join(words.label(name) for name in found[:8])} into double braces", key=f"{key}.convert",
-            icon=":material/data_object:", on_click=_convert, args=(key,),
-        )  # fmt: skip
+            f"Turn {', '.join(words.label(name) for name in found[:8])} into double braces",
+            key=f"{key}.convert",
+            icon=":material/data_object:",
+            on_click=_convert,
+            args=(key,),
+        )
 
 
 def _convert(key: str) -> None:

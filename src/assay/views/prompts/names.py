@@ -37,9 +37,13 @@ def chosen(rt: Runtime) -> str | None:
 def _line(summary: PromptSummary, *, is_open: bool) -> None:
     with st.container(border=is_open, gap="xsmall"):
         st.button(
-            f"**{words.label(summary.name, 60)}**", key=f"prompts.open.{summary.name}", type="tertiary", on_click=_open,
-            args=(summary.name,), icon=":material/chevron_right:" if is_open else None,
-        )  # fmt: skip
+            f"**{words.label(summary.name, 60)}**",
+            key=f"prompts.open.{summary.name}",
+            type="tertiary",
+            on_click=_open,
+            args=(summary.name,),
+            icon=":material/chevron_right:" if is_open else None,
+        )
         runs = f"{summary.runs:,} run{'' if summary.runs == 1 else 's'}" if summary.runs else "not used yet"
         newest = summary.newest.version
         labels = [label if at == newest else f"{label} on version {at}" for label, at in summary.labels]
@@ -63,7 +67,12 @@ def empty() -> None:
         icon=":material/library_books:",
     )
     with st.container(horizontal=True):
-        st.button("Write the first prompt", key="prompts.first", type="primary", icon=":material/add:",
-                  on_click=editor.open_new)  # fmt: skip
+        st.button(
+            "Write the first prompt",
+            key="prompts.first",
+            type="primary",
+            icon=":material/add:",
+            on_click=editor.open_new,
+        )
         if st.button("Try one in the playground", key="prompts.playground", icon=":material/forum:"):
             state.go_to("playground")

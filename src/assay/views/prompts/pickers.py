@@ -25,10 +25,15 @@ def save_popover(rt: Runtime, written: Sequence[Prompt], *, key: str, name: str 
         known = [summary.name for summary in prompts.list_prompts(rt, limit=200)]
         options = list(dict.fromkeys([*([name] if name else []), *known]))
         given = st.selectbox(
-            "Name", options, index=0 if name else None, key=f"{key}.name", accept_new_options=True,
-            placeholder="A new name, or one of the library", format_func=words.plain,
+            "Name",
+            options,
+            index=0 if name else None,
+            key=f"{key}.name",
+            accept_new_options=True,
+            placeholder="A new name, or one of the library",
+            format_func=words.plain,
             help="Under a name that there is, other text becomes its next version.",
-        )  # fmt: skip
+        )
         note = st.text_input("Note", key=f"{key}.note", placeholder="Why; may stay empty")
         if not st.button("Save", key=f"{key}.save", type="primary"):
             return
@@ -42,8 +47,11 @@ def save_popover(rt: Runtime, written: Sequence[Prompt], *, key: str, name: str 
             f"version {version.version} is kept." if saved.is_new else f"has this already: version {version.version}."
         )
         st.success(f"{words.label(version.name)} {said}", icon=":material/bookmark_added:")
-        st.page_link(st.session_state["shell.pages"]["prompts"], label="Show in the library",
-                     query_params={"prompt": version.name, "version": str(version.version)})  # fmt: skip
+        st.page_link(
+            st.session_state["shell.pages"]["prompts"],
+            label="Show in the library",
+            query_params={"prompt": version.name, "version": str(version.version)},
+        )
 
 
 def open_popover(rt: Runtime, *, key: str) -> None:
@@ -77,9 +85,13 @@ def library_picker(rt: Runtime, *, key: str, on_change: Callable[[], None] | Non
     if not options:
         return []
     chosen = st.multiselect(
-        "From the library", options, key=key, persist_state="session", placeholder="Prompts by label or version",
+        "From the library",
+        options,
+        key=key,
+        persist_state="session",
+        placeholder="Prompts by label or version",
         format_func=lambda text: reference_line(found[text]) if text in found else words.plain(text),
         on_change=on_change,
-    )  # fmt: skip
+    )
     versions = [prompts.find_version(rt, text) for text in chosen]
     return list({version.key: prompts.run_prompt(version) for version in versions}.values())

@@ -12,8 +12,10 @@ from assay.workbench.results.cells import CellDetail, GridRow, RunRecord
 from assay.workbench.runtime import Runtime
 
 MARKS = {
-    True: ":material/check_circle: pass", False: ":material/cancel: fail", None: ":material/help: not scored",
-}  # fmt: skip
+    True: ":material/check_circle: pass",
+    False: ":material/cancel: fail",
+    None: ":material/help: not scored",
+}
 
 
 def cell_panel(rt: Runtime, run: RunRecord, row: GridRow) -> None:

@@ -16,9 +16,12 @@ def export_menu(rt: Runtime, run: RunRecord) -> None:
     """A button that opens the formats, with a choice of columns to leave out."""
     with st.popover("Export", icon=":material/download:", key="results.export"):
         left_out = st.multiselect(
-            "Leave out", exports.redactable(rt, run.id), key="results.redact", placeholder="Columns and texts",
+            "Leave out",
+            exports.redactable(rt, run.id),
+            key="results.redact",
+            placeholder="Columns and texts",
             help="Answers, errors and reasons that quote a left-out value are masked too.",
-        )  # fmt: skip
+        )
         for kind in exports.KINDS.values():
             if kind.whole and (left_out or run.state in ("queued", "running")):
                 continue
@@ -32,6 +35,11 @@ def _download(rt: Runtime, run_id: str, kind: Kind, left_out: tuple[str, ...]) -
         return target.getvalue()
 
     st.download_button(
-        kind.words, data=made, file_name=exports.file_name(run_id, kind), mime=kind.media_type,
-        key=f"results.export.{kind.name}", on_click="ignore", width="stretch",
-    )  # fmt: skip
+        kind.words,
+        data=made,
+        file_name=exports.file_name(run_id, kind),
+        mime=kind.media_type,
+        key=f"results.export.{kind.name}",
+        on_click="ignore",
+        width="stretch",
+    )

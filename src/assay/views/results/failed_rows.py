@@ -19,16 +19,21 @@ def failed_rows_menu(rt: Runtime, run: RunRecord) -> None:
     with st.popover("Failed rows", icon=":material/rule:", key="results.failed_rows", disabled=not run.done):
         kind = st.radio("Rows", list(KINDS), format_func=KINDS.__getitem__, key="results.failed_kind")
         whose = st.selectbox(
-            "Of", [None, *range(len(run.plan.contestants))], key="results.failed_whose",
+            "Of",
+            [None, *range(len(run.plan.contestants))],
+            key="results.failed_whose",
             format_func=lambda n: "anyone" if n is None else words.plain(run.plan.names[n]),
-        )  # fmt: skip
+        )
         name = st.text_input("Name", value=f"{run.dataset.name[:70]}, failed rows", key="results.failed_name")
         if st.button("Keep failed rows", type="primary", key="results.failed_go"):
             try:
                 made = versions.failed_rows(
-                    rt, run.id, kind=kind,  # type: ignore[arg-type]
-                    contestant=whose, name=name or "",
-                )  # fmt: skip
+                    rt,
+                    run.id,
+                    kind=kind,  # type: ignore[arg-type]
+                    contestant=whose,
+                    name=name or "",
+                )
             except AssayError as error:
                 components.show_error(error)
             else:

@@ -28,9 +28,11 @@ CENT, SMALL_STEP = Decimal("0.01"), Decimal("0.000001")
 def actions(rt: Runtime, run: RunRecord) -> None:
     """The buttons that let a run at rest grow."""
     choices: tuple[tuple[str, str, Callable[[Runtime, RunRecord], None]], ...] = (
-        ("Add contestant", "person_add", _contestants), ("Add prompt", "edit_note", _prompt),
-        ("More samples", "repeat", _samples), ("Add rows", "playlist_add", _rows),
-    )  # fmt: skip
+        ("Add contestant", "person_add", _contestants),
+        ("Add prompt", "edit_note", _prompt),
+        ("More samples", "repeat", _samples),
+        ("Add rows", "playlist_add", _rows),
+    )
     with st.container(horizontal=True):
         for name, icon, dialog in choices:
             if st.button(name, key=f"grow.{icon}", icon=f":material/{icon}:", on_click=_forget):
@@ -80,9 +82,13 @@ def _samples(rt: Runtime, run: RunRecord) -> None:
         st.info(f"The run has {now} answers per cell, the most that there can be.")
         return
     wanted = st.number_input(
-        "Answers per cell", now + 1, growth.MAX_SAMPLES, value=min(now + 2, growth.MAX_SAMPLES), key="grow.in.samples",
+        "Answers per cell",
+        now + 1,
+        growth.MAX_SAMPLES,
+        value=min(now + 2, growth.MAX_SAMPLES),
+        key="grow.in.samples",
         help="All together; those that are there stay.",
-    )  # fmt: skip
+    )
     st.caption(f"Now {now}.")
     _bar(rt, run, Growth(samples=int(wanted)))
 
@@ -90,8 +96,9 @@ def _samples(rt: Runtime, run: RunRecord) -> None:
 @st.dialog("Add rows", width="large")
 def _rows(rt: Runtime, run: RunRecord) -> None:
     have, there = run.plan.row_count, run.dataset.row_count
-    upload = st.file_uploader("A file with further rows", type=TYPES, key="grow.in.file",
-                              max_upload_size=rt.settings.upload_limit_mb)  # fmt: skip
+    upload = st.file_uploader(
+        "A file with further rows", type=TYPES, key="grow.in.file", max_upload_size=rt.settings.upload_limit_mb
+    )
     st.caption("Rows whose key the run has already stay as they are; a row that was changed is named and left out.")
     if upload is not None:
         try:
@@ -103,9 +110,13 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
         _bar(rt, run, Growth(dataset=dataset.id))
     elif have < there:
         wanted = st.number_input(
-            f"or rows of {words.label(run.dataset.name)}", have + 1, there, value=there, key="grow.in.rows",
+            f"or rows of {words.label(run.dataset.name)}",
+            have + 1,
+            there,
+            value=there,
+            key="grow.in.rows",
             help=f"The first rows, all together; the run has {have:,} of {there:,}.",
-        )  # fmt: skip
+        )
         _bar(rt, run, Growth(rows=int(wanted)))
     else:
         _bar(rt, run, None, f"The run has all {there:,} rows of its dataset. Drop a file with further ones.")
@@ -165,9 +176,14 @@ def _budget(found: GrowthEstimate) -> Decimal | None:
     shown = exact.quantize(CENT if exact >= 1 else SMALL_STEP, ROUND_UP)
     spent, now = format_usd(found.committed_pico), format_usd(found.budget_pico)
     given = st.number_input(
-        "Budget of the run, USD", min_value=0.0, value=float(shown), format="%.2f" if exact >= 1 else "%.6f", width=240,
-        key=f"grow.in.budget.{shown}", help="Never passed; what is spent already counts.",
-    )  # fmt: skip
+        "Budget of the run, USD",
+        min_value=0.0,
+        value=float(shown),
+        format="%.2f" if exact >= 1 else "%.6f",
+        width=240,
+        key=f"grow.in.budget.{shown}",
+        help="Never passed; what is spent already counts.",
+    )
     more = "" if found.fits else " Raised so that the missing cells surely fit."
     st.caption(f"Spent so far {spent} of {now}.{more}".replace("$", "\\$"))
     amount = Decimal(str(given))

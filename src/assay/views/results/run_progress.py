@@ -93,11 +93,17 @@ def _possibly_paid(rt: Runtime, state: RunProgress) -> None:
     none = "" if askable else " The gateway had told no id by which it can be asked; compare with its bill."
     st.warning(
         f"{said} in flight when the process ended: possibly paid, at most {_money(bound)}. That much is counted in the "
-        f"budget until the cost is known.{none}", icon=":material/help:",
-    )  # fmt: skip
+        f"budget until the cost is known.{none}",
+        icon=":material/help:",
+    )
     if askable:
-        st.button(f"Ask for the cost of {askable:,}", key="results.recover", icon=":material/receipt_long:",
-                  on_click=_recover, args=(rt,))  # fmt: skip
+        st.button(
+            f"Ask for the cost of {askable:,}",
+            key="results.recover",
+            icon=":material/receipt_long:",
+            on_click=_recover,
+            args=(rt,),
+        )
 
 
 def _recover(rt: Runtime) -> None:
@@ -128,14 +134,31 @@ def _controls(rt: Runtime, state: RunProgress) -> None:
             return
         if state.state == "paused":
             current = float(from_pico(state.budget_pico)) if state.budget_pico is not None else None
-            st.number_input("Budget, USD", min_value=0.0, value=current, key="results.budget", width=200,
-                            format="%.2f" if current is not None and current >= 1 else "%.6f")  # fmt: skip
+            st.number_input(
+                "Budget, USD",
+                min_value=0.0,
+                value=current,
+                key="results.budget",
+                width=200,
+                format="%.2f" if current is not None and current >= 1 else "%.6f",
+            )
         if state.waiting or state.state == "paused":
-            st.button("Continue", key="results.continue", icon=":material/play_arrow:", type="primary",
-                      on_click=_go_on, args=(rt, state.id, False))  # fmt: skip
+            st.button(
+                "Continue",
+                key="results.continue",
+                icon=":material/play_arrow:",
+                type="primary",
+                on_click=_go_on,
+                args=(rt, state.id, False),
+            )
         if state.failed:
-            st.button(f"Retry {state.failed} failed", key="results.retry", icon=":material/refresh:",
-                      on_click=_go_on, args=(rt, state.id, True))  # fmt: skip
+            st.button(
+                f"Retry {state.failed} failed",
+                key="results.retry",
+                icon=":material/refresh:",
+                on_click=_go_on,
+                args=(rt, state.id, True),
+            )
 
 
 def _go_on(rt: Runtime, run_id: str, retry: bool) -> None:

@@ -49,11 +49,14 @@ def run_list(rt: Runtime) -> None:
             go_to("batch")
         return
     columns = {
-        "Run": [words.plain(r.name) for r in found], "State": ["waits" if r.waits else r.state for r in found],
+        "Run": [words.plain(r.name) for r in found],
+        "State": ["waits" if r.waits else r.state for r in found],
         "Started": [words.moment(r.created_ms) for r in found],
-        "Cells": [f"{r.done:,} of {r.cells:,}" for r in found], "Failed": [r.failed for r in found],
-        "Spent": dollars(r.spent_pico for r in found), "Gateway": [r.gateway for r in found],
-    }  # fmt: skip
+        "Cells": [f"{r.done:,} of {r.cells:,}" for r in found],
+        "Failed": [r.failed for r in found],
+        "Spent": dollars(r.spent_pico for r in found),
+        "Gateway": [r.gateway for r in found],
+    }
     said = {(n, "Spent"): r.spent_words for n, r in enumerate(found) if r.unknown_calls}
     event: Any = st.dataframe(
         money_table(columns, ("Spent",), said=said),
@@ -108,9 +111,11 @@ def _standing(rt: Runtime, run: RunRecord, *, live: bool) -> None:
             scoreboard(board)
             if any(line.score for line in board):
                 st.plotly_chart(
-                    quality_against_cost(board, colours), key="results.chart", config={"displaylogo": False},
+                    quality_against_cost(board, colours),
+                    key="results.chart",
+                    config={"displaylogo": False},
                     alt="Score with its interval against the cost of the run, one point per contestant",
-                )  # fmt: skip
+                )
 
     stands()
 
@@ -177,7 +182,7 @@ def scoreboard(board: Sequence[ContestantScore]) -> None:
         "p95": st.column_config.NumberColumn(format="%.2f s", help="19 of 20 answers took at most this long."),
         "Tokens in": st.column_config.NumberColumn(format="localized"),
         "Tokens out": st.column_config.NumberColumn(format="localized"),
-    }  # fmt: skip
+    }
     st.dataframe(table, hide_index=True, column_config=config, key="results.board", height="auto", placeholder="–")
 
 
@@ -196,9 +201,14 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
     left, right = st.columns(2)
     with left:
         show: Any = st.segmented_control(
-            "Show", list(SHOW), default="all", format_func=SHOW.__getitem__, key="results.show", bind="query-params",
+            "Show",
+            list(SHOW),
+            default="all",
+            format_func=SHOW.__getitem__,
+            key="results.show",
+            bind="query-params",
             on_change=_first_page,
-        )  # fmt: skip
+        )
     with right:
         search = (
             st.text_input(
@@ -234,9 +244,13 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
     answers = [c for c in frame.columns if c not in ("Row", *before, *after)]
     tinted: Any = frame.style
     event: Any = st.dataframe(
-        tinted.map(_tint, subset=answers), hide_index=True, key="results.rows", on_select="rerun",
-        selection_mode="single-row", height=460 if len(lines) > FEW else "auto",
-    )  # fmt: skip
+        tinted.map(_tint, subset=answers),
+        hide_index=True,
+        key="results.rows",
+        on_select="rerun",
+        selection_mode="single-row",
+        height=460 if len(lines) > FEW else "auto",
+    )
     so_far = f" so far, as of {datetime.now():%H:%M:%S}" if run.state in runs.LIVE else ""
     _rows_note(run, f"{words.counted(page.total, 'row')}{so_far}. Select one to read it in full.")
     if event.selection.rows and event.selection.rows[0] < len(page.rows):
@@ -283,8 +297,15 @@ def _plan(rt: Runtime, run: RunRecord) -> None:
         st.caption(words.label(prompt.name) or "Prompt")
         show_prompt(prompt, source=True)
     with st.expander("Contestants, graders and settings, as JSON", icon=":material/data_object:"):
-        st.json({"contestants": [c.as_json() for c in plan.contestants], "graders": [g.as_json() for g in plan.graders],
-                 "samples": plan.samples, "cache": plan.cache, "data policy": dict(plan.data_policy)})  # fmt: skip
+        st.json(
+            {
+                "contestants": [c.as_json() for c in plan.contestants],
+                "graders": [g.as_json() for g in plan.graders],
+                "samples": plan.samples,
+                "cache": plan.cache,
+                "data policy": dict(plan.data_policy),
+            }
+        )
 
 
 def ledger_table(rt: Runtime, chosen: spend.SpendFilter, *, key: str) -> None:
@@ -295,20 +316,27 @@ def ledger_table(rt: Runtime, chosen: spend.SpendFilter, *, key: str) -> None:
         st.caption("No calls.")
         return
     columns = {
-        "When": [words.moment(r.created_ms) for r in rows], "Model": [r.model for r in rows],
-        "For": [r.purpose for r in rows], "Provider": [r.provider or "" for r in rows],
+        "When": [words.moment(r.created_ms) for r in rows],
+        "Model": [r.model for r in rows],
+        "For": [r.purpose for r in rows],
+        "Provider": [r.provider or "" for r in rows],
         "Outcome": [r.outcome or {"sent": "in flight", "orphan": "possibly paid"}.get(r.state, r.state) for r in rows],
         "Error": [words.plain(r.error or "")[:80] for r in rows],
         "Cost, USD": dollars(r.cost_pico for r in rows),
-        "Known from": [r.provenance for r in rows], "Attempt": [r.attempt for r in rows],
-        "Tokens in": [r.prompt_tokens for r in rows], "Tokens out": [r.completion_tokens for r in rows],
+        "Known from": [r.provenance for r in rows],
+        "Attempt": [r.attempt for r in rows],
+        "Tokens in": [r.prompt_tokens for r in rows],
+        "Tokens out": [r.completion_tokens for r in rows],
         "Total, s": [None if r.total_ms is None else r.total_ms / 1000 for r in rows],
         "Generation": [r.generation_id or "" for r in rows],
-    }  # fmt: skip
+    }
     st.dataframe(
-        money_table(columns, ("Cost, USD",), say=exact), hide_index=True, key=key, placeholder="–",
+        money_table(columns, ("Cost, USD",), say=exact),
+        hide_index=True,
+        key=key,
+        placeholder="–",
         column_config={"Total, s": st.column_config.NumberColumn(format="%.2f")},
-    )  # fmt: skip
+    )
     total = spend.count_calls(rt, chosen)
     if total > 100:
         st.pagination(-(-total // 100), key=f"{key}.page")

@@ -14,8 +14,12 @@ ICONS = {"ok": ":material/check_circle:", "warn": ":material/warning:", "fail": 
 
 def panel(rt: Runtime) -> None:
     """A button that examines everything, what it found, and the links."""
-    if st.button("Examine", key="settings.doctor", icon=":material/stethoscope:",
-                 help="Key, limits, network, clock, database, disk. Costs nothing."):  # fmt: skip
+    if st.button(
+        "Examine",
+        key="settings.doctor",
+        icon=":material/stethoscope:",
+        help="Key, limits, network, clock, database, disk. Costs nothing.",
+    ):
         with st.spinner("Looking at everything"):
             st.session_state["settings.findings"] = list(doctor.examine(rt))
     found: list[Finding] = st.session_state.get("settings.findings", [])

@@ -21,11 +21,21 @@ def panel(rt: Runtime) -> None:
     with st.expander("Faults on demand", expanded=bool(now), icon=":material/bolt:"):
         st.caption("Calls to the sandbox meet these faults until you clear them or restart: see how a run bears it.")
         chosen = st.multiselect(
-            "Faults", list(kinds), default=list(dict.fromkeys(f.kind for f in now)), key="settings.faults",
-            format_func=lambda kind: f"{kind}: {kinds[kind]}", placeholder="None",
-        )  # fmt: skip
-        share = st.slider("Share of calls", 1, 100, round(now[0].rate * 100) if now else 20, format="%d %%",
-                          key="settings.fault_share")  # fmt: skip
+            "Faults",
+            list(kinds),
+            default=list(dict.fromkeys(f.kind for f in now)),
+            key="settings.faults",
+            format_func=lambda kind: f"{kind}: {kinds[kind]}",
+            placeholder="None",
+        )
+        share = st.slider(
+            "Share of calls",
+            1,
+            100,
+            round(now[0].rate * 100) if now else 20,
+            format="%d %%",
+            key="settings.fault_share",
+        )
         ids = [EVERY, *(m.id for m in list_models(rt))]
         model = now[0].model if now and now[0].model in ids else EVERY
         where = st.selectbox("Model", ids, index=ids.index(model), format_func=words.label, key="settings.fault_model")

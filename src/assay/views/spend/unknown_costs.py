@@ -19,8 +19,14 @@ def unknown_costs(rt: Runtime, ended: SpendSum) -> None:
         return
     st.warning(f"{_counted(ended)} together, stand outside the sums.", icon=":material/help:")
     with st.container(horizontal=True):
-        st.button("Ask for unknown costs", key="spend.recover", icon=":material/receipt_long:", on_click=_ask,
-                  args=(rt,), help="The gateway tells costs of the last 30 days by their generation ids.")  # fmt: skip
+        st.button(
+            "Ask for unknown costs",
+            key="spend.recover",
+            icon=":material/receipt_long:",
+            on_click=_ask,
+            args=(rt,),
+            help="The gateway tells costs of the last 30 days by their generation ids.",
+        )
         with st.popover("Settle by your word", icon=":material/gavel:"):
             _word(rt, ended)
 
@@ -38,11 +44,18 @@ def _ask(rt: Runtime) -> None:
 
 def _word(rt: Runtime, ended: SpendSum) -> None:
     st.markdown(f"{_counted(ended)}. Ask the gateway first, and compare with its bill: what is settled stays so.")
-    at_bound = st.radio("What they cost", list(CHOICES), index=None, key="spend.settle.at",
-                        format_func=CHOICES.__getitem__)  # fmt: skip
+    at_bound = st.radio(
+        "What they cost", list(CHOICES), index=None, key="spend.settle.at", format_func=CHOICES.__getitem__
+    )
     sure = st.checkbox("I have compared with the bill", key="spend.settle.sure")
-    st.button("Settle", key="spend.settle.now", type="primary", disabled=at_bound is None or not sure,
-              on_click=_settle, args=(rt,))  # fmt: skip
+    st.button(
+        "Settle",
+        key="spend.settle.now",
+        type="primary",
+        disabled=at_bound is None or not sure,
+        on_click=_settle,
+        args=(rt,),
+    )
 
 
 def _settle(rt: Runtime) -> None:

@@ -58,8 +58,14 @@ def _tabs(rt: Runtime, chosen: SpendFilter, picked: SpendReport) -> None:
         if ledger.open:
             with ledger:
                 ledger_table(rt, chosen, key="spend.ledger")
-                st.download_button("Ledger as CSV", data=lambda: spend.ledger_csv(rt, chosen), mime="text/csv",
-                                   file_name="assay-ledger.csv", key="spend.ledger.csv", on_click="ignore")  # fmt: skip
+                st.download_button(
+                    "Ledger as CSV",
+                    data=lambda: spend.ledger_csv(rt, chosen),
+                    mime="text/csv",
+                    file_name="assay-ledger.csv",
+                    key="spend.ledger.csv",
+                    on_click="ignore",
+                )
 
 
 def _tiles(rt: Runtime, whole: SpendReport, zone: Zone) -> None:
@@ -70,8 +76,12 @@ def _tiles(rt: Runtime, whole: SpendReport, zone: Zone) -> None:
     tiles.metric("Total", format_usd(whole.sum.known_pico), border=True)
     tiles.metric("Today", format_usd(today.known_pico), border=True)
     tiles.metric("This month", format_usd(month.known_pico), border=True)
-    tiles.metric("Month's end, forecast", "too early" if forecast is None else format_usd(forecast), border=True,
-                  help="This month's spend so far, at the same pace to its last day.")  # fmt: skip
+    tiles.metric(
+        "Month's end, forecast",
+        "too early" if forecast is None else format_usd(forecast),
+        border=True,
+        help="This month's spend so far, at the same pace to its last day.",
+    )
     st.caption(words.label(f"Days and months of {zone.name}. {_budget_words(spend.budget_month(rt))}", 400))
     flying, ended = whole.in_flight, whole.sum
     if ended.upstream_pico:
@@ -113,8 +123,15 @@ def _filters(whole: SpendReport, zone: Zone) -> SpendFilter:
         dimensions: tuple[Dimension, ...] = ("model", "provider", "purpose")
         for name in dimensions:
             values = [line.sum.key for line in whole.by[name] if line.sum.key]
-            value = st.selectbox(name.capitalize(), values, index=None, key=f"spend.{name}", placeholder="all",
-                                 width=220, bind="query-params")  # fmt: skip
+            value = st.selectbox(
+                name.capitalize(),
+                values,
+                index=None,
+                key=f"spend.{name}",
+                placeholder="all",
+                width=220,
+                bind="query-params",
+            )
             if value:
                 named[name] = value
     return replace(chosen, **named)  # type: ignore[arg-type]
@@ -128,11 +145,18 @@ def _charts(picked: SpendReport) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("##### By day")
         st.space("stretch")
-        show = st.segmented_control("By day", list(DAILY), default="cost", format_func=DAILY.__getitem__,
-                                    key="spend.daily", label_visibility="collapsed")  # fmt: skip
+        show = st.segmented_control(
+            "By day",
+            list(DAILY),
+            default="cost",
+            format_func=DAILY.__getitem__,
+            key="spend.daily",
+            label_visibility="collapsed",
+        )
     figure = {
-        "added": lambda: charts_spend.cumulative(days), "tokens": lambda: charts_spend.tokens(days),
-    }.get(show or "cost", lambda: charts_spend.stacked_days(picked.days_by_model))()  # fmt: skip
+        "added": lambda: charts_spend.cumulative(days),
+        "tokens": lambda: charts_spend.tokens(days),
+    }.get(show or "cost", lambda: charts_spend.stacked_days(picked.days_by_model))()
     st.plotly_chart(figure, key="spend.chart.day", config={"displaylogo": False}, alt="Spend by day")
     _table_below(days, "day")
     places = st.columns(2) * 2
@@ -170,5 +194,11 @@ def _table(lines: Sequence[SpendLine], key: str) -> None:
     }
     table = money_table(columns, ("Known, USD", "Unknown, at most USD"), say=exact)
     st.dataframe(table, hide_index=True, key=f"spend.table.{key}")
-    st.download_button("CSV", data=spend.spend_csv(lines, key=key), file_name=f"assay-spend-{key}.csv",
-                       mime="text/csv", key=f"spend.csv.{key}", on_click="ignore")  # fmt: skip
+    st.download_button(
+        "CSV",
+        data=spend.spend_csv(lines, key=key),
+        file_name=f"assay-spend-{key}.csv",
+        mime="text/csv",
+        key=f"spend.csv.{key}",
+        on_click="ignore",
+    )

@@ -83,9 +83,14 @@ def import_file(
 
 
 def import_upload(
-    rt: Runtime, source: Path | BinaryIO, *, filename: str, options: ReadOptions, name: str = "",
+    rt: Runtime,
+    source: Path | BinaryIO,
+    *,
+    filename: str,
+    options: ReadOptions,
+    name: str = "",
     on_share: OnShare | None = None,
-) -> Imported:  # fmt: skip
+) -> Imported:
     """Keeps an uploaded file as a dataset: spooled to the disk, from where files of any size are read.
 
     Raises ImportRefused.
@@ -118,9 +123,14 @@ def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[s
         told = json.dumps([asdict(finding) for finding in findings], ensure_ascii=False)
         with _named() as owner:
             begin = partial(
-                stored.begin_dataset, content_hash=content.hex, name=name, columns=file.columns, roles=roles,
-                source=source, owner=owner,
-            )  # fmt: skip
+                stored.begin_dataset,
+                content_hash=content.hex,
+                name=name,
+                columns=file.columns,
+                roles=roles,
+                source=source,
+                owner=owner,
+            )
             dataset_id = _begun(rt, begin)
             if dataset_id is not None:
                 with _taken_back_on_error(rt, dataset_id, owner):
@@ -128,7 +138,7 @@ def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[s
                     _write(rt, dataset_id, keys, kept_batches(kept), _counted(shares.part(0.6, 1.0), count))
                     rt.store.writer.call(
                         lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
-                    )  # fmt: skip
+                    )
     with rt.store.read() as connection:
         dataset = stored.get_dataset(connection, content.hex[:16])
     return Imported(dataset, file.dialect, findings, bad)

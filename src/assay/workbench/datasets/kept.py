@@ -46,11 +46,17 @@ def examples() -> list[Example]:
         return []
     return [
         Example(
-            e["name"], e["title"], EXAMPLES / e["file"], e["description"], e.get("system", ""), e["user"],
-            e.get("expected"), GraderSpec.from_json(e["grader"]) if e.get("grader") else None,
+            e["name"],
+            e["title"],
+            EXAMPLES / e["file"],
+            e["description"],
+            e.get("system", ""),
+            e["user"],
+            e.get("expected"),
+            GraderSpec.from_json(e["grader"]) if e.get("grader") else None,
         )
         for e in json.loads(index.read_text("utf-8"))
-    ]  # fmt: skip
+    ]
 
 
 def read_upload(rt: Runtime, content: bytes | Path, *, filename: str = "", options: ReadOptions | None = None) -> Table:
@@ -70,10 +76,16 @@ def save_table(
     findings = json.dumps([asdict(finding) for finding in table.findings], ensure_ascii=False)
     dataset_id = rt.store.writer.call(
         lambda c: stored.save_dataset(
-            c, content_hash=content_hash(table.columns, table.rows), name=name, columns=table.columns,
-            rows=zip(keys, table.rows, strict=True), roles=given, source=source, findings_json=findings,
+            c,
+            content_hash=content_hash(table.columns, table.rows),
+            name=name,
+            columns=table.columns,
+            rows=zip(keys, table.rows, strict=True),
+            roles=given,
+            source=source,
+            findings_json=findings,
         )
-    )  # fmt: skip
+    )
     return get_dataset(rt, dataset_id)
 
 

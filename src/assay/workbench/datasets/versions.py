@@ -230,9 +230,14 @@ def _save(
     def write(connection: Any) -> tuple[str, int]:
         before = names.count_versions(connection)
         dataset_id = stored.save_dataset(
-            connection, content_hash=digest, name=name, columns=source.columns, rows=produce(connection),
-            roles=source.roles, source=note,
-        )  # fmt: skip
+            connection,
+            content_hash=digest,
+            name=name,
+            columns=source.columns,
+            rows=produce(connection),
+            roles=source.roles,
+            source=note,
+        )
         names.inherit_policy(connection, source.name, stored.get_dataset(connection, dataset_id).name)
         return dataset_id, names.count_versions(connection) - before
 
@@ -264,8 +269,13 @@ def edit(rt: Runtime, dataset_id: str, edits: RowEdits) -> Made:
     _check_edits(dataset, known, edits)
     if len(known) == len(set(edits.deleted)) and not edits.added:
         raise DataError("Every row would be deleted.", cure="Keep at least one, or delete the version instead.")
-    made = _save(rt, dataset, dataset.name, f"version {dataset.version}, edited",
-                 lambda connection: _edited(connection, dataset, known, edits))  # fmt: skip
+    made = _save(
+        rt,
+        dataset,
+        dataset.name,
+        f"version {dataset.version}, edited",
+        lambda connection: _edited(connection, dataset, known, edits),
+    )
     if made.dataset.id == dataset.id:
         raise DataError("Nothing was changed.", cure="Edit a cell, or add or delete a row.")
     return made

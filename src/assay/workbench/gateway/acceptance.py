@@ -26,15 +26,25 @@ GENERATION_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 ASK = (Message("user", "Answer with the name of one river."),)
 TOOL = {
     "type": "function",
-    "function": {"name": "weather", "description": "The weather of a city.",
-                 "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}},
-}  # fmt: skip
+    "function": {
+        "name": "weather",
+        "description": "The weather of a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
 SCHEMA = {
     "type": "json_schema",
-    "json_schema": {"name": "river", "strict": True, "schema": {
-        "type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"],
-        "additionalProperties": False}},
-}  # fmt: skip
+    "json_schema": {
+        "name": "river",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}},
+            "required": ["name"],
+            "additionalProperties": False,
+        },
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +101,25 @@ def plan(rt: Runtime, model_id: str = "") -> Acceptance:
 
 def _cheapest(models: tuple[Model, ...]) -> Model | None:
     fit = [
-        m for m in models
-        if "tools" in m.supported_parameters and "text" in m.output_modalities and not m.is_free
-        and m.pricing.prompt is not None and m.pricing.completion is not None and m.pricing.completion > 0
-    ]  # fmt: skip
+        m
+        for m in models
+        if "tools" in m.supported_parameters
+        and "text" in m.output_modalities
+        and not m.is_free
+        and m.pricing.prompt is not None
+        and m.pricing.completion is not None
+        and m.pricing.completion > 0
+    ]
     return min(fit, key=lambda m: (m.pricing.prompt or 0) + (m.pricing.completion or 0), default=None)
 
 
 def _embedding(models: tuple[Model, ...]) -> Iterator[Path]:
     """One embedding by the cheapest model that makes them; a gateway without one: none."""
     fit = [
-        m for m in models if "embeddings" in m.output_modalities and m.pricing.known and not m.is_free
-        and not m.pricing.unclear
-    ]  # fmt: skip
+        m
+        for m in models
+        if "embeddings" in m.output_modalities and m.pricing.known and not m.is_free and not m.pricing.unclear
+    ]
     if fit:
         cheapest = min(fit, key=lambda m: m.pricing.prompt or 0)
         yield Path("embeddings", CompletionRequest(cheapest.id, ASK), over="embeddings")

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "warn", "fail"]
 LINKS: Mapping[str, str] = {
-    "Status": "https://status.openrouter.ai/", "Documentation": "https://openrouter.ai/docs",
-    "API reference": "https://openrouter.ai/docs/api-reference", "Models": "https://openrouter.ai/models",
-    "Pricing": "https://openrouter.ai/pricing", "Keys": "https://openrouter.ai/keys",
+    "Status": "https://status.openrouter.ai/",
+    "Documentation": "https://openrouter.ai/docs",
+    "API reference": "https://openrouter.ai/docs/api-reference",
+    "Models": "https://openrouter.ai/models",
+    "Pricing": "https://openrouter.ai/pricing",
+    "Keys": "https://openrouter.ai/keys",
     "Credits": "https://openrouter.ai/settings/credits",
-}  # fmt: skip
+}
 """Where the gateway itself says more."""
 SKEW_S = 30.0
 SOON = timedelta(days=7)
@@ -86,9 +89,11 @@ def _key(rt: Runtime) -> Iterator[Finding]:
         text = given.get_secret_value() if given else ""
         odd = text != text.strip() or (rt.gateway.base_url.startswith("https://openrouter") and text[:3] != "sk-")
         yield Finding(
-            "key", "warn" if odd else "ok", f"Set, from {source}." + (" It does not look like a key." if odd else ""),
+            "key",
+            "warn" if odd else "ok",
+            f"Set, from {source}." + (" It does not look like a key." if odd else ""),
             "Copy it anew, without spaces or quotes." if odd else "",
-        )  # fmt: skip
+        )
     try:
         facts = rt.wait(rt.client.key())
     except GatewayError as error:
@@ -102,8 +107,12 @@ def _key(rt: Runtime) -> Iterator[Finding]:
 
 def _kind(facts: Mapping[str, Any]) -> Iterator[Finding]:
     if facts.get("is_management_key") or facts.get("is_provisioning_key"):
-        yield Finding("key kind", "fail", "This is a management key: it cannot ask models.",
-                      "Set an inference key, and this one as OPENROUTER_MANAGEMENT_KEY.")  # fmt: skip
+        yield Finding(
+            "key kind",
+            "fail",
+            "This is a management key: it cannot ask models.",
+            "Set an inference key, and this one as OPENROUTER_MANAGEMENT_KEY.",
+        )
     else:
         yield Finding("key kind", "ok", "An inference key: it may ask models, and look at itself and its calls.")
 
@@ -149,8 +158,12 @@ def _free_requests(facts: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _credits(rt: Runtime) -> Iterator[Finding]:
     if rt.settings.openrouter_management_key is None and not rt.is_sandbox:
-        yield Finding("credits", "ok", "Not asked: only a management key may see the balance.",
-                      "Set OPENROUTER_MANAGEMENT_KEY to have it shown.")  # fmt: skip
+        yield Finding(
+            "credits",
+            "ok",
+            "Not asked: only a management key may see the balance.",
+            "Set OPENROUTER_MANAGEMENT_KEY to have it shown.",
+        )
         return
     found = rt.wait(rt.client.credits())
     total, used = _amount(found.get("total_credits")), _amount(found.get("total_usage"))
@@ -168,9 +181,10 @@ def _limits(rt: Runtime) -> Iterator[Finding]:
     budget = f"${settings.monthly_budget_usd} a month" if settings.monthly_budget_usd else "no monthly budget"
     paced = ", ".join(f"{model} {n} a minute" for model, n in settings.requests_per_minute.items()) or "none set"
     yield Finding(
-        "limits", "ok",
+        "limits",
+        "ok",
         f"{settings.concurrency} calls in flight, {settings.max_attempts} attempts a call, {budget}; pace: {paced}.",
-    )  # fmt: skip
+    )
 
 
 def _amount(value: object) -> Decimal | None:
@@ -200,8 +214,12 @@ def _network(rt: Runtime) -> Iterator[Finding]:
         if found.skew_s is not None:
             late = abs(found.skew_s) > SKEW_S
             said = f"{abs(found.skew_s):.0f} s {'ahead of' if found.skew_s > 0 else 'behind'} the gateway's."
-            yield Finding("clock", "warn" if late else "ok", said,
-                          "Set the clock: budgets and free requests count by UTC days." if late else "")  # fmt: skip
+            yield Finding(
+                "clock",
+                "warn" if late else "ok",
+                said,
+                "Set the clock: budgets and free requests count by UTC days." if late else "",
+            )
 
 
 def _catalogue(rt: Runtime) -> Iterator[Finding]:
@@ -222,17 +240,26 @@ def _database(rt: Runtime) -> Iterator[Finding]:
     said = f"{health.path or health.url}{size}, tables of revision {revision(rt.store)}."
     yield Finding("database", "ok", said)
     if found := damage(rt.store):
-        yield Finding("database integrity", "fail", f"SQLite finds it damaged: {found}.",
-                      "Stop Assay, keep a copy, and restore a backup or run sqlite3's .recover.")  # fmt: skip
+        yield Finding(
+            "database integrity",
+            "fail",
+            f"SQLite finds it damaged: {found}.",
+            "Stop Assay, keep a copy, and restore a backup or run sqlite3's .recover.",
+        )
     else:
         yield Finding("database integrity", "ok", "Sound.")
     if not health.sound:
         wanted = ".".join(map(str, SOUND_SQLITE))
-        yield Finding("SQLite", "warn", f"Version {health.version} has a known bug with several writers.",
-                      f"Install pysqlite3 with SQLite {wanted} or newer.")  # fmt: skip
+        yield Finding(
+            "SQLite",
+            "warn",
+            f"Version {health.version} has a known bug with several writers.",
+            f"Install pysqlite3 with SQLite {wanted} or newer.",
+        )
     if health.path is not None and stat.S_IMODE(health.path.stat().st_mode) & 0o077:
-        yield Finding("database access", "warn", "Others on this machine may read the database.",
-                      f"chmod 600 {health.path}")  # fmt: skip
+        yield Finding(
+            "database access", "warn", "Others on this machine may read the database.", f"chmod 600 {health.path}"
+        )
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:

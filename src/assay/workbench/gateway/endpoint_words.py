@@ -45,16 +45,18 @@ def endpoint_facts(row: Mapping[str, Any]) -> EndpointFacts:
     given = row.get("pricing")
     prices = given if isinstance(given, Mapping) else {}
     return EndpointFacts(
-        provider=str(row.get("provider_name") or "?"), tag=str(row.get("tag") or "?"),
+        provider=str(row.get("provider_name") or "?"),
+        tag=str(row.get("tag") or "?"),
         status=status_words(row.get("status")),
         prompt_usd_per_million=_per_million(prices.get("prompt")),
         completion_usd_per_million=_per_million(prices.get("completion")),
         quantization=str(row["quantization"]) if row.get("quantization") else None,
-        uptime=_number(row.get("uptime_last_30m")), first_token_ms=_median(row.get("latency_last_30m")),
+        uptime=_number(row.get("uptime_last_30m")),
+        first_token_ms=_median(row.get("latency_last_30m")),
         tokens_per_s=_median(row.get("throughput_last_30m")),
         context=row["context_length"] if isinstance(row.get("context_length"), int) else None,
         prices={str(name): str(price) for name, price in prices.items() if isinstance(price, str)},
-    )  # fmt: skip
+    )
 
 
 def _per_million(price: object) -> Decimal | None:

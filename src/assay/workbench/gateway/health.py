@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
 KEY_FACTS = {
-    "limit": "Limit of the key", "limit_remaining": "Left of it", "limit_reset": "It starts anew",
-    "usage": "Used", "usage_daily": "Used today", "usage_monthly": "Used this month", "is_free_tier": "Free tier",
-}  # fmt: skip
+    "limit": "Limit of the key",
+    "limit_remaining": "Left of it",
+    "limit_reset": "It starts anew",
+    "usage": "Used",
+    "usage_daily": "Used today",
+    "usage_monthly": "Used this month",
+    "is_free_tier": "Free tier",
+}
 PACKAGES = ("streamlit", "httpx", "aiohttp", "pandas", "sqlmodel", "sqlalchemy", "plotly")
 
 
@@ -47,10 +52,14 @@ def health(rt: Runtime) -> Health:
         except PackageNotFoundError:
             continue
     return Health(
-        rt.gateway.name, rt.gateway.base_url, rt.settings.key_source,
-        rt.settings.openrouter_management_key is not None, rt.store.health(),
-        tuple((name, client.gateway.base_url) for name, client in rt.gateways.others.items()), versions,
-    )  # fmt: skip
+        rt.gateway.name,
+        rt.gateway.base_url,
+        rt.settings.key_source,
+        rt.settings.openrouter_management_key is not None,
+        rt.store.health(),
+        tuple((name, client.gateway.base_url) for name, client in rt.gateways.others.items()),
+        versions,
+    )
 
 
 @dataclass(frozen=True, slots=True)

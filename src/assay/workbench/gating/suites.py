@@ -225,10 +225,18 @@ class Suite(Part):
 
 
 _PARTS: dict[str, type[Part]] = {
-    "prompts": PromptPart, "contestants": ContestantPart, "graders": GraderPart, "gates": Gate, "score": AtLeast,
-    "pass_rate": AtLeast, "cost_usd": CostAtMost, "p50_ms": AtMost, "p95_ms": AtMost, "failed": AtMost,
+    "prompts": PromptPart,
+    "contestants": ContestantPart,
+    "graders": GraderPart,
+    "gates": Gate,
+    "score": AtLeast,
+    "pass_rate": AtLeast,
+    "cost_usd": CostAtMost,
+    "p50_ms": AtMost,
+    "p95_ms": AtMost,
+    "failed": AtMost,
     "not_worse_than": NotWorseThan,
-}  # fmt: skip
+}
 """The key under which each part stands: where a key that is not known gets its suggestion from."""
 
 
@@ -341,11 +349,21 @@ def draft_of(rt: Runtime, file: SuiteFile, *, allow_unknown: bool = False) -> tu
             raise file.wrong(("gates", n), f"there is no contestant {wanted!r}. There are: {names}.")
     dataset = _dataset(rt, file)
     draft = RunDraft(
-        dataset_id=dataset.id, prompts=prompts, contestants=contestants, graders=graders, samples=suite.samples,
-        mapping=suite.mapping, expected_column=suite.expected or dataset.roles.get("expected"),
-        budget_usd=suite.budget_usd, concurrency=suite.concurrency, limit=suite.limit, name=suite.name,
-        tags=tuple(suite.tags), mode=suite.mode, allow_unknown=suite.allow_unknown,
-    )  # fmt: skip
+        dataset_id=dataset.id,
+        prompts=prompts,
+        contestants=contestants,
+        graders=graders,
+        samples=suite.samples,
+        mapping=suite.mapping,
+        expected_column=suite.expected or dataset.roles.get("expected"),
+        budget_usd=suite.budget_usd,
+        concurrency=suite.concurrency,
+        limit=suite.limit,
+        name=suite.name,
+        tags=tuple(suite.tags),
+        mode=suite.mode,
+        allow_unknown=suite.allow_unknown,
+    )
     if (file.path.parent / suite.dataset).is_file():
         notes += [f"{suite.dataset}: {words}" for words in warnings_of(dataset)]
     return draft, list(dict.fromkeys(notes))

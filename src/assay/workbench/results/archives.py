@@ -46,9 +46,16 @@ def import_run(rt: Runtime, path: Path) -> ImportedRun:
         found = check_archive(archive.read(file))
         rt.store.writer.call(lambda c: _restore(c, found, file))
     return ImportedRun(
-        found.run["id"], found.run["name"], found.run["state"], found.plan.cell_count, found.results, found.calls,
-        found.known_pico, found.unknown_calls, found.dataset["id"],
-    )  # fmt: skip
+        found.run["id"],
+        found.run["name"],
+        found.run["state"],
+        found.plan.cell_count,
+        found.results,
+        found.calls,
+        found.known_pico,
+        found.unknown_calls,
+        found.dataset["id"],
+    )
 
 
 def _restore(connection: Any, found: Archive, file: BinaryIO) -> None:

@@ -95,17 +95,26 @@ def scores_of(run: RunRecord, cells: Sequence[CellRow], costs: Mapping[Place, Ce
             cost = costs.get(Place(prompt, contestant), NOTHING)
             answered = sum([c.ok for c in mine])
             yield ContestantScore(
-                prompt, contestant, label_of(plan, prompt, contestant), chosen.key,
+                prompt,
+                contestant,
+                label_of(plan, prompt, contestant),
+                chosen.key,
                 score=mean_interval(list(by_row(mine).values())),
                 passes=mean_interval(list(_passes_by_row(mine).values())),
-                cells=plan.row_count * plan.samples, answered=answered,
-                scored=sum([c.value is not None for c in mine]), failed=len(mine) - answered,
-                cost_pico=cost.cost_pico, unknown_cells=sum([c.cost_pico is None for c in mine]),
-                cut=sum([c.cut for c in mine]), **cost._asdict(), correct=sum([c.passed is True for c in mine]),
-                p50_ms=quantile(times, 0.5), p95_ms=quantile(times, 0.95),
+                cells=plan.row_count * plan.samples,
+                answered=answered,
+                scored=sum([c.value is not None for c in mine]),
+                failed=len(mine) - answered,
+                cost_pico=cost.cost_pico,
+                unknown_cells=sum([c.cost_pico is None for c in mine]),
+                cut=sum([c.cut for c in mine]),
+                **cost._asdict(),
+                correct=sum([c.passed is True for c in mine]),
+                p50_ms=quantile(times, 0.5),
+                p95_ms=quantile(times, 0.95),
                 prompt_tokens=sum([c.prompt_tokens or 0 for c in mine]),
                 completion_tokens=sum([c.completion_tokens or 0 for c in mine]),
-            )  # fmt: skip
+            )
 
 
 def by_row(cells: Sequence[CellRow]) -> dict[int, float]:

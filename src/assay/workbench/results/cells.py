@@ -46,9 +46,19 @@ def get_run(rt: Runtime, run_id: str) -> RunRecord:
         row = runs.get_run(connection, run_id)
         dataset = get_dataset(connection, row.dataset_id)
     return RunRecord(
-        row.id, row.name, row.state, row.reason, row.created_ms, row.gateway, runs.plan_of(row), dataset, row.done,
-        row.failed, json.loads(row.estimate_json), tuple(json.loads(row.tags_json)),
-    )  # fmt: skip
+        row.id,
+        row.name,
+        row.state,
+        row.reason,
+        row.created_ms,
+        row.gateway,
+        runs.plan_of(row),
+        dataset,
+        row.done,
+        row.failed,
+        json.loads(row.estimate_json),
+        tuple(json.loads(row.tags_json)),
+    )
 
 
 def label_of(plan: RunPlan, prompt: int, contestant: int) -> str:
@@ -114,6 +124,9 @@ def cell_detail(rt: Runtime, run_id: str, cell: int) -> CellDetail:
     values = dict(zip(run.dataset.columns, record.values, strict=True))
     messages = render_prompt(run.plan.prompts[place.prompt], mapped(values, run.plan.mapping))
     return CellDetail(
-        record, label_of(run.plan, place.prompt, place.contestant), run.plan.contestants[place.contestant], messages,
+        record,
+        label_of(run.plan, place.prompt, place.contestant),
+        run.plan.contestants[place.contestant],
+        messages,
         tuple(spec.label for spec in run.plan.graders),
-    )  # fmt: skip
+    )

@@ -111,15 +111,20 @@ def compare_runs(rt: Runtime, first: str, second: str) -> RunComparison:
     common = set(keys_a.values()) & set(keys_b.values())
     same_graders = _graders(a.plan) == _graders(b.plan)
     return RunComparison(
-        a, b,
+        a,
+        b,
         tuple(
             _line(b.plan, pa, pb, _by_key(cells_a[pa], keys_a, common), _by_key(cells_b[pb], keys_b, common))
             for pa, pb in places
         ),
-        rows=len(common), rows_only_a=len(keys_a) - len(common), rows_only_b=len(keys_b) - len(common),
-        only_a=_labels(a.plan, {pa for pa, _ in places}), only_b=_labels(b.plan, {pb for _, pb in places}),
-        notes=tuple(_notes(a, b, same_graders)), same_graders=same_graders,
-    )  # fmt: skip
+        rows=len(common),
+        rows_only_a=len(keys_a) - len(common),
+        rows_only_b=len(keys_b) - len(common),
+        only_a=_labels(a.plan, {pa for pa, _ in places}),
+        only_b=_labels(b.plan, {pb for _, pb in places}),
+        notes=tuple(_notes(a, b, same_graders)),
+        same_graders=same_graders,
+    )
 
 
 def _line(
@@ -129,12 +134,17 @@ def _line(
     values_a, values_b = _values(a), _values(b)
     scored = [key for key in values_a if key in values_b]
     return LineComparison(
-        label_of(plan, place_b.prompt, place_b.contestant), plan.contestants[place_b.contestant].key, place_a, place_b,
-        rows=len(rows), paired=compare_paired(values_a, values_b),
+        label_of(plan, place_b.prompt, place_b.contestant),
+        plan.contestants[place_b.contestant].key,
+        place_a,
+        place_b,
+        rows=len(rows),
+        paired=compare_paired(values_a, values_b),
         score_a=fmean(values_a[key] for key in scored) if scored else None,
         score_b=fmean(values_b[key] for key in scored) if scored else None,
-        cost_a_pico=_cost(a, rows), cost_b_pico=_cost(b, rows),
-    )  # fmt: skip
+        cost_a_pico=_cost(a, rows),
+        cost_b_pico=_cost(b, rows),
+    )
 
 
 def matched_places(a: RunPlan, b: RunPlan) -> list[tuple[Place, Place]]:
@@ -147,9 +157,11 @@ def matched_places(a: RunPlan, b: RunPlan) -> list[tuple[Place, Place]]:
     prompts = _matched(a.prompts, b.prompts, (lambda p: p.key, lambda p: p.name or None, lambda _: "the only one left"))
     return [
         (Place(prompts[p], contestants[c]), Place(p, c))
-        for p in range(len(b.prompts)) if p in prompts
-        for c in range(len(b.contestants)) if c in contestants
-    ]  # fmt: skip
+        for p in range(len(b.prompts))
+        if p in prompts
+        for c in range(len(b.contestants))
+        if c in contestants
+    ]
 
 
 M = TypeVar("M", Contestant, Prompt)
@@ -223,6 +235,7 @@ def _notes(a: RunRecord, b: RunRecord, same_graders: bool) -> list[str]:
         notes.append(f"Run A asked {a.gateway}, run B {b.gateway}.")
     if a.plan.samples != b.plan.samples:
         notes.append(f"Run A took {a.plan.samples} samples per cell, run B {b.plan.samples}; costs are of all samples.")
-    notes += [f"Run {name} is not complete: it is {run.state}." for name, run in (("A", a), ("B", b))
-              if run.state != "done"]  # fmt: skip
+    notes += [
+        f"Run {name} is not complete: it is {run.state}." for name, run in (("A", a), ("B", b)) if run.state != "done"
+    ]
     return notes

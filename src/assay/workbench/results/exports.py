@@ -27,7 +27,7 @@ from assay.exports.record import (
     SpendLine,
     unique,
     utc_text,
-)  # fmt: skip
+)
 from assay.exports.redact import TEXTS, redacted, without_keys
 from assay.leftovers import mark, sweep
 from assay.stats.paired import compare_paired
@@ -71,11 +71,17 @@ KINDS: Mapping[str, Kind] = {
         Kind("jsonl", "jsonl", "application/jsonl", "JSONL, one object per answer", jsonl.write),
         Kind("promptfoo", "promptfoo.json", "application/json", "JSON that promptfoo reads", promptfoo.write),
         Kind("junit", "junit.xml", "application/xml", "JUnit XML for a build server", junit.write),
-        Kind("archive", "archive.jsonl", "application/jsonl", "Archive that another workbench takes in", archive.write,
-             whole=True),
+        Kind(
+            "archive",
+            "archive.jsonl",
+            "application/jsonl",
+            "Archive that another workbench takes in",
+            archive.write,
+            whole=True,
+        ),
         Kind("markdown", "md", "text/markdown", "Markdown summary for a pull request", markdown.write),
     )
-}  # fmt: skip
+}
 _OTHER_SUFFIXES = {"json": "promptfoo", "xml": "junit", "htm": "evidence"}
 
 
@@ -147,17 +153,34 @@ def run_record(rt: Runtime, run_id: str) -> RunRecord:
     board, comparisons = _scores(rt, run)
     estimate = outcome.estimate_outcome(rt, run.id)
     return RunRecord(
-        id=run.id, name=run.name, state=run.state, reason=without_keys(run.reason, keys), created_ms=run.created_ms,
-        started_ms=row.started_ms, finished_ms=row.finished_ms, gateway=run.gateway, tags=run.tags,
-        dataset=run.dataset.name, dataset_version=run.dataset.version, dataset_hash=run.dataset.id,
-        columns=tuple(run.dataset.columns), plan=run.plan, done=run.done, board=board,
-        verdict=verdict, comparisons=comparisons, spend=_spend(run, spent),
-        cells=lambda: _cells(rt, run, keys), rows=lambda: _rows(rt, run), other_calls=lambda: _other_calls(rt, run.id),
+        id=run.id,
+        name=run.name,
+        state=run.state,
+        reason=without_keys(run.reason, keys),
+        created_ms=run.created_ms,
+        started_ms=row.started_ms,
+        finished_ms=row.finished_ms,
+        gateway=run.gateway,
+        tags=run.tags,
+        dataset=run.dataset.name,
+        dataset_version=run.dataset.version,
+        dataset_hash=run.dataset.id,
+        columns=tuple(run.dataset.columns),
+        plan=run.plan,
+        done=run.done,
+        board=board,
+        verdict=verdict,
+        comparisons=comparisons,
+        spend=_spend(run, spent),
+        cells=lambda: _cells(rt, run, keys),
+        rows=lambda: _rows(rt, run),
+        other_calls=lambda: _other_calls(rt, run.id),
         kept=lambda: _kept(rt, run.id, keys),
         versions={"Assay": assay.__version__, "Python": platform.python_version()},
-        estimate="" if estimate is None else estimate.words, gates=_gates(rt, run),
+        estimate="" if estimate is None else estimate.words,
+        gates=_gates(rt, run),
         changes=tuple(f"{utc_text(change.at_ms)}: {change.words}" for change in growth.history(rt, run.id)),
-    )  # fmt: skip
+    )
 
 
 def _scores(rt: Runtime, run: results.RunRecord) -> tuple[tuple[BoardLine, ...], tuple[ComparisonLine, ...]]:
@@ -182,11 +205,12 @@ def _board(run: results.RunRecord, cells: Sequence[CellRow], costs: Mapping[Plac
     colours = colours_of(run.plan.contestants)
     return tuple(
         BoardLine(
-            label=labels[line], colour=colours[line.key],
+            label=labels[line],
+            colour=colours[line.key],
             **{f.name: getattr(line, f.name) for f in fields(BoardLine) if f.name not in ("label", "colour")},
         )
         for line in scores
-    )  # fmt: skip
+    )
 
 
 def _comparisons(board: Sequence[BoardLine], cells: Sequence[CellRow]) -> tuple[ComparisonLine, ...]:
@@ -221,11 +245,17 @@ def _spend(run: results.RunRecord, spent: Sequence[sums.ContestantSpend]) -> tup
     shown = {c.key: name for c, name in zip(run.plan.contestants, run.plan.names, strict=True)}
     return tuple(
         SpendLine(
-            shown.get(x.contestant_key, "other"), x.purpose, x.provenance, x.sum.calls, x.sum.known_pico,
-            x.sum.unknown_calls, x.sum.unknown_bound_pico, x.sum.upstream_pico,
+            shown.get(x.contestant_key, "other"),
+            x.purpose,
+            x.provenance,
+            x.sum.calls,
+            x.sum.known_pico,
+            x.sum.unknown_calls,
+            x.sum.unknown_bound_pico,
+            x.sum.upstream_pico,
         )
         for x in spent
-    )  # fmt: skip
+    )
 
 
 def _cells(rt: Runtime, run: results.RunRecord, keys: Collection[str]) -> Iterator[CellFact]:
@@ -256,9 +286,26 @@ def _kept(rt: Runtime, run_id: str, keys: Collection[str]) -> Iterator[dict[str,
 
 ROWS_AT_ONCE = 1_000
 _OF_RESULT = (
-    "cell", "row", "prompt", "contestant", "sample", "status", "error_kind", "cached", "value", "passed", "cost_pico",
-    "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "finished_ms", "call_id", *NAMES, "cut",
-)  # fmt: skip
+    "cell",
+    "row",
+    "prompt",
+    "contestant",
+    "sample",
+    "status",
+    "error_kind",
+    "cached",
+    "value",
+    "passed",
+    "cost_pico",
+    "first_token_ms",
+    "total_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "finished_ms",
+    "call_id",
+    *NAMES,
+    "cut",
+)
 _RESULT_VALUES = attrgetter(*_OF_RESULT)
 _CALL_VALUES = attrgetter(*(field.name for field in fields(CallFact)))
 
@@ -266,15 +313,19 @@ _CALL_VALUES = attrgetter(*(field.name for field in fields(CallFact)))
 def _cell(row: stored.ExportRow, graders: Sequence[str], keys: Collection[str]) -> CellFact:
     found: dict[str, Any] = dict(zip(_OF_RESULT, _RESULT_VALUES(row.result), strict=True))
     return CellFact(
-        **found, row_key=row.row_key, values=row.values, output=without_keys(row.output, keys),
-        reasoning=without_keys(row.reasoning, keys), error=without_keys(row.error, keys),
+        **found,
+        row_key=row.row_key,
+        values=row.values,
+        output=without_keys(row.output, keys),
+        reasoning=without_keys(row.reasoning, keys),
+        error=without_keys(row.error, keys),
         note=without_keys(row.note, keys),
         scores=tuple(
             Score(graders[n], score.value, score.passed, without_keys(score.reason, keys))
             for n, score in sorted(row.scores.items())
         ),
         calls=tuple(_call(call) for call in row.calls),
-    )  # fmt: skip
+    )
 
 
 def _call(call: Any) -> CallFact:

@@ -77,13 +77,20 @@ class EstimateOutcome:
     def as_json(self) -> dict[str, Any]:
         """The same as JSON, money in US dollars."""
         amounts = {
-            "low_usd": self.low, "expected_usd": self.expected, "high_usd": self.high, "never_above_usd": self.limit,
-            "cost_usd": self.spent, "billed_usd": self.billed,
-        }  # fmt: skip
+            "low_usd": self.low,
+            "expected_usd": self.expected,
+            "high_usd": self.high,
+            "never_above_usd": self.limit,
+            "cost_usd": self.spent,
+            "billed_usd": self.billed,
+        }
         return {name: None if pico is None else from_pico(pico) for name, pico in amounts.items()} | {
-            "unknown_calls": self.unknown_calls, "cost_error": self.cost_error, "expected_s": self.expected_s,
-            "taken_s": self.taken_s, "complete": self.complete,
-        }  # fmt: skip
+            "unknown_calls": self.unknown_calls,
+            "cost_error": self.cost_error,
+            "expected_s": self.expected_s,
+            "taken_s": self.taken_s,
+            "complete": self.complete,
+        }
 
 
 def _range(low: int | None, high: int | None) -> str:
@@ -111,12 +118,18 @@ def estimate_outcome(rt: Runtime, run_id: str) -> EstimateOutcome | None:
     state = progress(rt, run.id)
     parts = [run.estimate, *(change.estimate for change in history(rt, run.id))]
     return EstimateOutcome(
-        low=_sum(parts, "low"), expected=_sum(parts, "expected"), high=_sum(parts, "high"),
-        limit=state.budget_pico, expected_s=sum(float(part.get("seconds") or 0) for part in parts),
-        spent=state.spent_pico, billed=_billed(rt, run.id),
-        unknown_calls=state.unknown_calls, unknown_bound=state.unknown_bound_pico,
-        taken_s=state.seconds, complete=state.state == "done" and not state.waiting,
-    )  # fmt: skip
+        low=_sum(parts, "low"),
+        expected=_sum(parts, "expected"),
+        high=_sum(parts, "high"),
+        limit=state.budget_pico,
+        expected_s=sum(float(part.get("seconds") or 0) for part in parts),
+        spent=state.spent_pico,
+        billed=_billed(rt, run.id),
+        unknown_calls=state.unknown_calls,
+        unknown_bound=state.unknown_bound_pico,
+        taken_s=state.seconds,
+        complete=state.state == "done" and not state.waiting,
+    )
 
 
 def _billed(rt: Runtime, run_id: str) -> int:

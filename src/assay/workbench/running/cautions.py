@@ -86,9 +86,12 @@ def _counts(rt: Runtime, plan: RunPlan) -> RowCounts:
     """The counts over the plan's rows, kept: a form asks for them with every change of anything."""
     graders = [grader for grader in _built(plan) if grader.needs_expected]
     asked = (
-        plan.dataset_id, plan.row_count, tuple(p.key for p in plan.prompts), tuple(sorted(plan.mapping.items())),
+        plan.dataset_id,
+        plan.row_count,
+        tuple(p.key for p in plan.prompts),
+        tuple(sorted(plan.mapping.items())),
         tuple((g.spec.label, str(g.spec.params.get("expected") or plan.expected_column)) for g in graders),
-    )  # fmt: skip
+    )
     return rt.memos.of(COUNTED).get(asked, lambda _: _counted(rt, plan, graders))
 
 

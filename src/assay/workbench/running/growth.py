@@ -199,10 +199,13 @@ def _problems(rt: Runtime, dataset: StoredDataset, plan: RunPlan, growth: Growth
 
 def _additions(rt: Runtime, plan: RunPlan, dataset: StoredDataset, other: StoredDataset) -> Additions:
     found = additions(
-        dataset.columns, _keyed(rt, dataset, plan.row_count), id_column=dataset.roles.get("id"),
-        answers=answer_columns(dataset.roles), table_columns=other.columns,
+        dataset.columns,
+        _keyed(rt, dataset, plan.row_count),
+        id_column=dataset.roles.get("id"),
+        answers=answer_columns(dataset.roles),
+        table_columns=other.columns,
         table_rows=(values for _, values in _keyed(rt, other, other.row_count)),
-    )  # fmt: skip
+    )
     if not found.rows:
         said = " ".join(_left_out(found))
         raise RunError(f"{other.name} has no row that the run lacks. {said}", cure="Give a file with new rows.")
@@ -243,11 +246,16 @@ def _estimate(rt: Runtime, target: _Target) -> GrowthEstimate:
     added = _estimate_cells(rt, target, before.spread(b"\1" * before.cell_count, after))
     missing = added if all(done) else _estimate_cells(rt, target, before.spread(done, after))
     return GrowthEstimate(
-        cells_before=before.cell_count, cells=after.cell_count, missing=missing, added=added,
-        committed_pico=target.run.settled_pico + target.run.reserved_pico, budget_pico=target.run.budget_pico,
-        rows=target.rows, policy_notes=tuple(_policy_notes(rt, target)),
+        cells_before=before.cell_count,
+        cells=after.cell_count,
+        missing=missing,
+        added=added,
+        committed_pico=target.run.settled_pico + target.run.reserved_pico,
+        budget_pico=target.run.budget_pico,
+        rows=target.rows,
+        policy_notes=tuple(_policy_notes(rt, target)),
         length_notes=tuple(runs.length_notes(rt, after, frozenset(after.names) - frozenset(before.names))),
-    )  # fmt: skip
+    )
 
 
 def _policy_notes(rt: Runtime, target: _Target) -> Iterator[str]:
@@ -303,9 +311,14 @@ def _new_version(rt: Runtime, target: _Target) -> Callable[[Any], StoredDataset]
 
     def write(connection: Any) -> StoredDataset:
         dataset_id = stored_datasets.save_dataset(
-            connection, content_hash=digest, name=old.name, columns=old.columns, rows=_rows(rt, target),
-            roles=old.roles, source=note,
-        )  # fmt: skip
+            connection,
+            content_hash=digest,
+            name=old.name,
+            columns=old.columns,
+            rows=_rows(rt, target),
+            roles=old.roles,
+            source=note,
+        )
         name = get_dataset(connection, dataset_id).name
         for source in (old, target.source):
             if source is not None:
@@ -320,14 +333,15 @@ def _detail(target: _Target, dataset: StoredDataset, found: GrowthEstimate, budg
     return {
         "contestants": list(after.names[len(before.contestants) :]),
         "prompts": [p.name or f"prompt {n}" for n, p in enumerate(after.prompts, 1)][len(before.prompts) :],
-        "samples": [before.samples, after.samples], "rows": [before.row_count, after.row_count],
+        "samples": [before.samples, after.samples],
+        "rows": [before.row_count, after.row_count],
         "dataset": {"id": dataset.id, "name": dataset.name, "version": dataset.version},
         "new_version": dataset.id != target.dataset.id,
         "changed_rows": list(target.rows.changed) if target.rows else [],
         "cells": [before.cell_count, after.cell_count],
         "budget_pico": [target.run.budget_pico, target.run.budget_pico if budget is None else budget],
         "estimate": json.loads(found.added.as_json()),
-    }  # fmt: skip
+    }
 
 
 # -- what was added ------------------------------------------------------------------------------------------------

@@ -111,9 +111,12 @@ def effective(rt: Runtime, dataset: str, policy: Mapping[str, Any]) -> dict[str,
 
 
 def check(
-    rt: Runtime, dataset: str, contestants: Sequence[Contestant], graders: Sequence[GraderSpec],
+    rt: Runtime,
+    dataset: str,
+    contestants: Sequence[Contestant],
+    graders: Sequence[GraderSpec],
     policy: Mapping[str, Any],
-) -> Findings:  # fmt: skip
+) -> Findings:
     """Who is refused under the policy of a dataset and a draft together, and who remains; asks the gateway."""
     together = effective(rt, dataset, policy)
     if not together:
@@ -122,9 +125,12 @@ def check(
 
 
 def problems(
-    rt: Runtime, dataset: str, contestants: Sequence[Contestant], graders: Sequence[GraderSpec],
+    rt: Runtime,
+    dataset: str,
+    contestants: Sequence[Contestant],
+    graders: Sequence[GraderSpec],
     policy: Mapping[str, Any],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Why a run is refused by its data policy, in words: each refused one, and who remains; none: it may start."""
     found = check(rt, dataset, contestants, graders, policy)
     if not found.refused:

@@ -191,30 +191,45 @@ def progress(rt: Runtime, run_id: str) -> RunProgress:
         note = _note(lane, pace) if live else ""
         shown.append(
             ContestantProgress(
-                plan.names[index], count.done if count else 0, count.failed if count else 0, share,
-                spent.known_pico, spent.unknown_calls,
-                pace.limit if live else 0, pace.in_flight if live else 0, note,
+                plan.names[index],
+                count.done if count else 0,
+                count.failed if count else 0,
+                share,
+                spent.known_pico,
+                spent.unknown_calls,
+                pace.limit if live else 0,
+                pace.in_flight if live else 0,
+                note,
             )
-        )  # fmt: skip
+        )
     judging = reduce(stored.RunMoney.plus, (m.judging for m in money.values()), stored.NO_MONEY)
     whole = reduce(stored.RunMoney.plus, (m.answers for m in money.values()), judging)
     return RunProgress(
-        id=run.id, name=run.name, state="queued" if waits and run.state == "running" else run.state,
-        reason=(live and (live.note or live.silence)) or " ".join(filter(None, (run.reason, waits))), waits=waits,
-        cells=run.cells, done=run.done, failed=run.failed, rate_per_s=rate,
+        id=run.id,
+        name=run.name,
+        state="queued" if waits and run.state == "running" else run.state,
+        reason=(live and (live.note or live.silence)) or " ".join(filter(None, (run.reason, waits))),
+        waits=waits,
+        cells=run.cells,
+        done=run.done,
+        failed=run.failed,
+        rate_per_s=rate,
         eta_s=(run.cells - run.done) / rate if rate > 0 and run.state == "running" else None,
-        spent_pico=whole.known_pico, unknown_calls=whole.unknown_calls, unknown_bound_pico=whole.unknown_bound_pico,
-        reserved_pico=run.reserved_pico, budget_pico=run.budget_pico,
+        spent_pico=whole.known_pico,
+        unknown_calls=whole.unknown_calls,
+        unknown_bound_pico=whole.unknown_bound_pico,
+        reserved_pico=run.reserved_pico,
+        budget_pico=run.budget_pico,
         seconds=_worked_s(run),
         contestants=tuple(shown),
         batch=batch,
         forecast=sums.forecast,
-        orphans=sums.orphans, judging=judging, upstream_pico=sums.upstream_pico,
+        orphans=sums.orphans,
+        judging=judging,
+        upstream_pico=sums.upstream_pico,
         notices=tuple(live.notices) if live else (),
-        first_failures=tuple(
-            f"{plan.names[f.contestant]}: {f.error} ({f.count} cells)" for f in failures
-        ),
-    )  # fmt: skip
+        first_failures=tuple(f"{plan.names[f.contestant]}: {f.error} ({f.count} cells)" for f in failures),
+    )
 
 
 def _note(lane: Lane | None, pace: PaceState) -> str:

@@ -91,13 +91,23 @@ def plan_of(rt: Runtime, draft: RunDraft) -> RunPlan:
     dataset = _dataset(rt, draft.dataset_id)
     rows = min(dataset.row_count, draft.limit) if draft.limit else dataset.row_count
     return RunPlan(
-        dataset_id=dataset.id, row_count=rows, prompts=draft.prompts, contestants=draft.contestants,
-        graders=draft.graders, samples=draft.samples, mapping=draft.mapping, expected_column=draft.expected_column,
+        dataset_id=dataset.id,
+        row_count=rows,
+        prompts=draft.prompts,
+        contestants=draft.contestants,
+        graders=draft.graders,
+        samples=draft.samples,
+        mapping=draft.mapping,
+        expected_column=draft.expected_column,
         budget_pico=budget_pico(draft.budget_usd),
-        concurrency=draft.concurrency, cache=draft.cache, gateway=rt.gateway.name,
-        data_policy=policies.effective(rt, dataset.id, draft.data_policy), mode=draft.mode, gates=draft.gates,
+        concurrency=draft.concurrency,
+        cache=draft.cache,
+        gateway=rt.gateway.name,
+        data_policy=policies.effective(rt, dataset.id, draft.data_policy),
+        mode=draft.mode,
+        gates=draft.gates,
         pilot=draft.pilot,
-    )  # fmt: skip
+    )
 
 
 def preview(rt: Runtime, draft: RunDraft, *, rows: int = 3) -> list[tuple[Message, ...]]:
@@ -229,10 +239,14 @@ def estimate_lengths(rt: Runtime, plan: RunPlan, lengths: Sequence[Sequence[Leng
     """The estimate of calls of these lengths, by contestant and prompt, from what this team's ledger has taught."""
     with rt.store.read() as connection:
         return estimate_run(
-            plan, lengths, rt.dispatcher.prices, teacher=teacher_of(connection),
-            per_minute=rt.dispatcher.pacer.rate, places=rt.settings.concurrency,
+            plan,
+            lengths,
+            rt.dispatcher.prices,
+            teacher=teacher_of(connection),
+            per_minute=rt.dispatcher.pacer.rate,
+            places=rt.settings.concurrency,
             tries=rt.settings.max_attempts,
-        )  # fmt: skip
+        )
 
 
 def teacher_of(connection: Any) -> Teacher:
@@ -479,8 +493,16 @@ def summaries(connection: Any, rows: Sequence[Any]) -> list[RunSummary]:
     costs = run_costs(connection, [r.id for r in rows])
     return [
         RunSummary(
-            r.id, r.name, r.state, r.created_ms, r.cells, r.done, r.failed, costs.get(r.id, NOTHING), r.gateway,
+            r.id,
+            r.name,
+            r.state,
+            r.created_ms,
+            r.cells,
+            r.done,
+            r.failed,
+            costs.get(r.id, NOTHING),
+            r.gateway,
             tuple(json.loads(r.tags_json)),
         )
         for r in rows
-    ]  # fmt: skip
+    ]

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from assay.workbench.runtime import Runtime
 
 MOST_CALLS = 10**9
-_PARTS = {"cached": "prompt", "cache_written": "prompt", "cache_written_1h": "prompt", "audio": "prompt",
-          "reasoning": "completion", "audio_output": "completion"}  # fmt: skip
+_PARTS = {
+    "cached": "prompt",
+    "cache_written": "prompt",
+    "cache_written_1h": "prompt",
+    "audio": "prompt",
+    "reasoning": "completion",
+    "audio_output": "completion",
+}
 """Amounts that are counted within another."""
 
 

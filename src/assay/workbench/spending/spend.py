@@ -223,24 +223,61 @@ def count_calls(rt: Runtime, chosen: SpendFilter) -> int:
 
 def spend_csv(lines: Sequence[SpendLine], *, key: str) -> bytes:
     """The table behind a chart."""
-    columns = [key, "calls", "known_usd", "unknown_calls", "unknown_at_most_usd", "prompt_tokens", "completion_tokens",
-               "reasoning_tokens", "cached_tokens"]  # fmt: skip
+    columns = [
+        key,
+        "calls",
+        "known_usd",
+        "unknown_calls",
+        "unknown_at_most_usd",
+        "prompt_tokens",
+        "completion_tokens",
+        "reasoning_tokens",
+        "cached_tokens",
+    ]
     rows = [
         [
-            line.label, line.sum.calls, exact_usd(line.sum.known_pico), line.sum.unknown_calls,
-            exact_usd(line.sum.unknown_bound_pico), line.sum.prompt_tokens, line.sum.completion_tokens,
-            line.sum.reasoning_tokens, line.sum.cached_tokens,
+            line.label,
+            line.sum.calls,
+            exact_usd(line.sum.known_pico),
+            line.sum.unknown_calls,
+            exact_usd(line.sum.unknown_bound_pico),
+            line.sum.prompt_tokens,
+            line.sum.completion_tokens,
+            line.sum.reasoning_tokens,
+            line.sum.cached_tokens,
         ]
         for line in lines
-    ]  # fmt: skip
+    ]
     return write_csv(columns, rows)
 
 
 LEDGER_COLUMNS = (
-    "id", "created_ms", "gateway", "purpose", "run_id", "cell", "model", "answered_by", "provider", "generation_id",
-    "attempt", "state", "outcome", "error_kind", "cost_pico", "provenance", "is_byok", "upstream_pico", "bound_pico",
-    "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens", "first_token_ms", "total_ms",
-)  # fmt: skip
+    "id",
+    "created_ms",
+    "gateway",
+    "purpose",
+    "run_id",
+    "cell",
+    "model",
+    "answered_by",
+    "provider",
+    "generation_id",
+    "attempt",
+    "state",
+    "outcome",
+    "error_kind",
+    "cost_pico",
+    "provenance",
+    "is_byok",
+    "upstream_pico",
+    "bound_pico",
+    "prompt_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "cached_tokens",
+    "first_token_ms",
+    "total_ms",
+)
 
 
 def ledger_csv(rt: Runtime, chosen: SpendFilter) -> bytes:

@@ -31,9 +31,12 @@ def upgrade() -> None:
 
 def _fill_buckets(connection: sa.Connection) -> None:
     rows = sa.table(
-        "dataset_row", sa.column("dataset_id", sa.String()), sa.column("position", sa.Integer()),
-        sa.column("row_key", sa.String()), sa.column("bucket", sa.Integer()),
-    )  # fmt: skip
+        "dataset_row",
+        sa.column("dataset_id", sa.String()),
+        sa.column("position", sa.Integer()),
+        sa.column("row_key", sa.String()),
+        sa.column("bucket", sa.Integer()),
+    )
     this = (rows.c.dataset_id == sa.bindparam("d")) & (rows.c.position == sa.bindparam("p"))
     change = sa.update(rows).where(this).values(bucket=sa.bindparam("b"))
     for (dataset_id,) in connection.execute(sa.select(rows.c.dataset_id).distinct()).all():

@@ -53,8 +53,10 @@ def downgrade() -> None:
     op.drop_index("ix_call_run_created", table_name="call")
     op.drop_index("ix_call_created", table_name="call")
     op.create_index(
-        "ix_call_spend", "call",
-        ["created_ms", "purpose", "model", "provider", "run_id", "cost_pico", "bound_pico", "state"], unique=False,
-    )  # fmt: skip
+        "ix_call_spend",
+        "call",
+        ["created_ms", "purpose", "model", "provider", "run_id", "cost_pico", "bound_pico", "state"],
+        unique=False,
+    )
     op.drop_index("ix_spend_slot_run", table_name="spend_slot")
     op.drop_table("spend_slot")
