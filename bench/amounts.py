@@ -28,7 +28,7 @@ from assay.money import exact_usd
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store.tables import CALL
 from assay.workbench.running import runs
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
 
 BROKEN = tuple(Fault(kind, rate=0.04) for kind in ("mid_stream_error", "502_html"))
@@ -41,17 +41,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, SandboxServer(config()) as server:
         settings = Settings(database_url=f"sqlite:///{folder}/a.db", concurrency=16)
         gateway = Gateway("sandbox", server.base_url, SecretStr("key"))
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
-            run_id = runs.start_run(rt, draft_of(rt, options.cells // len(MODELS), GRADERS))
-            state = runs.wait_for_run(rt, run_id, timeout_s=900)
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
+            run_id = runs.start_run(session, draft_of(session, options.cells // len(MODELS), GRADERS))
+            state = runs.wait_for_run(session, run_id, timeout_s=900)
             print(f"{state.cells:,} cells, {state.done:,} ended, {state.failed:,} failed, run {state.state}")
             print(f"{state.unknown_calls:,} calls of unknown cost when it ended")
-            told = spend.recover(rt)
-            stated = spend.state_costs(rt, call_id=lost_call(rt, run_id), at_bound=True)
-            print(f"{told:,} costs told later, {stated.calls} stated; by provenance: {provenances(rt, run_id)}")
-            found = of_workbench(rt, run_id)
-            found |= {f"export, {name}": amount for name, amount in of_exports(written(rt, run_id)).items()}
+            told = spend.recover(session)
+            stated = spend.state_costs(session, call_id=lost_call(session, run_id), at_bound=True)
+            print(f"{told:,} costs told later, {stated.calls} stated; by provenance: {provenances(session, run_id)}")
+            found = of_workbench(session, run_id)
+            found |= {f"export, {name}": amount for name, amount in of_exports(written(session, run_id)).items()}
         found |= of_commands(Path(folder), settings.database_url, run_id)
     return table(found)
 
@@ -61,16 +61,16 @@ def config() -> SandboxConfig:
     return SandboxConfig(speed=0, faults=(*FAULTS, *BROKEN), byok=frozenset({"eastbay"}))
 
 
-def lost_call(rt: Runtime, run_id: str) -> str:
+def lost_call(session: Session, run_id: str) -> str:
     """A call of unknown cost; none: an id of no call."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         query = select(CALL.c.id).where(CALL.c.run_id == run_id, CALL.c.cost_pico.is_(None)).limit(1)
         return connection.execute(query).scalar() or ""
 
 
-def provenances(rt: Runtime, run_id: str) -> str:
+def provenances(session: Session, run_id: str) -> str:
     """Where the costs of a run are known from, with the calls of each."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         query = select(CALL.c.provenance).where(CALL.c.run_id == run_id)
         every = list(connection.execute(query).scalars())
     return ", ".join(f"{name} {every.count(name):,}" for name in sorted(set(every)))

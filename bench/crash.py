@@ -32,10 +32,10 @@ def open_bench(database: str, url: str, in_flight: int) -> Any:
     from pydantic import SecretStr
 
     from assay.config import Gateway, Settings
-    from assay.workbench.runtime import open_runtime
+    from assay.workbench.session import open_session
 
     settings = Settings(database_url=f"sqlite:///{database}", concurrency=in_flight)
-    return open_runtime(settings, gateway=Gateway("openrouter", url, SecretStr("bench")))
+    return open_session(settings, gateway=Gateway("openrouter", url, SecretStr("bench")))
 
 
 def create(database: str, url: str, in_flight: int, rows: int) -> str:
@@ -46,11 +46,11 @@ def create(database: str, url: str, in_flight: int, rows: int) -> str:
     from assay.workbench.datasets import kept
     from assay.workbench.running import runs
 
-    with open_bench(database, url, in_flight) as rt:
-        rt.ready()
+    with open_bench(database, url, in_flight) as session:
+        session.ready()
         text = "question,answer\n" + "".join(f"What is the capital number {n}?,Paris\n" for n in range(rows))
         dataset = kept.save_table(
-            rt, kept.read_upload(rt, text.encode(), filename="q.csv"), name="crash", source="q.csv"
+            session, kept.read_upload(session, text.encode(), filename="q.csv"), name="crash", source="q.csv"
         )
         draft = runs.RunDraft(
             dataset.id,
@@ -59,19 +59,19 @@ def create(database: str, url: str, in_flight: int, rows: int) -> str:
             graders=(GraderSpec("contains"),),
             expected_column="answer",
         )
-        plan = runs.plan_of(rt, draft)
-        return str(rt.store.writer.call(lambda c: stored.create_run(c, plan, name="crash")))
+        plan = runs.plan_of(session, draft)
+        return str(session.store.writer.call(lambda c: stored.create_run(c, plan, name="crash")))
 
 
 def work(database: str, url: str, in_flight: int, run_id: str) -> None:
     """Works the run to its end, if nobody kills this process before."""
     from assay.workbench.running import runs
 
-    with open_bench(database, url, in_flight) as rt:
-        rt.ready()
+    with open_bench(database, url, in_flight) as session:
+        session.ready()
         print("working", flush=True)
-        runs.continue_run(rt, run_id)
-        print(runs.wait_for_run(rt, run_id).state, flush=True)
+        runs.continue_run(session, run_id)
+        print(runs.wait_for_run(session, run_id).state, flush=True)
 
 
 def read(database: str, query: str) -> list[tuple[Any, ...]]:

@@ -32,7 +32,7 @@ from assay.store import runs as stored
 from assay.workbench.datasets import kept
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import open_runtime
+from assay.workbench.session import open_session
 
 MODELS = ("bench/m0", "bench/m1", "bench/m2", "bench/m3")
 
@@ -43,9 +43,9 @@ def queue_run(folder: Path, url: str, cells: int) -> str:
     table = folder / "rows.csv"
     table.write_text("question,answer\n" + "".join(f"What is the capital number {n}?,Paris\n" for n in range(rows)))
     settings = Settings(database_url=f"sqlite:///{folder}/assay.db")
-    with open_runtime(settings, gateway=Gateway("openrouter", url, None)) as rt:
-        rt.ready()
-        dataset = kept.open_dataset(rt, str(table))
+    with open_session(settings, gateway=Gateway("openrouter", url, None)) as session:
+        session.ready()
+        dataset = kept.open_dataset(session, str(table))
         draft = RunDraft(
             dataset.id,
             (Prompt("{{question}}"),),
@@ -53,8 +53,8 @@ def queue_run(folder: Path, url: str, cells: int) -> str:
             (GraderSpec("contains"),),
             expected_column="answer",
         )
-        plan = runs.plan_of(rt, draft)
-        return rt.store.writer.call(lambda c: stored.create_run(c, plan, name="Ten thousand cells"))
+        plan = runs.plan_of(session, draft)
+        return session.store.writer.call(lambda c: stored.create_run(c, plan, name="Ten thousand cells"))
 
 
 def settled(page: Page) -> None:

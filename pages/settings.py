@@ -2,30 +2,30 @@ import streamlit as st
 
 from assay.views import words
 from assay.views.components import errors_in_words, title
-from assay.views.resources import get_runtime
+from assay.views.resources import get_session
 from assay.views.settings import doctor, faults
 from assay.workbench.gateway.health import check_gateway, health
 
-rt = get_runtime()
+session = get_session()
 title("Settings", "Where the key comes from, whether the gateway answers, and where your data is.")
 with errors_in_words():
-    found = health(rt)
-    limits_token = rt.settings.api_token is not None
+    found = health(session)
+    limits_token = session.settings.api_token is not None
     left, right = st.columns(2)
     with left:
         st.subheader("Gateway", anchor=False)
-        if rt.is_sandbox:
+        if session.is_sandbox:
             st.info("No key is set, so the sandbox answers: simulated answers, invented prices.")
         st.markdown(f"Key from: **{'not set' if found.key_source == 'none' else found.key_source}**")
         st.code(found.base_url, language=None)
         if st.button("Check the gateway", key="settings.check", icon=":material/network_check:", help="One free call."):
             with st.spinner("Asking the gateway"):
-                answer = check_gateway(rt)
+                answer = check_gateway(session)
             (st.success if answer.ok else st.error)(words.label(answer.message, 600))
             if answer.facts:
                 st.table({name: words.label(said) for name, said in answer.facts.items()})
-        doctor.panel(rt)
-        faults.panel(rt)
+        doctor.panel(session)
+        faults.panel(session)
         if found.endpoints:
             st.markdown("Further endpoints")
             st.table({words.label(name): words.label(url, 120) for name, url in found.endpoints})
@@ -53,7 +53,7 @@ with errors_in_words():
         state = "sound" if found.store.sound else "has a known bug with several writers; install pysqlite3"
         st.markdown(f"SQLite {found.store.version}: {state}")
         st.subheader("Limits", anchor=False)
-        limits = rt.settings
+        limits = session.settings
         st.table(
             {
                 "Calls in flight per run": str(limits.concurrency),

@@ -20,7 +20,7 @@ from assay.api.listening import Limits, config_of
 from assay.api.service import create_server
 from assay.config import Gateway, Settings
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
 
 TOKEN = "assay-token-for-tests"
@@ -53,20 +53,20 @@ def gateway_service(
     rules: Callable[[Rules], Rules] = lambda given: given,
     tokenless: bool = False,
     **settings: Any,
-) -> Iterator[tuple[str, Runtime]]:
+) -> Iterator[tuple[str, Session]]:
     """The base URL of a running service over a gateway, and its runtime."""
     given = Settings(
         database_url=f"sqlite:///{folder}/assay.db", api_token=SecretStr(token) if token else None, **settings
     )
-    with open_runtime(given, gateway=gateway) as rt:
-        rt.ready()
-        app = create_server(lambda: rt, rules=rules(rules_of(given, tokenless=tokenless)))
+    with open_session(given, gateway=gateway) as session:
+        session.ready()
+        app = create_server(lambda: session.runtime, rules=rules(rules_of(given, tokenless=tokenless)))
         with listening(app, limits=limits) as port:
-            yield f"http://127.0.0.1:{port}/api", rt
+            yield f"http://127.0.0.1:{port}/api", session
 
 
 @contextmanager
-def service(folder: Path, *faults: Fault, speed: float = 0, **settings: Any) -> Iterator[tuple[str, Runtime]]:
+def service(folder: Path, *faults: Fault, speed: float = 0, **settings: Any) -> Iterator[tuple[str, Session]]:
     """The base URL of a running service over a sandbox, and its runtime."""
     with SandboxServer(SandboxConfig(speed=speed, faults=faults)) as sandbox:
         gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
@@ -84,9 +84,9 @@ def sandbox_seen(folder: Path, **settings: Any) -> Iterator[tuple[str, Callable[
             yield url, lambda: list(sandbox.sandbox.books.requests)
 
 
-def calls(rt: Runtime) -> list[Any]:
+def calls(session: Session) -> list[Any]:
     """The ledger, oldest first."""
-    return list(reversed(spend.ledger_page(rt, spend.SpendFilter())))
+    return list(reversed(spend.ledger_page(session, spend.SpendFilter())))
 
 
 def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:

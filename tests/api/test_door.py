@@ -20,13 +20,13 @@ from service_driver import ASK, AUTH, TOKEN, answer_of, calls, connected, raw_re
 
 from assay.api.door import Door, Rules, host_allowed, origin_allowed
 from assay.api.service import create_routes
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 OPEN = {("GET", "/health"), ("GET", "/docs"), ("GET", "/openapi.json")}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Runtime]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Session]]:
     """One running service for all that changes nothing."""
     with service(tmp_path_factory.mktemp("door"), allowed_hosts=["assay.example.com"]) as found:
         yield found
@@ -43,7 +43,7 @@ ODD = [("POST", "/nowhere"), ("POST", "/x/health"), ("POST", "/health"), ("PUT",
 
 
 @pytest.mark.parametrize(("method", "path"), [*routes(), *ODD])
-def test_every_route_asks_for_the_token_before_the_body(served: tuple[str, Runtime], method: str, path: str) -> None:
+def test_every_route_asks_for_the_token_before_the_body(served: tuple[str, Session], method: str, path: str) -> None:
     """401 though not a byte of the announced body was sent; only three pages that hold no data are open."""
     url, _ = served
     with connected(url) as connection:
@@ -69,7 +69,7 @@ def test_every_route_asks_for_the_token_before_the_body(served: tuple[str, Runti
         "/api/health;x",
     ],
 )
-def test_path_that_resembles_an_open_one_is_closed(served: tuple[str, Runtime], path: str) -> None:
+def test_path_that_resembles_an_open_one_is_closed(served: tuple[str, Session], path: str) -> None:
     """The open paths are exact: what merely ends like one asks for the token, or does not exist."""
     url, _ = served
     answer = httpx.get(url.removesuffix("/api") + path)
@@ -78,20 +78,20 @@ def test_path_that_resembles_an_open_one_is_closed(served: tuple[str, Runtime], 
 
 
 @pytest.mark.parametrize("page", ["/docs", "/openapi.json"])
-def test_description_shows_nothing_of_the_data_and_loads_nothing(served: tuple[str, Runtime], page: str) -> None:
+def test_description_shows_nothing_of_the_data_and_loads_nothing(served: tuple[str, Session], page: str) -> None:
     """It is the same for everybody, names no model, and asks no other host for anything."""
-    url, rt = served
+    url, session = served
     bare, known = httpx.get(f"{url}{page}"), httpx.get(f"{url}{page}", headers=AUTH)
 
     assert bare.status_code == 200
     assert bare.content == known.content
-    assert not [model.id for model in rt.catalogue.models() if model.id in bare.text]
+    assert not [model.id for model in session.catalogue.models() if model.id in bare.text]
     assert "http://" not in bare.text.replace("http://127.0.0.1:8600", "")
     assert "https://" not in bare.text
     assert "<script" not in bare.text
 
 
-def test_description_lists_every_route(served: tuple[str, Runtime]) -> None:
+def test_description_lists_every_route(served: tuple[str, Session]) -> None:
     """Method, path and the fields of the body."""
     url, _ = served
     schema = httpx.get(f"{url}/openapi.json").json()
@@ -106,7 +106,7 @@ def test_description_lists_every_route(served: tuple[str, Runtime]) -> None:
     "given",
     ["", "Bearer", f"Bearer {TOKEN} x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer \xe9", f"Bearer x{TOKEN}"],
 )
-def test_wrong_token_is_401(served: tuple[str, Runtime], given: str) -> None:
+def test_wrong_token_is_401(served: tuple[str, Session], given: str) -> None:
     """Nearly right is wrong."""
     url, _ = served
     answer = httpx.get(f"{url}/models", headers=[(b"authorization", given.encode("latin-1"))])
@@ -133,7 +133,7 @@ def test_wrong_token_is_401(served: tuple[str, Runtime], given: str) -> None:
         ("0.0.0.0", 400),
     ],
 )
-def test_host_is_checked(served: tuple[str, Runtime], host: str, status: int) -> None:
+def test_host_is_checked(served: tuple[str, Session], host: str, status: int) -> None:
     """A name that somebody else can point here gets no answer, with the token or without."""
     url, _ = served
     assert httpx.get(f"{url}/models", headers={**AUTH, "Host": host}).status_code == status
@@ -173,7 +173,7 @@ def test_origin_is_exact() -> None:
         assert not origin_allowed(foreign, *own)
 
 
-def test_cross_origin_is_off_unless_named(served: tuple[str, Runtime], tmp_path: Path) -> None:
+def test_cross_origin_is_off_unless_named(served: tuple[str, Session], tmp_path: Path) -> None:
     """No page may read an answer, and no preflight is answered; a named origin may, errors included."""
     url, _ = served
     wanted = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
@@ -193,14 +193,14 @@ def test_cross_origin_is_off_unless_named(served: tuple[str, Runtime], tmp_path:
 
 def test_service_without_a_token_refuses_pages_of_other_origins(tmp_path: Path) -> None:
     """Any site in the user's browser could spend: only programs, and pages of the service itself, are let in."""
-    with service(tmp_path, tokenless=True, token=None) as (url, rt):
+    with service(tmp_path, tokenless=True, token=None) as (url, session):
         assert httpx.post(f"{url}/completions", json=ASK).status_code == 200
         for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
             assert httpx.post(f"{url}/completions", json=ASK, headers=headers).status_code == 403
         assert httpx.post(f"{url}/completions", json=ASK, headers={"Host": "evil.example"}).status_code == 400
         plain = httpx.post(f"{url}/completions", content=json.dumps(ASK), headers={"Content-Type": "text/plain"})
         assert plain.status_code == 415
-        assert len(calls(rt)) == 1
+        assert len(calls(session)) == 1
 
 
 # -- bodies ------------------------------------------------------------------------------------------------------
@@ -232,18 +232,18 @@ HOSTILE: list[tuple[bytes, int]] = [
 
 @pytest.mark.parametrize(("body", "status"), HOSTILE)
 def test_hostile_body_is_refused_in_words(
-    served: tuple[str, Runtime], caplog: pytest.LogCaptureFixture, body: bytes, status: int
+    served: tuple[str, Session], caplog: pytest.LogCaptureFixture, body: bytes, status: int
 ) -> None:
     """The caller's error, told in the gateway's shape; no traceback, and nothing sent."""
-    url, rt = served
-    before = len(calls(rt))
+    url, session = served
+    before = len(calls(session))
     answer = httpx.post(
         f"{url}/v1/chat/completions", content=body, headers={**AUTH, "Content-Type": "application/json"}
     )
 
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
-    assert len(calls(rt)) == before
+    assert len(calls(session)) == before
     assert not [record for record in caplog.records if record.exc_info]
 
 
@@ -257,7 +257,7 @@ BODIES = st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).en
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(BODIES)
-def test_any_body_is_answered_in_words(served: tuple[str, Runtime], body: bytes) -> None:
+def test_any_body_is_answered_in_words(served: tuple[str, Session], body: bytes) -> None:
     """Whatever comes, on every route that takes a body: 4xx in JSON."""
     url, _ = served
     with httpx.Client(base_url=url, headers={**AUTH, "Content-Type": "application/json"}) as client:
@@ -267,7 +267,7 @@ def test_any_body_is_answered_in_words(served: tuple[str, Runtime], body: bytes)
             assert answer.json()["error"]["message"]
 
 
-def test_compressed_body_is_refused(served: tuple[str, Runtime]) -> None:
+def test_compressed_body_is_refused(served: tuple[str, Session]) -> None:
     """Nothing is unpacked, so nothing can burst."""
     url, _ = served
     headers = {**AUTH, "Content-Type": "application/json", "Content-Encoding": "gzip"}
@@ -276,7 +276,7 @@ def test_compressed_body_is_refused(served: tuple[str, Runtime]) -> None:
     assert answer.status_code == 415
 
 
-def test_too_large_a_body_is_refused_declared_or_not(served: tuple[str, Runtime]) -> None:
+def test_too_large_a_body_is_refused_declared_or_not(served: tuple[str, Session]) -> None:
     """413, before it is read where its length is declared."""
     url, _ = served
     with connected(url) as connection:
@@ -338,7 +338,7 @@ def answer_of_first(connection: Any) -> bytes:
     return found
 
 
-def test_dropped_body_writes_one_line(served: tuple[str, Runtime], caplog: pytest.LogCaptureFixture) -> None:
+def test_dropped_body_writes_one_line(served: tuple[str, Session], caplog: pytest.LogCaptureFixture) -> None:
     """A caller that breaks off in the middle of its body is told of once, without a traceback."""
     url, _ = served
     with caplog.at_level(logging.INFO):
@@ -365,7 +365,7 @@ def test_dropped_body_writes_one_line(served: tuple[str, Runtime], caplog: pytes
         b"A\x00b: c\r\n",
     ],
 )
-def test_odd_head_is_refused(served: tuple[str, Runtime], caplog: pytest.LogCaptureFixture, head: bytes) -> None:
+def test_odd_head_is_refused(served: tuple[str, Session], caplog: pytest.LogCaptureFixture, head: bytes) -> None:
     """Two lengths, no lengths, folded or broken headers: an answer with 4xx or an end, never a traceback."""
     url, _ = served
     with connected(url) as connection:

@@ -61,7 +61,7 @@ FAULTS: list[tuple[FaultKind, int]] = [
 @pytest.mark.parametrize(("fault", "status"), FAULTS)
 def test_failure_has_its_own_status_on_every_route(tmp_path: Path, fault: FaultKind, status: int) -> None:
     """Never 200 with an error inside, never a 401 that is about our key; told in words that are true."""
-    with service(tmp_path, Fault(fault, retry_after_s=1), max_attempts=1) as (url, rt):
+    with service(tmp_path, Fault(fault, retry_after_s=1), max_attempts=1) as (url, session):
         for path, more in ROUTES:
             answer = post(url, path, more)
 
@@ -70,7 +70,7 @@ def test_failure_has_its_own_status_on_every_route(tmp_path: Path, fault: FaultK
             assert error["code"] == status
             assert error["message"]
             assert "retried" not in answer.text
-        assert {call.outcome for call in calls(rt)} == {"failed"}
+        assert {call.outcome for call in calls(session)} == {"failed"}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -86,51 +86,51 @@ def test_metadata_of_a_moderation_reaches_the_caller(tmp_path: Path, stream: boo
 
 def test_upstream_401_does_not_blame_the_callers_token(tmp_path: Path) -> None:
     """It says whose key it is, names the gateway's status, and official SDKs do not send again."""
-    with service(tmp_path, Fault("401")) as (url, rt), OpenAI(base_url=f"{url}/v1", api_key=TOKEN) as sdk:
+    with service(tmp_path, Fault("401")) as (url, session), OpenAI(base_url=f"{url}/v1", api_key=TOKEN) as sdk:
         with pytest.raises(APIStatusError) as told:
             sdk.chat.completions.create(**ASK)
 
         assert told.value.status_code == 502
         assert "OPENROUTER_API_KEY" in told.value.message
         assert told.value.response.json()["error"]["metadata"]["upstream_status"] == 401
-        assert len(calls(rt)) == 1
+        assert len(calls(session)) == 1
 
 
 def test_error_before_the_first_event_is_tried_again(tmp_path: Path) -> None:
     """Signs of life alone are no answer: the caller gets the second try's stream, whole."""
     fault = Fault("first_event_error", rate=0.5)
-    with service(tmp_path, fault) as (url, rt):
+    with service(tmp_path, fault) as (url, session):
         answers = [post(url, "/v1/chat/completions", {"stream": True, "seed": seed}) for seed in range(8)]
 
         assert [answer.status_code for answer in answers] == [200] * 8
         assert all(answer.text.rstrip().endswith("data: [DONE]") for answer in answers)
         assert all('"error"' not in answer.text for answer in answers)
-        assert {call.outcome for call in calls(rt)} == {"ok", "failed"}
+        assert {call.outcome for call in calls(session)} == {"ok", "failed"}
 
 
 def test_model_that_is_paused_for_long_is_refused_at_once(tmp_path: Path) -> None:
     """The gateway asked for five minutes: the next caller is told so and not kept waiting."""
-    with service(tmp_path, Fault("429", retry_after_s=300)) as (url, rt):
+    with service(tmp_path, Fault("429", retry_after_s=300)) as (url, session):
         first = post(url, "/completions", {})
         second = post(url, "/v1/chat/completions", {"stream": True})
 
         assert (first.headers["retry-after"], first.status_code) == ("300", 429)
         assert second.status_code == 429
         assert 290 <= int(second.headers["retry-after"]) <= 300
-        assert len(calls(rt)) == 1
+        assert len(calls(session)) == 1
 
 
 @pytest.mark.parametrize("fault", ["truncated", "malformed_chunk"])
 def test_stream_that_breaks_after_its_beginning_says_so_in_a_chunk(tmp_path: Path, fault: FaultKind) -> None:
     """200 has gone out: the error is the last event, in the words of each interface."""
-    with service(tmp_path, Fault(fault), max_attempts=1) as (url, rt):
+    with service(tmp_path, Fault(fault), max_attempts=1) as (url, session):
         chat = post(url, "/completions/stream", {})
         responses = post(url, "/v1/responses", {"stream": True})
 
         assert (chat.status_code, responses.status_code) == (200, 200)
         assert json.loads(chat.text.rstrip().rsplit("data: ", 1)[1])["error"]["message"]
         assert json.loads(responses.text.rstrip().rsplit("data: ", 1)[1])["type"] == "response.failed"
-        assert {call.outcome for call in calls(rt)} == {"failed"}
+        assert {call.outcome for call in calls(session)} == {"failed"}
 
 
 @pytest.mark.parametrize("kind", list(TREATMENT))

@@ -15,7 +15,7 @@ from service_driver import ASK, calls, connected, gateway_service, raw_request, 
 
 from assay.config import Gateway
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 
 def hang_up(connection: socket.socket) -> None:
@@ -64,13 +64,13 @@ def test_caller_that_leaves_before_the_first_byte_ends_the_call(
     """Plain or streamed, however it leaves: the one call upstream is cancelled and no other is begun."""
     with SandboxServer(SandboxConfig(speed=0, fixed_latency_ms=60_000)) as sandbox:
         gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
-        with gateway_service(tmp_path, gateway) as (url, rt):
+        with gateway_service(tmp_path, gateway) as (url, session):
             connection = connected(url)
             connection.sendall(raw_request(path, body_of(path, more)))
             assert until(lambda: bool(sandbox.sandbox.books.requests))
             leave(connection)
 
-            assert until(lambda: [call.outcome for call in calls(rt)] == ["cancelled"], 5)
+            assert until(lambda: [call.outcome for call in calls(session)] == ["cancelled"], 5)
             connection.close()
         assert len(sandbox.sandbox.books.requests) == 1
 
@@ -80,35 +80,35 @@ def test_caller_that_leaves_while_a_retry_waits_is_not_tried_again(tmp_path: Pat
     """The gateway asked for two seconds: nobody is there any more when they are over."""
     with SandboxServer(SandboxConfig(speed=0, faults=(Fault("503", retry_after_s=2.0),))) as sandbox:
         gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
-        with gateway_service(tmp_path, gateway) as (url, rt):
+        with gateway_service(tmp_path, gateway) as (url, session):
             with connected(url) as connection:
                 connection.sendall(raw_request("/v1/chat/completions", {**ASK, **more}))
-                assert until(lambda: [call.outcome for call in calls(rt)] == ["failed"])
+                assert until(lambda: [call.outcome for call in calls(session)] == ["failed"])
 
             assert not until(lambda: len(sandbox.sandbox.books.requests) > 1, 3)
-            assert [call.outcome for call in calls(rt)] == ["failed"]
+            assert [call.outcome for call in calls(session)] == ["failed"]
 
 
 def test_caller_that_leaves_while_its_model_is_paced_sends_nothing(tmp_path: Path) -> None:
     """The second call of a minute in which one is allowed is withdrawn: it leaves no trace, and no place is lost."""
     with SandboxServer(SandboxConfig(speed=0)) as sandbox:
         gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
-        with gateway_service(tmp_path, gateway, requests_per_minute={"*": 1}) as (url, rt):
+        with gateway_service(tmp_path, gateway, requests_per_minute={"*": 1}) as (url, session):
             with connected(url) as first:
                 first.sendall(raw_request("/v1/chat/completions", ASK))
-                assert until(lambda: [call.outcome for call in calls(rt)] == ["ok"])
+                assert until(lambda: [call.outcome for call in calls(session)] == ["ok"])
             with connected(url) as connection:
                 connection.sendall(raw_request("/v1/chat/completions", ASK))
-                assert until(lambda: under_way(rt) == 1)
+                assert until(lambda: under_way(session) == 1)
 
-            assert until(lambda: under_way(rt) == 0)
-            assert [call.outcome for call in calls(rt)] == ["ok"]
+            assert until(lambda: under_way(session) == 0)
+            assert [call.outcome for call in calls(session)] == ["ok"]
             assert len(sandbox.sandbox.books.requests) == 1
 
 
-def under_way(rt: Runtime) -> int:
+def under_way(session: Session) -> int:
     """Calls that the runtime's loop still works on."""
-    tasks = asyncio.all_tasks(rt._loop)
+    tasks = asyncio.all_tasks(session.runtime._loop)
     return sum("send_completion" in getattr(task.get_coro(), "__qualname__", "") for task in tasks)
 
 
@@ -116,10 +116,10 @@ def test_cost_of_a_caller_that_left_in_the_middle_is_recovered(tmp_path: Path) -
     """Its generation is known from the headers: what the gateway bills is found out and booked."""
     with SandboxServer(SandboxConfig(speed=1.0)) as sandbox:
         gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
-        with gateway_service(tmp_path, gateway) as (url, rt):
+        with gateway_service(tmp_path, gateway) as (url, session):
             with connected(url) as connection:
                 connection.sendall(raw_request("/v1/chat/completions", {**ASK, "stream": True}))
                 connection.recv(65536)
 
-            assert until(lambda: [call.outcome for call in calls(rt)] == ["cancelled"])
-            assert until(lambda: [call.provenance for call in calls(rt)] == ["recovered"], 15)
+            assert until(lambda: [call.outcome for call in calls(session)] == ["cancelled"])
+            assert until(lambda: [call.provenance for call in calls(session)] == ["recovered"], 15)

@@ -45,7 +45,7 @@ def test_one_model_by_the_openrouter_sdk(tmp_path: Path) -> None:
 
 def test_responses_by_the_openai_sdk(tmp_path: Path) -> None:
     """Plain and streamed give the same text and usage; both calls are in the ledger, billed."""
-    with service(tmp_path) as (url, rt), OpenAI(base_url=f"{url}/v1", api_key=TOKEN) as sdk:
+    with service(tmp_path) as (url, session), OpenAI(base_url=f"{url}/v1", api_key=TOKEN) as sdk:
         plain = sdk.responses.create(model=MODEL, input="Name three rivers", instructions="Be brief.")
         events = list(
             sdk.responses.create(model=MODEL, input="Name three rivers", instructions="Be brief.", stream=True)
@@ -62,7 +62,9 @@ def test_responses_by_the_openai_sdk(tmp_path: Path) -> None:
         assert ended.response.usage is not None
         assert ended.response.usage.total_tokens == plain.usage.total_tokens > 0
         assert [event.sequence_number for event in events] == list(range(len(events)))
-        assert [(call.outcome, call.purpose, call.provenance) for call in calls(rt)] == [("ok", "api", "billed")] * 2
+        assert [(call.outcome, call.purpose, call.provenance) for call in calls(session)] == [
+            ("ok", "api", "billed")
+        ] * 2
 
 
 def test_responses_by_the_openrouter_sdk(tmp_path: Path) -> None:
@@ -134,12 +136,12 @@ def test_items_of_responses_become_messages(tmp_path: Path) -> None:
 )
 def test_response_that_cannot_be_kept_to_is_refused(tmp_path: Path, wrong: dict[str, Any], word: str) -> None:
     """What is not kept, or has no place in a conversation, is 4xx with its name; nothing is sent."""
-    with service(tmp_path) as (url, rt):
+    with service(tmp_path) as (url, session):
         answer = httpx.post(f"{url}/v1/responses", headers=AUTH, json={"model": MODEL, "input": "x", **wrong})
 
         assert answer.status_code in (400, 422)
         assert word in answer.json()["error"]["message"]
-        assert calls(rt) == []
+        assert calls(session) == []
 
 
 def test_cut_response_is_incomplete(tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_embeddings_by_both_sdks(tmp_path: Path) -> None:
     """Vectors arrive, the cost is in the ledger, routing and parameters reach the gateway."""
     with embedding_gateway() as (base, seen):
         gateway = Gateway("openrouter", base, SecretStr("sk-or-v1-x"))
-        with gateway_service(tmp_path, gateway) as (url, rt):
+        with gateway_service(tmp_path, gateway) as (url, session):
             with OpenAI(base_url=f"{url}/v1", api_key=TOKEN) as sdk:
                 found = sdk.embeddings.create(model="t/embed", input=["a", "b"], encoding_format="float", dimensions=2)
             with OpenRouter(api_key=TOKEN, server_url=f"{url}/v1") as other:
@@ -218,8 +220,8 @@ def test_embeddings_by_both_sdks(tmp_path: Path) -> None:
             assert again.data[0].embedding == [0.5, -0.25]
             assert seen[0] == {"model": "t/embed", "input": ["a", "b"], "encoding_format": "float", "dimensions": 2}
             assert seen[2]["provider"] == {"zdr": True}
-            assert [(c.outcome, c.cost_pico, c.provenance) for c in calls(rt)] == [("ok", 700_000, "billed")] * 3
-            assert json.loads(calls(rt)[2].tags_json) == ["nightly"]
+            assert [(c.outcome, c.cost_pico, c.provenance) for c in calls(session)] == [("ok", 700_000, "billed")] * 3
+            assert json.loads(calls(session)[2].tags_json) == ["nightly"]
 
 
 @pytest.mark.parametrize(

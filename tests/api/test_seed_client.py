@@ -92,7 +92,7 @@ def test_seed_service_works_unchanged(tmp_path: Path, paths: tuple[str, str, str
                 await openrouter.create_streaming_completion(asked),
             )
 
-    with service(tmp_path) as (url, rt):
+    with service(tmp_path) as (url, session):
         models, whole, lines = asyncio.run(use(url))
 
         listed = {model["id"]: model for model in models["data"]}
@@ -106,7 +106,7 @@ def test_seed_service_works_unchanged(tmp_path: Path, paths: tuple[str, str, str
         chunks = [json.loads(line) for line in lines[:-1]]
         text = "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
         assert text == whole["choices"][0]["message"]["content"] != ""
-        assert [call.outcome for call in calls(rt)] == ["ok", "ok"]
+        assert [call.outcome for call in calls(session)] == ["ok", "ok"]
 
 
 def test_seed_cost_tracker_agrees_with_the_ledger(tmp_path: Path) -> None:
@@ -205,12 +205,12 @@ def test_zero_data_retention_header_that_says_no_changes_nothing(tmp_path: Path,
 def test_unknown_name_is_refused_with_the_nearest(tmp_path: Path, wrong: dict[str, Any], nearest: str) -> None:
     """A mistyped field protects nothing: 422 with the name that was meant, and nothing is sent; unless allowed."""
     asked = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], **wrong}
-    with service(tmp_path) as (url, rt):
+    with service(tmp_path) as (url, session):
         for path in ("/completions", "/completions/stream", "/v1/chat/completions"):
             answer = httpx.post(f"{url}{path}", headers=AUTH, json=asked)
             assert answer.status_code == 422
             assert nearest in answer.json()["error"]["message"]
-        assert calls(rt) == []
+        assert calls(session) == []
         by_body = httpx.post(f"{url}/completions", headers=AUTH, json={**asked, "allow_unknown": True})
         by_header = httpx.post(f"{url}/completions", headers={**AUTH, "X-Assay-Allow-Unknown": "1"}, json=asked)
 

@@ -21,7 +21,7 @@ from assay.workbench.datasets import kept
 from assay.workbench.results import exports
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import open_runtime
+from assay.workbench.session import open_session
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
 KEY = "sk-canary-of-this-test-0123456789"
@@ -37,9 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (found / "rows.csv").write_text("id,ticket,category\n" + "\n".join(rows), "utf-8")
     with SandboxServer(SandboxConfig(speed=0)) as server:
         settings = Settings(database_url=f"sqlite:///{found}/a.db")
-        with open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr(KEY))) as rt:
-            rt.ready()
-            dataset = kept.open_dataset(rt, str(found / "rows.csv"))
+        with open_session(settings, gateway=Gateway("sandbox", server.base_url, SecretStr(KEY))) as session:
+            session.ready()
+            dataset = kept.open_dataset(session, str(found / "rows.csv"))
             models = tuple(Contestant(f"sandbox/{name}") for name in ("swift", "atlas-large", "scribe"))
             draft = RunDraft(
                 dataset.id,
@@ -49,10 +49,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 expected_column="category",
                 name="Weekly check",
             )
-            state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
+            state = runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=60)
             assert state.state == "done"
-            exports.export_run(rt, state.id, "evidence", found / "evidence.html")
-            record = exports.run_record(rt, state.id)
+            exports.export_run(session, state.id, "evidence", found / "evidence.html")
+            record = exports.run_record(session, state.id)
             cells = list(record.cells())
 
     def many() -> Iterator[CellFact]:

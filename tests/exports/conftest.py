@@ -1,5 +1,5 @@
 """Fixtures of the export tests."""
 
-from export_records import folder, rt, run_id
+from export_records import folder, run_id, session
 
-__all__ = ["folder", "rt", "run_id"]
+__all__ = ["folder", "run_id", "session"]

@@ -18,7 +18,7 @@ from assay.workbench.datasets import kept
 from assay.workbench.results.exports import KINDS
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 ROWS = 12
 MODELS = ("sandbox/atlas-large", "sandbox/swift")
@@ -31,17 +31,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rt(folder: Path) -> Iterator[Runtime]:
+def session(folder: Path) -> Iterator[Session]:
     """A workbench with a fast sandbox, shared by a module's tests: they only read."""
-    with open_runtime(Settings(database_url=f"sqlite:///{folder}/a.db"), sandbox_speed=0) as opened:
+    with open_session(Settings(database_url=f"sqlite:///{folder}/a.db"), sandbox_speed=0) as opened:
         opened.ready()
         yield opened
 
 
 @pytest.fixture(scope="module")
-def run_id(rt: Runtime) -> str:
+def run_id(session: Session) -> str:
     """A done run: 12 tickets, two models, a grader and a judge."""
-    dataset = kept.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(session, "support_tickets")
     example = next(e for e in kept.examples() if e.name == "support_tickets")
     draft = RunDraft(
         dataset.id,
@@ -51,7 +51,7 @@ def run_id(rt: Runtime) -> str:
         expected_column="category",
         limit=ROWS,
     )
-    state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
+    state = runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=60)
     assert state.state == "done"
     return state.id
 

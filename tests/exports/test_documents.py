@@ -24,7 +24,7 @@ from assay.exports.redact import redacted
 from assay.money import from_pico
 from assay.store import spend as sums
 from assay.workbench.results import exports, standing
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 from assay.workbench.spending import spend
 
 KEY = "sk-or-v1-" + "0123456789abcdef" * 4
@@ -61,13 +61,13 @@ def page_data(text: str) -> dict[str, object]:
     return json.loads(found[1])
 
 
-def test_jsonl_reads_back_to_the_same_cells(rt: Runtime, run_id: str) -> None:
+def test_jsonl_reads_back_to_the_same_cells(session: Session, run_id: str) -> None:
     """Write, read, equal: texts, scores, calls and money."""
-    record = exports.run_record(rt, run_id)
+    record = exports.run_record(session, run_id)
     read = list(jsonl.read(written(record, "jsonl").splitlines()))
 
     assert read == list(record.cells())
-    known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
+    known = spend.spent(session, sums.SpendFilter(run_id=run_id)).known_pico
     lines = [json.loads(line) for line in written(record, "jsonl").splitlines()]
     assert sum(Decimal(line[name]) for line in lines for name in ("cost_usd", "judging_usd")) == from_pico(known)
     assert sum(Decimal(call["cost_usd"]) for line in lines for call in line["calls"]) == from_pico(known)
@@ -83,16 +83,16 @@ def test_jsonl_keeps_odd_text_on_one_line() -> None:
     assert list(jsonl.read([data])) == [cell]
 
 
-def test_promptfoo_layout_holds_the_run(rt: Runtime, run_id: str) -> None:
+def test_promptfoo_layout_holds_the_run(session: Session, run_id: str) -> None:
     """The keys that promptfoo's import and view read, with counts that agree with the scoreboard."""
-    found = json.loads(written(exports.run_record(rt, run_id), "promptfoo"))
+    found = json.loads(written(exports.run_record(session, run_id), "promptfoo"))
     inner = found["results"]
 
     assert {"evalId", "results", "config", "shareableUrl", "metadata", "vars", "runtimeOptions"} == set(found)
     assert {"version", "timestamp", "prompts", "results", "stats"} == set(inner)
     assert inner["version"] == 3
     assert len(inner["results"]) == 24
-    board = {line.label: line for line in standing.scoreboard(rt, run_id)}
+    board = {line.label: line for line in standing.scoreboard(session, run_id)}
     for prompt in inner["prompts"]:
         assert {"id", "raw", "label", "provider", "metrics"} == set(prompt)
         assert prompt["metrics"]["testPassCount"] == board[prompt["provider"]].correct
@@ -115,7 +115,7 @@ def test_promptfoo_layout_holds_the_run(rt: Runtime, run_id: str) -> None:
     assert {(r["testIdx"], r["promptIdx"]) for r in inner["results"]} == {(t, p) for t in range(12) for p in range(2)}
     stats = inner["stats"]
     assert stats["successes"] + stats["failures"] + stats["errors"] == 24
-    known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
+    known = spend.spent(session, sums.SpendFilter(run_id=run_id)).known_pico
     costs = [(Decimal(str(r["cost"])), Decimal(r["metadata"]["judgingUsd"])) for r in inner["results"]]
     assert sum(own + judging for own, judging in costs) == from_pico(known)
 
@@ -130,11 +130,11 @@ def test_promptfoo_leaves_out_an_unknown_cost() -> None:
     assert "cost" not in result["response"]
 
 
-def test_junit_parses_with_a_case_per_cell(rt: Runtime, run_id: str) -> None:
+def test_junit_parses_with_a_case_per_cell(session: Session, run_id: str) -> None:
     """A suite per contestant; failures are what did not pass, with the grader's reason."""
-    root = ET.fromstring(written(exports.run_record(rt, run_id), "junit"))
+    root = ET.fromstring(written(exports.run_record(session, run_id), "junit"))
 
-    board = {line.label: line for line in standing.scoreboard(rt, run_id)}
+    board = {line.label: line for line in standing.scoreboard(session, run_id)}
     suites = root.findall("testsuite")
     assert {suite.get("name") for suite in suites} == set(board)
     for suite in suites:
@@ -165,11 +165,11 @@ def test_junit_tells_errors_from_failures_and_drops_forbidden_characters() -> No
     assert (root.get("errors"), root.get("failures"), root.get("tests")) == ("1", "1", "2")
 
 
-def test_markdown_says_verdict_and_spend(rt: Runtime, run_id: str) -> None:
+def test_markdown_says_verdict_and_spend(session: Session, run_id: str) -> None:
     """The verdict, a line per contestant, the comparison and the exact spend."""
-    text = written(exports.run_record(rt, run_id), "markdown").decode()
+    text = written(exports.run_record(session, run_id), "markdown").decode()
 
-    known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
+    known = spend.spent(session, sums.SpendFilter(run_id=run_id)).known_pico
     assert "scores best" in text
     assert "| atlas-large |" in text
     assert "p, corrected" in text
@@ -230,7 +230,7 @@ def test_hostile_run_is_sound_in_every_machine_format() -> None:
         assert list(jsonl.read(written(record, "jsonl").splitlines(keepends=True))) == cells
 
 
-def test_evidence_loads_nothing_and_runs_no_text(rt: Runtime, run_id: str) -> None:
+def test_evidence_loads_nothing_and_runs_no_text(session: Session, run_id: str) -> None:
     """Hostile text in every place: no element, no load, the data still whole."""
     cells = (cell_fact(0, output=HOSTILE, values=(HOSTILE, HOSTILE), row_key=HOSTILE),)
     text = written(record_of(lambda: iter(cells), rows=1, name=HOSTILE), "evidence").decode()
@@ -245,21 +245,21 @@ def test_evidence_loads_nothing_and_runs_no_text(rt: Runtime, run_id: str) -> No
     assert not re.search(r"""(src|href)\s*=\s*["']?https?://|url\(|@import""", markup)
 
 
-def test_evidence_of_a_real_run_holds_no_key_and_no_path(rt: Runtime, run_id: str, folder: Path) -> None:
+def test_evidence_of_a_real_run_holds_no_key_and_no_path(session: Session, run_id: str, folder: Path) -> None:
     """Verdict, statistics, charts, method, versions and spend are there; key, address and folder are not."""
-    text = written(exports.run_record(rt, run_id), "evidence").decode()
+    text = written(exports.run_record(session, run_id), "evidence").decode()
 
     for word in ("scores best", "<svg", "Wilson", "Known from", "billed", "Assay", "judging", "support_tickets"):
         assert word in text
     assert str(folder) not in text
     assert "canary-folder" not in text
-    assert rt.gateway.base_url not in text
+    assert session.gateway.base_url not in text
     assert "http://" not in text
     assert "https://" not in text
     assert Page(text).loads == []
 
 
-def test_keys_are_taken_out_of_every_text(rt: Runtime, run_id: str) -> None:
+def test_keys_are_taken_out_of_every_text(session: Session, run_id: str) -> None:
     """What looks like a gateway's key, or is the one in use, leaves no export."""
     from assay.exports.redact import without_keys
 
@@ -294,9 +294,9 @@ def test_evidence_stays_small_for_5000_rows(length: int) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(name for name, kind in exports.KINDS.items() if not kind.whole))
-def test_redacted_column_is_nowhere(rt: Runtime, run_id: str, kind: str) -> None:
+def test_redacted_column_is_nowhere(session: Session, run_id: str, kind: str) -> None:
     """Neither the tickets' text nor the expected category, alone or quoted, is in any export."""
-    record = exports.run_record(rt, run_id)
+    record = exports.run_record(session, run_id)
     secret = "Zephyrine Quill"
     cells = [
         replace(
@@ -343,21 +343,21 @@ def test_redacted_answers_are_nowhere(kind: str) -> None:
     assert b"SECRET" not in data
 
 
-def test_export_to_a_file_is_whole_or_absent(rt: Runtime, run_id: str, tmp_path: Path) -> None:
+def test_export_to_a_file_is_whole_or_absent(session: Session, run_id: str, tmp_path: Path) -> None:
     """Every kind writes its file and leaves nothing else; wrong names are refused in words and leave no file."""
     for kind in exports.KINDS.values():
-        exports.export_run(rt, run_id, kind.name, tmp_path / exports.file_name(run_id, kind))
+        exports.export_run(session, run_id, kind.name, tmp_path / exports.file_name(run_id, kind))
         assert exports.kind_for(Path(exports.file_name(run_id, kind))) is kind
     assert len(list(tmp_path.iterdir())) == len(exports.KINDS)
 
     with pytest.raises(DataError, match="no column 'nope'"):
-        exports.export_run(rt, run_id, "csv", tmp_path / "x.csv", redact=["nope"])
+        exports.export_run(session, run_id, "csv", tmp_path / "x.csv", redact=["nope"])
     with pytest.raises(DataError, match="no export format 'pdf'"):
-        exports.export_run(rt, run_id, "pdf", tmp_path / "x.pdf")
+        exports.export_run(session, run_id, "pdf", tmp_path / "x.pdf")
     with pytest.raises(DataError, match="cannot be written"):
-        exports.export_run(rt, run_id, "csv", tmp_path / "none" / "x.csv")
+        exports.export_run(session, run_id, "csv", tmp_path / "none" / "x.csv")
     with pytest.raises(NotFound):
-        exports.export_run(rt, "nothing", "csv", tmp_path / "x.csv")
+        exports.export_run(session, "nothing", "csv", tmp_path / "x.csv")
     assert len(list(tmp_path.iterdir())) == len(exports.KINDS)
 
 
@@ -385,9 +385,9 @@ def test_estimate_growth_and_gates_are_told(kind: str) -> None:
     assert re.search(r"swift\W.{0,20}fail", text)
 
 
-def test_estimate_of_a_real_run_is_in_its_record(rt: Runtime, run_id: str) -> None:
+def test_estimate_of_a_real_run_is_in_its_record(session: Session, run_id: str) -> None:
     """Estimate and bill in words; a run without gates or growth has none."""
-    record = exports.run_record(rt, run_id)
+    record = exports.run_record(session, run_id)
 
     assert re.match(r"Estimated \$\S+ \(.* billed \$\S+ \([+-]?\d+ %\); about .* expected, .* taken\.", record.estimate)
     assert (record.changes, record.gates) == ((), ())

@@ -29,7 +29,7 @@ from assay.workbench.datasets import kept
 from assay.workbench.results import exports, standing
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
 
 PAYLOADS = (
@@ -170,10 +170,10 @@ def test_xlsx_survives_forbidden_characters_and_long_texts() -> None:
     assert sheet[5][column].value == "_x005F_x003D_1", "Excel reads _x003D_ as an equals sign"
 
 
-def test_costs_are_exact_in_every_table(rt: Runtime, run_id: str) -> None:
+def test_costs_are_exact_in_every_table(session: Session, run_id: str) -> None:
     """The calls' costs add up to the ledger's sum to the last pico-dollar; so do the cells' in the other tables."""
-    known = spend.spent(rt, sums.SpendFilter(run_id=run_id)).known_pico
-    record = exports.run_record(rt, run_id)
+    known = spend.spent(session, sums.SpendFilter(run_id=run_id)).known_pico
+    record = exports.run_record(session, run_id)
     tidy = rows_of(written(record, "tidy"))
     plain = rows_of(written(record, "csv"))
     wide = rows_of(written(record, "wide"))
@@ -191,25 +191,25 @@ def test_costs_are_exact_in_every_table(rt: Runtime, run_id: str) -> None:
     assert sum(found) == from_pico(known)
 
 
-def test_tidy_has_a_line_per_call_and_score(rt: Runtime, run_id: str) -> None:
+def test_tidy_has_a_line_per_call_and_score(session: Session, run_id: str) -> None:
     """24 answers and 24 judge calls, two scores for each answer."""
-    table = rows_of(written(exports.run_record(rt, run_id), "tidy"))
+    table = rows_of(written(exports.run_record(session, run_id), "tidy"))
     kinds = [row[table[0].index("kind")] for row in table[1:]]
 
-    assert kinds.count("call") == spend.spent(rt, sums.SpendFilter(run_id=run_id)).calls == 48
+    assert kinds.count("call") == spend.spent(session, sums.SpendFilter(run_id=run_id)).calls == 48
     assert kinds.count("score") == 48
     assert len(set(table[0])) == len(table[0])
 
 
-def test_wide_has_a_line_per_row(rt: Runtime, run_id: str) -> None:
+def test_wide_has_a_line_per_row(session: Session, run_id: str) -> None:
     """One line per ticket, the contestants beside each other, every heading once."""
-    table = rows_of(written(exports.run_record(rt, run_id), "wide"))
+    table = rows_of(written(exports.run_record(session, run_id), "wide"))
 
     assert len(table) == 13
     assert len(set(table[0])) == len(table[0])
     assert {"atlas-large output", "swift output"} <= set(table[0])
     passed = sum(row[table[0].index("swift result")] == "pass" for row in table[1:])
-    assert passed == next(line.correct for line in standing.scoreboard(rt, run_id) if line.label == "swift")
+    assert passed == next(line.correct for line in standing.scoreboard(session, run_id) if line.label == "swift")
 
 
 def test_cached_and_unknown_costs_are_told_apart() -> None:
@@ -234,21 +234,21 @@ def test_run_that_stopped_has_all_its_calls_and_rows_in_the_tables(tmp_path: Pat
     faults = (Fault("402_credits", rate=0.2), Fault("no_usage", rate=0.3))
     with (
         SandboxServer(SandboxConfig(speed=0, faults=faults, seed=3, generation_delay_s=3_600)) as server,
-        open_runtime(
+        open_session(
             Settings(database_url=f"sqlite:///{tmp_path}/a.db"),
             gateway=Gateway("sandbox", server.base_url, SecretStr("sk-test")),
-        ) as rt,
+        ) as session,
     ):
-        rt.ready()
-        dataset = kept.open_dataset(rt, "support_tickets")
+        session.ready()
+        dataset = kept.open_dataset(session, "support_tickets")
         models = tuple(Contestant(name) for name in MODELS)
         draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), models, (GraderSpec("json"),), limit=MANY)
-        state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
-        record = exports.run_record(rt, state.id)
+        state = runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=60)
+        record = exports.run_record(session, state.id)
         head, *lines = rows_of(written(record, "tidy"))
         wide = rows_of(written(record, "wide"))
         hidden = rows_of(written(redacted(record, ["ticket", "row_key"]), "wide"))
-        ledger = spend.spent(rt, sums.SpendFilter(run_id=state.id))
+        ledger = spend.spent(session, sums.SpendFilter(run_id=state.id))
 
     asked = [row[: len(record.columns) + 1] for row in wide[1:]]
     assert (len(asked), len({row[0] for row in asked})) == (MANY, MANY), "rows without an answer are there too"

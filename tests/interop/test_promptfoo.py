@@ -24,7 +24,7 @@ from assay.workbench.results import cells as results
 from assay.workbench.results import exports, standing
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import open_runtime
+from assay.workbench.session import open_session
 
 Row = dict[str, str]
 
@@ -271,15 +271,15 @@ def test_run_of_an_example_file_is_judged_as_promptfoo_does(promptfoo: Promptfoo
     """A CSV in the manner of promptfoo's examples, run through two models; promptfoo judges the answers we kept."""
     file = promptfoo.home / "tests.csv"
     file.write_text(EXAMPLE)
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as rt:
-        rt.ready()
-        dataset = kept.open_dataset(rt, str(file))
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as session:
+        session.ready()
+        dataset = kept.open_dataset(session, str(file))
         contestants = (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large"))
         draft = RunDraft(
             dataset.id, (Prompt("Say in {{language}}: {{body}}"),), contestants, suggested(dataset.columns)
         )
-        state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
-        cells = list(exports.run_record(rt, state.id).cells())
+        state = runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=60)
+        cells = list(exports.run_record(session, state.id).cells())
     assert (state.state, state.failed, len(cells)) == ("done", 0, 10)
 
     for contestant in range(2):
@@ -294,9 +294,9 @@ def test_run_of_an_example_file_is_judged_as_promptfoo_does(promptfoo: Promptfoo
 def test_promptfoo_opens_our_export(promptfoo: Promptfoo, tmp_path: Path) -> None:
     """`import` takes the file, `list` and `show` know it, and what it exports has our verdicts, counts and costs."""
     ours = tmp_path / "run.json"
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as rt:
-        rt.ready()
-        dataset = kept.open_dataset(rt, "support_tickets")
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as session:
+        session.ready()
+        dataset = kept.open_dataset(session, "support_tickets")
         draft = RunDraft(
             dataset.id,
             (Prompt("Which category? {{ticket}}", name="plain"), Prompt("{{ticket}}", "Name a category.")),
@@ -306,11 +306,11 @@ def test_promptfoo_opens_our_export(promptfoo: Promptfoo, tmp_path: Path) -> Non
             expected_column="category",
             limit=5,
         )
-        run_id = runs.start_run(rt, draft)
-        assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "done"
-        exports.export_run(rt, run_id, "promptfoo", ours)
-        board = {(line.prompt, line.contestant): line for line in standing.scoreboard(rt, run_id)}
-        assert results.get_run(rt, run_id).done == 40
+        run_id = runs.start_run(session, draft)
+        assert runs.wait_for_run(session, run_id, timeout_s=60).state == "done"
+        exports.export_run(session, run_id, "promptfoo", ours)
+        board = {(line.prompt, line.contestant): line for line in standing.scoreboard(session, run_id)}
+        assert results.get_run(session, run_id).done == 40
 
     promptfoo("import", str(ours))
     name, back = f"assay-{run_id}", promptfoo.home / "back.json"

@@ -9,13 +9,13 @@ import pytest
 
 from assay.config import Settings
 from assay.views import resources
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 
 @pytest.fixture
-def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """A workbench with a fast sandbox, which the pages get."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
         opened.ready()
-        monkeypatch.setattr(resources, "get_runtime", lambda: opened)
+        monkeypatch.setattr(resources, "get_runtime", lambda: opened.runtime)
         yield opened

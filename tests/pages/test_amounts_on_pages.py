@@ -18,7 +18,7 @@ from assay.workbench.datasets import kept
 from assay.workbench.results import cells
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("sandbox/swift", "sandbox/scribe")
@@ -32,16 +32,16 @@ COSTS = (
 )
 
 
-def mixed_run(rt: Runtime, folder: Path) -> str:
+def mixed_run(session: Session, folder: Path) -> str:
     """A finished run whose first cells were paid for again, each in another way; one unknown cost was told later."""
     table = folder / "rows.csv"
     table.write_text("question\n" + "".join(f"What is capital {n}?\n" for n in range(4)))
-    dataset = kept.open_dataset(rt, str(table))
+    dataset = kept.open_dataset(session, str(table))
     run_id = runs.start_run(
-        rt, RunDraft(dataset.id, (Prompt("{{question}}"),), tuple(map(Contestant, MODELS)), budget_usd=Decimal(50))
+        session, RunDraft(dataset.id, (Prompt("{{question}}"),), tuple(map(Contestant, MODELS)), budget_usd=Decimal(50))
     )
-    assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "done"
-    contestants = cells.get_run(rt, run_id).plan.contestants
+    assert runs.wait_for_run(session, run_id, timeout_s=60).state == "done"
+    contestants = cells.get_run(session, run_id).plan.contestants
     ids = []
     for cell, cost in enumerate(COSTS):
         mine = contestants[cell % 2]
@@ -58,10 +58,10 @@ def mixed_run(rt: Runtime, folder: Path) -> str:
             contestant_key=mine.key,
         )
         ended = ledger.Settlement(call_id=intent.id, settled_ms=ledger.now_ms(), outcome="failed", cost=cost)
-        rt.store.writer.call(lambda c, i=intent: ledger.open_intent(c, i))
-        rt.store.writer.call(lambda c, e=ended: ledger.settle(c, e))
+        session.store.writer.call(lambda c, i=intent: ledger.open_intent(c, i))
+        session.store.writer.call(lambda c, e=ended: ledger.settle(c, e))
         ids.append(intent.id)
-    assert rt.store.writer.call(lambda c: ledger.recover(c, ids[-1], Cost(4_242 * MICRO, "recovered")))
+    assert session.store.writer.call(lambda c: ledger.recover(c, ids[-1], Cost(4_242 * MICRO, "recovered")))
     return run_id
 
 
@@ -85,10 +85,10 @@ def column(at: AppTest, name: str) -> list[int]:
     raise AssertionError(f"no table has {name}")
 
 
-def test_pages_print_what_the_ledger_holds_to_the_last_digit(rt: Runtime, tmp_path: Path) -> None:
+def test_pages_print_what_the_ledger_holds_to_the_last_digit(session: Session, tmp_path: Path) -> None:
     """Run header, board, history and Spend: one amount, and what is unknown apart with its upper bound."""
-    run_id = mixed_run(rt, tmp_path)
-    with rt.store.read() as connection:
+    run_id = mixed_run(session, tmp_path)
+    with session.store.read() as connection:
         sums = select(CALL.c.contestant_key, func.sum(CALL.c.cost_pico), func.count() - func.count(CALL.c.cost_pico))
         lines = connection.execute(sums.where(CALL.c.run_id == run_id).group_by(CALL.c.contestant_key)).all()
     known, unknown = sum(int(line[1]) for line in lines), sum(line[2] for line in lines)

@@ -18,7 +18,7 @@ from assay.views import resources
 from assay.workbench import playground
 from assay.workbench.datasets import kept
 from assay.workbench.running import runs
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 from canary import KEYS, leaks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ MODELS = tuple(Contestant(f"t/{name}") for name in ("text", "tools", "refused", 
 
 
 @pytest.fixture
-def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Runtime, str, str]]:
+def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Session, str, str]]:
     """A workbench with a run and a comparison of a gateway that echoes every key: it, their ids."""
     settings = Settings(
         database_url=f"sqlite:///{tmp_path}/a.db",
@@ -40,24 +40,24 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Runt
         gateway = Gateway(
             "openrouter", echoing.base_url, settings.openrouter_api_key, settings.openrouter_management_key
         )
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
-            monkeypatch.setattr(resources, "get_runtime", lambda: rt)
-            table = kept.read_upload(rt, b"q,gold\none,key\n", filename="q.csv")
-            dataset = kept.save_table(rt, table, name="q", source="q")
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
+            monkeypatch.setattr(resources, "get_runtime", lambda: session.runtime)
+            table = kept.read_upload(session, b"q,gold\none,key\n", filename="q.csv")
+            dataset = kept.save_table(session, table, name="q", source="q")
             draft = runs.RunDraft(
                 dataset.id, (Prompt("{{q}}"),), MODELS, (GraderSpec("contains"),), expected_column="gold"
             )
-            run_id = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=90).id
-            compared = playground.start_comparison(rt, prompt=Prompt("x"), variables={}, contestants=MODELS)
-            wait_for_comparison(rt, compared)
-            yield rt, run_id, compared
+            run_id = runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=90).id
+            compared = playground.start_comparison(session, prompt=Prompt("x"), variables={}, contestants=MODELS)
+            wait_for_comparison(session, compared)
+            yield session, run_id, compared
 
 
-def wait_for_comparison(rt: Runtime, comparison: str) -> None:
+def wait_for_comparison(session: Session, comparison: str) -> None:
     """Waits until no answer of a comparison is still coming."""
     end = time.monotonic() + 90
-    while not playground.watch(rt, comparison).finished:
+    while not playground.watch(session, comparison).finished:
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -68,7 +68,7 @@ def sent(page: AppTest) -> bytes:
     return b"\n".join(node.proto.SerializeToString() for node in page._tree if getattr(node, "proto", None) is not None)
 
 
-def test_pages_send_no_key(used: tuple[Runtime, str, str]) -> None:
+def test_pages_send_no_key(used: tuple[Session, str, str]) -> None:
     """Every page with answers, errors, providers, the catalogue and the doctor's findings on it."""
     _, run_id, comparison = used
     named = {"playground": {"comparison": comparison}, "results": {"run": run_id}, "models": {"model": "t/text"}}

@@ -11,7 +11,7 @@ from assay.datasets.table import Dialect, Table
 from assay.domain.data_policy import make_policy
 from assay.workbench.datasets import kept, versions
 from assay.workbench.running import policies
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,13 +28,13 @@ def shown(**query: str | list[str]) -> AppTest:
     return page.run()
 
 
-def keep(rt: Runtime) -> kept.StoredDataset:
+def keep(session: Session) -> kept.StoredDataset:
     """A dataset of three rows."""
     table = Table(("id", "q", "lang"), [["1", "one", "de"], ["2", "two", "en"], ["3", "drei", "de"]], Dialect("csv"))
-    return kept.save_table(rt, table, name="tickets", source="tickets.csv")
+    return kept.save_table(session, table, name="tickets", source="tickets.csv")
 
 
-def test_page_without_datasets_says_what_to_do(rt: Runtime) -> None:
+def test_page_without_datasets_says_what_to_do(session: Session) -> None:
     """Nothing is kept yet: the page says how to begin, with a button that does it."""
     page = shown()
 
@@ -43,7 +43,7 @@ def test_page_without_datasets_says_what_to_do(rt: Runtime) -> None:
     assert page.button(key="datasets.first").label == "Start with an example"
 
 
-def test_file_is_imported_under_a_name(rt: Runtime) -> None:
+def test_file_is_imported_under_a_name(session: Session) -> None:
     """The upload becomes a dataset with what was noticed in it, and opens; what is no table is refused in words."""
     page = shown()
     page.file_uploader(key="datasets.file").set_value(("a.pdf.csv", b"%PDF-1.7", "text/csv")).run()
@@ -54,15 +54,15 @@ def test_file_is_imported_under_a_name(rt: Runtime) -> None:
     page.text_input(key="datasets.import_name").set_value("sums").run()
     page.button(key="datasets.import_go").click().run()
     assert not page.exception
-    assert kept.dataset_rows(rt, "sums") == [{"q": "007"}, {"q": ""}]
-    assert [found["kind"] for found in kept.get_dataset(rt, "sums").findings] == ["null"]
+    assert kept.dataset_rows(session, "sums") == [{"q": "007"}, {"q": ""}]
+    assert [found["kind"] for found in kept.get_dataset(session, "sums").findings] == ["null"]
 
 
-def test_list_shows_what_versions_share(rt: Runtime) -> None:
+def test_list_shows_what_versions_share(session: Session) -> None:
     """One line per name, with tags, policy and the newest version."""
-    keep(rt)
-    versions.set_tags(rt, "tickets", ["gold"])
-    policies.set_policy(rt, "tickets", make_policy(zdr=True))
+    keep(session)
+    versions.set_tags(session, "tickets", ["gold"])
+    policies.set_policy(session, "tickets", make_policy(zdr=True))
 
     frame = shown().dataframe[0].value
     assert frame.loc[0, ["Dataset", "Newest", "Rows", "Data policy"]].to_list() == [
@@ -74,9 +74,9 @@ def test_list_shows_what_versions_share(rt: Runtime) -> None:
     assert list(frame.loc[0, "Tags"]) == ["gold"]
 
 
-def test_filters_in_the_link_hold_and_can_be_dropped(rt: Runtime) -> None:
+def test_filters_in_the_link_hold_and_can_be_dropped(session: Session) -> None:
     """A link carries its filters; a chip takes one away again."""
-    keep(rt)
+    keep(session)
     page = shown(dataset="tickets", where=[json.dumps(["lang", "is", "de"]), "nonsense", '["no", "is", "x"]'])
 
     assert not page.exception
@@ -85,38 +85,38 @@ def test_filters_in_the_link_hold_and_can_be_dropped(rt: Runtime) -> None:
     assert page.dataframe[0].value["Row key"].to_list() == ["1", "2", "3"]
 
 
-def test_chosen_rows_are_kept_as_a_dataset(rt: Runtime) -> None:
+def test_chosen_rows_are_kept_as_a_dataset(session: Session) -> None:
     """Keep writes what the search shows, under its name, and opens it."""
-    keep(rt)
+    keep(session)
     page = shown(dataset="tickets")
     page.text_input(key="datasets.search").set_value("drei").run()
-    page.text_input(key=f"datasets.keep_name.{kept.get_dataset(rt, 'tickets').id}").set_value("german").run()
+    page.text_input(key=f"datasets.keep_name.{kept.get_dataset(session, 'tickets').id}").set_value("german").run()
     page.button(key="datasets.keep_go").click().run()
 
     assert not page.exception
-    assert kept.dataset_rows(rt, "german") == [{"id": "3", "q": "drei", "lang": "de"}]
+    assert kept.dataset_rows(session, "german") == [{"id": "3", "q": "drei", "lang": "de"}]
     assert "1 rows kept" in page.success[0].value
 
 
-def test_policy_is_kept_and_loosened_only_after_consent(rt: Runtime) -> None:
+def test_policy_is_kept_and_loosened_only_after_consent(session: Session) -> None:
     """The toggles write the policy; taking one back says what that means and waits for the tick."""
-    keep(rt)
+    keep(session)
     page = shown(dataset="tickets")
     page.session_state["datasets.tab"] = "Policy"
     page.run()
     page.toggle(key="datasets.zdr.tickets").set_value(True).run()
     page.button(key="datasets.policy_go").click().run()
-    assert policies.get_policy(rt, "tickets") == {"zdr": True}
+    assert policies.get_policy(session, "tickets") == {"zdr": True}
 
     page.toggle(key="datasets.zdr.tickets").set_value(False).run()
     assert any("looser than before" in warning.value for warning in page.warning)
     assert page.button(key="datasets.policy_go").disabled
     page.checkbox(key="datasets.loosen.tickets").check().run()
     page.button(key="datasets.policy_go").click().run()
-    assert policies.get_policy(rt, "tickets") == {}
+    assert policies.get_policy(session, "tickets") == {}
 
 
-def test_unknown_dataset_is_refused_in_words(rt: Runtime) -> None:
+def test_unknown_dataset_is_refused_in_words(session: Session) -> None:
     """An old link gets words and the way back."""
     page = shown(dataset="gone")
 

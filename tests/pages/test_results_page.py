@@ -21,17 +21,17 @@ from assay.views import resources
 from assay.workbench.datasets import kept
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("sandbox/swift", "sandbox/scribe")
 
 
-def draft(rt: Runtime, folder: Path, *, budget_usd: Decimal | None = None, rows: int = 6) -> RunDraft:
+def draft(session: Session, folder: Path, *, budget_usd: Decimal | None = None, rows: int = 6) -> RunDraft:
     """Questions to two models, graded."""
     table = folder / "rows.csv"
     table.write_text("question,answer\n" + "".join(f"What is capital {n}?,Paris\n" for n in range(rows)))
-    dataset = kept.open_dataset(rt, str(table))
+    dataset = kept.open_dataset(session, str(table))
     return RunDraft(
         dataset.id,
         (Prompt("{{question}}"),),
@@ -62,20 +62,20 @@ def said(at: AppTest) -> str:
     return "\n".join(part.value for part in (*at.caption, *at.warning, *at.info, *at.error, *at.markdown))
 
 
-def test_run_without_answers_says_that_rows_will_come(rt: Runtime, tmp_path: Path) -> None:
+def test_run_without_answers_says_that_rows_will_come(session: Session, tmp_path: Path) -> None:
     """A queued run: no verdict yet, its waiting cells, and words instead of an empty grid."""
-    plan = runs.plan_of(rt, draft(rt, tmp_path))
-    at = opened_page(rt.store.writer.call(lambda c: stored.create_run(c, plan, name="new")))
+    plan = runs.plan_of(session, draft(session, tmp_path))
+    at = opened_page(session.store.writer.call(lambda c: stored.create_run(c, plan, name="new")))
 
     assert "No answer yet" in said(at)
     assert "12 waiting" in said(at)
     assert "scores best" not in said(at)
 
 
-def test_rows_of_a_run_at_work_can_be_read_anew(rt: Runtime, tmp_path: Path) -> None:
+def test_rows_of_a_run_at_work_can_be_read_anew(session: Session, tmp_path: Path) -> None:
     """The rows say when they were read, and one click later they hold what came meanwhile; so does the verdict."""
-    plan = runs.plan_of(rt, draft(rt, tmp_path))
-    run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="new"))
+    plan = runs.plan_of(session, draft(session, tmp_path))
+    run_id = session.store.writer.call(lambda c: stored.create_run(c, plan, name="new"))
 
     def answer(cell: int) -> None:
         record = saving.ResultRecord(
@@ -89,7 +89,7 @@ def test_rows_of_a_run_at_work_can_be_read_anew(rt: Runtime, tmp_path: Path) -> 
             output="Paris",
             scores=(Score("contains", 1.0, True, ""),),
         )
-        rt.store.writer.call(lambda c: saving.save_results(c, [record]))
+        session.store.writer.call(lambda c: saving.save_results(c, [record]))
 
     answer(0)
     at = opened_page(run_id)
@@ -101,11 +101,11 @@ def test_rows_of_a_run_at_work_can_be_read_anew(rt: Runtime, tmp_path: Path) -> 
     assert "2 rows so far, as of" in said(ran(at))
 
 
-def test_spent_budget_says_the_cure_and_goes_on_when_raised(rt: Runtime, tmp_path: Path) -> None:
+def test_spent_budget_says_the_cure_and_goes_on_when_raised(session: Session, tmp_path: Path) -> None:
     """A budget that does not cover the run pauses it in words; a higher one and Continue finish it."""
-    one_call = runs.estimate(rt, draft(rt, tmp_path)).cost.dearest or 0
-    run_id = runs.start_run(rt, draft(rt, tmp_path, budget_usd=from_pico(one_call)))
-    assert runs.wait_for_run(rt, run_id, timeout_s=20).state == "paused"
+    one_call = runs.estimate(session, draft(session, tmp_path)).cost.dearest or 0
+    run_id = runs.start_run(session, draft(session, tmp_path, budget_usd=from_pico(one_call)))
+    assert runs.wait_for_run(session, run_id, timeout_s=20).state == "paused"
     at = opened_page(run_id)
     assert "is reached" in said(at)
     assert "Raise the budget" in said(at)
@@ -114,7 +114,7 @@ def test_spent_budget_says_the_cure_and_goes_on_when_raised(rt: Runtime, tmp_pat
     at.button(key="results.continue").click()
     ran(at)
 
-    found = runs.wait_for_run(rt, run_id, timeout_s=20)
+    found = runs.wait_for_run(session, run_id, timeout_s=20)
     assert (found.state, found.waiting) == ("done", 0)
 
 
@@ -132,21 +132,21 @@ def test_gateway_that_will_not_go_on_pauses_with_the_cure(
     settings = Settings(database_url=f"sqlite:///{tmp_path}/b.db")
     with SandboxServer(config) as server:
         gateway = Gateway("openrouter", server.base_url, SecretStr("wrong"))
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
-            monkeypatch.setattr(resources, "get_runtime", lambda: rt)
-            run_id = runs.start_run(rt, draft(rt, tmp_path))
-            assert runs.wait_for_run(rt, run_id, timeout_s=20).state == "paused"
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
+            monkeypatch.setattr(resources, "get_runtime", lambda: session.runtime)
+            run_id = runs.start_run(session, draft(session, tmp_path))
+            assert runs.wait_for_run(session, run_id, timeout_s=20).state == "paused"
             page = said(opened_page(run_id)).replace("\\", "")
 
     for word in words:
         assert word in page
 
 
-def test_calls_of_a_dead_process_are_possibly_paid(rt: Runtime, tmp_path: Path) -> None:
+def test_calls_of_a_dead_process_are_possibly_paid(session: Session, tmp_path: Path) -> None:
     """Orphans are told with their bound, and those with a generation id can be asked for."""
-    plan = runs.plan_of(rt, draft(rt, tmp_path))
-    run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="interrupted"))
+    plan = runs.plan_of(session, draft(session, tmp_path))
+    run_id = session.store.writer.call(lambda c: stored.create_run(c, plan, name="interrupted"))
     intent = ledger.Intent(
         id=ledger.new_id(),
         created_ms=ledger.now_ms(),
@@ -159,9 +159,9 @@ def test_calls_of_a_dead_process_are_possibly_paid(rt: Runtime, tmp_path: Path) 
         cell=0,
         contestant_key=plan.contestants[0].key,
     )
-    rt.store.writer.call(lambda c: ledger.open_intent(c, intent))
-    rt.store.writer.call(lambda c: ledger.note_generations(c, [(intent.id, "gen-none")]))
-    rt.store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))
+    session.store.writer.call(lambda c: ledger.open_intent(c, intent))
+    session.store.writer.call(lambda c: ledger.note_generations(c, [(intent.id, "gen-none")]))
+    session.store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))
     at = opened_page(run_id)
     assert any("1 call was in flight" in w.value and "possibly paid" in w.value for w in at.warning)
 
@@ -170,13 +170,13 @@ def test_calls_of_a_dead_process_are_possibly_paid(rt: Runtime, tmp_path: Path) 
     assert "possibly paid" in said(at)
 
 
-def test_rows_show_what_was_asked_and_expected_before_the_answers(rt: Runtime, tmp_path: Path) -> None:
+def test_rows_show_what_was_asked_and_expected_before_the_answers(session: Session, tmp_path: Path) -> None:
     """The key stands first and once; columns that no prompt uses follow the answers."""
     table = tmp_path / "wide.csv"
     table.write_text("id,channel,question,answer\nR1,chat,Capital?,Paris\n")
-    chosen = replace(draft(rt, tmp_path), dataset_id=kept.open_dataset(rt, str(table)).id)
-    run_id = runs.start_run(rt, chosen)
-    runs.wait_for_run(rt, run_id, timeout_s=30)
+    chosen = replace(draft(session, tmp_path), dataset_id=kept.open_dataset(session, str(table)).id)
+    run_id = runs.start_run(session, chosen)
+    runs.wait_for_run(session, run_id, timeout_s=30)
 
     shown = opened_page(run_id).dataframe[-1].value
 
@@ -184,10 +184,10 @@ def test_rows_show_what_was_asked_and_expected_before_the_answers(rt: Runtime, t
     assert list(shown["Row"]) == ["R1"]
 
 
-def test_filter_begins_at_the_first_page(rt: Runtime, tmp_path: Path) -> None:
+def test_filter_begins_at_the_first_page(session: Session, tmp_path: Path) -> None:
     """A filter chosen on a later page shows its first rows, not an empty page."""
-    run_id = runs.start_run(rt, draft(rt, tmp_path, rows=120))
-    runs.wait_for_run(rt, run_id, timeout_s=30)
+    run_id = runs.start_run(session, draft(session, tmp_path, rows=120))
+    runs.wait_for_run(session, run_id, timeout_s=30)
     at = opened_page(run_id)
     at.session_state["results.page"] = 3
     ran(at)

@@ -15,7 +15,7 @@ from assay.views import resources
 from assay.views.routing import further, in_words
 from assay.workbench import playground
 from assay.workbench.gateway import faults
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,32 +28,32 @@ def opened_page(name: str) -> AppTest:
     return page
 
 
-def test_faults_are_applied_to_the_sandbox_and_cleared(rt: Runtime) -> None:
+def test_faults_are_applied_to_the_sandbox_and_cleared(session: Session) -> None:
     """What is chosen on the settings page is what calls meet from then on, until it is cleared."""
     page = opened_page("settings")
     page.multiselect(key="settings.faults").select("503").run()
     page.slider(key="settings.fault_share").set_value(40).run()
     page.button(key="settings.fault_apply").click().run()
-    applied = [tuple(one) for one in faults.faults(rt)]
+    applied = [tuple(one) for one in faults.faults(session)]
     page.button(key="settings.fault_clear").click().run()
 
     assert not page.exception
     assert applied == [("503", 0.4, "")]
-    assert faults.faults(rt) == []
+    assert faults.faults(session) == []
 
 
 def test_faults_are_not_offered_for_a_real_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where another gateway answers there is nothing to set."""
     with SandboxServer() as server:
         gateway = Gateway("openrouter", server.base_url)
-        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as rt:
-            monkeypatch.setattr(resources, "get_runtime", lambda: rt)
+        with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as session:
+            monkeypatch.setattr(resources, "get_runtime", lambda: session.runtime)
             page = opened_page("settings")
 
     assert "settings.faults" not in {one.key for one in page.multiselect}
 
 
-def test_examination_shows_every_finding_and_the_links(rt: Runtime) -> None:
+def test_examination_shows_every_finding_and_the_links(session: Session) -> None:
     """The doctor's findings stand on the settings page, with the gateway's own pages."""
     page = opened_page("settings")
     page.button(key="settings.doctor").click().run()
@@ -64,7 +64,7 @@ def test_examination_shows_every_finding_and_the_links(rt: Runtime) -> None:
     assert "https://status.openrouter.ai/" in said
 
 
-def test_models_page_says_who_is_moderated(rt: Runtime) -> None:
+def test_models_page_says_who_is_moderated(session: Session) -> None:
     """The table has the column, and the picker of the playground says it too."""
     page = opened_page("models")
     frame: Any = page.dataframe[0].value
@@ -74,7 +74,7 @@ def test_models_page_says_who_is_moderated(rt: Runtime) -> None:
     assert next(one for one in pickers if one.startswith("sandbox/prism")).endswith("moderated")
 
 
-def test_routing_of_the_playground_is_sent_and_shown(rt: Runtime) -> None:
+def test_routing_of_the_playground_is_sent_and_shown(session: Session) -> None:
     """Every part of the routing that was set is in the contestant that is asked."""
     page = opened_page("playground")
     page.selectbox(key="playground.routing.sort").select("price")
@@ -85,8 +85,8 @@ def test_routing_of_the_playground_is_sent_and_shown(rt: Runtime) -> None:
     page.toggle(key="playground.routing.fallbacks").set_value(False).run()
     page.button(key="playground.run").click().run()
 
-    (past,) = playground.history(rt, limit=5)
-    sent = playground.watch(rt, past.id).panes[0].contestant.provider
+    (past,) = playground.history(session, limit=5)
+    sent = playground.watch(session, past.id).panes[0].contestant.provider
     assert sent == {
         "sort": "price",
         "quantizations": ["int8", "fp8"],
@@ -98,7 +98,7 @@ def test_routing_of_the_playground_is_sent_and_shown(rt: Runtime) -> None:
     assert any("data_collection deny" in block.value.replace("\\", "") for block in page.caption)
 
 
-def test_mistyped_routing_is_refused_with_the_nearest_name(rt: Runtime) -> None:
+def test_mistyped_routing_is_refused_with_the_nearest_name(session: Session) -> None:
     """`zdrr` protects nothing: it is not sent, and the page says what was meant."""
     page = opened_page("playground")
     page.text_area(key="playground.routing.json").set_value('{"zdrr": true}').run()
@@ -107,7 +107,7 @@ def test_mistyped_routing_is_refused_with_the_nearest_name(rt: Runtime) -> None:
     assert "playground.run" not in {button.key for button in page.button}
 
 
-def test_calculator_of_a_model_adds_up(rt: Runtime) -> None:
+def test_calculator_of_a_model_adds_up(session: Session) -> None:
     """Sizes in, the exact bill out; a key that the model has no price for is said to be unknown."""
     script = AppTest.from_function(_calculator, default_timeout=30)
     page = script.run()
@@ -126,7 +126,7 @@ def _calculator() -> None:
     from assay.views import resources
     from assay.views.models import calculator
 
-    calculator.show(resources.get_runtime(), "sandbox/scribe")
+    calculator.show(resources.get_session(), "sandbox/scribe")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"sort": "cheapest"}', '{"only": "northwind"}'])

@@ -14,7 +14,7 @@ from assay.store import ledger
 from assay.store.spend import SpendFilter
 from assay.views.charts import bars
 from assay.views.charts import spend as charts_spend
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 from assay.workbench.spending import spend
 from assay.workbench.spending.days import zone_of
 
@@ -23,7 +23,7 @@ CENT = 10**10
 DAY = 86_400_000
 
 
-def pay(rt: Runtime, model: str, pico: int | None, *, days_ago: int = 0, purpose: str = "playground") -> None:
+def pay(session: Session, model: str, pico: int | None, *, days_ago: int = 0, purpose: str = "playground") -> None:
     """A settled call."""
     now = ledger.now_ms()
     intent = ledger.Intent(
@@ -37,7 +37,7 @@ def pay(rt: Runtime, model: str, pico: int | None, *, days_ago: int = 0, purpose
     )
     cost = Cost(pico, "billed" if pico is not None else "unknown")
     ended = ledger.Settlement(call_id=intent.id, settled_ms=now, outcome="ok", cost=cost, prompt_tokens=10)
-    rt.store.writer.call(lambda c: (ledger.open_intent(c, intent), ledger.settle(c, ended)))
+    session.store.writer.call(lambda c: (ledger.open_intent(c, intent), ledger.settle(c, ended)))
 
 
 def opened_page(**query: str) -> AppTest:
@@ -51,7 +51,7 @@ def opened_page(**query: str) -> AppTest:
     return at
 
 
-def test_nothing_spent_says_so_and_leads_to_the_playground(rt: Runtime) -> None:
+def test_nothing_spent_says_so_and_leads_to_the_playground(session: Session) -> None:
     """An empty ledger: words and a button."""
     at = opened_page()
 
@@ -59,11 +59,11 @@ def test_nothing_spent_says_so_and_leads_to_the_playground(rt: Runtime) -> None:
     assert at.button(key="spend.first").label == "Open the playground"
 
 
-def test_tiles_and_bars_say_what_the_ledger_holds(rt: Runtime) -> None:
+def test_tiles_and_bars_say_what_the_ledger_holds(session: Session) -> None:
     """Known money is summed, unknown money is named beside it and never drawn."""
-    pay(rt, "a/dear", 30 * CENT)
-    pay(rt, "a/cheap", 2 * CENT, days_ago=40, purpose="run")
-    pay(rt, "a/cheap", None)
+    pay(session, "a/dear", 30 * CENT)
+    pay(session, "a/cheap", 2 * CENT, days_ago=40, purpose="run")
+    pay(session, "a/cheap", None)
     at = opened_page()
 
     assert [m.value for m in at.metric][:2] == [format_usd(32 * CENT), format_usd(30 * CENT)]
@@ -73,11 +73,11 @@ def test_tiles_and_bars_say_what_the_ledger_holds(rt: Runtime) -> None:
     assert "$0.020 + 1 unknown" in drawn
 
 
-def test_filters_choose_and_stand_in_the_address(rt: Runtime) -> None:
+def test_filters_choose_and_stand_in_the_address(session: Session) -> None:
     """A model and a period from the address narrow the sums."""
-    pay(rt, "a/dear", 30 * CENT)
-    pay(rt, "a/cheap", 2 * CENT)
-    pay(rt, "a/cheap", 7 * CENT, days_ago=40)
+    pay(session, "a/dear", 30 * CENT)
+    pay(session, "a/cheap", 2 * CENT)
+    pay(session, "a/cheap", 7 * CENT, days_ago=40)
     at = opened_page(**{"spend.model": "a/cheap", "spend.period": "7 days"})
 
     assert any("Chosen: 1 call," in c.value for c in at.caption)
@@ -86,20 +86,20 @@ def test_filters_choose_and_stand_in_the_address(rt: Runtime) -> None:
     assert any("Chosen: 2 calls" in c.value for c in at.caption)
 
 
-def test_report_adds_up_to_the_ledger_on_every_side(rt: Runtime) -> None:
+def test_report_adds_up_to_the_ledger_on_every_side(session: Session) -> None:
     """Each side of a report has the same total, and the days since a moment are those of the ledger."""
     for number in range(6):
-        pay(rt, f"a/{number % 3}", None if number == 4 else number * CENT, days_ago=number)
+        pay(session, f"a/{number % 3}", None if number == 4 else number * CENT, days_ago=number)
     zone = zone_of(None)
-    found = spend.report(rt, SpendFilter(), zone=zone)
+    found = spend.report(session, SpendFilter(), zone=zone)
     chosen = spend.since_days(3, zone=zone)
 
-    assert found.sum == spend.spent(rt, SpendFilter())
+    assert found.sum == spend.spent(session, SpendFilter())
     for lines in found.by.values():
         assert sum(line.sum.known_pico for line in lines) == found.sum.known_pico
         assert sum(line.sum.calls for line in lines) == 6
     assert chosen.start_ms is not None
-    assert found.since(chosen.start_ms, zone=zone) == spend.spent(rt, chosen)
+    assert found.since(chosen.start_ms, zone=zone) == spend.spent(session, chosen)
 
 
 def test_days_are_drawn_on_a_time_axis_dearest_model_first() -> None:
@@ -119,17 +119,17 @@ def test_bars_are_escaped_and_counted_past_the_tenth() -> None:
     assert "and 2 more in the table" in drawn
 
 
-def test_calls_in_flight_are_not_told_as_lost(rt: Runtime) -> None:
+def test_calls_in_flight_are_not_told_as_lost(session: Session) -> None:
     """What is under way stands apart from what ended with an unknown cost."""
-    dispatcher = rt.dispatcher
+    dispatcher = session.dispatcher
     request = CompletionRequest("sandbox/swift", (Message("user", "hello"),), {"max_tokens": 10})
     intents = [dispatcher.intent(request, CallContext(purpose="playground")) for _ in range(3)]
     for one in intents:
-        rt.store.writer.call(lambda c, one=one: ledger.open_intent(c, one))
+        session.store.writer.call(lambda c, one=one: ledger.open_intent(c, one))
     settlement = ledger.Settlement(call_id=intents[0].id, settled_ms=ledger.now_ms(), outcome="cancelled")
-    rt.store.writer.call(lambda c: ledger.settle(c, settlement))
+    session.store.writer.call(lambda c: ledger.settle(c, settlement))
 
-    found = spend.report(rt, SpendFilter())
+    found = spend.report(session, SpendFilter())
 
     assert (found.in_flight.calls, found.sum.calls, found.sum.unknown_calls) == (2, 1, 1)
     assert [line.sum.unknown_calls for line in found.by["model"]] == [1]
@@ -139,10 +139,10 @@ def test_calls_in_flight_are_not_told_as_lost(rt: Runtime) -> None:
     )
 
 
-def test_unknown_costs_are_settled_by_ones_word_after_a_look_at_the_bill(rt: Runtime) -> None:
+def test_unknown_costs_are_settled_by_ones_word_after_a_look_at_the_bill(session: Session) -> None:
     """The gateway is asked first; settling wants a choice and the box; then nothing is unknown."""
-    pay(rt, "a/dear", 30 * CENT)
-    pay(rt, "a/cheap", None)
+    pay(session, "a/dear", 30 * CENT)
+    pay(session, "a/cheap", None)
     at = opened_page()
     at.button(key="spend.recover").click()
     at.run()
@@ -156,6 +156,6 @@ def test_unknown_costs_are_settled_by_ones_word_after_a_look_at_the_bill(rt: Run
     at.button(key="spend.settle.now").click()
     at.run()
 
-    found = spend.spent(rt, SpendFilter())
+    found = spend.spent(session, SpendFilter())
     assert (found.known_pico, found.unknown_calls) == (35 * CENT, 0)
     assert not at.exception

@@ -24,7 +24,7 @@ from assay.domain.score import GraderSpec
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.workbench.datasets import kept
 from assay.workbench.running import runs
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 MODELS = ("sandbox/swift", "sandbox/scribe")
 JUDGE = "sandbox/sage"
@@ -120,17 +120,17 @@ def drive(folder: Path, rows: int, graders: Sequence[GraderSpec] = GRADERS) -> O
     settings = Settings(database_url=f"sqlite:///{folder}/a.db", concurrency=16)
     with SandboxServer(SandboxConfig(speed=0, faults=FAULTS)) as server:
         gateway = Gateway("sandbox", server.base_url, SecretStr("k"))
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
             gaps = [0.0]
-            watch = rt.spawn(_watch(gaps))
+            watch = session.spawn(_watch(gaps))
             started = time.monotonic()
             try:
-                run_id = runs.start_run(rt, draft_of(rt, rows, graders))
-                state = runs.wait_for_run(rt, run_id, timeout_s=600).state
+                run_id = runs.start_run(session, draft_of(session, rows, graders))
+                state = runs.wait_for_run(session, run_id, timeout_s=600).state
             finally:
                 watch.cancel()
-            return _outcome(rt, state, rows * len(MODELS), max(gaps), time.monotonic() - started)
+            return _outcome(session, state, rows * len(MODELS), max(gaps), time.monotonic() - started)
 
 
 async def _watch(gaps: list[float]) -> None:
@@ -143,7 +143,7 @@ async def _watch(gaps: list[float]) -> None:
         last, worked = now, spent
 
 
-def draft_of(rt: Runtime, rows: int, graders: Sequence[GraderSpec]) -> runs.RunDraft:
+def draft_of(session: Session, rows: int, graders: Sequence[GraderSpec]) -> runs.RunDraft:
     """The run: a file of hostile cells, two models."""
     file = io.StringIO()
     writer = csv.writer(file)
@@ -151,17 +151,17 @@ def draft_of(rt: Runtime, rows: int, graders: Sequence[GraderSpec]) -> runs.RunD
     for n in range(rows):
         wanted = HOSTILE[n % len(HOSTILE)]
         writer.writerow([n, f"Tell me about number {n}", wanted, HOSTILE[(n * 7 + 3) % len(HOSTILE)]])
-    table = kept.read_upload(rt, file.getvalue().encode(), filename="hostile.csv")
-    dataset = kept.save_table(rt, table, name="hostile", source="hostile.csv")
+    table = kept.read_upload(session, file.getvalue().encode(), filename="hostile.csv")
+    dataset = kept.save_table(session, table, name="hostile", source="hostile.csv")
     contestants = tuple(Contestant(model, {"max_tokens": 60}) for model in MODELS)
     return runs.RunDraft(dataset.id, (Prompt("{{q}}"),), contestants, tuple(graders), expected_column="e")
 
 
-def _outcome(rt: Runtime, state: str, cells: int, gap: float, seconds: float) -> Outcome:
+def _outcome(session: Session, state: str, cells: int, gap: float, seconds: float) -> Outcome:
     def count(query: str) -> int:
         return int(connection.execute(text(query)).scalar_one())
 
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return Outcome(
             state,
             cells,

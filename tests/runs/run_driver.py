@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from assay.domain.contestant import Contestant, Prompt
 from assay.workbench.datasets import kept
 from assay.workbench.running import runs
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 
-def started(rt: Runtime, contestants: Sequence[Contestant], *, rows: int) -> str:
+def started(session: Session, contestants: Sequence[Contestant], *, rows: int) -> str:
     """A run of as many different prompts, under way."""
     content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(rows))
-    table = kept.read_upload(rt, content.encode(), filename="q.csv")
-    dataset = kept.save_table(rt, table, name="q", source="q")
-    return runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), tuple(contestants)))
+    table = kept.read_upload(session, content.encode(), filename="q.csv")
+    dataset = kept.save_table(session, table, name="q", source="q")
+    return runs.start_run(session, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), tuple(contestants)))
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:

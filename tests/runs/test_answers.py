@@ -15,7 +15,7 @@ from assay.store.learnt import LEARNT_FROM, Learnt, answer_lengths
 from assay.workbench.datasets import kept
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 SWIFT = "sandbox/swift"
 SHORT = Prompt("Which category fits: billing, bug, account? {{q}}")
@@ -23,42 +23,42 @@ LONG = Prompt("Write a long letter about this. {{q}}")
 
 
 @pytest.fixture
-def rt(tmp_path: Path) -> Iterator[Runtime]:
+def session(tmp_path: Path) -> Iterator[Session]:
     """A workbench with a fast sandbox."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
         opened.ready()
         yield opened
 
 
-def drafted(rt: Runtime, *prompts: Prompt, rows: int = 30) -> RunDraft:
+def drafted(session: Session, *prompts: Prompt, rows: int = 30) -> RunDraft:
     """A draft over so many rows."""
     content = "q\n" + "".join(f"I was charged twice on invoice {n}\n" for n in range(rows))
-    table = kept.read_upload(rt, content.encode(), filename="q.csv")
-    return RunDraft(kept.save_table(rt, table, name="q", source="q").id, prompts, (Contestant(SWIFT),))
+    table = kept.read_upload(session, content.encode(), filename="q.csv")
+    return RunDraft(kept.save_table(session, table, name="q", source="q").id, prompts, (Contestant(SWIFT),))
 
 
-def test_lengths_are_learnt_for_each_version_of_a_prompt(rt: Runtime) -> None:
+def test_lengths_are_learnt_for_each_version_of_a_prompt(session: Session) -> None:
     """What one prompt was answered says nothing of another: the next run of it is a guess until it was asked."""
-    runs.wait_for_run(rt, runs.start_run(rt, drafted(rt, LONG)), timeout_s=60)
+    runs.wait_for_run(session, runs.start_run(session, drafted(session, LONG)), timeout_s=60)
 
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         known = answer_lengths(connection, SWIFT, LONG.key)
         other = answer_lengths(connection, SWIFT, SHORT.key)
     assert known is not None
     assert known.count == 30
     assert other is None
-    assert not runs.estimate(rt, drafted(rt, LONG)).cost.guessed
-    assert runs.estimate(rt, drafted(rt, SHORT)).cost.guessed
-    assert runs.estimate(rt, drafted(rt, LONG, SHORT)).cost.guessed
+    assert not runs.estimate(session, drafted(session, LONG)).cost.guessed
+    assert runs.estimate(session, drafted(session, SHORT)).cost.guessed
+    assert runs.estimate(session, drafted(session, LONG, SHORT)).cost.guessed
 
 
 @pytest.mark.parametrize("prompt", [SHORT, LONG], ids=["one word", "a letter"])
-def test_bill_lies_in_the_range_before_and_after_the_prompt_was_asked(rt: Runtime, prompt: Prompt) -> None:
+def test_bill_lies_in_the_range_before_and_after_the_prompt_was_asked(session: Session, prompt: Prompt) -> None:
     """The guess is wide enough for a word and for a letter; what was learnt is narrower and holds the next bill."""
-    guess = runs.estimate(rt, drafted(rt, prompt)).cost
-    first = runs.wait_for_run(rt, runs.start_run(rt, drafted(rt, prompt)), timeout_s=60)
-    learnt = runs.estimate(rt, drafted(rt, prompt, rows=40)).cost
-    second = runs.wait_for_run(rt, runs.start_run(rt, drafted(rt, prompt, rows=40)), timeout_s=60)
+    guess = runs.estimate(session, drafted(session, prompt)).cost
+    first = runs.wait_for_run(session, runs.start_run(session, drafted(session, prompt)), timeout_s=60)
+    learnt = runs.estimate(session, drafted(session, prompt, rows=40)).cost
+    second = runs.wait_for_run(session, runs.start_run(session, drafted(session, prompt, rows=40)), timeout_s=60)
 
     assert None not in (guess.low, guess.high, learnt.low, learnt.high)
     assert guess.low <= first.spent_pico <= guess.high  # type: ignore[operator]
@@ -83,8 +83,8 @@ def test_short_answers_to_another_prompt_leave_the_range_wide() -> None:
     assert found.low <= 1 <= 500 <= found.high
 
 
-def test_few_answers_teach_nothing(rt: Runtime) -> None:
+def test_few_answers_teach_nothing(session: Session) -> None:
     """Below five answers a prompt counts as not asked."""
-    runs.wait_for_run(rt, runs.start_run(rt, drafted(rt, LONG, rows=LEARNT_FROM - 1)), timeout_s=60)
+    runs.wait_for_run(session, runs.start_run(session, drafted(session, LONG, rows=LEARNT_FROM - 1)), timeout_s=60)
 
-    assert runs.estimate(rt, drafted(rt, LONG)).cost.guessed
+    assert runs.estimate(session, drafted(session, LONG)).cost.guessed

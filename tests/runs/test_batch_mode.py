@@ -23,23 +23,23 @@ from assay.workbench.datasets import kept
 from assay.workbench.results import cells
 from assay.workbench.running import growth, runs
 from assay.workbench.running.runs import RunDraft, RunProgress
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 PAIR = (Contestant("sandbox/atlas-large"), Contestant("sandbox/swift"))
 
 
 @contextmanager
-def workbench(folder: Path, server: SandboxServer) -> Iterator[Runtime]:
+def workbench(folder: Path, server: SandboxServer) -> Iterator[Session]:
     """A workbench before a sandbox of the test's own, which looks after batches often."""
     settings = Settings(database_url=f"sqlite:///{folder}/a.db", batch_poll_s=0.02, max_attempts=2)
-    with open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("key"))) as rt:
-        rt.ready()
-        yield rt
+    with open_session(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("key"))) as session:
+        session.ready()
+        yield session
 
 
-def draft_of(rt: Runtime, **more: Any) -> RunDraft:
+def draft_of(session: Session, **more: Any) -> RunDraft:
     """The support tickets before two models, as a batch."""
-    dataset = kept.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(session, "support_tickets")
     values: dict[str, Any] = {
         "prompts": (Prompt("Classify: {{ticket}}"),),
         "contestants": PAIR,
@@ -51,14 +51,14 @@ def draft_of(rt: Runtime, **more: Any) -> RunDraft:
     return RunDraft(dataset.id, **values)
 
 
-def finished(rt: Runtime, draft: RunDraft) -> RunProgress:
+def finished(session: Session, draft: RunDraft) -> RunProgress:
     """The draft's run after its end."""
-    return runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=30)
+    return runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=30)
 
 
-def details(rt: Runtime, run_id: str) -> list[cells.CellDetail]:
+def details(session: Session, run_id: str) -> list[cells.CellDetail]:
     """All cells of a run."""
-    return [cells.cell_detail(rt, run_id, cell) for cell in range(40)]
+    return [cells.cell_detail(session, run_id, cell) for cell in range(40)]
 
 
 def billed(server: SandboxServer) -> Decimal:
@@ -74,20 +74,22 @@ def stats(server: SandboxServer) -> dict[str, Any]:
         return found
 
 
-def states(rt: Runtime) -> list[str]:
+def states(session: Session) -> list[str]:
     """The states of all calls."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return [row.state for row in connection.execute(CALL.select())]
 
 
 def test_batch_run_gives_the_answers_of_a_normal_run_at_half_the_price(tmp_path: Path) -> None:
     """Outputs and verdicts are the same, the ledger is the gateway's bill, and that is half."""
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
-        batch = finished(rt, draft_of(rt))
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as session:
+        batch = finished(session, draft_of(session))
         half = billed(server)
-        normal = finished(rt, draft_of(rt, mode="normal"))
+        normal = finished(session, draft_of(session, mode="normal"))
 
-        answers = [[(d.record.output, d.record.result.passed) for d in details(rt, run.id)] for run in (batch, normal)]
+        answers = [
+            [(d.record.output, d.record.result.passed) for d in details(session, run.id)] for run in (batch, normal)
+        ]
     assert (batch.state, batch.done, batch.failed) == ("done", 40, 0)
     assert answers[0] == answers[1]
     assert from_pico(batch.spent_pico) == half
@@ -99,14 +101,14 @@ def test_requests_that_a_batch_fails_are_asked_one_by_one(tmp_path: Path) -> Non
     faults = (Fault("500", model="sandbox/swift", rate=0.4),)
     with (
         SandboxServer(SandboxConfig(speed=0, faults=faults, seed=3)) as server,
-        workbench(tmp_path, server) as rt,
+        workbench(tmp_path, server) as session,
     ):
-        run = finished(rt, draft_of(rt))
+        run = finished(session, draft_of(session))
 
         assert (run.state, run.done) == ("done", 40)
         assert "asked call by call" in run.reason
         assert from_pico(run.spent_pico) == billed(server)
-        assert set(states(rt)) == {"settled"}
+        assert set(states(session)) == {"settled"}
 
 
 ODD_ONES = {
@@ -122,9 +124,9 @@ ODD_ONES = {
 def test_contestant_that_cannot_be_batched_costs_the_others_nothing(tmp_path: Path, odd: str, first: bool) -> None:
     """The others keep the batch and its price, wherever the odd one stands; who is asked as usual is told."""
     pair = (ODD_ONES[odd], PAIR[0]) if first else (PAIR[0], ODD_ONES[odd])
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
-        run = finished(rt, draft_of(rt, contestants=pair, limit=5))
-        with rt.store.read() as connection:
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as session:
+        run = finished(session, draft_of(session, contestants=pair, limit=5))
+        with session.store.read() as connection:
             handed_in = [batch.contestant for batch in connection.execute(GATEWAY_BATCH.select())]
 
         assert (run.state, run.done, run.failed) == ("done", 10, 0)
@@ -136,8 +138,8 @@ def test_contestant_that_cannot_be_batched_costs_the_others_nothing(tmp_path: Pa
 @pytest.mark.parametrize("ends", ["failed", "expired"])
 def test_batch_that_ends_without_answers_falls_back_to_calls(tmp_path: Path, ends: Any) -> None:
     """The whole run is asked one by one; the batch cost nothing."""
-    with SandboxServer(SandboxConfig(speed=0, batch_ends=ends)) as server, workbench(tmp_path, server) as rt:
-        run = finished(rt, draft_of(rt))
+    with SandboxServer(SandboxConfig(speed=0, batch_ends=ends)) as server, workbench(tmp_path, server) as session:
+        run = finished(session, draft_of(session))
 
         assert (run.state, run.done, run.failed) == ("done", 40, 0)
         assert ends in run.reason
@@ -146,20 +148,20 @@ def test_batch_that_ends_without_answers_falls_back_to_calls(tmp_path: Path, end
 
 def test_gateway_without_batches_is_asked_one_by_one(tmp_path: Path) -> None:
     """No intent of the refused batch stays behind."""
-    with SandboxServer(SandboxConfig(speed=0, batches=False)) as server, workbench(tmp_path, server) as rt:
-        run = finished(rt, draft_of(rt))
+    with SandboxServer(SandboxConfig(speed=0, batches=False)) as server, workbench(tmp_path, server) as session:
+        run = finished(session, draft_of(session))
 
         assert (run.state, run.done) == ("done", 40)
         assert "the gateway offers no batches" in run.reason
-        assert states(rt) == ["settled"] * 40
-        with rt.store.read() as connection:
+        assert states(session) == ["settled"] * 40
+        with session.store.read() as connection:
             assert connection.execute(GATEWAY_BATCH.select()).all() == []
 
 
 def test_batch_whose_acceptance_was_lost_is_found_again(tmp_path: Path) -> None:
     """The gateway took the batch and answered 502: it is found in the list, not handed in twice."""
-    with SandboxServer(SandboxConfig(speed=0, batch_lost=True)) as server, workbench(tmp_path, server) as rt:
-        run = finished(rt, draft_of(rt))
+    with SandboxServer(SandboxConfig(speed=0, batch_lost=True)) as server, workbench(tmp_path, server) as session:
+        run = finished(session, draft_of(session))
 
         assert (run.state, run.done, run.failed) == ("done", 40, 0)
         assert stats(server)["paid_calls"] == 40
@@ -169,55 +171,55 @@ def test_batch_whose_acceptance_was_lost_is_found_again(tmp_path: Path) -> None:
 def test_batch_survives_the_death_of_its_process(tmp_path: Path) -> None:
     """A second workbench on the same file fetches what the first one handed in, and pays nothing twice."""
     with SandboxServer(SandboxConfig(speed=1, batch_s=1.5)) as server:
-        with workbench(tmp_path, server) as rt:
-            run_id = runs.start_run(rt, draft_of(rt))
-            while not handed_in(rt, 2):
+        with workbench(tmp_path, server) as session:
+            run_id = runs.start_run(session, draft_of(session))
+            while not handed_in(session, 2):
                 pass
-        with workbench(tmp_path, server) as rt:
-            runs.continue_run(rt, run_id)
-            run = runs.wait_for_run(rt, run_id, timeout_s=30)
+        with workbench(tmp_path, server) as session:
+            runs.continue_run(session, run_id)
+            run = runs.wait_for_run(session, run_id, timeout_s=30)
 
             assert (run.state, run.done, run.failed) == ("done", 40, 0)
             assert stats(server)["paid_calls"] == 40
             assert from_pico(run.spent_pico) == billed(server)
 
 
-def handed_in(rt: Runtime, count: int) -> bool:
+def handed_in(session: Session, count: int) -> bool:
     """Whether so many batches wait at the gateway."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return [row.state for row in connection.execute(GATEWAY_BATCH.select())] == ["waiting"] * count
 
 
 def test_run_grows_while_its_batches_wait(tmp_path: Path) -> None:
     """The answers that come afterwards land in the cells that they were asked for, under their new numbers."""
-    with SandboxServer(SandboxConfig(speed=1, batch_s=1.5)) as server, workbench(tmp_path, server) as rt:
-        run_id = runs.start_run(rt, draft_of(rt, limit=8))
-        while not handed_in(rt, 2):
+    with SandboxServer(SandboxConfig(speed=1, batch_s=1.5)) as server, workbench(tmp_path, server) as session:
+        run_id = runs.start_run(session, draft_of(session, limit=8))
+        while not handed_in(session, 2):
             pass
-        runs.pause_run(rt, run_id)
-        runs.wait_for_run(rt, run_id, timeout_s=30)
+        runs.pause_run(session, run_id)
+        runs.wait_for_run(session, run_id, timeout_s=30)
         wanted = growth.Growth(contestants=(Contestant("sandbox/scribe"),), samples=2)
 
-        found = growth.grow_run(rt, run_id, wanted, budget_usd=Decimal(5))
-        run = runs.wait_for_run(rt, run_id, timeout_s=60)
+        found = growth.grow_run(session, run_id, wanted, budget_usd=Decimal(5))
+        run = runs.wait_for_run(session, run_id, timeout_s=60)
 
         assert (found.missing.calls, found.added.calls) == (32, 32)
         assert (run.state, run.done, run.failed) == ("done", 48, 0)
         assert (stats(server)["paid_calls"], stats(server)["paid_twice"]) == (48, 0)
         assert from_pico(run.spent_pico) == billed(server)
         for cell in range(48):
-            detail = cells.cell_detail(rt, run_id, cell)
+            detail = cells.cell_detail(session, run_id, cell)
             assert [call.model for call in detail.record.calls] == [detail.contestant.model]
 
 
 def test_stopped_run_cancels_its_batches(tmp_path: Path) -> None:
     """The gateway charges nothing, and nothing stays reserved."""
-    with SandboxServer(SandboxConfig(speed=1, batch_s=60)) as server, workbench(tmp_path, server) as rt:
-        run_id = runs.start_run(rt, draft_of(rt))
-        while not handed_in(rt, 2):
+    with SandboxServer(SandboxConfig(speed=1, batch_s=60)) as server, workbench(tmp_path, server) as session:
+        run_id = runs.start_run(session, draft_of(session))
+        while not handed_in(session, 2):
             pass
-        runs.stop_run(rt, run_id)
-        run = runs.wait_for_run(rt, run_id, timeout_s=30)
+        runs.stop_run(session, run_id)
+        run = runs.wait_for_run(session, run_id, timeout_s=30)
 
         assert (run.state, run.done, run.reserved_pico, run.spent_pico) == ("stopped", 0, 0, 0)
         assert billed(server) == 0
@@ -225,24 +227,24 @@ def test_stopped_run_cancels_its_batches(tmp_path: Path) -> None:
 
 def test_budget_holds_in_batches_and_the_rest_goes_out_when_there_is_room(tmp_path: Path) -> None:
     """A budget below the worst case: batches go out in parts, and spend stays below it."""
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
-        whole = runs.estimate(rt, draft_of(rt))
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as session:
+        whole = runs.estimate(session, draft_of(session))
         assert whole.cost.worst is not None
         budget = from_pico(whole.cost.worst) / 3
-        run = finished(rt, draft_of(rt, budget_usd=budget))
+        run = finished(session, draft_of(session, budget_usd=budget))
 
         assert (run.state, run.done) == ("done", 40)
         assert from_pico(run.spent_pico) <= budget
-        with rt.store.read() as connection:
+        with session.store.read() as connection:
             assert len(connection.execute(GATEWAY_BATCH.select()).all()) > 2
             assert connection.execute(RUN.select()).one().reserved_pico == 0
 
 
 def test_estimate_shows_the_saving_of_a_batch(tmp_path: Path) -> None:
     """Half of the expected cost is saved; the bound stays what can be proved."""
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
-        normal = runs.estimate(rt, draft_of(rt, mode="normal"))
-        batch = runs.estimate(rt, draft_of(rt))
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as session:
+        normal = runs.estimate(session, draft_of(session, mode="normal"))
+        batch = runs.estimate(session, draft_of(session))
 
     assert normal.saving is None
     assert batch.saving is not None
@@ -253,15 +255,15 @@ def test_estimate_shows_the_saving_of_a_batch(tmp_path: Path) -> None:
 
 def test_flex_and_floor_are_cheaper_where_the_gateway_has_them(tmp_path: Path) -> None:
     """Flex reaches the tier's endpoint, floor the cheapest; each note names who has none."""
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as session:
         spent = {}
         for mode in ("normal", "flex", "floor"):
-            draft = draft_of(rt, mode=mode, limit=5)
-            runs.estimate(rt, draft)
-            run = finished(rt, draft)
+            draft = draft_of(session, mode=mode, limit=5)
+            runs.estimate(session, draft)
+            run = finished(session, draft)
             assert (run.state, run.done, run.failed) == ("done", 10, 0)
             spent[mode] = [line.spent_pico for line in run.contestants]
-        notes = runs.notes(rt, draft_of(rt, mode="flex"))
+        notes = runs.notes(session, draft_of(session, mode="flex"))
 
     assert spent["flex"][0] * 2 == spent["normal"][0]
     assert spent["flex"][1] == spent["normal"][1]

@@ -41,7 +41,7 @@ from assay.store import ledger, runs
 from assay.store.engine import Store, open_store
 from assay.workbench.running import runs as runs_of_users
 from assay.workbench.running.progress import progress
-from assay.workbench.runtime import open_runtime
+from assay.workbench.session import open_session
 
 SCHEDULES = int(os.environ.get("ASSAY_SCHEDULES", "1000"))
 WORKERS = 200
@@ -230,18 +230,18 @@ def test_budget_with_room_for_one_call_at_a_time_is_enough_for_all(tmp_path: Pat
     settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db")
     with SandboxServer(SandboxConfig(speed=0)) as server:
         gateway = Gateway("sandbox", server.base_url, SecretStr("k"))
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
-            run_id = started(rt, [Contestant("sandbox/budget-mini", {"max_tokens": 2_000})], rows=60)
-            whole = progress(rt, run_id).budget_pico
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
+            run_id = started(session, [Contestant("sandbox/budget-mini", {"max_tokens": 2_000})], rows=60)
+            whole = progress(session, run_id).budget_pico
             assert whole is not None
-            spent = runs_of_users.wait_for_run(rt, run_id, timeout_s=60).spent_pico
+            spent = runs_of_users.wait_for_run(session, run_id, timeout_s=60).spent_pico
             tight = Decimal(spent + whole // 60 + whole // 600).scaleb(-12)
-            with rt.store.read() as connection:
+            with session.store.read() as connection:
                 draft = runs.plan_of(runs.get_run(connection, run_id))
             again = runs_of_users.start_run(
-                rt, runs_of_users.RunDraft(draft.dataset_id, draft.prompts, draft.contestants, budget_usd=tight)
+                session, runs_of_users.RunDraft(draft.dataset_id, draft.prompts, draft.contestants, budget_usd=tight)
             )
-            found = runs_of_users.wait_for_run(rt, again, timeout_s=60)
+            found = runs_of_users.wait_for_run(session, again, timeout_s=60)
 
     assert (found.state, found.done) == ("done", 60), found.reason

@@ -40,7 +40,7 @@ from assay.workbench import playground
 from assay.workbench.datasets import kept
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 TRIALS = int(os.environ.get("ASSAY_TRIALS", "2"))
 KEY = "sk-or-v1-x"
@@ -109,21 +109,21 @@ def play(folder: Path, *, seed: int, kill: bool) -> None:
             openrouter_base_url=server.base_url,
         )
         gateway = Gateway("openrouter", server.base_url, SecretStr(KEY))
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
-            whole = runs.estimate(rt, draft_of(rt, folder, server, "probe", None)).cost
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
+            whole = runs.estimate(session, draft_of(session, folder, server, "probe", None)).cost
         assert whole.worst is not None
         assert whole.dearest is not None
         share = from_pico(max(whole.worst // rng.randrange(3, 8), whole.dearest * 2))
         trial = Trial(folder, server, rng, share * rng.randrange(2, 5))
-        with open_runtime(settings.model_copy(update={"monthly_budget_usd": trial.month}), gateway=gateway) as rt:
-            spend(rt, trial, share, kill=kill)
-            check(rt, trial)
+        with open_session(settings.model_copy(update={"monthly_budget_usd": trial.month}), gateway=gateway) as session:
+            spend(session, trial, share, kill=kill)
+            check(session, trial)
 
 
-def draft_of(rt: Runtime, folder: Path, server: GreedyServer, account: str, budget: Decimal | None) -> RunDraft:
+def draft_of(session: Session, folder: Path, server: GreedyServer, account: str, budget: Decimal | None) -> RunDraft:
     """A run of the dataset with a judge; account: whose it is in the gateway's books."""
-    dataset = kept.open_dataset(rt, str(folder / "rows.csv"))
+    dataset = kept.open_dataset(session, str(folder / "rows.csv"))
     contestants = tuple(Contestant(model, {"max_tokens": 60}) for model in server.paid[:3])
     judge = GraderSpec("judge", {"model": server.paid[0]})
     return RunDraft(
@@ -131,15 +131,15 @@ def draft_of(rt: Runtime, folder: Path, server: GreedyServer, account: str, budg
     )
 
 
-def spend(rt: Runtime, trial: Trial, share: Decimal, *, kill: bool) -> None:
+def spend(session: Session, trial: Trial, share: Decimal, *, kill: bool) -> None:
     """Everybody at once, until nobody spends any more."""
     commands = [trial.command("victim", share), trial.command("second", share)] if kill else []
     if commands:  # they take longest to begin
         until(lambda: bool(trial.server.books.of("victim")) or commands[0].poll() is not None)
-    started = [runs.start_run(rt, draft_of(rt, trial.folder, trial.server, "first", share))]
-    started.append(runs.start_run(rt, draft_of(rt, trial.folder, trial.server, "unset", None)))
-    compare(rt, trial)
-    with serving(rt) as port:
+    started = [runs.start_run(session, draft_of(session, trial.folder, trial.server, "first", share))]
+    started.append(runs.start_run(session, draft_of(session, trial.folder, trial.server, "unset", None)))
+    compare(session, trial)
+    with serving(session) as port:
         callers = [threading.Thread(target=call, args=(port, trial, random.Random(n))) for n in range(16)]
         for caller in callers:
             caller.start()
@@ -150,26 +150,26 @@ def spend(rt: Runtime, trial: Trial, share: Decimal, *, kill: bool) -> None:
         for command in commands:
             command.wait(timeout=120)
         for run_id in started:
-            runs.wait_for_run(rt, run_id, timeout_s=120)
-    rt.settle_the_past()
-    for line in runs.list_runs(rt):
+            runs.wait_for_run(session, run_id, timeout_s=120)
+    session.runtime.settle_the_past()
+    for line in runs.list_runs(session):
         if line.name == "victim":
-            continued(rt, line.id)
+            continued(session, line.id)
 
 
-def continued(rt: Runtime, run_id: str) -> None:
+def continued(session: Session, run_id: str) -> None:
     """The killed run goes on where its budget allows."""
     try:
-        runs.continue_run(rt, run_id)
+        runs.continue_run(session, run_id)
     except AssayError:
         return  # what the killed calls may have cost leaves no room
-    runs.wait_for_run(rt, run_id, timeout_s=120)
+    runs.wait_for_run(session, run_id, timeout_s=120)
 
 
-def compare(rt: Runtime, trial: Trial) -> None:
+def compare(session: Session, trial: Trial) -> None:
     """A comparison in the playground."""
     contestants = [Contestant(model, {"max_tokens": 40}) for model in trial.server.paid[:4]]
-    playground.start_comparison(rt, prompt=Prompt("of-play Compare"), variables={}, contestants=contestants)
+    playground.start_comparison(session, prompt=Prompt("of-play Compare"), variables={}, contestants=contestants)
 
 
 UNREADABLE: tuple[Any, ...] = ("about 1", "-0.5", "1e30", {"usd": "1"}, True, None)
@@ -183,21 +183,21 @@ def test_price_that_becomes_unknown_at_work_pauses_the_run(tmp_path: Path, price
     with GreedyServer(3) as server:
         gateway = Gateway("openrouter", server.base_url, SecretStr(KEY))
         settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=1)
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
-            wanted = draft_of(rt, tmp_path, server, "first", Decimal(50))
-            run_id = runs.start_run(rt, replace(wanted, contestants=wanted.contestants[:1], graders=()))
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
+            wanted = draft_of(session, tmp_path, server, "first", Decimal(50))
+            run_id = runs.start_run(session, replace(wanted, contestants=wanted.contestants[:1], graders=()))
             until(lambda: server.books.calls > 3)
             row = next(row for row in server.rows if row["id"] == server.paid[0])
             sound, row["pricing"] = row["pricing"], row["pricing"] | {"prompt": price}
-            rt.wait(rt.catalogue.refresh())
+            session.wait(session.catalogue.refresh())
             changed_ms = now_ms()
-            paused = runs.wait_for_run(rt, run_id, timeout_s=60)
-            after = created(rt, changed_ms)
+            paused = runs.wait_for_run(session, run_id, timeout_s=60)
+            after = created(session, changed_ms)
             row["pricing"] = sound
-            rt.wait(rt.catalogue.refresh())
-            runs.continue_run(rt, run_id)
-            done = runs.wait_for_run(rt, run_id, timeout_s=120)
+            session.wait(session.catalogue.refresh())
+            runs.continue_run(session, run_id)
+            done = runs.wait_for_run(session, run_id, timeout_s=120)
     assert (paused.state, done.state) == ("paused", "done"), (paused.reason, done.reason)
     assert "nobody knows what a call costs at most" in paused.reason
     assert after == 0
@@ -205,9 +205,9 @@ def test_price_that_becomes_unknown_at_work_pauses_the_run(tmp_path: Path, price
     assert server.books.of("first") <= from_pico(done.spent_pico + done.unknown_bound_pico) <= Decimal(50)
 
 
-def created(rt: Runtime, since_ms: int) -> int:
+def created(session: Session, since_ms: int) -> int:
     """Calls that were begun after a moment."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         query = "SELECT count(*) FROM call WHERE created_ms > ?"
         return int(connection.exec_driver_sql(query, (since_ms,)).scalar_one())
 
@@ -215,8 +215,8 @@ def created(rt: Runtime, since_ms: int) -> int:
 class serving:
     """The service, on a port of its own."""
 
-    def __init__(self, rt: Runtime) -> None:
-        app = create_server(lambda: rt, rules=rules_of(rt.settings, tokenless=True))
+    def __init__(self, session: Session) -> None:
+        app = create_server(lambda: session.runtime, rules=rules_of(session.settings, tokenless=True))
         self._server = uvicorn.Server(config_of(app, port=0))
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
@@ -257,10 +257,10 @@ def call(port: int, trial: Trial, rng: random.Random) -> None:
                 pass
 
 
-def check(rt: Runtime, trial: Trial) -> None:
+def check(session: Session, trial: Trial) -> None:
     """Nothing that the gateway billed is beyond a budget, or missing in the ledger."""
     books = trial.server.books
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         rows = connection.exec_driver_sql("SELECT name, budget_pico, settled_pico, reserved_pico FROM run").all()
         month = connection.exec_driver_sql("SELECT sum(settled_pico + reserved_pico) FROM month_spend").scalar_one()
     assert books.calls > 20

@@ -19,75 +19,75 @@ from assay.domain.messages import CompletionRequest, Message
 from assay.runs.dispatch import NOTE_AFTER_S, CallContext
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store.engine import Store
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 REQUEST = CompletionRequest("sandbox/atlas-large", (Message("user", "Tell me a long story"),), {"max_tokens": 400})
 
 
 @pytest.fixture
-def rt(tmp_path: Path) -> Iterator[Runtime]:
+def session(tmp_path: Path) -> Iterator[Session]:
     """A workbench whose gateway takes its time over an answer."""
     with SandboxServer(SandboxConfig(speed=0.5)) as sandbox:
         gateway = Gateway("sandbox", sandbox.base_url, SecretStr("k"))
-        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as opened:
+        with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as opened:
             opened.ready()
             yield opened
 
 
-def calls(rt: Runtime) -> list[Any]:
+def calls(session: Session) -> list[Any]:
     """State, outcome and generation id of every call."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return list(connection.execute(text("SELECT state, outcome, generation_id FROM call")))
 
 
-async def sent(rt: Runtime, until: Callable[[asyncio.Event], Any]) -> None:
+async def sent(session: Session, until: Callable[[asyncio.Event], Any]) -> None:
     """Sends the request, waits for what `until` waits for, then stops it."""
     first = asyncio.Event()
     task = asyncio.create_task(
-        rt.dispatcher.complete(REQUEST, CallContext(purpose="run"), on_delta=lambda *_: first.set())
+        session.dispatcher.complete(REQUEST, CallContext(purpose="run"), on_delta=lambda *_: first.set())
     )
     await until(first)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-def test_generation_id_is_stored_while_the_answer_comes(rt: Runtime) -> None:
+def test_generation_id_is_stored_while_the_answer_comes(session: Session) -> None:
     """A process that dies now leaves behind what the gateway can be asked by."""
     seen: list[Any] = []
 
     async def later(first: asyncio.Event) -> None:
         await first.wait()
         await asyncio.sleep(NOTE_AFTER_S * 3)
-        seen.extend(await asyncio.to_thread(calls, rt))
+        seen.extend(await asyncio.to_thread(calls, session))
 
-    rt.wait(sent(rt, later))
+    session.wait(sent(session, later))
 
     assert [(state, outcome) for state, outcome, _ in seen] == [("sent", None)]
     assert seen[0].generation_id
 
 
-def test_call_that_is_stopped_early_keeps_its_generation_id(rt: Runtime) -> None:
+def test_call_that_is_stopped_early_keeps_its_generation_id(session: Session) -> None:
     """Stopped before the id was stored with others, the settlement brings it along: its cost can be asked for."""
-    rt.wait(sent(rt, asyncio.Event.wait))
-    rt.store.writer.call(lambda c: None)
+    session.wait(sent(session, asyncio.Event.wait))
+    session.store.writer.call(lambda c: None)
 
-    (call,) = calls(rt)
+    (call,) = calls(session)
 
     assert (call.state, call.outcome) == ("settled", "cancelled")
     assert call.generation_id
 
 
-def test_call_that_breaks_in_an_unforeseen_way_is_settled(rt: Runtime) -> None:
+def test_call_that_breaks_in_an_unforeseen_way_is_settled(session: Session) -> None:
     """It was sent and may be paid: its cost is unknown, and neither its reservation nor its id is forgotten."""
 
     def fail(*_: str) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        rt.wait(rt.dispatcher.complete(REQUEST, CallContext(purpose="run"), on_delta=fail))
-    rt.store.writer.call(lambda c: None)
+        session.wait(session.dispatcher.complete(REQUEST, CallContext(purpose="run"), on_delta=fail))
+    session.store.writer.call(lambda c: None)
 
-    (call,) = calls(rt)
+    (call,) = calls(session)
 
     assert (call.state, call.outcome) == ("settled", "failed")
     assert call.generation_id
@@ -101,34 +101,34 @@ def test_caller_that_leaves_before_a_retry_leaves_one_settled_call(
     for that any more, and no further call is opened or sent."""
     with SandboxServer(SandboxConfig(speed=0, faults=(Fault("503", retry_after_s=30.0),))) as sandbox:
         gateway = Gateway("sandbox", sandbox.base_url, SecretStr("k"))
-        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as rt:
-            rt.ready()
-            leave(rt, sandbox.sandbox, written=when == "while it waits")
-            found = calls(rt)
-            sums_agree(rt.store)
-        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as rt:
-            assert calls(rt) == found
-            sums_agree(rt.store)
+        with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as session:
+            session.ready()
+            leave(session, sandbox.sandbox, written=when == "while it waits")
+            found = calls(session)
+            sums_agree(session.store)
+        with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as session:
+            assert calls(session) == found
+            sums_agree(session.store)
 
     assert [(state, outcome) for state, outcome, _ in found] == [("settled", "failed")]
     assert len(sandbox.sandbox.books.requests) == 1
 
 
-def leave(rt: Runtime, sandbox: Any, *, written: bool) -> None:
+def leave(session: Session, sandbox: Any, *, written: bool) -> None:
     """Sends the request and leaves once its first try has ended: before that is stored, or after."""
     gate = threading.Event()
-    asked = rt.spawn(rt.dispatcher.complete(REQUEST, CallContext(purpose="api")))
+    asked = session.spawn(session.dispatcher.complete(REQUEST, CallContext(purpose="api")))
     until(lambda: bool(sandbox.books.requests))
     if not written:
-        rt.store.writer.submit(lambda _: gate.wait())
-    until(lambda: settled(rt) if written else rt.dispatcher.settling.owes == 1)
+        session.store.writer.submit(lambda _: gate.wait())
+    until(lambda: settled(session) if written else session.dispatcher.settling.owes == 1)
     asked.cancel()
     with pytest.raises(CancelledError):
         asked.result()
     gate.set()
-    until(lambda: rt.dispatcher.settling.owes == 0)
+    until(lambda: session.dispatcher.settling.owes == 0)
 
 
-def settled(rt: Runtime) -> bool:
+def settled(session: Session) -> bool:
     """Whether a call has ended in the ledger."""
-    return [state for state, _, _ in calls(rt)] == ["settled"]
+    return [state for state, _, _ in calls(session)] == ["settled"]

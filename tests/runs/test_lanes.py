@@ -13,7 +13,7 @@ from assay.domain.contestant import Contestant
 from assay.runs.lanes import Lane, Lanes, ahead
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.workbench.running import runs
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 MODELS = ("sandbox/swift", "sandbox/scribe", "sandbox/atlas-large")
 
@@ -107,22 +107,22 @@ def test_lane_reads_its_cells_only_when_they_are_up() -> None:
     assert lane.take() == 2
 
 
-def start(rt: Runtime, rows: int) -> str:
+def start(session: Session, rows: int) -> str:
     """A run of three contestants under way."""
-    return started(rt, [Contestant(model, {"max_tokens": 60}) for model in MODELS], rows=rows)
+    return started(session, [Contestant(model, {"max_tokens": 60}) for model in MODELS], rows=rows)
 
 
 def test_run_is_fair_from_its_first_second(tmp_path: Path) -> None:
     """With more places than a model takes at first, no contestant runs ahead of the others."""
     with SandboxServer(SandboxConfig(fixed_latency_ms=150)) as sandbox:
         settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=128)
-        with open_runtime(settings, gateway=Gateway("sandbox", sandbox.base_url, SecretStr("k"))) as rt:
-            rt.ready()
-            run_id = start(rt, 300)
-            until(lambda: runs.progress(rt, run_id).done >= 60, 30)
-            runs.pause_run(rt, run_id)
-            until(lambda: runs.progress(rt, run_id).state == "paused", 10)
-            counts = [contestant.done for contestant in runs.progress(rt, run_id).contestants]
+        with open_session(settings, gateway=Gateway("sandbox", sandbox.base_url, SecretStr("k"))) as session:
+            session.ready()
+            run_id = start(session, 300)
+            until(lambda: runs.progress(session, run_id).done >= 60, 30)
+            runs.pause_run(session, run_id)
+            until(lambda: runs.progress(session, run_id).state == "paused", 10)
+            counts = [contestant.done for contestant in runs.progress(session, run_id).contestants]
 
     assert min(counts) > 0.6 * max(counts)
 
@@ -132,15 +132,15 @@ def test_pause_does_not_wait_for_a_model_that_asks_for_an_hour(tmp_path: Path) -
     parked = Fault("429", model=MODELS[0], retry_after_s=3600, after=5)
     with SandboxServer(SandboxConfig(speed=0, faults=(parked,))) as sandbox:
         settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=16)
-        with open_runtime(settings, gateway=Gateway("sandbox", sandbox.base_url, SecretStr("k"))) as rt:
-            rt.ready()
-            run_id = start(rt, 120)
-            until(lambda: all(c.done == 120 for c in runs.progress(rt, run_id).contestants[1:]), 200)
+        with open_session(settings, gateway=Gateway("sandbox", sandbox.base_url, SecretStr("k"))) as session:
+            session.ready()
+            run_id = start(session, 120)
+            until(lambda: all(c.done == 120 for c in runs.progress(session, run_id).contestants[1:]), 200)
             started = time.monotonic()
-            runs.pause_run(rt, run_id)
-            until(lambda: runs.progress(rt, run_id).state == "paused", 100)
+            runs.pause_run(session, run_id)
+            until(lambda: runs.progress(session, run_id).state == "paused", 100)
             waited = time.monotonic() - started
-            state = runs.progress(rt, run_id)
+            state = runs.progress(session, run_id)
 
     assert waited < 100  # not an hour
     assert state.reserved_pico == 0

@@ -27,7 +27,7 @@ from assay.store.tables import CALL, RESULT
 from assay.workbench.datasets import kept
 from assay.workbench.running import policies, runs
 from assay.workbench.running.runs import RunProgress
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 ROWS = 12
 SLOW = SandboxConfig(fixed_latency_ms=250)
@@ -37,7 +37,7 @@ MODEL = "sandbox/swift"
 @contextmanager
 def workbench(
     folder: Path, server: SandboxServer, *, key: str = "key", watch: bool = True, **settings: Any
-) -> Iterator[Runtime]:
+) -> Iterator[Session]:
     """A workbench before a server that plays OpenRouter."""
     given = Settings.model_validate(
         {
@@ -49,14 +49,14 @@ def workbench(
         }
         | settings
     )
-    with open_runtime(given, gateway=Gateway("openrouter", server.base_url, SecretStr(key)), watch=watch) as rt:
-        rt.ready()
-        yield rt
+    with open_session(given, gateway=Gateway("openrouter", server.base_url, SecretStr(key)), watch=watch) as session:
+        session.ready()
+        yield session
 
 
-def draft_of(rt: Runtime, **more: Any) -> runs.RunDraft:
+def draft_of(session: Session, **more: Any) -> runs.RunDraft:
     """Twelve tickets before a model."""
-    dataset = kept.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(session, "support_tickets")
     given: dict[str, Any] = {
         "limit": ROWS,
         "budget_usd": Decimal(5),
@@ -66,25 +66,25 @@ def draft_of(rt: Runtime, **more: Any) -> runs.RunDraft:
     return runs.RunDraft(dataset.id, **given)
 
 
-def started(rt: Runtime, **more: Any) -> str:
+def started(session: Session, **more: Any) -> str:
     """A run of them."""
-    return runs.start_run(rt, draft_of(rt, **more))
+    return runs.start_run(session, draft_of(session, **more))
 
 
-def paused(rt: Runtime, run_id: str) -> RunProgress:
+def paused(session: Session, run_id: str) -> RunProgress:
     """The run, which has paused."""
-    run = runs.wait_for_run(rt, run_id, timeout_s=30)
+    run = runs.wait_for_run(session, run_id, timeout_s=30)
     assert run.state == "paused", (run.state, run.reason)
     return run
 
 
-def assert_finished(rt: Runtime, server: SandboxServer, run_id: str) -> None:
+def assert_finished(session: Session, server: SandboxServer, run_id: str) -> None:
     """Every cell has its one answer, each was paid once, and nothing stays reserved."""
-    run = runs.wait_for_run(rt, run_id, timeout_s=60)
+    run = runs.wait_for_run(session, run_id, timeout_s=60)
     assert (run.state, run.outcome, run.done, run.failed, run.reserved_pico) == ("done", "done", ROWS, 0, 0), run.reason
     books = server.sandbox.books
     assert (books.paid.total(), sum(n - 1 for n in books.paid.values())) == (ROWS, 0)
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         cells = connection.execute(select(func.count()).where(RESULT.c.run_id == run_id, RESULT.c.status == "ok"))
         assert cells.scalar() == ROWS
         settled = connection.execute(select(CALL.c.state).distinct()).scalars().all()
@@ -93,13 +93,13 @@ def assert_finished(rt: Runtime, server: SandboxServer, run_id: str) -> None:
 
 def test_continue_after_a_pause_by_hand(tmp_path: Path) -> None:
     """Paused with calls in flight, which end."""
-    with SandboxServer(SLOW) as server, workbench(tmp_path, server) as rt:
-        run_id = started(rt)
-        until(lambda: runs.progress(rt, run_id).done > 1)
-        runs.pause_run(rt, run_id)
-        assert paused(rt, run_id).reason.startswith("Paused by you.")
-        runs.continue_run(rt, run_id)
-        assert_finished(rt, server, run_id)
+    with SandboxServer(SLOW) as server, workbench(tmp_path, server) as session:
+        run_id = started(session)
+        until(lambda: runs.progress(session, run_id).done > 1)
+        runs.pause_run(session, run_id)
+        assert paused(session, run_id).reason.startswith("Paused by you.")
+        runs.continue_run(session, run_id)
+        assert_finished(session, server, run_id)
 
 
 REFUSED: dict[str, str] = {
@@ -117,67 +117,67 @@ REFUSED: dict[str, str] = {
 def test_continue_after_the_gateway_would_not_go_on(tmp_path: Path, kind: Any, after: int) -> None:
     """Credits, keys and limits, from the first call or in the middle: the cure stands in the reason, and works."""
     config = SandboxConfig(speed=0, faults=(Fault(kind, after=after),))
-    with SandboxServer(config) as server, workbench(tmp_path, server) as rt:
-        run_id = started(rt)
-        run = paused(rt, run_id)
+    with SandboxServer(config) as server, workbench(tmp_path, server) as session:
+        run_id = started(session)
+        run = paused(session, run_id)
         assert run.reason.startswith(REFUSED[kind])
         assert run.failed == 0
-        runs.continue_run(rt, run_id)  # the cause is still there
-        assert paused(rt, run_id).reason.startswith(REFUSED[kind])
+        runs.continue_run(session, run_id)  # the cause is still there
+        assert paused(session, run_id).reason.startswith(REFUSED[kind])
         server.sandbox.meet(())
-        runs.continue_run(rt, run_id)
-        assert_finished(rt, server, run_id)
+        runs.continue_run(session, run_id)
+        assert_finished(session, server, run_id)
 
 
 @pytest.mark.parametrize("kind", ["402_in_flight", "429"])
 def test_run_that_is_told_to_wait_does_not_pause(tmp_path: Path, kind: Any) -> None:
     """Limits that pass by themselves are waited for, and cost nothing."""
     config = SandboxConfig(speed=0, faults=(Fault(kind, rate=0.3, retry_after_s=0.05),), seed=2)
-    with SandboxServer(config) as server, workbench(tmp_path, server) as rt:
-        run_id = started(rt)
-        assert_finished(rt, server, run_id)
+    with SandboxServer(config) as server, workbench(tmp_path, server) as session:
+        run_id = started(session)
+        assert_finished(session, server, run_id)
 
 
 def test_continue_with_the_right_key(tmp_path: Path) -> None:
     """The next start has it; the same run goes on."""
     with SandboxServer(SandboxConfig(speed=0, keys=frozenset({"key"}))) as server:
-        with workbench(tmp_path, server, key="wrong") as rt:
-            run_id = started(rt)
-            assert "refused the API key" in paused(rt, run_id).reason
-        with workbench(tmp_path, server) as rt:
-            assert runs.progress(rt, run_id).state == "paused"
-            runs.continue_run(rt, run_id)
-            assert_finished(rt, server, run_id)
+        with workbench(tmp_path, server, key="wrong") as session:
+            run_id = started(session)
+            assert "refused the API key" in paused(session, run_id).reason
+        with workbench(tmp_path, server) as session:
+            assert runs.progress(session, run_id).state == "paused"
+            runs.continue_run(session, run_id)
+            assert_finished(session, server, run_id)
 
 
 def test_budget_without_room_is_refused_and_a_higher_one_works(tmp_path: Path) -> None:
     """Nothing is created that could never go on; a run that was refused starts with a budget that holds it."""
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as session:
         with pytest.raises(AssayError, match="no room for one call"):
-            started(rt, budget_usd=Decimal("0.0000001"))
-        assert runs.list_runs(rt) == []
-        assert_finished(rt, server, started(rt, budget_usd=Decimal(5)))
+            started(session, budget_usd=Decimal("0.0000001"))
+        assert runs.list_runs(session) == []
+        assert_finished(session, server, started(session, budget_usd=Decimal(5)))
 
 
 def test_budget_of_the_month_without_room_is_refused_and_a_higher_one_works(tmp_path: Path) -> None:
     """The month's budget is a setting: it is raised at the next start."""
     with SandboxServer(SandboxConfig(speed=0)) as server:
         with (
-            workbench(tmp_path, server, monthly_budget_usd="0.000001") as rt,
+            workbench(tmp_path, server, monthly_budget_usd="0.000001") as session,
             pytest.raises(AssayError, match="month"),
         ):
-            started(rt)
-        with workbench(tmp_path, server, monthly_budget_usd="5") as rt:
-            assert_finished(rt, server, started(rt))
+            started(session)
+        with workbench(tmp_path, server, monthly_budget_usd="5") as session:
+            assert_finished(session, server, started(session))
 
 
 @pytest.fixture(scope="module")
 def half(tmp_path_factory: pytest.TempPathFactory) -> Decimal:
     """A budget that is spent in the middle of the run: half of what it costs, and room for its dearest call."""
     folder = tmp_path_factory.mktemp("whole")
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(folder, server) as rt:
-        dearest = runs.estimate(rt, draft_of(rt)).cost.dearest
-        spent = runs.wait_for_run(rt, started(rt), timeout_s=60).spent_pico
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(folder, server) as session:
+        dearest = runs.estimate(session, draft_of(session)).cost.dearest
+        spent = runs.wait_for_run(session, started(session), timeout_s=60).spent_pico
     assert dearest is not None
     return from_pico(dearest + spent // 2)
 
@@ -185,177 +185,180 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Decimal:
 @pytest.mark.parametrize("raised", [Decimal(5), None])
 def test_continue_after_the_budget_was_reached(tmp_path: Path, half: Decimal, raised: Decimal | None) -> None:
     """Calls are paid, then there is no room for the next: with a raised budget, or without one, the run is finished."""
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
-        run_id = started(rt, budget_usd=half)
-        run = paused(rt, run_id)
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as session:
+        run_id = started(session, budget_usd=half)
+        run = paused(session, run_id)
         assert 0 < run.done < ROWS
         assert run.reason.startswith("The run's budget of")
         assert (run.reserved_pico, run.spent_pico <= to_pico(half)) == (0, True)
         with pytest.raises(AssayError, match="no room for one call"):
-            runs.continue_run(rt, run_id)  # the cause is still there
-        runs.continue_run(rt, run_id, budget_usd=raised, no_budget=raised is None)
-        assert_finished(rt, server, run_id)
+            runs.continue_run(session, run_id)  # the cause is still there
+        runs.continue_run(session, run_id, budget_usd=raised, no_budget=raised is None)
+        assert_finished(session, server, run_id)
 
 
 @pytest.mark.parametrize("raised", ["5", None])
 def test_continue_after_the_budget_of_the_month_was_reached(tmp_path: Path, half: Decimal, raised: str | None) -> None:
     """The month's is named with its month; it is raised, or taken away, at the next start."""
     with SandboxServer(SandboxConfig(speed=0)) as server:
-        with workbench(tmp_path, server, monthly_budget_usd=str(half)) as rt:
-            run_id = started(rt)
-            run = paused(rt, run_id)
+        with workbench(tmp_path, server, monthly_budget_usd=str(half)) as session:
+            run_id = started(session)
+            run = paused(session, run_id)
             assert 0 < run.done < ROWS
             assert run.reason.startswith("The month's budget of")
             assert "(UTC)" in run.reason
             with pytest.raises(AssayError, match="no room for one call"):
-                runs.continue_run(rt, run_id)
-        with workbench(tmp_path, server, monthly_budget_usd=raised) as rt:
-            runs.continue_run(rt, run_id)
-            assert_finished(rt, server, run_id)
+                runs.continue_run(session, run_id)
+        with workbench(tmp_path, server, monthly_budget_usd=raised) as session:
+            runs.continue_run(session, run_id)
+            assert_finished(session, server, run_id)
 
 
 def test_budget_of_the_month_that_another_spends_pauses_the_run(tmp_path: Path, half: Decimal) -> None:
     """What a second run has spent of the month is missing to the first, which goes on where the month allows."""
     with SandboxServer(SandboxConfig(speed=0)) as server:
-        with workbench(tmp_path, server, monthly_budget_usd=str(half)) as rt:
-            other = paused(rt, started(rt, name="other"))
-        with workbench(tmp_path, server, monthly_budget_usd=str(half)) as rt:
+        with workbench(tmp_path, server, monthly_budget_usd=str(half)) as session:
+            other = paused(session, started(session, name="other"))
+        with workbench(tmp_path, server, monthly_budget_usd=str(half)) as session:
             with pytest.raises(AssayError, match="The month's budget"):
-                started(rt)
+                started(session)
             assert server.sandbox.books.paid.total() == other.done
-        with workbench(tmp_path, server, monthly_budget_usd="5") as rt:
-            runs.continue_run(rt, other.id)
-            assert_finished(rt, server, other.id)
+        with workbench(tmp_path, server, monthly_budget_usd="5") as session:
+            runs.continue_run(session, other.id)
+            assert_finished(session, server, other.id)
 
 
 def test_budget_lowered_at_work_holds_for_what_is_sent_after(tmp_path: Path) -> None:
     """Calls that were sent before are paid; nothing is sent under the lower one, and a raised one goes on."""
-    with SandboxServer(SLOW) as server, workbench(tmp_path, server) as rt:
-        run_id = started(rt)
-        until(lambda: runs.progress(rt, run_id).done > 1)
-        rt.store.writer.call(lambda c: stored.set_budget(c, run_id, 1))
-        sent = rt.store.writer.call(lambda c: c.execute(select(func.count()).select_from(CALL)).scalar_one())
-        assert paused(rt, run_id).reason.startswith("The run's budget of")
-        with rt.store.read() as connection:
+    with SandboxServer(SLOW) as server, workbench(tmp_path, server) as session:
+        run_id = started(session)
+        until(lambda: runs.progress(session, run_id).done > 1)
+        session.store.writer.call(lambda c: stored.set_budget(c, run_id, 1))
+        sent = session.store.writer.call(lambda c: c.execute(select(func.count()).select_from(CALL)).scalar_one())
+        assert paused(session, run_id).reason.startswith("The run's budget of")
+        with session.store.read() as connection:
             assert connection.execute(select(func.count()).select_from(CALL)).scalar_one() == sent
-        runs.continue_run(rt, run_id, budget_usd=Decimal(5))
-        assert_finished(rt, server, run_id)
+        runs.continue_run(session, run_id, budget_usd=Decimal(5))
+        assert_finished(session, server, run_id)
 
 
 def test_continue_after_the_gateway_was_gone(tmp_path: Path) -> None:
     """It went away in the middle and is back at its address."""
     server = SandboxServer(SLOW)
     server.start()
-    with workbench(tmp_path, server) as rt:
-        run_id = started(rt)
-        until(lambda: runs.progress(rt, run_id).done > 1)
-        runs.pause_run(rt, run_id)
-        paused(rt, run_id)
+    with workbench(tmp_path, server) as session:
+        run_id = started(session)
+        until(lambda: runs.progress(session, run_id).done > 1)
+        runs.pause_run(session, run_id)
+        paused(session, run_id)
         server.stop()
-        runs.continue_run(rt, run_id)
-        assert "cannot be reached" in paused(rt, run_id).reason
+        runs.continue_run(session, run_id)
+        assert "cannot be reached" in paused(session, run_id).reason
         back = SandboxServer(SLOW, port=server.port)
         back.sandbox.books = server.sandbox.books
         with back:
-            runs.continue_run(rt, run_id)
-            assert_finished(rt, back, run_id)
+            runs.continue_run(session, run_id)
+            assert_finished(session, back, run_id)
 
 
 def test_continue_after_a_read_that_failed(tmp_path: Path) -> None:
     """Rows that cannot be read pause the run in the database's words."""
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server, watch=False) as rt:
-        plan = runs.plan_of(rt, draft_of(rt))
-        run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="unread"))
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server, watch=False) as session:
+        plan = runs.plan_of(session, draft_of(session))
+        run_id = session.store.writer.call(lambda c: stored.create_run(c, plan, name="unread"))
         rename = "ALTER TABLE {} RENAME TO {}"
-        rt.store.writer.call(lambda c: c.execute(text(rename.format("dataset_row", "away"))) and None)
-        rt.wait(runs.start_engine(rt, run_id))
-        assert "no such table" in paused(rt, run_id).reason
-        rt.store.writer.call(lambda c: c.execute(text(rename.format("away", "dataset_row"))) and None)
-        runs.continue_run(rt, run_id)
-        assert_finished(rt, server, run_id)
+        session.store.writer.call(lambda c: c.execute(text(rename.format("dataset_row", "away"))) and None)
+        session.wait(runs.start_engine(session, run_id))
+        assert "no such table" in paused(session, run_id).reason
+        session.store.writer.call(lambda c: c.execute(text(rename.format("away", "dataset_row"))) and None)
+        runs.continue_run(session, run_id)
+        assert_finished(session, server, run_id)
 
 
-def elsewhere(rt: Runtime) -> str:
+def elsewhere(session: Session) -> str:
     """A provider that does not serve the model."""
-    served = rt.wait(rt.client.endpoints(MODEL))["endpoints"]
-    return next(slug for slug in policies.provider_slugs(rt) if not any(e["tag"].startswith(slug) for e in served))
+    served = session.wait(session.client.endpoints(MODEL))["endpoints"]
+    return next(slug for slug in policies.provider_slugs(session) if not any(e["tag"].startswith(slug) for e in served))
 
 
 def test_continue_after_the_data_policy_refused(tmp_path: Path) -> None:
     """A policy that was tightened meanwhile refuses in words; loosened again, the run goes on."""
-    with SandboxServer(SLOW) as server, workbench(tmp_path, server) as rt:
-        run_id = started(rt)
-        until(lambda: runs.progress(rt, run_id).done > 1)
-        runs.pause_run(rt, run_id)
-        paused(rt, run_id)
-        dataset = kept.open_dataset(rt, "support_tickets")
-        policies.set_policy(rt, dataset.id, {"only": [elsewhere(rt)]})
+    with SandboxServer(SLOW) as server, workbench(tmp_path, server) as session:
+        run_id = started(session)
+        until(lambda: runs.progress(session, run_id).done > 1)
+        runs.pause_run(session, run_id)
+        paused(session, run_id)
+        dataset = kept.open_dataset(session, "support_tickets")
+        policies.set_policy(session, dataset.id, {"only": [elsewhere(session)]})
         with pytest.raises(PolicyError):
-            runs.continue_run(rt, run_id)
-        policies.set_policy(rt, dataset.id, {}, loosen=True)
-        runs.continue_run(rt, run_id)
-        assert_finished(rt, server, run_id)
+            runs.continue_run(session, run_id)
+        policies.set_policy(session, dataset.id, {}, loosen=True)
+        runs.continue_run(session, run_id)
+        assert_finished(session, server, run_id)
 
 
 def test_continue_after_the_pilot(tmp_path: Path) -> None:
     """The pilot's answers are kept, and the rest is sent."""
-    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as rt:
-        run_id = started(rt, pilot=True)
-        assert paused(rt, run_id).done == 5
-        runs.continue_run(rt, run_id)
-        assert_finished(rt, server, run_id)
+    with SandboxServer(SandboxConfig(speed=0)) as server, workbench(tmp_path, server) as session:
+        run_id = started(session, pilot=True)
+        assert paused(session, run_id).done == 5
+        runs.continue_run(session, run_id)
+        assert_finished(session, server, run_id)
 
 
 def test_continue_while_a_batch_is_not_finished(tmp_path: Path) -> None:
     """The batch is waited for, by the same process or the next, and not handed in again."""
     with SandboxServer(SandboxConfig(speed=1, batch_s=1)) as server:
-        with workbench(tmp_path, server) as rt:
-            run_id = started(rt, mode="batch")
-            until(lambda: runs.progress(rt, run_id).batch is not None)
+        with workbench(tmp_path, server) as session:
+            run_id = started(session, mode="batch")
+            until(lambda: runs.progress(session, run_id).batch is not None)
             for _ in range(2):
-                runs.pause_run(rt, run_id)
-                assert paused(rt, run_id).batch is not None
-                runs.continue_run(rt, run_id)
-            runs.pause_run(rt, run_id)
-            paused(rt, run_id)
-        with workbench(tmp_path, server) as rt:
-            runs.continue_run(rt, run_id)
-            assert_finished(rt, server, run_id)
+                runs.pause_run(session, run_id)
+                assert paused(session, run_id).batch is not None
+                runs.continue_run(session, run_id)
+            runs.pause_run(session, run_id)
+            paused(session, run_id)
+        with workbench(tmp_path, server) as session:
+            runs.continue_run(session, run_id)
+            assert_finished(session, server, run_id)
 
 
 def test_continue_of_a_batch_whose_answers_were_not_covered(tmp_path: Path) -> None:
     """The gateway keeps the answers until credits are added."""
-    with SandboxServer(SandboxConfig(speed=0, credits_usd=Decimal(0))) as server, workbench(tmp_path, server) as rt:
-        run_id = started(rt, mode="batch")
-        assert paused(rt, run_id).done == 0
+    with (
+        SandboxServer(SandboxConfig(speed=0, credits_usd=Decimal(0))) as server,
+        workbench(tmp_path, server) as session,
+    ):
+        run_id = started(session, mode="batch")
+        assert paused(session, run_id).done == 0
         server.sandbox.cover(Decimal(10))
-        runs.continue_run(rt, run_id)
-        assert_finished(rt, server, run_id)
+        runs.continue_run(session, run_id)
+        assert_finished(session, server, run_id)
 
 
 def test_close_lets_calls_in_flight_end(tmp_path: Path) -> None:
     """An ordinary close holds nothing of the budget: the default one, which has no room to spare, is enough."""
     with SandboxServer(SandboxConfig(fixed_latency_ms=300)) as server:
-        with workbench(tmp_path, server) as rt:
-            run_id = started(rt, budget_usd=None)
+        with workbench(tmp_path, server) as session:
+            run_id = started(session, budget_usd=None)
             until(lambda: server.sandbox.books.spend > 0)
-        with workbench(tmp_path, server, watch=False) as rt:
-            run = runs.progress(rt, run_id)
+        with workbench(tmp_path, server, watch=False) as session:
+            run = runs.progress(session, run_id)
             assert (run.state, run.reserved_pico, run.unknown_calls) == ("queued", 0, 0)
             assert 0 < run.done < ROWS
-        with workbench(tmp_path, server) as rt:
-            assert_finished(rt, server, run_id)
+        with workbench(tmp_path, server) as session:
+            assert_finished(session, server, run_id)
 
 
 def test_close_does_not_wait_for_ever(tmp_path: Path) -> None:
     """A call that does not end is cut off, and may have been paid: it is told as of unknown cost."""
     with SandboxServer(SandboxConfig(speed=0, faults=(Fault("stall"),))) as server:
-        with workbench(tmp_path, server, close_patience_s=0.2) as rt:
-            run_id = started(rt)
-            until(lambda: runs.progress(rt, run_id).reserved_pico > 0)
+        with workbench(tmp_path, server, close_patience_s=0.2) as session:
+            run_id = started(session)
+            until(lambda: runs.progress(session, run_id).reserved_pico > 0)
         server.sandbox.meet(())
-        with workbench(tmp_path, server, watch=False) as rt:
-            run = runs.progress(rt, run_id)
+        with workbench(tmp_path, server, watch=False) as session:
+            run = runs.progress(session, run_id)
             assert (run.state, run.done) == ("queued", 0)
 
 
@@ -365,29 +368,29 @@ UNKNOWN = "The gateway does not know a batch that an earlier start handed in."
 def test_batch_of_another_account_is_not_asked_for_anew_unasked(tmp_path: Path) -> None:
     """With the key of another account the run rests; with its own the answers are fetched, paid once."""
     with SandboxServer(SandboxConfig(speed=1, batch_s=0.5)) as server:
-        with workbench(tmp_path, server) as rt:
-            run_id = started(rt, mode="batch")
-            until(lambda: runs.progress(rt, run_id).batch is not None)
-        with workbench(tmp_path, server, key="another account's") as rt:
-            assert paused(rt, run_id).reason.startswith(UNKNOWN)
+        with workbench(tmp_path, server) as session:
+            run_id = started(session, mode="batch")
+            until(lambda: runs.progress(session, run_id).batch is not None)
+        with workbench(tmp_path, server, key="another account's") as session:
+            assert paused(session, run_id).reason.startswith(UNKNOWN)
             assert server.sandbox.books.paid.total() == 0
-        with workbench(tmp_path, server) as rt:
-            assert runs.progress(rt, run_id).state == "paused"
-            runs.continue_run(rt, run_id)
-            assert_finished(rt, server, run_id)
+        with workbench(tmp_path, server) as session:
+            assert runs.progress(session, run_id).state == "paused"
+            runs.continue_run(session, run_id)
+            assert_finished(session, server, run_id)
 
 
 def test_batch_that_is_nowhere_is_asked_for_anew_once_somebody_says_so(tmp_path: Path) -> None:
     """Continue with another key is the word for it: the run is finished, and what the batch may have cost is told."""
     with SandboxServer(SandboxConfig(speed=1, batch_s=60)) as server:
-        with workbench(tmp_path, server) as rt:
-            run_id = started(rt, mode="batch")
-            until(lambda: runs.progress(rt, run_id).batch is not None)
-        with workbench(tmp_path, server, key="another account's") as rt:
-            paused(rt, run_id)
+        with workbench(tmp_path, server) as session:
+            run_id = started(session, mode="batch")
+            until(lambda: runs.progress(session, run_id).batch is not None)
+        with workbench(tmp_path, server, key="another account's") as session:
+            paused(session, run_id)
             server.sandbox.meet(())
-            runs.continue_run(rt, run_id, budget_usd=Decimal(9))
-            run = runs.wait_for_run(rt, run_id, timeout_s=60)
+            runs.continue_run(session, run_id, budget_usd=Decimal(9))
+            run = runs.wait_for_run(session, run_id, timeout_s=60)
 
             assert (run.state, run.done, run.unknown_calls) == ("done", ROWS, ROWS)
             assert "The gateway lost a batch" in run.reason
@@ -405,26 +408,26 @@ full(Path(sys.argv[2]), sys.argv[3], sys.argv[4])
 def full(folder: Path, url: str, run_id: str) -> None:
     """Works a run in a process whose files may not grow any more, and then may again; prints what is seen."""
     settings = Settings(database_url=f"sqlite:///{folder}/a.db", concurrency=2)
-    with open_runtime(settings, gateway=Gateway("openrouter", url, SecretStr("key"))) as rt:
-        rt.ready()
+    with open_session(settings, gateway=Gateway("openrouter", url, SecretStr("key"))) as session:
+        session.ready()
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        runs.continue_run(rt, run_id)
-        until(lambda: runs.progress(rt, run_id).done > 1)
+        runs.continue_run(session, run_id)
+        until(lambda: runs.progress(session, run_id).done > 1)
         largest = max(file.stat().st_size for file in folder.glob("a.db*"))
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
-        until(lambda: "disk is full" in runs.progress(rt, run_id).reason)
-        print(runs.progress(rt, run_id).reason)
+        until(lambda: "disk is full" in runs.progress(session, run_id).reason)
+        print(runs.progress(session, run_id).reason)
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        print(runs.wait_for_run(rt, run_id, timeout_s=60).state)
+        print(runs.wait_for_run(session, run_id, timeout_s=60).state)
 
 
 def test_continue_on_a_full_disk_waits_for_room(tmp_path: Path) -> None:
     """The run says so, and goes on by itself as soon as there is room; another process finds it whole."""
     with SandboxServer(SLOW) as server:
-        with workbench(tmp_path, server, watch=False) as rt:
-            plan = runs.plan_of(rt, draft_of(rt))
-            run_id = rt.store.writer.call(lambda c: stored.create_run(c, plan, name="full"))
+        with workbench(tmp_path, server, watch=False) as session:
+            plan = runs.plan_of(session, draft_of(session))
+            run_id = session.store.writer.call(lambda c: stored.create_run(c, plan, name="full"))
         done = subprocess.run(
             [sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path), server.base_url, run_id],
             capture_output=True,
@@ -434,5 +437,5 @@ def test_continue_on_a_full_disk_waits_for_room(tmp_path: Path) -> None:
         )
         full_disk = "The disk is full: nothing could be written. Free some space; nothing is lost."
         assert done.stdout.splitlines() == [full_disk, "done"], done.stderr
-        with workbench(tmp_path, server) as rt:
-            assert_finished(rt, server, run_id)
+        with workbench(tmp_path, server) as session:
+            assert_finished(session, server, run_id)

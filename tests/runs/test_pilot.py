@@ -19,7 +19,7 @@ from assay.workbench.datasets import kept
 from assay.workbench.results import cells as results
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 
 def plan_of(rows: int, *, samples: int = 1) -> RunPlan:
@@ -82,54 +82,56 @@ def test_lanes_take_the_pilot_of_all_contestants_before_any_other_row() -> None:
 
 
 @pytest.fixture
-def rt(tmp_path: Path) -> Iterator[Runtime]:
+def session(tmp_path: Path) -> Iterator[Session]:
     """A workbench with a fast sandbox."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
         opened.ready()
         yield opened
 
 
-def drafted(rt: Runtime, **changes: object) -> RunDraft:
+def drafted(session: Session, **changes: object) -> RunDraft:
     """A draft of 60 rows for two models with a judge."""
     content = "q\n" + "".join(f"Question {n} about {'a long thing ' * (n % 7)}\n" for n in range(60))
-    dataset = kept.save_table(rt, kept.read_upload(rt, content.encode(), filename="q.csv"), name="q", source="q")
+    dataset = kept.save_table(
+        session, kept.read_upload(session, content.encode(), filename="q.csv"), name="q", source="q"
+    )
     models = (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large"))
     graders = (GraderSpec("judge", {"model": "sandbox/swift", "rubric": "Is it short?"}),)
     return replace(RunDraft(dataset.id, (Prompt("{{q}}"),), models, graders), **changes)  # type: ignore[arg-type]
 
 
-def test_run_with_a_pilot_pauses_after_it_and_foretells_its_bill(rt: Runtime) -> None:
+def test_run_with_a_pilot_pauses_after_it_and_foretells_its_bill(session: Session) -> None:
     """Five rows are asked; the bill of the finished run, judges included, lies in the interval they gave."""
-    run_id = runs.start_run(rt, drafted(rt, pilot=True))
-    after = runs.wait_for_run(rt, run_id, timeout_s=60)
+    run_id = runs.start_run(session, drafted(session, pilot=True))
+    after = runs.wait_for_run(session, run_id, timeout_s=60)
     assert (after.state, after.done) == ("paused", PILOT_ROWS * 2)
     assert after.forecast is not None
     assert after.forecast.count == PILOT_ROWS
 
-    runs.continue_run(rt, run_id)
-    ended = runs.wait_for_run(rt, run_id, timeout_s=60)
+    runs.continue_run(session, run_id)
+    ended = runs.wait_for_run(session, run_id, timeout_s=60)
 
     assert (ended.state, ended.done, ended.forecast) == ("done", 120, None)
     assert after.forecast.low <= ended.spent_pico <= after.forecast.high
     assert abs(after.forecast.expected / ended.spent_pico - 1) < 0.3
 
 
-def test_run_without_a_pilot_asks_its_rows_first_and_goes_on(rt: Runtime) -> None:
+def test_run_without_a_pilot_asks_its_rows_first_and_goes_on(session: Session) -> None:
     """Nothing pauses; the random rows are the first that end, and are asked once."""
-    run_id = runs.start_run(rt, drafted(rt, concurrency=1))
+    run_id = runs.start_run(session, drafted(session, concurrency=1))
 
-    ended = runs.wait_for_run(rt, run_id, timeout_s=60)
+    ended = runs.wait_for_run(session, run_id, timeout_s=60)
 
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         query = "SELECT cell FROM call WHERE purpose = 'run' ORDER BY created_ms, id"
         asked = [row.cell for row in connection.execute(text(query))]
-    plan = results.get_run(rt, run_id).plan
+    plan = results.get_run(session, run_id).plan
     assert ended.state == "done"
     assert len(asked) == len(set(asked)) == 120
     assert {plan.cell(number).row for number in asked[:4]} <= set(pilot_rows(plan))
 
 
-def test_retry_of_a_pilots_failed_cell_does_not_pause_again(rt: Runtime) -> None:
+def test_retry_of_a_pilots_failed_cell_does_not_pause_again(session: Session) -> None:
     """Once any other row is done, the pilot is over."""
     plan = replace(plan_of(60), pilot=True)
     first = sorted(pilot_cells(plan))

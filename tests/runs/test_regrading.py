@@ -14,23 +14,23 @@ from assay.sandbox import SandboxConfig, SandboxServer
 from assay.workbench.datasets import kept
 from assay.workbench.results import cells, standing
 from assay.workbench.running import runs
-from assay.workbench.runtime import open_runtime
+from assay.workbench.session import open_session
 
 
 def test_answer_that_was_stored_before_it_was_graded_is_graded_later(tmp_path: Path) -> None:
     """As a kill leaves it between the two: no second call, and the score of the stored answer."""
     with SandboxServer(SandboxConfig(speed=0)) as server:
         gateway = Gateway("sandbox", server.base_url, SecretStr("k"))
-        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as rt:
-            rt.ready()
-            table = kept.read_upload(rt, b"q\nTell me about rivers\nTell me about tides\n", filename="q.csv")
-            dataset = kept.save_table(rt, table, name="q", source="q.csv")
+        with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as session:
+            session.ready()
+            table = kept.read_upload(session, b"q\nTell me about rivers\nTell me about tides\n", filename="q.csv")
+            dataset = kept.save_table(session, table, name="q", source="q.csv")
             graders = (GraderSpec("regex", {"pattern": "(?=r)."}),)
             draft = runs.RunDraft(dataset.id, (Prompt("{{q}}"),), (Contestant("sandbox/swift"),), graders)
-            run_id = runs.start_run(rt, draft)
-            runs.wait_for_run(rt, run_id, timeout_s=30)
-            before = cells.cell_detail(rt, run_id, 0).record.scores[0].reason
-            rt.store.writer.call(
+            run_id = runs.start_run(session, draft)
+            runs.wait_for_run(session, run_id, timeout_s=30)
+            before = cells.cell_detail(session, run_id, 0).record.scores[0].reason
+            session.store.writer.call(
                 lambda c: (
                     c.execute(
                         text("UPDATE score SET value = NULL, passed = NULL, reason = :r WHERE cell = 0"),
@@ -39,13 +39,15 @@ def test_answer_that_was_stored_before_it_was_graded_is_graded_later(tmp_path: P
                     and None
                 )
             )
-            rt.store.writer.call(lambda c: c.execute(text("UPDATE result SET value = NULL WHERE cell = 0")) and None)
+            session.store.writer.call(
+                lambda c: c.execute(text("UPDATE result SET value = NULL WHERE cell = 0")) and None
+            )
             asked = server.sandbox.books.calls["sandbox/swift"]
 
-            runs.continue_run(rt, run_id)
-            done = runs.wait_for_run(rt, run_id, timeout_s=30)
+            runs.continue_run(session, run_id)
+            done = runs.wait_for_run(session, run_id, timeout_s=30)
 
             assert (done.state, done.done) == ("done", 2)
             assert server.sandbox.books.calls["sandbox/swift"] == asked == 2
-            assert cells.cell_detail(rt, run_id, 0).record.scores[0].reason == before
-            assert standing.scoreboard(rt, run_id)[0].scored == 2
+            assert cells.cell_detail(session, run_id, 0).record.scores[0].reason == before
+            assert standing.scoreboard(session, run_id)[0].scored == 2

@@ -25,15 +25,15 @@ from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.workbench import playground
 from assay.workbench.datasets import kept
 from assay.workbench.running import progress, runs
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 KEY = SecretStr("sk-or-v1-odd")
 
 
-def opened(url: str, folder: Path, name: str = "openrouter") -> Runtime:
+def opened(url: str, folder: Path, name: str = "openrouter") -> Session:
     """A workbench over a gateway."""
     settings = Settings(database_url=f"sqlite:///{folder}/a.db")
-    return open_runtime(settings, gateway=Gateway(name, url, KEY))
+    return open_session(settings, gateway=Gateway(name, url, KEY))
 
 
 @pytest.fixture
@@ -49,22 +49,22 @@ def odd() -> Iterator[OddGateway]:
         yield gateway
 
 
-def answered(rt: Runtime, model: str) -> Any:
+def answered(session: Session, model: str) -> Any:
     """The result of a run of one cell, with its texts."""
-    rt.ready()
-    table = kept.read_upload(rt, b"q\nHello\n", filename="q.csv")
-    dataset = kept.save_table(rt, table, name="q", source="q")
+    session.ready()
+    table = kept.read_upload(session, b"q\nHello\n", filename="q.csv")
+    dataset = kept.save_table(session, table, name="q", source="q")
     draft = runs.RunDraft(dataset.id, (Prompt("{{q}}"),), (Contestant(model),), budget_usd=Decimal(1))
-    run_id = runs.start_run(rt, draft)
-    until(lambda: progress.progress(rt, run_id).state in ("done", "paused", "stopped"))
+    run_id = runs.start_run(session, draft)
+    until(lambda: progress.progress(session, run_id).state in ("done", "paused", "stopped"))
     query = "SELECT * FROM result r JOIN result_text t ON r.run_id = t.run_id AND r.cell = t.cell WHERE r.run_id = :run"
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return connection.execute(text(query), {"run": run_id}).one()
 
 
-def calls(rt: Runtime) -> list[Any]:
+def calls(session: Session) -> list[Any]:
     """Kind of error, cost and provenance of every call, oldest first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return list(connection.execute(text("SELECT error_kind, cost_pico, provenance FROM call ORDER BY id")))
 
 
@@ -90,9 +90,9 @@ def test_odd_answer_is_paid_once_and_kept(
     odd: OddGateway, tmp_path: Path, model: str, output: str, note: str, provenance: str, pico: int
 ) -> None:
     """One call each; the answer, what it is and what it cost stand in the result."""
-    with opened(odd.base_url, tmp_path) as rt:
-        result = answered(rt, model)
-        ledger = calls(rt)
+    with opened(odd.base_url, tmp_path) as session:
+        result = answered(session, model)
+        ledger = calls(session)
 
     assert len(odd.calls) == 1
     assert (result.status, ledger) == ("ok", [(None, pico, provenance)])
@@ -103,9 +103,9 @@ def test_odd_answer_is_paid_once_and_kept(
 
 def test_broken_stream_is_asked_anew_in_a_run_and_that_is_said(odd: OddGateway, tmp_path: Path) -> None:
     """The whole answer stands, with a note of the broken one; the ledger has both."""
-    with opened(odd.base_url, tmp_path) as rt:
-        result = answered(rt, "t/once")
-        kinds = [call.error_kind for call in calls(rt)]
+    with opened(odd.base_url, tmp_path) as session:
+        result = answered(session, "t/once")
+        kinds = [call.error_kind for call in calls(session)]
 
     assert (result.output, result.note) == ("Whole", "The stream broke after 11 characters; it was asked again.")
     assert kinds == ["truncated", None]
@@ -113,12 +113,12 @@ def test_broken_stream_is_asked_anew_in_a_run_and_that_is_said(odd: OddGateway, 
 
 def test_broken_stream_is_asked_anew_in_the_playground_and_that_is_said(odd: OddGateway, tmp_path: Path) -> None:
     """The pane shows the whole answer and why it was asked for twice."""
-    with opened(odd.base_url, tmp_path) as rt:
+    with opened(odd.base_url, tmp_path) as session:
         comparison = playground.start_comparison(
-            rt, prompt=Prompt("Hello"), variables={}, contestants=[Contestant("t/once")]
+            session, prompt=Prompt("Hello"), variables={}, contestants=[Contestant("t/once")]
         )
-        until(lambda: playground.watch(rt, comparison).finished)
-        (pane,) = playground.watch(rt, comparison).panes
+        until(lambda: playground.watch(session, comparison).finished)
+        (pane,) = playground.watch(session, comparison).panes
 
     assert (pane.status, pane.text) == ("ok", "Whole")
     assert pane.note == "The stream broke after 11 characters; it was asked again."
@@ -130,12 +130,12 @@ def test_waits_that_the_gateway_asks_for_are_no_tries(tmp_path: Path) -> None:
     faults = (Fault("429", rate=0.2, retry_after_s=0.02),)
     with (
         SandboxServer(SandboxConfig(speed=0, faults=faults)) as sandbox,
-        opened(sandbox.base_url, tmp_path, "sandbox") as rt,
+        opened(sandbox.base_url, tmp_path, "sandbox") as session,
     ):
-        run_id = started(rt, [Contestant("sandbox/swift"), Contestant("sandbox/scribe")], rows=100)
-        until(lambda: progress.progress(rt, run_id).state == "done", 60)
-        run = progress.progress(rt, run_id)
-        limited = sum(call.error_kind == "rate_limit_provider" for call in calls(rt))
+        run_id = started(session, [Contestant("sandbox/swift"), Contestant("sandbox/scribe")], rows=100)
+        until(lambda: progress.progress(session, run_id).state == "done", 60)
+        run = progress.progress(session, run_id)
+        limited = sum(call.error_kind == "rate_limit_provider" for call in calls(session))
 
     assert (run.done, run.failed) == (200, 0)
     assert limited > 20

@@ -25,7 +25,7 @@ from assay.store.tables import CALL, RESULT, RUN
 from assay.workbench.datasets import kept
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunProgress
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 MODES = pytest.mark.parametrize("mode", get_args(RunMode))
 ROWS = 20
@@ -41,13 +41,13 @@ with workbench(Path(sys.argv[2]), sys.argv[3]) as rt:
 
 
 @contextmanager
-def workbench(folder: Path, url: str | None) -> Iterator[Runtime]:
+def workbench(folder: Path, url: str | None) -> Iterator[Session]:
     """The app before a server that plays OpenRouter; without an address: without a key, before its own sandbox."""
     settings = Settings(database_url=f"sqlite:///{folder}/a.db", batch_poll_s=0.02, concurrency=4)
     gateway = None if url is None else Gateway("openrouter", url, SecretStr("key"))
-    with open_runtime(settings, gateway=gateway, watch=True, sandbox_speed=0) as rt:
-        rt.ready()
-        yield rt
+    with open_session(settings, gateway=gateway, watch=True, sandbox_speed=0) as session:
+        session.ready()
+        yield session
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def url() -> Iterator[str]:
         yield server.base_url
 
 
-def begun(rt: Runtime, mode: RunMode) -> str:
+def begun(session: Session, mode: RunMode) -> str:
     """A run that is on its way: answers have come, or a batch waits."""
-    dataset = kept.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(session, "support_tickets")
     draft = runs.RunDraft(
         dataset.id,
         (Prompt("Classify: {{ticket}}"),),
@@ -68,21 +68,21 @@ def begun(rt: Runtime, mode: RunMode) -> str:
         mode=mode,
         budget_usd=Decimal(5),
     )
-    run_id = runs.start_run(rt, draft)
-    until(lambda: bool((seen := runs.progress(rt, run_id)).done or seen.batch))
+    run_id = runs.start_run(session, draft)
+    until(lambda: bool((seen := runs.progress(session, run_id)).done or seen.batch))
     return run_id
 
 
-def ended(rt: Runtime, run_id: str) -> RunProgress:
+def ended(session: Session, run_id: str) -> RunProgress:
     """The run when it rests, or waits for its gateway."""
-    return runs.wait_for_run(rt, run_id, timeout_s=60)
+    return runs.wait_for_run(session, run_id, timeout_s=60)
 
 
-def assert_whole(rt: Runtime, run_id: str) -> None:
+def assert_whole(session: Session, run_id: str) -> None:
     """Every cell is answered once, by the run's own gateway, and nothing stays reserved."""
-    run = ended(rt, run_id)
+    run = ended(session, run_id)
     assert (run.state, run.outcome, run.done, run.failed, run.reserved_pico) == ("done", "done", ROWS, 0, 0), run.reason
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         cells = connection.execute(select(func.count()).where(RESULT.c.run_id == run_id, RESULT.c.status == "ok"))
         assert cells.scalar() == ROWS
         assert stored.asked_at(connection, run_id) == {"openrouter"}
@@ -107,19 +107,19 @@ def killed(folder: Path, url: str, mode: RunMode) -> Iterator[str]:
 @MODES
 def test_killed_run_is_finished_by_the_next_start(tmp_path: Path, url: str, mode: RunMode) -> None:
     """What was answered stays, the rest is asked."""
-    with killed(tmp_path, url, mode) as run_id, workbench(tmp_path, url) as rt:
-        assert_whole(rt, run_id)
+    with killed(tmp_path, url, mode) as run_id, workbench(tmp_path, url) as session:
+        assert_whole(session, run_id)
 
 
 @MODES
 def test_killed_run_waits_without_its_key(tmp_path: Path, url: str, mode: RunMode) -> None:
     """The sandbox does not finish it; with the key it is finished."""
     with killed(tmp_path, url, mode) as run_id:
-        with workbench(tmp_path, None) as rt:
-            run = ended(rt, run_id)
+        with workbench(tmp_path, None) as session:
+            run = ended(session, run_id)
             assert (run.state, run.waits[:34]) == ("queued", "The run waits for OpenRouter at ht")
-        with workbench(tmp_path, url) as rt:
-            assert_whole(rt, run_id)
+        with workbench(tmp_path, url) as session:
+            assert_whole(session, run_id)
 
 
 @MODES
@@ -157,68 +157,68 @@ def test_second_app_of_the_process_leaves_the_run_of_the_first_alone(tmp_path: P
 @pytest.mark.parametrize(("command", "state"), [("pause", "paused"), ("stop", "stopped")])
 def test_command_survives_a_takeover(tmp_path: Path, url: str, mode: RunMode, command: str, state: str) -> None:
     """Whoever takes the run over obeys what the one before did not; continued, it is finished."""
-    with workbench(tmp_path, url) as rt:
-        run_id = begun(rt, mode)
-    with workbench(tmp_path, None) as rt:  # nobody works it here
-        rt.store.writer.call(lambda c: stored.take_lease(c, run_id, "elsewhere/1/x", ttl_ms=60_000))
-        rt.store.writer.call(lambda c: stored.command_run(c, run_id, command))
-        rt.store.writer.call(lambda c: c.execute(RUN.update().values(lease_until_ms=0)) and None)
-        assert runs.progress(rt, run_id).is_live
-    with workbench(tmp_path, url) as rt:
-        assert ended(rt, run_id).state == state
-        runs.continue_run(rt, run_id)
-        assert_whole(rt, run_id)
+    with workbench(tmp_path, url) as session:
+        run_id = begun(session, mode)
+    with workbench(tmp_path, None) as session:  # nobody works it here
+        session.store.writer.call(lambda c: stored.take_lease(c, run_id, "elsewhere/1/x", ttl_ms=60_000))
+        session.store.writer.call(lambda c: stored.command_run(c, run_id, command))
+        session.store.writer.call(lambda c: c.execute(RUN.update().values(lease_until_ms=0)) and None)
+        assert runs.progress(session, run_id).is_live
+    with workbench(tmp_path, url) as session:
+        assert ended(session, run_id).state == state
+        runs.continue_run(session, run_id)
+        assert_whole(session, run_id)
 
 
 @MODES
 def test_paused_run_goes_on_when_continued(tmp_path: Path, url: str, mode: RunMode) -> None:
     """By another process too; until then it rests."""
-    with workbench(tmp_path, url) as rt:
-        run_id = begun(rt, mode)
-        runs.pause_run(rt, run_id)
-        assert ended(rt, run_id).state == "paused"
-    with workbench(tmp_path, None) as rt:
-        assert ended(rt, run_id).state == "paused"
+    with workbench(tmp_path, url) as session:
+        run_id = begun(session, mode)
+        runs.pause_run(session, run_id)
+        assert ended(session, run_id).state == "paused"
+    with workbench(tmp_path, None) as session:
+        assert ended(session, run_id).state == "paused"
         with pytest.raises(RunError, match="waits for OpenRouter"):
-            runs.continue_run(rt, run_id)
-    with workbench(tmp_path, url) as rt:
-        runs.continue_run(rt, run_id)
-        runs.continue_run(rt, run_id)  # from a second tab
-        assert_whole(rt, run_id)
+            runs.continue_run(session, run_id)
+    with workbench(tmp_path, url) as session:
+        runs.continue_run(session, run_id)
+        runs.continue_run(session, run_id)  # from a second tab
+        assert_whole(session, run_id)
 
 
 @MODES
 def test_stopped_run_stays_stopped_until_it_is_continued(tmp_path: Path, url: str, mode: RunMode) -> None:
     """Stop pressed twice, and pause after it, change nothing; its batches are taken back."""
-    with workbench(tmp_path, url) as rt:
-        run_id = begun(rt, mode)
-        runs.stop_run(rt, run_id)
-        runs.stop_run(rt, run_id)
-        runs.pause_run(rt, run_id)
-        run = ended(rt, run_id)
+    with workbench(tmp_path, url) as session:
+        run_id = begun(session, mode)
+        runs.stop_run(session, run_id)
+        runs.stop_run(session, run_id)
+        runs.pause_run(session, run_id)
+        run = ended(session, run_id)
         assert (run.state, run.reason, run.reserved_pico, run.batch) == ("stopped", "Stopped by you.", 0, None)
-    with workbench(tmp_path, url) as rt:
-        assert ended(rt, run_id).state == "stopped"
-        runs.continue_run(rt, run_id)
-        assert_whole(rt, run_id)
+    with workbench(tmp_path, url) as session:
+        assert ended(session, run_id).state == "stopped"
+        runs.continue_run(session, run_id)
+        assert_whole(session, run_id)
 
 
 def test_stop_of_a_paused_batch_takes_it_back(tmp_path: Path, url: str) -> None:
     """What waits at the gateway is cancelled there, and nothing stays reserved."""
-    with workbench(tmp_path, url) as rt:
-        run_id = begun(rt, "batch")
-        runs.pause_run(rt, run_id)
-        assert ended(rt, run_id).batch is not None
-        runs.stop_run(rt, run_id)
-        run = ended(rt, run_id)
+    with workbench(tmp_path, url) as session:
+        run_id = begun(session, "batch")
+        runs.pause_run(session, run_id)
+        assert ended(session, run_id).batch is not None
+        runs.stop_run(session, run_id)
+        run = ended(session, run_id)
 
         assert (run.state, run.batch, run.reserved_pico) == ("stopped", None, 0)
 
 
 def test_continue_while_it_halts_is_not_lost(tmp_path: Path, url: str) -> None:
     """Pause and at once Continue: the run goes on after its calls in flight."""
-    with workbench(tmp_path, url) as rt:
-        run_id = begun(rt, "normal")
-        runs.pause_run(rt, run_id)
-        runs.continue_run(rt, run_id)
-        assert_whole(rt, run_id)
+    with workbench(tmp_path, url) as session:
+        run_id = begun(session, "normal")
+        runs.pause_run(session, run_id)
+        runs.continue_run(session, run_id)
+        assert_whole(session, run_id)

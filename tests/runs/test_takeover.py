@@ -25,7 +25,7 @@ from assay.store.tables import CALL, RUN
 from assay.workbench.datasets import kept
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 THIEF = "elsewhere/1/1-a"
 
@@ -54,15 +54,15 @@ def taken(url: str, run_id: str, owner: str) -> set[str]:
 JUDGE = GraderSpec("judge", {"model": "sandbox/sage", "rubric": "Is it kind?"})
 
 
-def begun(rt: Runtime, graders: Sequence[GraderSpec]) -> str:
+def begun(session: Session, graders: Sequence[GraderSpec]) -> str:
     """A run of two contestants that has far to go, with some answers."""
-    rt.ready()
+    session.ready()
     content = "q\n" + "".join(f"Tell me about number {n}\n" for n in range(500))
-    table = kept.read_upload(rt, content.encode(), filename="q.csv")
-    dataset = kept.save_table(rt, table, name="q", source="q")
+    table = kept.read_upload(session, content.encode(), filename="q.csv")
+    dataset = kept.save_table(session, table, name="q", source="q")
     contestants = (Contestant("sandbox/swift"), Contestant("sandbox/scribe"))
-    run_id = runs.start_run(rt, RunDraft(dataset.id, (Prompt("{{q}}"),), contestants, graders=tuple(graders)))
-    until(lambda: runs.progress(rt, run_id).done > 3)
+    run_id = runs.start_run(session, RunDraft(dataset.id, (Prompt("{{q}}"),), contestants, graders=tuple(graders)))
+    until(lambda: runs.progress(session, run_id).done > 3)
     return run_id
 
 
@@ -72,13 +72,13 @@ def test_run_that_was_taken_over_sends_nothing_more(tmp_path: Path, graders: Seq
     url = f"sqlite:///{tmp_path}/a.db"
     with SandboxServer(SandboxConfig(speed=1)) as server:
         gateway = Gateway("sandbox", server.base_url, SecretStr("key"))
-        with open_runtime(Settings(database_url=url, concurrency=8), gateway=gateway, watch=True) as rt:
-            run_id = begun(rt, graders)
-            before = taken(url, run_id, rt.owner)
-            until(lambda: rt.engine.live(run_id) is None)
-            rt.store.writer.call(lambda c: None)
-            with rt.store.read() as connection:
-                after = calls_of(connection, rt.owner)
+        with open_session(Settings(database_url=url, concurrency=8), gateway=gateway, watch=True) as session:
+            run_id = begun(session, graders)
+            before = taken(url, run_id, session.owner)
+            until(lambda: session.engine.live(run_id) is None)
+            session.store.writer.call(lambda c: None)
+            with session.store.read() as connection:
+                after = calls_of(connection, session.owner)
                 run = stored.get_run(connection, run_id)
             paid = server.sandbox.books.paid.total()
 
@@ -93,27 +93,31 @@ def test_run_whose_lease_is_in_doubt_asks_before_it_sends(tmp_path: Path) -> Non
     with SandboxServer(SandboxConfig(speed=1)) as server:
         gateway = Gateway("sandbox", server.base_url, SecretStr("key"))
         settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=8)
-        with open_runtime(settings, gateway=gateway, watch=True) as rt:
-            run_id = begun(rt, ())
-            done = runs.progress(rt, run_id).done
-            rt.engine._workers[run_id].desk._held_until_ms = 0
-            until(lambda: runs.progress(rt, run_id).done > done + 20)
+        with open_session(settings, gateway=gateway, watch=True) as session:
+            run_id = begun(session, ())
+            done = runs.progress(session, run_id).done
+            session.engine._workers[run_id].desk._held_until_ms = 0
+            until(lambda: runs.progress(session, run_id).done > done + 20)
 
-            assert runs.glance(rt, run_id).state == "running"
+            assert runs.glance(session, run_id).state == "running"
 
 
 def test_run_that_halts_at_its_start_says_nothing_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What it was asking for is given up, and nobody is told of a forgotten error."""
     with SandboxServer(SandboxConfig(speed=1)) as server:
         gateway = Gateway("sandbox", server.base_url, SecretStr("key"))
-        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=8), gateway=gateway) as rt:
-            run_id = begun(rt, ())
-            runs.pause_run(rt, run_id)
-            assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "paused"
-        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=8), gateway=gateway) as rt:
-            rt.store.writer.call(lambda c: stored.queue(c, run_id, command="pause"))
-            rt.wait(runs.start_engine(rt, run_id))
-            assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "paused"
+        with open_session(
+            Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=8), gateway=gateway
+        ) as session:
+            run_id = begun(session, ())
+            runs.pause_run(session, run_id)
+            assert runs.wait_for_run(session, run_id, timeout_s=60).state == "paused"
+        with open_session(
+            Settings(database_url=f"sqlite:///{tmp_path}/a.db", concurrency=8), gateway=gateway
+        ) as session:
+            session.store.writer.call(lambda c: stored.queue(c, run_id, command="pause"))
+            session.wait(runs.start_engine(session, run_id))
+            assert runs.wait_for_run(session, run_id, timeout_s=60).state == "paused"
     gc.collect()
 
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []

@@ -18,7 +18,7 @@ from assay.config import Gateway, Settings
 from assay.domain.messages import CompletionRequest, Message
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.workbench.calls import send_completion
-from assay.workbench.runtime import open_runtime
+from assay.workbench.session import open_session
 
 exporter = InMemorySpanExporter()
 provider = TracerProvider()
@@ -27,7 +27,7 @@ trace.set_tracer_provider(provider)
 faults = (Fault("401", model="sandbox/swift"),)
 with SandboxServer(SandboxConfig(speed=0, faults=faults)) as sandbox:
     gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sk-CANARY"))
-    with open_runtime(Settings(database_url="sqlite:///" + sys.argv[1]), gateway=gateway) as rt:
+    with open_session(Settings(database_url="sqlite:///" + sys.argv[1]), gateway=gateway) as rt:
         for model in ("sandbox/scribe", "sandbox/swift"):
             request = CompletionRequest(model, (Message("user", "purple heron"),), {"temperature": 0.5})
             send_completion(rt, request).result()

@@ -29,7 +29,7 @@ from assay.store.tables import CALL
 from assay.workbench.results import exports, standing
 from assay.workbench.running import runs
 from assay.workbench.running.progress import SUMS
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 from assay.workbench.spending import spend
 from assay.workbench.spending.spend import SpendFilter
 
@@ -37,15 +37,15 @@ Told = dict[str, tuple[int, int]]
 SPENT = re.compile(r"\$([0-9.]+) on [0-9,]+ calls(?:.*?, ([0-9,]+) of them of unknown cost)?")
 
 
-def of_workbench(rt: Runtime, run_id: str) -> Told:
+def of_workbench(session: Session, run_id: str) -> Told:
     """What pages and commands are made from."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         query = select(func.sum(CALL.c.cost_pico), func.count(), func.count(CALL.c.cost_pico))
         row = connection.execute(query.where(CALL.c.run_id == run_id)).one()
-    rt.memos.of(SUMS).clear()
-    state, board = runs.progress(rt, run_id), standing.scoreboard(rt, run_id)
-    listed = next(line for line in runs.list_runs(rt) if line.id == run_id)
-    summed = spend.report(rt, SpendFilter(run_id=run_id)).sum
+    session.memos.of(SUMS).clear()
+    state, board = runs.progress(session, run_id), standing.scoreboard(session, run_id)
+    listed = next(line for line in runs.list_runs(session) if line.id == run_id)
+    summed = spend.report(session, SpendFilter(run_id=run_id)).sum
     return {
         "ledger": (int(row[0]), row[1] - row[2]),
         "run": (state.spent_pico, state.unknown_calls),
@@ -62,12 +62,12 @@ def of_workbench(rt: Runtime, run_id: str) -> Told:
     }
 
 
-def written(rt: Runtime, run_id: str) -> dict[str, bytes]:
+def written(session: Session, run_id: str) -> dict[str, bytes]:
     """Every export of a run, by its kind."""
     found = {}
     for kind in exports.KINDS:
         target = io.BytesIO()
-        exports.export_run(rt, run_id, kind, target)
+        exports.export_run(session, run_id, kind, target)
         found[kind] = target.getvalue()
     return found
 

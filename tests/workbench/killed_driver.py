@@ -35,7 +35,7 @@ from assay.workbench.datasets import kept as datasets
 from assay.workbench.results import exports
 from assay.workbench.running import growth, runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 PAIR = (Contestant("sandbox/swift"), Contestant("sandbox/scribe"))
 FORMATS = ("csv", "jsonl", "xlsx", "archive")
@@ -43,19 +43,19 @@ MANY = 6_000
 
 
 @contextmanager
-def workbench(folder: Path, url: str, *, watch: bool = False) -> Iterator[Runtime]:
+def workbench(folder: Path, url: str, *, watch: bool = False) -> Iterator[Session]:
     """The app before a gateway that lives on when the app is killed."""
     settings = Settings(database_url=f"sqlite:///{folder}/a.db", concurrency=8)
-    with open_runtime(settings, gateway=Gateway("sandbox", url, SecretStr("key")), watch=watch) as rt:
-        rt.ready()
-        yield rt
+    with open_session(settings, gateway=Gateway("sandbox", url, SecretStr("key")), watch=watch) as session:
+        session.ready()
+        yield session
 
 
-def base(rt: Runtime, rows: int) -> str:
+def base(session: Session, rows: int) -> str:
     """A run of questions, under way."""
-    table = datasets.read_upload(rt, _questions("base", rows), filename="base.csv")
-    dataset = datasets.save_table(rt, table, name="base", source="base.csv", roles={"id": "id"})
-    return runs.start_run(rt, _draft(dataset.id), request_id="base")
+    table = datasets.read_upload(session, _questions("base", rows), filename="base.csv")
+    dataset = datasets.save_table(session, table, name="base", source="base.csv", roles={"id": "id"})
+    return runs.start_run(session, _draft(dataset.id), request_id="base")
 
 
 def _questions(name: str, rows: int) -> bytes:
@@ -71,45 +71,45 @@ def _draft(dataset_id: str) -> RunDraft:
 # -- what is done over and over ----------------------------------------------------------------------------------
 
 
-def start(rt: Runtime, folder: Path, number: int) -> None:
+def start(session: Session, folder: Path, number: int) -> None:
     """Starts a run; every third time one waits for it."""
     if number == 0:
-        base(rt, 3)
-    dataset = datasets.list_datasets(rt)[0]
-    run_id = runs.start_run(rt, _draft(dataset.id), request_id=f"run{number}")
+        base(session, 3)
+    dataset = datasets.list_datasets(session)[0]
+    run_id = runs.start_run(session, _draft(dataset.id), request_id=f"run{number}")
     if number % 3 == 0:
-        runs.wait_for_run(rt, run_id, timeout_s=60)
+        runs.wait_for_run(session, run_id, timeout_s=60)
 
 
-def bring_in(rt: Runtime, folder: Path, number: int) -> None:
+def bring_in(session: Session, folder: Path, number: int) -> None:
     """Imports an upload that no other time has."""
     importing.import_upload(
-        rt, BytesIO(_questions(f"f{number}", MANY)), filename=f"f{number}.csv", options=ReadOptions()
+        session, BytesIO(_questions(f"f{number}", MANY)), filename=f"f{number}.csv", options=ReadOptions()
     )
 
 
-def grow(rt: Runtime, folder: Path, number: int) -> None:
+def grow(session: Session, folder: Path, number: int) -> None:
     """Adds samples to a run, or rows of another dataset."""
     run_id = "base"
     if number == 0:
-        base(rt, 3)
-    runs.wait_for_run(rt, run_id, timeout_s=60)
+        base(session, 3)
+    runs.wait_for_run(session, run_id, timeout_s=60)
     if number % 2:
-        table = datasets.read_upload(rt, _questions(f"more{number}", 300), filename="more.csv")
-        more = datasets.save_table(rt, table, name=f"more{number}", source="more.csv", roles={"id": "id"})
-        growth.grow_run(rt, run_id, growth.Growth(dataset=more.id))
-        runs.pause_run(rt, run_id)
+        table = datasets.read_upload(session, _questions(f"more{number}", 300), filename="more.csv")
+        more = datasets.save_table(session, table, name=f"more{number}", source="more.csv", roles={"id": "id"})
+        growth.grow_run(session, run_id, growth.Growth(dataset=more.id))
+        runs.pause_run(session, run_id)
     else:
-        growth.grow_run(rt, run_id, growth.Growth(contestants=(Contestant("sandbox/swift", {"seed": number}),)))
+        growth.grow_run(session, run_id, growth.Growth(contestants=(Contestant("sandbox/swift", {"seed": number}),)))
 
 
-def export(rt: Runtime, folder: Path, number: int) -> None:
+def export(session: Session, folder: Path, number: int) -> None:
     """Writes a run over the file that is there."""
     if number == 0:
-        base(rt, 150)
-    runs.wait_for_run(rt, "base", timeout_s=60)
+        base(session, 150)
+    runs.wait_for_run(session, "base", timeout_s=60)
     for name in FORMATS:
-        exports.export_run(rt, "base", name, _target(folder, name))
+        exports.export_run(session, "base", name, _target(folder, name))
 
 
 def _target(folder: Path, name: str) -> Path:
@@ -117,24 +117,24 @@ def _target(folder: Path, name: str) -> Path:
     return folder / "out" / f"out.{exports.KINDS[name].suffix}"
 
 
-def go_on(rt: Runtime, folder: Path, number: int) -> None:
+def go_on(session: Session, folder: Path, number: int) -> None:
     """Pauses a run and continues it."""
     if number == 0:
-        base(rt, 400)
-    runs.pause_run(rt, "base")
-    if runs.wait_for_run(rt, "base", timeout_s=60).state == "paused":
-        runs.continue_run(rt, "base")
+        base(session, 400)
+    runs.pause_run(session, "base")
+    if runs.wait_for_run(session, "base", timeout_s=60).state == "paused":
+        runs.continue_run(session, "base")
 
 
-Action = Callable[[Runtime, Path, int], None]
+Action = Callable[[Session, Path, int], None]
 ACTIONS: dict[str, Action] = {"start": start, "import": bring_in, "grow": grow, "export": export, "continue": go_on}
 
 
 def main(action: str, folder: str, url: str) -> None:
     """Does it until somebody kills this process."""
-    with workbench(Path(folder), url) as rt:
+    with workbench(Path(folder), url) as session:
         for number in count():
-            ACTIONS[action](rt, Path(folder), number)
+            ACTIONS[action](session, Path(folder), number)
             print(number, flush=True)
 
 
@@ -162,31 +162,31 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def check(action: str, folder: Path, url: str, done: int) -> None:
     """Starts the app anew and asserts that nothing half made is there and that the ledger is whole."""
-    with workbench(folder, url, watch=True) as rt:
-        rt.store.writer.call(lambda _: None)
-        _settle_down(rt)
-        _ledger_is_whole(rt)
-        _datasets_are_whole(rt)
-        _AFTER[action](rt, folder, done)
+    with workbench(folder, url, watch=True) as session:
+        session.store.writer.call(lambda _: None)
+        _settle_down(session)
+        _ledger_is_whole(session)
+        _datasets_are_whole(session)
+        _AFTER[action](session, folder, done)
     leftovers.sweep(folder / "tmp")
     assert list((folder / "tmp").iterdir()) == []
 
 
-def _settle_down(rt: Runtime) -> None:
+def _settle_down(session: Session) -> None:
     """Every run is worked to its end; one that was paused is gone on with."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         names = connection.execute(select(RUN.c.id)).scalars().all()
     for name in names:
-        run = runs.wait_for_run(rt, name, timeout_s=120)
+        run = runs.wait_for_run(session, name, timeout_s=120)
         if run.state == "paused":
-            runs.continue_run(rt, name)
-            run = runs.wait_for_run(rt, name, timeout_s=120)
+            runs.continue_run(session, name)
+            run = runs.wait_for_run(session, name, timeout_s=120)
         assert (run.state, run.done, run.failed) == ("done", run.cells, 0), (name, run.state, run.reason)
 
 
-def _ledger_is_whole(rt: Runtime) -> None:
+def _ledger_is_whole(session: Session) -> None:
     cost = func.coalesce(CALL.c.cost_pico, CALL.c.bound_pico, 0)
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"
         assert connection.execute(select(func.count()).where(CALL.c.state == "sent")).scalar() == 0
         for run in connection.execute(select(RUN)).all():
@@ -202,8 +202,8 @@ def _ledger_is_whole(rt: Runtime) -> None:
         assert sorted(map(tuple, kept)) == sorted(map(tuple, connection.execute(sums_of_calls()).all()))
 
 
-def _datasets_are_whole(rt: Runtime) -> None:
-    with rt.store.read() as connection:
+def _datasets_are_whole(session: Session) -> None:
+    with session.store.read() as connection:
         counted: dict[str, int] = dict(
             connection.execute(select(DATASET_ROW.c.dataset_id, func.count()).group_by(DATASET_ROW.c.dataset_id)).all()
         )  # type: ignore[arg-type]
@@ -212,24 +212,24 @@ def _datasets_are_whole(rt: Runtime) -> None:
     assert UNFINISHED not in said.values()
 
 
-def _started(rt: Runtime, folder: Path, done: int) -> None:
-    with rt.store.read() as connection:
+def _started(session: Session, folder: Path, done: int) -> None:
+    with session.store.read() as connection:
         names = set(connection.execute(select(RUN.c.id)).scalars())
     assert {f"run{number}" for number in range(done)} <= names
 
 
-def _imported(rt: Runtime, folder: Path, done: int) -> None:
-    kept = {dataset.name: dataset.row_count for dataset in datasets.list_datasets(rt, limit=1_000)}
+def _imported(session: Session, folder: Path, done: int) -> None:
+    kept = {dataset.name: dataset.row_count for dataset in datasets.list_datasets(session, limit=1_000)}
     assert {f"f{number}" for number in range(done)} <= set(kept)
     assert set(kept.values()) <= {MANY}
     again = importing.import_upload(
-        rt, BytesIO(_questions(f"f{done}", MANY)), filename=f"f{done}.csv", options=ReadOptions()
+        session, BytesIO(_questions(f"f{done}", MANY)), filename=f"f{done}.csv", options=ReadOptions()
     )
     assert again.dataset.row_count == MANY
 
 
-def _grown(rt: Runtime, folder: Path, done: int) -> None:
-    with rt.store.read() as connection:
+def _grown(session: Session, folder: Path, done: int) -> None:
+    with session.store.read() as connection:
         run = stored.get_run(connection, "base")
         changes = connection.execute(select(func.count()).select_from(RUN_CHANGE)).scalar()
         versions = connection.execute(select(DATASET.c.id, DATASET.c.version).where(DATASET.c.name == "base")).all()
@@ -237,10 +237,10 @@ def _grown(rt: Runtime, folder: Path, done: int) -> None:
     assert max(versions, key=lambda found: found.version).id == run.dataset_id  # none that no run has asked
 
 
-def _exported(rt: Runtime, folder: Path, done: int) -> None:
+def _exported(session: Session, folder: Path, done: int) -> None:
     for name in FORMATS:
         before = _target(folder, name).read_bytes() if _target(folder, name).exists() else None
-        exports.export_run(rt, "base", name, _target(folder, name))
+        exports.export_run(session, "base", name, _target(folder, name))
         after = _target(folder, name).read_bytes()
         assert before is not None
         assert name in ("xlsx", "archive") or before == after
@@ -248,8 +248,8 @@ def _exported(rt: Runtime, folder: Path, done: int) -> None:
     assert sorted(path.name for path in (folder / "out").iterdir()) == sorted(_target(folder, n).name for n in FORMATS)
 
 
-def _gone_on(rt: Runtime, folder: Path, done: int) -> None:
-    assert runs.progress(rt, "base").done == 800
+def _gone_on(session: Session, folder: Path, done: int) -> None:
+    assert runs.progress(session, "base").done == 800
 
 
 _AFTER: dict[str, Action] = {

@@ -29,7 +29,7 @@ from assay.workbench.results import archives, compare, exports, standing
 from assay.workbench.results import cells as results
 from assay.workbench.running import growth, policies, runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
 
 HOSTILE = "=1+1</script><img src=http://evil.example/x>\x00\x1b[31m\u202e {{ticket}}\n| a | b |"
@@ -46,15 +46,15 @@ LINES = {"archive", "jsonl", "csv", "tidy", "wide", "promptfoo", "junit"}
 def opened(folder: Path, server: SandboxServer) -> Any:
     """A workbench over a sandbox that fails at times."""
     gateway = Gateway("sandbox", server.base_url, SecretStr("sk-test"))
-    return open_runtime(Settings(database_url=f"sqlite:///{folder}/a.db"), gateway=gateway)
+    return open_session(Settings(database_url=f"sqlite:///{folder}/a.db"), gateway=gateway)
 
 
-def make_run(rt: Runtime, folder: Path) -> str:
+def make_run(session: Session, folder: Path) -> str:
     """A run with failures, retries, a judge, unknown costs, samples, prompts, and hostile texts in its rows."""
     folder.mkdir(exist_ok=True)
     lines = [json.dumps({"id": f"t{n}", "ticket": f"{HOSTILE} {n}", "category": "billing"}) for n in range(ROWS)]
     (folder / "tickets.jsonl").write_text("\n".join(lines))
-    dataset = datasets.open_dataset(rt, str(folder / "tickets.jsonl"))
+    dataset = datasets.open_dataset(session, str(folder / "tickets.jsonl"))
     draft = RunDraft(
         dataset.id,
         (Prompt("Which: billing, bug? {{ticket}}", name="one"), Prompt("{{ticket}}", "Name a category.")),
@@ -65,15 +65,15 @@ def make_run(rt: Runtime, folder: Path) -> str:
         tags=("weekly", "ci"),
         name=f"Run {HOSTILE}",
     )
-    state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=90)
+    state = runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=90)
     assert state.state == "done"
     return state.id
 
 
-def written(rt: Runtime, run_id: str, kind: str) -> bytes:
+def written(session: Session, run_id: str, kind: str) -> bytes:
     """An export of a run."""
     target = io.BytesIO()
-    exports.export_run(rt, run_id, kind, target)
+    exports.export_run(session, run_id, kind, target)
     return target.getvalue()
 
 
@@ -82,20 +82,20 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive of a whole run, with its other exports and figures beside it."""
     folder = tmp_path_factory.mktemp("first")
     untold = SandboxConfig(speed=0, faults=FAULTS, seed=5, generation_delay_s=3_600)
-    with SandboxServer(untold) as server, opened(folder, server) as rt:
-        rt.ready()
-        run_id = make_run(rt, folder)
+    with SandboxServer(untold) as server, opened(folder, server) as session:
+        session.ready()
+        run_id = make_run(session, folder)
         for kind in LINES:
-            (folder / kind).write_bytes(written(rt, run_id, kind))
-        (folder / "figures").write_text(repr(figures(rt, run_id)))
+            (folder / kind).write_bytes(written(session, run_id, kind))
+        (folder / "figures").write_text(repr(figures(session, run_id)))
     return folder / "archive"
 
 
-def figures(rt: Runtime, run_id: str) -> tuple[object, ...]:
+def figures(session: Session, run_id: str) -> tuple[object, ...]:
     """What the pages show of a run."""
-    run = results.get_run(rt, run_id)
+    run = results.get_run(session, run_id)
     chosen = sums.SpendFilter(run_id=run_id)
-    progress = runs.progress(rt, run_id)
+    progress = runs.progress(session, run_id)
     return (
         run.name,
         run.state,
@@ -105,21 +105,21 @@ def figures(rt: Runtime, run_id: str) -> tuple[object, ...]:
         run.done,
         run.failed,
         [tag for tag in run.tags if tag != "imported"],
-        standing.standing(rt, run_id),
-        spend.spent(rt, chosen),
+        standing.standing(session, run_id),
+        spend.spent(session, chosen),
         progress.spent_pico,
         progress.unknown_calls,
         progress.unknown_bound_pico,
-        [results.cell_detail(rt, run_id, cell).record.values for cell in (0, run.done - 1)],
+        [results.cell_detail(session, run_id, cell).record.values for cell in (0, run.done - 1)],
     )
 
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Any:
     """A workbench with an empty database."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/empty.db"), sandbox_speed=0) as rt:
-        rt.ready()
-        yield rt
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/empty.db"), sandbox_speed=0) as session:
+        session.ready()
+        yield session
 
 
 def test_archive_holds_what_makes_it_hard(archive: Path) -> None:
@@ -135,7 +135,7 @@ def test_archive_holds_what_makes_it_hard(archive: Path) -> None:
     assert {call["purpose"] for call in calls} == {"run", "judge"}
 
 
-def test_run_exported_wiped_and_imported_is_the_same(archive: Path, empty: Runtime) -> None:
+def test_run_exported_wiped_and_imported_is_the_same(archive: Path, empty: Session) -> None:
     """In an empty database every export has the same bytes again, and the pages show the same figures."""
     found = archives.import_run(empty, archive)
 
@@ -146,7 +146,7 @@ def test_run_exported_wiped_and_imported_is_the_same(archive: Path, empty: Runti
     assert "imported" in results.get_run(empty, found.id).tags
 
 
-def test_imported_spend_counts_once_and_in_its_month(archive: Path, tmp_path: Path, empty: Runtime) -> None:
+def test_imported_spend_counts_once_and_in_its_month(archive: Path, tmp_path: Path, empty: Session) -> None:
     """The month of the calls holds what they cost, unknown ones at their bound; a second import is refused."""
     head, *rest = archive.read_bytes().splitlines(keepends=True)[:-1]
     before = 1_700_000_000_000
@@ -172,12 +172,12 @@ def test_imported_spend_counts_once_and_in_its_month(archive: Path, tmp_path: Pa
         assert {row.month for row in connection.execute(MONTH_SPEND.select())} == {"2023-11"}
 
 
-def test_gates_and_growth_come_with_the_run(tmp_path: Path, empty: Runtime) -> None:
+def test_gates_and_growth_come_with_the_run(tmp_path: Path, empty: Session) -> None:
     """What was added later is told, every bound is checked as before, and a baseline that stayed behind is named."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/g.db"), sandbox_speed=0) as rt:
-        rt.ready()
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/g.db"), sandbox_speed=0) as session:
+        session.ready()
         draft = RunDraft(
-            datasets.open_dataset(rt, "support_tickets").id,
+            datasets.open_dataset(session, "support_tickets").id,
             (Prompt("{{ticket}}"),),
             (Contestant("sandbox/swift"),),
             (GraderSpec("contains"),),
@@ -186,16 +186,16 @@ def test_gates_and_growth_come_with_the_run(tmp_path: Path, empty: Runtime) -> N
             name="main",
             budget_usd=Decimal(1),
         )
-        runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
+        runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=60)
         kept = [Gate.model_validate(gate) for gate in ({"not_worse_than": {"run": "main"}}, {"failed": {"max": 0}})]
-        draft = replace(draft, name="change", gates=gates.frozen(kept, gates.find_baselines(rt, kept)))
-        run_id = runs.start_run(rt, draft)
-        runs.wait_for_run(rt, run_id, timeout_s=60)
-        growth.grow_run(rt, run_id, growth.Growth(contestants=(Contestant("sandbox/scribe"),), samples=2, rows=6))
-        assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "done"
+        draft = replace(draft, name="change", gates=gates.frozen(kept, gates.find_baselines(session, kept)))
+        run_id = runs.start_run(session, draft)
+        runs.wait_for_run(session, run_id, timeout_s=60)
+        growth.grow_run(session, run_id, growth.Growth(contestants=(Contestant("sandbox/scribe"),), samples=2, rows=6))
+        assert runs.wait_for_run(session, run_id, timeout_s=60).state == "done"
         for kind in LINES:
-            (tmp_path / kind).write_bytes(written(rt, run_id, kind))
-        here, history = gates.check_run(rt, run_id), growth.history(rt, run_id)
+            (tmp_path / kind).write_bytes(written(session, run_id, kind))
+        here, history = gates.check_run(session, run_id), growth.history(session, run_id)
 
     found = archives.import_run(empty, tmp_path / "archive")
 
@@ -210,7 +210,7 @@ def test_gates_and_growth_come_with_the_run(tmp_path: Path, empty: Runtime) -> N
     assert b"is not in this workbench" in written(empty, found.id, "evidence")
 
 
-def test_imported_run_is_compared_with_one_made_here(archive: Path, empty: Runtime, tmp_path: Path) -> None:
+def test_imported_run_is_compared_with_one_made_here(archive: Path, empty: Session, tmp_path: Path) -> None:
     """Rows are joined by key, on the dataset that came with the archive."""
     found = archives.import_run(empty, archive)
     draft = RunDraft(
@@ -228,16 +228,16 @@ def test_imported_run_is_compared_with_one_made_here(archive: Path, empty: Runti
     assert comparison is not None
 
 
-def test_data_policy_comes_with_the_rows(tmp_path: Path, empty: Runtime) -> None:
+def test_data_policy_comes_with_the_rows(tmp_path: Path, empty: Session) -> None:
     """Rows that were under a policy are under it where they arrive."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/b.db"), sandbox_speed=0) as rt:
-        rt.ready()
-        dataset = datasets.open_dataset(rt, "support_tickets")
-        policies.set_policy(rt, dataset.id, policies.make_policy(zdr=True, no_training=False, only=()))
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/b.db"), sandbox_speed=0) as session:
+        session.ready()
+        dataset = datasets.open_dataset(session, "support_tickets")
+        policies.set_policy(session, dataset.id, policies.make_policy(zdr=True, no_training=False, only=()))
         draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), (Contestant("sandbox/atlas-large"),), limit=2)
-        run_id = runs.start_run(rt, draft)
-        runs.wait_for_run(rt, run_id, timeout_s=60)
-        (tmp_path / "run").write_bytes(written(rt, run_id, "archive"))
+        run_id = runs.start_run(session, draft)
+        runs.wait_for_run(session, run_id, timeout_s=60)
+        (tmp_path / "run").write_bytes(written(session, run_id, "archive"))
 
     found = archives.import_run(empty, tmp_path / "run")
 
@@ -246,19 +246,19 @@ def test_data_policy_comes_with_the_rows(tmp_path: Path, empty: Runtime) -> None
 
 def test_run_at_work_has_no_archive(tmp_path: Path) -> None:
     """A run that goes on is refused with the cure, and no file is left."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/c.db"), sandbox_speed=3) as rt:
-        rt.ready()
-        dataset = datasets.open_dataset(rt, "support_tickets")
-        run_id = runs.start_run(rt, RunDraft(dataset.id, (Prompt("{{ticket}}"),), (Contestant("sandbox/swift"),)))
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/c.db"), sandbox_speed=3) as session:
+        session.ready()
+        dataset = datasets.open_dataset(session, "support_tickets")
+        run_id = runs.start_run(session, RunDraft(dataset.id, (Prompt("{{ticket}}"),), (Contestant("sandbox/swift"),)))
         with pytest.raises(DataError, match="at rest"):
-            exports.export_run(rt, run_id, "archive", tmp_path / "x.archive.jsonl")
-        runs.stop_run(rt, run_id)
-        runs.wait_for_run(rt, run_id, timeout_s=60)
+            exports.export_run(session, run_id, "archive", tmp_path / "x.archive.jsonl")
+        runs.stop_run(session, run_id)
+        runs.wait_for_run(session, run_id, timeout_s=60)
 
     assert not (tmp_path / "x.archive.jsonl").exists()
 
 
-def test_archive_leaves_nothing_out(archive: Path, empty: Runtime) -> None:
+def test_archive_leaves_nothing_out(archive: Path, empty: Session) -> None:
     """An archive without a column would not be the run."""
     found = archives.import_run(empty, archive)
 
@@ -279,7 +279,7 @@ def rewritten(folder: Path, lines: list[bytes], change: Callable[[dict[str, Any]
     return folder / "forged"
 
 
-def test_notes_of_answers_come_with_the_run(tmp_path: Path, empty: Runtime) -> None:
+def test_notes_of_answers_come_with_the_run(tmp_path: Path, empty: Session) -> None:
     """What the reader of an answer must know is in the archive; one from before there were notes is read too."""
     dataset = datasets.open_dataset(empty, "support_tickets")
     draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), (Contestant("sandbox/swift", {"max_tokens": 1}),), limit=1)
@@ -287,9 +287,9 @@ def test_notes_of_answers_come_with_the_run(tmp_path: Path, empty: Runtime) -> N
     lines = written(empty, run_id, "archive").splitlines(keepends=True)[:-1]
 
     def taken(name: str, change: Callable[[dict[str, Any]], object]) -> str:
-        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/{name}.db"), sandbox_speed=0) as rt:
-            found = archives.import_run(rt, rewritten(tmp_path, lines, change))
-            return results.cell_detail(rt, found.id, 0).record.note
+        with open_session(Settings(database_url=f"sqlite:///{tmp_path}/{name}.db"), sandbox_speed=0) as session:
+            found = archives.import_run(session, rewritten(tmp_path, lines, change))
+            return results.cell_detail(session, found.id, 0).record.note
 
     assert taken("today", dict.keys) == results.cell_detail(empty, run_id, 0).record.note
     assert taken("today-again", dict.keys) == "It was cut at its limit of tokens."
@@ -312,7 +312,7 @@ def test_notes_of_answers_come_with_the_run(tmp_path: Path, empty: Runtime) -> N
     ],
 )
 def test_damaged_file_is_refused_in_words(
-    archive: Path, tmp_path: Path, empty: Runtime, damage: Callable[[bytes], bytes], said: str
+    archive: Path, tmp_path: Path, empty: Session, damage: Callable[[bytes], bytes], said: str
 ) -> None:
     """Cut, changed, continued, foreign or newer: nothing of it is kept."""
     (tmp_path / "damaged").write_bytes(damage(archive.read_bytes()))
@@ -378,7 +378,7 @@ def _set(kind: str, *path: str | int) -> Callable[[object], Callable[[dict[str, 
     ],
 )
 def test_forged_archive_is_refused_whole(
-    archive: Path, tmp_path: Path, empty: Runtime, change: Callable[[dict[str, Any]], None], said: str
+    archive: Path, tmp_path: Path, empty: Session, change: Callable[[dict[str, Any]], None], said: str
 ) -> None:
     """A right hash does not help: every field is checked, and nothing is kept of a file in which one is wrong."""
     file = rewritten(tmp_path, archive.read_bytes().splitlines(keepends=True)[:-1], change)
@@ -390,7 +390,7 @@ def test_forged_archive_is_refused_whole(
         assert connection.execute(MONTH_SPEND.select()).all() == []
 
 
-def test_file_that_is_not_there_is_said(tmp_path: Path, empty: Runtime) -> None:
+def test_file_that_is_not_there_is_said(tmp_path: Path, empty: Session) -> None:
     """A path without a file, and a folder."""
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(ImportRefused, match=r"cannot be read|not a file"):

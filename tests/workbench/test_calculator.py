@@ -8,7 +8,7 @@ import pytest
 
 from assay.errors import DataError, NotFound
 from assay.openrouter.pricing import Amounts, itemised, parse_pricing
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 from assay.workbench.spending.calculator import price
 
 LISTED = {
@@ -72,19 +72,19 @@ def test_price_that_is_not_known_leaves_no_total(changes: dict[str, object], use
     assert itemised(parse_pricing(LISTED | changes), used).total_usd is None
 
 
-def test_long_context_prices_hold_from_one_token_more(rt: Runtime) -> None:
+def test_long_context_prices_hold_from_one_token_more(session: Session) -> None:
     """The tier begins strictly above its threshold, and holds for the whole prompt."""
-    at, above = (price(rt, "sandbox/atlas-large", Amounts(prompt=n), calls=3) for n in (200_000, 200_001))
+    at, above = (price(session, "sandbox/atlas-large", Amounts(prompt=n), calls=3) for n in (200_000, 200_001))
 
     assert (at.total_usd, at.is_long_context) == (Decimal("1.8"), False)
     assert (above.total_usd, above.is_long_context) == (3 * 200_001 * Decimal("0.000006"), True)
 
 
-def test_what_cannot_be_priced_is_refused_in_words(rt: Runtime) -> None:
+def test_what_cannot_be_priced_is_refused_in_words(session: Session) -> None:
     """An unknown model gets near ones, parts beyond their whole and negative amounts are named."""
     with pytest.raises(NotFound, match="atlas-large"):
-        price(rt, "sandbox/atlas-lrge", Amounts())
+        price(session, "sandbox/atlas-lrge", Amounts())
     with pytest.raises(DataError, match="parts of the prompt are 9"):
-        price(rt, "sandbox/swift", Amounts(prompt=5, cached=9))
+        price(session, "sandbox/swift", Amounts(prompt=5, cached=9))
     with pytest.raises(DataError, match="less than 0"):
-        price(rt, "sandbox/swift", Amounts(prompt=-1))
+        price(session, "sandbox/swift", Amounts(prompt=-1))

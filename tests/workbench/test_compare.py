@@ -18,13 +18,13 @@ from assay.workbench.datasets.kept import open_dataset
 from assay.workbench.gating.gates import check_gates
 from assay.workbench.gating.suites import Gate
 from assay.workbench.results.compare import compare_runs, find_run, matched_places
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 SWIFT = Contestant("sandbox/swift")
 
 
 def finished(
-    rt: Runtime,
+    session: Session,
     folder: Path,
     name: str,
     ids: list[int],
@@ -37,7 +37,7 @@ def finished(
     """A run that is done, with given scores for rows with given ids."""
     file = folder / "rows.csv"
     file.write_text("id,text\n" + "".join(f"{n},text {n}\n" for n in ids))
-    dataset = open_dataset(rt, str(file))
+    dataset = open_dataset(session, str(file))
     plan = RunPlan(dataset.id, len(ids), (Prompt("{{text}}"),), (contestant,), (GraderSpec(grader),), gateway="sandbox")
     records = [
         ResultRecord(
@@ -60,16 +60,16 @@ def finished(
         saving.save_results(connection, records)  # type: ignore[arg-type]
         stored.set_state(connection, name, "done")  # type: ignore[arg-type]
 
-    rt.store.writer.call(write)
+    session.store.writer.call(write)
     return name
 
 
-def test_rows_are_joined_by_key_when_the_dataset_changed(rt: Runtime, tmp_path: Path) -> None:
+def test_rows_are_joined_by_key_when_the_dataset_changed(session: Session, tmp_path: Path) -> None:
     """A row moved, one went and one came: the two that stayed are compared with themselves."""
-    finished(rt, tmp_path, "old", [1, 2, 3], [1, 0, 1])
-    finished(rt, tmp_path, "new", [9, 3, 1], [0, 1, 0], cost=15)
+    finished(session, tmp_path, "old", [1, 2, 3], [1, 0, 1])
+    finished(session, tmp_path, "new", [9, 3, 1], [0, 1, 0], cost=15)
 
-    found = compare_runs(rt, "old", "new")
+    found = compare_runs(session, "old", "new")
 
     (line,) = found.lines
     assert line.paired is not None
@@ -79,26 +79,26 @@ def test_rows_are_joined_by_key_when_the_dataset_changed(rt: Runtime, tmp_path: 
     assert found.notes == ("The dataset went from version 1 to 2.",)
 
 
-def test_rows_without_a_score_are_counted_apart(rt: Runtime, tmp_path: Path) -> None:
+def test_rows_without_a_score_are_counted_apart(session: Session, tmp_path: Path) -> None:
     """Unscored is not wrong; an unknown cost makes the difference unknown."""
-    finished(rt, tmp_path, "old", [1, 2, 3], [1, None, 1])
-    finished(rt, tmp_path, "new", [1, 2, 3], [1, 1, None], cost=None)
+    finished(session, tmp_path, "old", [1, 2, 3], [1, None, 1])
+    finished(session, tmp_path, "new", [1, 2, 3], [1, 1, None], cost=None)
 
-    (line,) = compare_runs(rt, "old", "new").lines
+    (line,) = compare_runs(session, "old", "new").lines
 
     assert (line.rows, line.unscored, line.cost_delta_pico) == (3, 2, None)
     assert line.paired is not None
     assert line.paired.n == 1
 
 
-def test_label_joins_contestants_whose_parameters_changed(rt: Runtime, tmp_path: Path) -> None:
+def test_label_joins_contestants_whose_parameters_changed(session: Session, tmp_path: Path) -> None:
     """A contestant with another key is found by its name; one without a partner is named."""
-    finished(rt, tmp_path, "old", [1], [1])
-    finished(rt, tmp_path, "warm", [1], [1], contestant=Contestant("sandbox/swift", {"temperature": 1}))
-    finished(rt, tmp_path, "other", [1], [1], contestant=Contestant("sandbox/scribe"))
+    finished(session, tmp_path, "old", [1], [1])
+    finished(session, tmp_path, "warm", [1], [1], contestant=Contestant("sandbox/swift", {"temperature": 1}))
+    finished(session, tmp_path, "other", [1], [1], contestant=Contestant("sandbox/scribe"))
 
-    assert [line.label for line in compare_runs(rt, "old", "warm").lines] == ["swift"]
-    other = compare_runs(rt, "old", "other")
+    assert [line.label for line in compare_runs(session, "old", "warm").lines] == ["swift"]
+    other = compare_runs(session, "old", "other")
     assert (other.lines, other.only_a, other.only_b) == ((), ("swift",), ("scribe",))
 
 
@@ -122,48 +122,48 @@ def test_changed_prompt_is_matched_when_it_is_the_only_one() -> None:
 
 
 @pytest.mark.parametrize(("lost", "passed"), [(8, False), (3, True)])
-def test_baseline_gate_fails_on_more_than_noise(rt: Runtime, tmp_path: Path, lost: int, passed: bool) -> None:
+def test_baseline_gate_fails_on_more_than_noise(session: Session, tmp_path: Path, lost: int, passed: bool) -> None:
     """Eight rows lost of twenty are significant (McNemar p = 0.008), three are not (p = 0.25)."""
     ids = list(range(20))
-    finished(rt, tmp_path, "old", ids, [1.0] * 20)
-    finished(rt, tmp_path, "new", ids[::-1], [0.0] * lost + [1.0] * (20 - lost))
+    finished(session, tmp_path, "old", ids, [1.0] * 20)
+    finished(session, tmp_path, "new", ids[::-1], [0.0] * lost + [1.0] * (20 - lost))
     gate = Gate.model_validate({"not_worse_than": {"run": "old"}})
 
-    (result,) = check_gates(rt, "new", [gate], {"old": find_run(rt, "old")})
+    (result,) = check_gates(session, "new", [gate], {"old": find_run(session, "old")})
 
     assert result.passed is passed
     assert f"0 better, {lost} worse" in result.words
 
 
-def test_baseline_gate_refuses_other_graders_and_strangers(rt: Runtime, tmp_path: Path) -> None:
+def test_baseline_gate_refuses_other_graders_and_strangers(session: Session, tmp_path: Path) -> None:
     """Scores that cannot be compared do not pass."""
-    finished(rt, tmp_path, "old", [1], [1])
-    finished(rt, tmp_path, "graded", [1], [1], grader="equals")
-    finished(rt, tmp_path, "strange", [1], [1], contestant=Contestant("sandbox/scribe"))
+    finished(session, tmp_path, "old", [1], [1])
+    finished(session, tmp_path, "graded", [1], [1], grader="equals")
+    finished(session, tmp_path, "strange", [1], [1], contestant=Contestant("sandbox/scribe"))
     gate = Gate.model_validate({"not_worse_than": {"run": "old"}})
-    old = {"old": find_run(rt, "old")}
+    old = {"old": find_run(session, "old")}
 
-    (graded,), (strange,) = (check_gates(rt, name, [gate], old) for name in ("graded", "strange"))
+    (graded,), (strange,) = (check_gates(session, name, [gate], old) for name in ("graded", "strange"))
 
     assert (graded.passed, strange.passed) == (False, False)
     assert "graders differ" in graded.words
     assert "no contestant in common" in strange.words
 
 
-def test_cells_that_were_never_sent_count_as_failed(rt: Runtime, tmp_path: Path) -> None:
+def test_cells_that_were_never_sent_count_as_failed(session: Session, tmp_path: Path) -> None:
     """A contestant that was stopped half way does not pass for want of failures."""
-    finished(rt, tmp_path, "half", [1, 2, 3], [1])
+    finished(session, tmp_path, "half", [1, 2, 3], [1])
     gate = Gate.model_validate({"failed": {"max": 0}})
 
-    (result,) = check_gates(rt, "half", [gate], {})
+    (result,) = check_gates(session, "half", [gate], {})
 
     assert (result.passed, result.measured) == (False, 2)
 
 
-def test_run_is_found_by_name_or_id(rt: Runtime, tmp_path: Path) -> None:
+def test_run_is_found_by_name_or_id(session: Session, tmp_path: Path) -> None:
     """The newest of a name; in one state where asked; else words."""
-    finished(rt, tmp_path, "first-run", [1], [1])
+    finished(session, tmp_path, "first-run", [1], [1])
 
-    assert find_run(rt, "first-run", state="done").id == "first-run"
+    assert find_run(session, "first-run", state="done").id == "first-run"
     with pytest.raises(NotFound, match="no run 'none'"):
-        find_run(rt, "none")
+        find_run(session, "none")

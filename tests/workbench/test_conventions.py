@@ -18,7 +18,7 @@ from assay.workbench.results import cells as results
 from assay.workbench.results import standing
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 MODEL = (Contestant("sandbox/swift"),)
 PROMPTFOO = (
@@ -30,19 +30,19 @@ PROMPTFOO = (
 
 
 @pytest.fixture
-def rt(tmp_path: Path) -> Iterator[Runtime]:
+def session(tmp_path: Path) -> Iterator[Session]:
     """A workbench with a fast sandbox."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
         opened.ready()
         yield opened
 
 
-def run(rt: Runtime, draft: RunDraft) -> list[Any]:
+def run(session: Session, draft: RunDraft) -> list[Any]:
     """The first score of every cell of a finished run."""
-    run_id = runs.start_run(rt, draft)
-    state = runs.wait_for_run(rt, run_id, timeout_s=60)
+    run_id = runs.start_run(session, draft)
+    state = runs.wait_for_run(session, run_id, timeout_s=60)
     assert (state.state, state.failed) == ("done", 0)
-    return [results.cell_detail(rt, run_id, number).record.scores[0] for number in range(state.cells)]
+    return [results.cell_detail(session, run_id, number).record.scores[0] for number in range(state.cells)]
 
 
 SETS = [("banking77", "equals"), ("countries", "numeric"), ("date-calculator", "equals")]
@@ -54,7 +54,7 @@ PAIR = (Contestant("sandbox/swift"), Contestant("sandbox/atlas-large"))
 @pytest.mark.parametrize("shape", ["legacy", "platform"])
 @pytest.mark.parametrize(("name", "grader"), SETS)
 def test_openai_evals_set_is_imported_and_run(
-    rt: Runtime, tmp_path: Path, shared_data: Path, name: str, grader: str, shape: str
+    session: Session, tmp_path: Path, shared_data: Path, name: str, grader: str, shape: str
 ) -> None:
     """Imported as it is, every row is sent as its file's conversation to both models, answered and scored."""
     path = shared_data / "openai-evals" / f"{name}.jsonl"
@@ -62,30 +62,30 @@ def test_openai_evals_set_is_imported_and_run(
     if shape == "platform":
         path = tmp_path / f"{name}.jsonl"
         path.write_text("".join(json.dumps({"item": line, "sample": {}}) + "\n" for line in lines))
-    dataset = kept.open_dataset(rt, str(path))
+    dataset = kept.open_dataset(session, str(path))
     draft = RunDraft(
         dataset.id, (Prompt("{{input}}"),), PAIR, (GraderSpec(grader),), expected_column=dataset.roles["expected"]
     )
 
-    sent = runs.preview(rt, draft, rows=len(lines))
-    run_id = runs.start_run(rt, draft)
-    state = runs.wait_for_run(rt, run_id, timeout_s=60)
+    sent = runs.preview(session, draft, rows=len(lines))
+    run_id = runs.start_run(session, draft)
+    state = runs.wait_for_run(session, run_id, timeout_s=60)
 
     assert dataset.row_count == len(lines)
     assert [[m.as_json() for m in messages] for messages in sent] == [line["input"] for line in lines]
     assert (state.state, state.done, state.failed) == ("done", 2 * len(lines), 0)
-    assert [line.coverage for line in standing.scoreboard(rt, run_id)] == [1.0, 1.0]
+    assert [line.coverage for line in standing.scoreboard(session, run_id)] == [1.0, 1.0]
 
 
-def test_promptfoo_file_is_graded_by_its_own_checks(rt: Runtime, tmp_path: Path) -> None:
+def test_promptfoo_file_is_graded_by_its_own_checks(session: Session, tmp_path: Path) -> None:
     """Time and cost of the answer are known to the checks, code is unscored, a cell's braces are text."""
     path = tmp_path / "tests.csv"
     path.write_text(PROMPTFOO)
-    dataset = kept.open_dataset(rt, str(path))
+    dataset = kept.open_dataset(session, str(path))
     draft = RunDraft(dataset.id, (Prompt("Tell me about {{topic}}"),), MODEL, suggested(dataset.columns))
 
-    sent = [messages[0].text for messages in runs.preview(rt, draft)]
-    scores = run(rt, draft)
+    sent = [messages[0].text for messages in runs.preview(session, draft)]
+    scores = run(session, draft)
 
     assert sent == ["Briefly: Tell me about tides", "Tell me about code", "Tell me about {{topic}}"]
     assert "allowed 60000 ms" in scores[0].reason
@@ -94,20 +94,20 @@ def test_promptfoo_file_is_graded_by_its_own_checks(rt: Runtime, tmp_path: Path)
     assert (scores[2].value, scores[2].passed) == (0.5, False)
 
 
-def test_checks_need_their_columns(rt: Runtime) -> None:
+def test_checks_need_their_columns(session: Session) -> None:
     """The grader is refused in words for a dataset without checks."""
-    dataset = kept.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(session, "support_tickets")
     draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), MODEL, (GraderSpec("row_assertions"),))
 
-    assert "__expected" in " ".join(runs.check(rt, draft))
+    assert "__expected" in " ".join(runs.check(session, draft))
 
 
-def test_path_that_some_row_lacks_stops_the_start(rt: Runtime, tmp_path: Path) -> None:
+def test_path_that_some_row_lacks_stops_the_start(session: Session, tmp_path: Path) -> None:
     """Nothing is paid when a dotted path is undefined in one row."""
     path = tmp_path / "a.csv"
     path.write_text('t\n"{""a"": 1}"\n"{}"\n')
-    dataset = kept.open_dataset(rt, str(path))
+    dataset = kept.open_dataset(session, str(path))
     draft = RunDraft(dataset.id, (Prompt("{{t.a}}"),), MODEL)
 
     with pytest.raises(Exception, match=r"\{\{t\.a\}\}"):
-        runs.start_run(rt, draft)
+        runs.start_run(session, draft)

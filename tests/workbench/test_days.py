@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assay.domain.completion import Cost
 from assay.store import ledger
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 from assay.workbench.spending import spend
 from assay.workbench.spending.days import DAY_MS, zone_of
 from assay.workbench.spending.spend import SpendFilter
@@ -24,7 +24,7 @@ def at(zone: str, *moment: int) -> int:
     return int(datetime(*moment, tzinfo=ZoneInfo(zone)).timestamp() * 1000)  # type: ignore[misc, arg-type]
 
 
-def paid(rt: Runtime, created_ms: int) -> None:
+def paid(session: Session, created_ms: int) -> None:
     """A call of that moment."""
     call = ledger.Intent(
         id=ledger.new_id(),
@@ -35,13 +35,13 @@ def paid(rt: Runtime, created_ms: int) -> None:
         owner="x",
         bound_pico=10,
     )
-    rt.store.writer.call(lambda c: ledger.open_intent(c, call))
+    session.store.writer.call(lambda c: ledger.open_intent(c, call))
     done = ledger.Settlement(call_id=call.id, settled_ms=created_ms, outcome="ok", cost=Cost(1, "billed"))
-    rt.store.writer.call(lambda c: ledger.settle(c, done))
+    session.store.writer.call(lambda c: ledger.settle(c, done))
 
 
 @pytest.mark.parametrize("name", ZONES)
-def test_days_are_local_in_summer_and_winter(rt: Runtime, name: str) -> None:
+def test_days_are_local_in_summer_and_winter(session: Session, name: str) -> None:
     """Calls just after and just before midnight count to their own days, across a change of the clocks."""
     moments = [
         (2026, 7, 1, 0, 30),
@@ -52,9 +52,9 @@ def test_days_are_local_in_summer_and_winter(rt: Runtime, name: str) -> None:
         (2026, 4, 5, 23, 50),
     ]
     for moment in moments:
-        paid(rt, at(name, *moment))
+        paid(session, at(name, *moment))
 
-    found = spend.report(rt, SpendFilter(), zone=zone_of(name))
+    found = spend.report(session, SpendFilter(), zone=zone_of(name))
 
     days = {f"{year}-{month:02}-{day:02}" for year, month, day, *_ in moments}
     assert {line.label for line in found.by["day"]} == days

@@ -21,26 +21,26 @@ from assay.store.ledger import now_ms
 from assay.workbench.gateway import acceptance, doctor
 from assay.workbench.gateway.doctor import Finding
 from assay.workbench.gateway.endpoint_words import endpoint_facts, status_words
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
 
 
 @contextmanager
-def _opened(tmp_path: Path, **config: Any) -> Iterator[Runtime]:
+def _opened(tmp_path: Path, **config: Any) -> Iterator[Session]:
     with SandboxServer(SandboxConfig(speed=0, **config)) as server:
         gateway = Gateway("sandbox", server.base_url, SecretStr("sandbox"), SecretStr("sandbox"))
-        with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as rt:
-            yield rt
+        with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), gateway=gateway) as session:
+            yield session
 
 
-def _found(rt: Runtime) -> dict[str, Finding]:
-    return {one.name: one for one in doctor.examine(rt)}
+def _found(session: Session) -> dict[str, Finding]:
+    return {one.name: one for one in doctor.examine(session)}
 
 
 def test_sound_set_up_has_nothing_failed(tmp_path: Path) -> None:
     """Key, kind, expiry, limit, free requests, network, clock, credits, database and disk are all told of."""
-    with _opened(tmp_path) as rt:
-        found = _found(rt)
+    with _opened(tmp_path) as session:
+        found = _found(session)
 
     assert not [one for one in found.values() if one.state == "fail"]
     assert {
@@ -62,8 +62,8 @@ def test_sound_set_up_has_nothing_failed(tmp_path: Path) -> None:
 
 def test_account_without_credits_is_told_what_they_change(tmp_path: Path) -> None:
     """Few free requests and no balance are said with what credits of $10 change."""
-    with _opened(tmp_path, free_tier=True, credits_usd=Decimal(0)) as rt:
-        found = _found(rt)
+    with _opened(tmp_path, free_tier=True, credits_usd=Decimal(0)) as session:
+        found = _found(session)
 
     assert found["free requests"].said.startswith("50 of 50")
     assert "$10 of credits" in found["free requests"].cure
@@ -72,8 +72,8 @@ def test_account_without_credits_is_told_what_they_change(tmp_path: Path) -> Non
 
 def test_key_that_is_refused_fails_with_a_cure(tmp_path: Path) -> None:
     """A wrong key is one failed finding; the looks after it go on."""
-    with _opened(tmp_path, keys=frozenset({"sk-other"})) as rt:
-        found = _found(rt)
+    with _opened(tmp_path, keys=frozenset({"sk-other"})) as session:
+        found = _found(session)
 
     assert found["key accepted"].state == "fail"
     assert found["key accepted"].cure
@@ -114,10 +114,10 @@ def test_port_without_a_listener_is_said_at_its_step() -> None:
 
 def test_acceptance_run_goes_every_path_within_its_bound(tmp_path: Path) -> None:
     """Every path is well, the ledger has each call under its tag, and what was spent is below what was said."""
-    with _opened(tmp_path) as rt:
-        planned = acceptance.plan(rt)
-        found = list(acceptance.accept(rt, planned))
-        spent = spend.report(rt, spend.since_days(None)).sum
+    with _opened(tmp_path) as session:
+        planned = acceptance.plan(session)
+        found = list(acceptance.accept(session, planned))
+        spent = spend.report(session, spend.since_days(None)).sum
 
     assert [one for one in found if one.state != "ok"] == []
     assert {"live: embeddings", "live: Responses API"} <= {one.name for one in found}
@@ -128,10 +128,10 @@ def test_acceptance_run_goes_every_path_within_its_bound(tmp_path: Path) -> None
 
 def test_acceptance_run_stays_within_what_was_said_though_every_try_is_billed(tmp_path: Path) -> None:
     """Each call breaks off, may have been paid, and is tried again as often as the settings say."""
-    with _opened(tmp_path, faults=(Fault("truncated"),), generation_delay_s=3_600) as rt:
-        planned = acceptance.plan(rt)
-        found = {one.name: one for one in acceptance.accept(rt, planned)}
-        with rt.store.read() as connection:
+    with _opened(tmp_path, faults=(Fault("truncated"),), generation_delay_s=3_600) as session:
+        planned = acceptance.plan(session)
+        found = {one.name: one for one in acceptance.accept(session, planned)}
+        with session.store.read() as connection:
             held = month_settled(connection, month_of(now_ms()))
 
     assert found["live: Responses API"].state == found["live: streamed answer"].state == "fail"
@@ -141,16 +141,16 @@ def test_acceptance_run_stays_within_what_was_said_though_every_try_is_billed(tm
 @pytest.mark.parametrize("kind", ["500", "403_guardrail", "empty_choices", "fabricated", "no_usage"])
 def test_acceptance_run_tells_faults_of_the_responses_api(tmp_path: Path, kind: Any) -> None:
     """Neither a failure nor an answer without a cost is well."""
-    with _opened(tmp_path, faults=(Fault(kind),)) as rt:
-        found = {one.name: one for one in acceptance.accept(rt, acceptance.plan(rt))}
+    with _opened(tmp_path, faults=(Fault(kind),)) as session:
+        found = {one.name: one for one in acceptance.accept(session, acceptance.plan(session))}
 
     assert found["live: Responses API"].state != "ok"
 
 
 def test_acceptance_run_tells_what_fails(tmp_path: Path) -> None:
     """A path that fails is a failed finding in words."""
-    with _opened(tmp_path, faults=(Fault("403_guardrail"),)) as rt:
-        found = {one.name: one for one in acceptance.accept(rt, acceptance.plan(rt))}
+    with _opened(tmp_path, faults=(Fault("403_guardrail"),)) as session:
+        found = {one.name: one for one in acceptance.accept(session, acceptance.plan(session))}
 
     assert found["live: plain answer"].state == "fail"
     assert "guardrail" in found["live: plain answer"].said
@@ -158,12 +158,12 @@ def test_acceptance_run_tells_what_fails(tmp_path: Path) -> None:
 
 def test_acceptance_run_of_a_dear_or_unknown_model_is_refused(tmp_path: Path) -> None:
     """Past five cents, or without a bound, nothing is sent."""
-    with _opened(tmp_path) as rt:
+    with _opened(tmp_path) as session:
         with pytest.raises(DataError, match="No model"):
-            acceptance.plan(rt, "sandbox/none")
+            acceptance.plan(session, "sandbox/none")
         with pytest.raises(DataError, match=r"more than \$0\.050"):
-            acceptance.plan(rt, "sandbox/swift")
-        assert acceptance.plan(rt, "sandbox/budget-mini").bound_pico < 50_000_000_000
+            acceptance.plan(session, "sandbox/swift")
+        assert acceptance.plan(session, "sandbox/budget-mini").bound_pico < 50_000_000_000
 
 
 @pytest.mark.parametrize(

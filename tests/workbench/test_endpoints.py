@@ -20,7 +20,7 @@ from assay.workbench.datasets import kept
 from assay.workbench.gateway.calls import send_completion
 from assay.workbench.gateway.catalogue import list_models, price_history
 from assay.workbench.running import runs
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 SEEN: list[dict[str, Any]] = []
 
@@ -57,7 +57,7 @@ class Plain(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """A sandbox as the gateway and a plain endpoint called `local` beside it."""
     SEEN.clear()
     monkeypatch.setenv("LOCAL_KEY", "local-key")
@@ -72,24 +72,24 @@ def rt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
     with SandboxServer(SandboxConfig(speed=0)) as sandbox:
         settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db", endpoints=[EndpointSetting(**endpoint)])
         gateway = Gateway("sandbox", sandbox.base_url, SecretStr("sandbox"))
-        with open_runtime(settings, gateway=gateway) as opened:
+        with open_session(settings, gateway=gateway) as opened:
             opened.ready()
             yield opened
     server.shutdown()
     server.server_close()
 
 
-def ask(rt: Runtime, *, stream: bool) -> Any:
+def ask(session: Session, *, stream: bool) -> Any:
     """One call to the local model."""
     routing = {"zdr": True}
     request = CompletionRequest("local/llama3:8b", (Message("user", "2+2"),), {"temperature": 0}, routing)
-    return send_completion(rt, request, stream=stream).result(30)
+    return send_completion(session, request, stream=stream).result(30)
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_local_model_answers_with_unknown_cost(rt: Runtime, stream: bool) -> None:
+def test_local_model_answers_with_unknown_cost(session: Session, stream: bool) -> None:
     """Text comes; tokens and cost are unknown, not 0; the endpoint gets its own key and no routing."""
-    outcome = ask(rt, stream=stream)
+    outcome = ask(session, stream=stream)
 
     sent = SEEN[-1]
     assert outcome.completion.text == "four"
@@ -101,23 +101,23 @@ def test_local_model_answers_with_unknown_cost(rt: Runtime, stream: bool) -> Non
     assert not [name for name in sent["headers"] if name.startswith("x-openrouter")]
 
 
-def test_local_models_stand_in_the_same_list(rt: Runtime) -> None:
+def test_local_models_stand_in_the_same_list(session: Session) -> None:
     """Beside the gateway's, with the prices of the settings and their history."""
-    found = {model.id: model for model in list_models(rt)}
+    found = {model.id: model for model in list_models(session)}
 
     assert {"local/llama3:8b", "sandbox/swift"} <= set(found)
     assert found["local/llama3:8b"].prompt_usd_per_million is not None
     assert str(found["local/llama3:8b"].prompt_usd_per_million.normalize()) == "0.5"
-    assert len(price_history(rt, "local/llama3:8b")) == 1
+    assert len(price_history(session, "local/llama3:8b")) == 1
 
 
-def test_run_compares_local_and_gateway(rt: Runtime) -> None:
+def test_run_compares_local_and_gateway(session: Session) -> None:
     """One run, one contestant from each; the cost of the local one is unknown and shown apart."""
-    table = kept.read_upload(rt, b"q\n2+2\n3+3\n", filename="q.csv")
-    dataset = kept.save_table(rt, table, name="sums", source="q.csv")
+    table = kept.read_upload(session, b"q\n2+2\n3+3\n", filename="q.csv")
+    dataset = kept.save_table(session, table, name="sums", source="q.csv")
     contestants = (Contestant("local/llama3:8b"), Contestant("sandbox/swift"))
-    run_id = runs.start_run(rt, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), contestants))
-    state = runs.wait_for_run(rt, run_id, timeout_s=30)
+    run_id = runs.start_run(session, runs.RunDraft(dataset.id, (Prompt("{{q}}"),), contestants))
+    state = runs.wait_for_run(session, run_id, timeout_s=30)
 
     assert (state.state, state.done, state.failed) == ("done", 4, 0)
     assert state.unknown_calls == 2

@@ -18,7 +18,7 @@ from assay.workbench.datasets import kept as datasets
 from assay.workbench.results import cells
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 DOWN, NEXT = "sandbox/swift", "sandbox/scribe"
 CHAIN = Contestant(DOWN, {"models": [NEXT], "max_tokens": 50})
@@ -26,28 +26,28 @@ SEARCHING = Contestant(NEXT, {"plugins": [{"id": "web"}], "max_tokens": 50})
 
 
 @pytest.fixture
-def rt(tmp_path: Path) -> Iterator[Runtime]:
+def session(tmp_path: Path) -> Iterator[Session]:
     """A workbench before a gateway on which one model is down."""
     config = SandboxConfig(speed=0, faults=(Fault("503", model=DOWN),))
     settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db")
     with (
         SandboxServer(config) as server,
-        open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("k"))) as opened,
+        open_session(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("k"))) as opened,
     ):
         opened.ready()
         yield opened
 
 
-def draft(rt: Runtime, *contestants: Contestant, budget: Decimal | None = None) -> RunDraft:
+def draft(session: Session, *contestants: Contestant, budget: Decimal | None = None) -> RunDraft:
     """Three tickets before contestants."""
-    dataset = datasets.open_dataset(rt, "support_tickets")
+    dataset = datasets.open_dataset(session, "support_tickets")
     return RunDraft(dataset.id, (Prompt("Classify: {{ticket}}"),), contestants, limit=3, budget_usd=budget)
 
 
-def test_contestant_with_fallbacks_is_bounded_by_the_dearest(rt: Runtime) -> None:
+def test_contestant_with_fallbacks_is_bounded_by_the_dearest(session: Session) -> None:
     """Its bound is that of the dearer model; a fallback that the gateway does not have is refused before the start."""
     chain, alone, dear = (
-        runs.estimate(rt, draft(rt, c)).cost.worst
+        runs.estimate(session, draft(session, c)).cost.worst
         for c in (CHAIN, Contestant(DOWN, {"max_tokens": 50}), Contestant(NEXT, {"max_tokens": 50}))
     )
 
@@ -56,33 +56,33 @@ def test_contestant_with_fallbacks_is_bounded_by_the_dearest(rt: Runtime) -> Non
     assert dear is not None
     assert chain >= max(alone, dear)
     with pytest.raises(RunError, match="sandbox/none"):
-        runs.start_run(rt, draft(rt, Contestant(DOWN, {"models": ["sandbox/none"]})))
+        runs.start_run(session, draft(session, Contestant(DOWN, {"models": ["sandbox/none"]})))
 
 
 @pytest.mark.parametrize("param", ["plugins", "tools", "web_search_options"])
-def test_unbounded_contestant_runs_without_a_budget_and_is_refused_with_one(rt: Runtime, param: str) -> None:
+def test_unbounded_contestant_runs_without_a_budget_and_is_refused_with_one(session: Session, param: str) -> None:
     """With a budget nothing is created, in words that name the cause; without one the run is done."""
     value = {"plugins": [{"id": "web"}], "tools": [{"type": "openrouter:web_search"}], "web_search_options": {}}[param]
     contestant = Contestant(NEXT, {param: value, "max_tokens": 50})
 
     with pytest.raises(BudgetExceeded, match=NEXT):
-        runs.start_run(rt, draft(rt, contestant, budget=Decimal(1)))
-    assert runs.list_runs(rt) == []
-    run_id = runs.start_run(rt, draft(rt, contestant))
-    done = runs.wait_for_run(rt, run_id, timeout_s=30)
+        runs.start_run(session, draft(session, contestant, budget=Decimal(1)))
+    assert runs.list_runs(session) == []
+    run_id = runs.start_run(session, draft(session, contestant))
+    done = runs.wait_for_run(session, run_id, timeout_s=30)
     assert (done.state, done.done, done.budget_pico) == ("done", 3, None)
     with pytest.raises(BudgetExceeded, match="cannot be held"):
-        runs.continue_run(rt, run_id, budget_usd=Decimal(1))
+        runs.continue_run(session, run_id, budget_usd=Decimal(1))
 
 
-def test_answers_of_a_chain_say_which_model_gave_them(rt: Runtime) -> None:
+def test_answers_of_a_chain_say_which_model_gave_them(session: Session) -> None:
     """The ledger keeps who answered, and the run sums it."""
-    run_id = runs.start_run(rt, draft(rt, CHAIN))
-    done = runs.wait_for_run(rt, run_id, timeout_s=30)
-    with rt.store.read() as connection:
+    run_id = runs.start_run(session, draft(session, CHAIN))
+    done = runs.wait_for_run(session, run_id, timeout_s=30)
+    with session.store.read() as connection:
         kept = set(connection.execute(text("SELECT answered_by FROM call WHERE outcome = 'ok'")).scalars())
 
     assert done.state == "done"
-    told = cells.answered_by(rt, run_id)[CHAIN.name]
+    told = cells.answered_by(session, run_id)[CHAIN.name]
     assert {model for model, _ in told} == kept
     assert sum(count for _, count in told) == done.done - done.failed

@@ -18,7 +18,7 @@ from assay.leftovers import mark, sweep
 from assay.store.tables import DATASET, DATASET_ROW
 from assay.workbench.datasets import importing
 from assay.workbench.datasets import kept as datasets
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 
 ROWS = 12_000
 IMPORTING = """
@@ -26,12 +26,12 @@ import sys, time
 from pathlib import Path
 from assay.config import Settings
 from assay.workbench.datasets import importing
-from assay.workbench.runtime import open_runtime
+from assay.workbench.session import open_session
 url, path, mine, other = sys.argv[1:]
 Path(mine).touch()
 while not Path(other).exists():
     pass
-with open_runtime(Settings(database_url=url), watch=True) as rt:
+with open_session(Settings(database_url=url), watch=True) as rt:
     def show(share):
         print(share, flush=True)
         if mine == other and share > 0.7:
@@ -50,9 +50,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def rt(tmp_path: Path) -> Iterator[Runtime]:
+def session(tmp_path: Path) -> Iterator[Session]:
     """A workbench without the app's work in the background."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db")) as opened:
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db")) as opened:
         yield opened
 
 
@@ -77,15 +77,15 @@ def test_two_processes_that_import_one_file_at_once_both_get_it(tmp_path: Path, 
 
     assert [errors for _, errors in said] == ["", ""]
     assert all(out.endswith(f"kept {ROWS}\n") for out, _ in said)
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db")) as rt:
-        assert [d.row_count for d in datasets.list_datasets(rt)] == [ROWS]
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db")) as session:
+        assert [d.row_count for d in datasets.list_datasets(session)] == [ROWS]
 
 
-def test_two_threads_that_import_one_file_at_once_both_get_it(rt: Runtime, path: Path) -> None:
+def test_two_threads_that_import_one_file_at_once_both_get_it(session: Session, path: Path) -> None:
     """Two tabs of one app."""
     found: list[int] = []
     tabs = [
-        threading.Thread(target=lambda: found.append(importing.import_file(rt, path).dataset.row_count))
+        threading.Thread(target=lambda: found.append(importing.import_file(session, path).dataset.row_count))
         for _ in range(2)
     ]
     for tab in tabs:
@@ -94,7 +94,7 @@ def test_two_threads_that_import_one_file_at_once_both_get_it(rt: Runtime, path:
         tab.join(120)
 
     assert found == [ROWS, ROWS]
-    assert len(datasets.list_datasets(rt)) == 1
+    assert len(datasets.list_datasets(session)) == 1
 
 
 def test_import_of_a_killed_process_is_taken_back_and_begun_anew(tmp_path: Path, path: Path) -> None:
@@ -103,16 +103,16 @@ def test_import_of_a_killed_process_is_taken_back_and_begun_anew(tmp_path: Path,
     assert process.stdout is not None
     while float(process.stdout.readline()) < 0.7:
         pass
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), watch=True) as rt:
-        rt.store.writer.call(lambda _: None)
-        begun = unfinished(rt)
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), watch=True) as session:
+        session.store.writer.call(lambda _: None)
+        begun = unfinished(session)
         process.kill()
         process.communicate()
-        again = importing.import_file(rt, path).dataset
+        again = importing.import_file(session, path).dataset
 
         assert begun == [-1]
-        assert (again.row_count, unfinished(rt)) == (ROWS, [])
-        with rt.store.read() as connection:
+        assert (again.row_count, unfinished(session)) == (ROWS, [])
+        with session.store.read() as connection:
             assert len(connection.execute(select(DATASET_ROW.c.position)).all()) == ROWS
 
 
@@ -124,15 +124,15 @@ def test_app_that_starts_takes_back_what_dead_imports_left(tmp_path: Path, path:
         pass
     process.kill()
     process.communicate()
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), watch=True) as rt:
-        rt.store.writer.call(lambda _: None)
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), watch=True) as session:
+        session.store.writer.call(lambda _: None)
 
-        assert unfinished(rt) == []
+        assert unfinished(session) == []
 
 
-def unfinished(rt: Runtime) -> list[int]:
+def unfinished(session: Session) -> list[int]:
     """Row counts of the datasets that are being written."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return list(connection.execute(select(DATASET.c.row_count).where(DATASET.c.row_count < 0)).scalars())
 
 

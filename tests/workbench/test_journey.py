@@ -23,16 +23,16 @@ from assay.workbench.datasets import kept
 from assay.workbench.results import standing
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
 
 TRIO = tuple(Contestant(f"sandbox/{name}") for name in ("atlas-large", "swift", "scribe"))
 
 
 @pytest.fixture
-def rt(tmp_path: Path) -> Iterator[Runtime]:
+def session(tmp_path: Path) -> Iterator[Session]:
     """A workbench with a fast sandbox."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=0) as opened:
         opened.ready()
         yield opened
 
@@ -43,9 +43,9 @@ def gateway_with(tmp_path: Path, server: SandboxServer, key: str = "key") -> tup
     return settings, Gateway("sandbox", server.base_url, SecretStr(key))
 
 
-def tickets(rt: Runtime, **more: object) -> RunDraft:
+def tickets(session: Session, **more: object) -> RunDraft:
     """A draft over the support tickets."""
-    dataset = kept.open_dataset(rt, "support_tickets")
+    dataset = kept.open_dataset(session, "support_tickets")
     example = next(e for e in kept.examples() if e.name == "support_tickets")
     assert example.grader is not None
     values = {
@@ -58,79 +58,79 @@ def tickets(rt: Runtime, **more: object) -> RunDraft:
     return RunDraft(dataset.id, **values)  # type: ignore[arg-type]
 
 
-def test_recorded_systems_get_exactly_the_published_verdicts(rt: Runtime) -> None:
+def test_recorded_systems_get_exactly_the_published_verdicts(session: Session) -> None:
     """The four recorded systems on the 200 GSM8K problems: every verdict is the one in the file."""
     systems = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-    dataset = kept.open_dataset(rt, "gsm8k_200")
+    dataset = kept.open_dataset(session, "gsm8k_200")
     contestants = tuple(Contestant(f"recorded/gsm8k-{s.replace('_', '-')}") for s in systems)
     draft = RunDraft(
         dataset.id, (Prompt("{{question}}"),), contestants, (GraderSpec("numeric"),), expected_column="answer"
     )
-    run_id = runs.start_run(rt, draft)
-    state = runs.wait_for_run(rt, run_id, timeout_s=120)
+    run_id = runs.start_run(session, draft)
+    state = runs.wait_for_run(session, run_id, timeout_s=120)
 
     lines = resources.files("assay.sandbox").joinpath("recorded/gsm8k_200.jsonl").read_text("utf-8").splitlines()
     published = [json.loads(line) for line in lines]
     assert (state.done, state.failed) == (800, 0)
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         cells = stored.cell_rows(connection, run_id)
     for cell in cells:
         assert cell.passed == published[cell.row][systems[cell.contestant]]["is_correct"]
 
 
-def test_run_totals_equal_the_ledger(rt: Runtime) -> None:
+def test_run_totals_equal_the_ledger(session: Session) -> None:
     """Progress, spend, and the scoreboard with its judging apart show the sum of the ledger's rows."""
     judge = GraderSpec("judge", {"model": "sandbox/sage"})
-    draft = tickets(rt, graders=(GraderSpec("contains"), judge), limit=10)
-    run_id = runs.start_run(rt, draft)
-    state = runs.wait_for_run(rt, run_id, timeout_s=60)
+    draft = tickets(session, graders=(GraderSpec("contains"), judge), limit=10)
+    run_id = runs.start_run(session, draft)
+    state = runs.wait_for_run(session, run_id, timeout_s=60)
 
-    rows = spend.ledger_page(rt, sums.SpendFilter(run_id=run_id), size=1000)
+    rows = spend.ledger_page(session, sums.SpendFilter(run_id=run_id), size=1000)
     total = sum(row.cost_pico for row in rows)
     assert len(rows) == 60
     assert state.spent_pico == total
-    board = standing.scoreboard(rt, run_id)
+    board = standing.scoreboard(session, run_id)
     own, judging = (
         sum(row.cost_pico for row in rows if (row.purpose == "judge") == judged) for judged in (False, True)
     )
     assert (sum(line.cost_pico for line in board), sum(line.judging_pico for line in board)) == (own, judging)
-    assert spend.spent(rt, sums.SpendFilter()).known_pico == total
-    for dimension, lines in spend.report(rt, sums.SpendFilter()).by.items():
+    assert spend.spent(session, sums.SpendFilter()).known_pico == total
+    for dimension, lines in spend.report(session, sums.SpendFilter()).by.items():
         assert sum(line.sum.known_pico for line in lines) == total, dimension
 
 
-def test_estimate_holds_what_was_billed(rt: Runtime) -> None:
+def test_estimate_holds_what_was_billed(session: Session) -> None:
     """The bill of a run is never above the estimate's worst case."""
-    draft = tickets(rt, limit=20)
-    estimate = runs.estimate(rt, draft)
-    state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
+    draft = tickets(session, limit=20)
+    estimate = runs.estimate(session, draft)
+    state = runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=60)
 
     assert estimate.calls == 60
     assert estimate.cost.worst is not None
     assert state.spent_pico <= estimate.cost.worst
 
 
-def test_budget_reached_pauses_and_raising_it_continues(rt: Runtime) -> None:
+def test_budget_reached_pauses_and_raising_it_continues(session: Session) -> None:
     """The run pauses with the reason before the budget is passed, and goes on when it is raised."""
     budget = Decimal("0.05")
-    run_id = runs.start_run(rt, tickets(rt, budget_usd=budget, concurrency=4))
-    paused = runs.wait_for_run(rt, run_id, timeout_s=60)
+    run_id = runs.start_run(session, tickets(session, budget_usd=budget, concurrency=4))
+    paused = runs.wait_for_run(session, run_id, timeout_s=60)
 
     assert paused.state == "paused"
     assert "budget" in paused.reason
     assert paused.spent_pico <= 50_000_000_000
-    runs.continue_run(rt, run_id, budget_usd=Decimal(10))
-    assert runs.wait_for_run(rt, run_id, timeout_s=60).state == "done"
+    runs.continue_run(session, run_id, budget_usd=Decimal(10))
+    assert runs.wait_for_run(session, run_id, timeout_s=60).state == "done"
 
 
 def test_wrong_key_pauses_the_run_with_the_cure(tmp_path: Path) -> None:
     """A refused key stops the run at the first answer, in words."""
     with SandboxServer(SandboxConfig(speed=0, keys=frozenset({"right"}))) as server:
         settings, gateway = gateway_with(tmp_path, server, key="wrong")
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
-            state = runs.wait_for_run(rt, runs.start_run(rt, tickets(rt)), timeout_s=60)
-            sent = spend.spent(rt, sums.SpendFilter()).calls
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
+            state = runs.wait_for_run(session, runs.start_run(session, tickets(session)), timeout_s=60)
+            sent = spend.spent(session, sums.SpendFilter()).calls
 
     assert state.state == "paused"
     assert "OPENROUTER_API_KEY" in state.reason
@@ -142,11 +142,11 @@ def test_spent_credits_pause_the_run_with_few_calls_more(tmp_path: Path) -> None
     faults = (Fault("402_credits", after=11),)
     with SandboxServer(SandboxConfig(speed=0, faults=faults)) as server:
         settings, gateway = gateway_with(tmp_path, server)
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
-            draft = tickets(rt, contestants=TRIO[:1], concurrency=4)
-            state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=60)
-            sent = spend.spent(rt, sums.SpendFilter()).calls
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
+            draft = tickets(session, contestants=TRIO[:1], concurrency=4)
+            state = runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=60)
+            sent = spend.spent(session, sums.SpendFilter()).calls
 
     assert state.state == "paused"
     assert "credits" in state.reason
@@ -173,11 +173,11 @@ def test_fault_ends_as_a_record(tmp_path: Path, kind: str, succeeds: bool) -> No
     faults = (Fault(kind, rate=0.5, retry_after_s=0.05),)  # type: ignore[arg-type]
     with SandboxServer(SandboxConfig(speed=0, faults=faults)) as server:
         settings, gateway = gateway_with(tmp_path, server)
-        with open_runtime(settings, gateway=gateway) as rt:
-            rt.ready()
-            draft = tickets(rt, contestants=TRIO[1:2], limit=12)
-            state = runs.wait_for_run(rt, runs.start_run(rt, draft), timeout_s=90)
-            board = standing.scoreboard(rt, state.id)[0]
+        with open_session(settings, gateway=gateway) as session:
+            session.ready()
+            draft = tickets(session, contestants=TRIO[1:2], limit=12)
+            state = runs.wait_for_run(session, runs.start_run(session, draft), timeout_s=90)
+            board = standing.scoreboard(session, state.id)[0]
 
     assert state.done == 12
     assert board.answered + board.failed == 12
@@ -186,65 +186,65 @@ def test_fault_ends_as_a_record(tmp_path: Path, kind: str, succeeds: bool) -> No
     assert (state.failed <= 4) == succeeds or state.failed > 0
 
 
-def test_problems_are_named_before_the_start(rt: Runtime) -> None:
+def test_problems_are_named_before_the_start(session: Session) -> None:
     """An undefined variable, an unknown model and a missing column are all said at once."""
     draft = tickets(
-        rt, prompts=(Prompt("{{nope}}"),), contestants=(Contestant("sandbox/none"),), expected_column="missing"
+        session, prompts=(Prompt("{{nope}}"),), contestants=(Contestant("sandbox/none"),), expected_column="missing"
     )
 
-    problems = " ".join(runs.check(rt, draft))
+    problems = " ".join(runs.check(session, draft))
 
     assert "{{nope}}" in problems
     assert "sandbox/none" in problems
     assert "'missing'" in problems
     with pytest.raises(RunError, match="nope"):
-        runs.start_run(rt, draft)
+        runs.start_run(session, draft)
 
 
-def test_comparison_is_kept_with_its_cost_and_vote(rt: Runtime) -> None:
+def test_comparison_is_kept_with_its_cost_and_vote(session: Session) -> None:
     """Answers, cost and vote of a comparison are in the store; a second start with its id sends nothing."""
     for _ in range(2):
         name = playground.start_comparison(
-            rt, prompt=Prompt("Say {{x}}"), variables={"x": "hello"}, contestants=TRIO, request_id="0" * 32
+            session, prompt=Prompt("Say {{x}}"), variables={"x": "hello"}, contestants=TRIO, request_id="0" * 32
         )
-    while not playground.watch(rt, name).finished:
+    while not playground.watch(session, name).finished:
         pass
-    playground.vote(rt, name, 1)
+    playground.vote(session, name, 1)
 
-    view = playground.watch(rt, name)
+    view = playground.watch(session, name)
     assert [pane.status for pane in view.panes] == ["ok"] * 3
     assert all(pane.text and pane.cost.provenance == "billed" for pane in view.panes)
     assert view.vote == 1
-    assert spend.spent(rt, sums.SpendFilter()).calls == 3
-    assert playground.history(rt)[0].id == name
+    assert spend.spent(session, sums.SpendFilter()).calls == 3
+    assert playground.history(session)[0].id == name
 
 
-def test_comparison_refuses_what_cannot_be_sent(rt: Runtime) -> None:
+def test_comparison_refuses_what_cannot_be_sent(session: Session) -> None:
     """No model, an empty prompt and an undefined variable are refused in words."""
     with pytest.raises(DataError, match="1 to 10"):
-        playground.start_comparison(rt, prompt=Prompt("x"), variables={}, contestants=())
+        playground.start_comparison(session, prompt=Prompt("x"), variables={}, contestants=())
     with pytest.raises(DataError, match="empty"):
-        playground.start_comparison(rt, prompt=Prompt(" "), variables={}, contestants=TRIO)
+        playground.start_comparison(session, prompt=Prompt(" "), variables={}, contestants=TRIO)
     with pytest.raises(TemplateError, match=r"\{\{y\}\}"):
-        playground.start_comparison(rt, prompt=Prompt("{{y}}"), variables={}, contestants=TRIO)
+        playground.start_comparison(session, prompt=Prompt("{{y}}"), variables={}, contestants=TRIO)
 
 
 def test_stopped_comparison_is_counted_once_known(tmp_path: Path) -> None:
     """Stopping closes the streams; the cost is unknown until the gateway tells, then recovered."""
-    with open_runtime(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=3) as rt:
-        rt.ready()
+    with open_session(Settings(database_url=f"sqlite:///{tmp_path}/a.db"), sandbox_speed=3) as session:
+        session.ready()
         name = playground.start_comparison(
-            rt, prompt=Prompt("Explain databases at length"), variables={}, contestants=TRIO[2:]
+            session, prompt=Prompt("Explain databases at length"), variables={}, contestants=TRIO[2:]
         )
-        while not playground.watch(rt, name).panes[0].text:
+        while not playground.watch(session, name).panes[0].text:
             pass
-        playground.stop_comparison(rt, name)
-        while not playground.watch(rt, name).finished:
+        playground.stop_comparison(session, name)
+        while not playground.watch(session, name).finished:
             pass
-        assert playground.watch(rt, name).panes[0].status == "stopped"
-        while spend.spent(rt, sums.SpendFilter()).unknown_calls:
+        assert playground.watch(session, name).panes[0].status == "stopped"
+        while spend.spent(session, sums.SpendFilter()).unknown_calls:
             pass
-        (row,) = spend.ledger_page(rt, sums.SpendFilter())
+        (row,) = spend.ledger_page(session, sums.SpendFilter())
 
     assert row.provenance == "recovered"
     assert row.cost_pico > 0

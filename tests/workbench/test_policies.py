@@ -21,7 +21,7 @@ from assay.workbench.datasets import kept, versions
 from assay.workbench.gating import suites
 from assay.workbench.running import policies, runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime, open_runtime
+from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
 
 SWIFT, ATLAS, BARD = (Contestant(f"sandbox/{name}") for name in ("swift", "atlas-large", "bard"))
@@ -37,22 +37,22 @@ def server() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def rt(tmp_path: Path, server: SandboxServer) -> Iterator[Runtime]:
+def session(tmp_path: Path, server: SandboxServer) -> Iterator[Session]:
     """A workbench on that gateway, with the dataset `sums`."""
     settings = Settings(
         database_url=f"sqlite:///{tmp_path}/a.db",
         endpoints=[EndpointSetting(name="local", base_url="http://127.0.0.1:9/v1")],
     )
-    with open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("key"))) as opened:
+    with open_session(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("key"))) as opened:
         opened.ready()
         kept.save_table(opened, ROWS, name="sums")
         yield opened
 
 
-def draft(rt: Runtime, *contestants: Contestant, judge: str = "", **more: Any) -> RunDraft:
+def draft(session: Session, *contestants: Contestant, judge: str = "", **more: Any) -> RunDraft:
     """A draft over `sums`."""
     graders = (GraderSpec("judge", {"model": judge}),) if judge else ()
-    return RunDraft(kept.get_dataset(rt, "sums").id, (Prompt("{{q}}"),), contestants, graders, **more)
+    return RunDraft(kept.get_dataset(session, "sums").id, (Prompt("{{q}}"),), contestants, graders, **more)
 
 
 def sent(server: SandboxServer) -> list[dict[str, Any]]:
@@ -60,34 +60,36 @@ def sent(server: SandboxServer) -> list[dict[str, Any]]:
     return [body.get("provider", {}) for body in server.sandbox.books.requests]
 
 
-def test_policy_reaches_every_request_judges_included(rt: Runtime, server: SandboxServer) -> None:
+def test_policy_reaches_every_request_judges_included(session: Session, server: SandboxServer) -> None:
     """A run that is told nothing carries the policy of its dataset on each answer and each judgement."""
-    policies.set_policy(rt, "sums", make_policy(zdr=True, no_training=True, only=["eastbay", "northwind"]))
-    wanted = draft(rt, SWIFT, ATLAS, judge="sandbox/sage")
-    state = runs.wait_for_run(rt, runs.start_run(rt, wanted), timeout_s=60)
+    policies.set_policy(session, "sums", make_policy(zdr=True, no_training=True, only=["eastbay", "northwind"]))
+    wanted = draft(session, SWIFT, ATLAS, judge="sandbox/sage")
+    state = runs.wait_for_run(session, runs.start_run(session, wanted), timeout_s=60)
 
-    assert runs.plan_of(rt, wanted).data_policy == policies.get_policy(rt, "sums")
+    assert runs.plan_of(session, wanted).data_policy == policies.get_policy(session, "sums")
     assert (state.state, state.failed) == ("done", 0)
     assert len(sent(server)) == 8
     for routing in sent(server):
         assert routing == {"zdr": True, "data_collection": "deny", "only": ["eastbay", "northwind"]}
-    served = {row.provider for row in spend.ledger_page(rt, spend.SpendFilter(run_id=state.id))}
+    served = {row.provider for row in spend.ledger_page(session, spend.SpendFilter(run_id=state.id))}
     assert served <= {"Eastbay", "Northwind"}
 
 
-def test_contestants_own_providers_are_intersected(rt: Runtime, server: SandboxServer) -> None:
+def test_contestants_own_providers_are_intersected(session: Session, server: SandboxServer) -> None:
     """A contestant's `only` narrows the policy's, and what it relaxes stays forbidden."""
-    policies.set_policy(rt, "sums", make_policy(zdr=True, only=["northwind", "eastbay"]))
+    policies.set_policy(session, "sums", make_policy(zdr=True, only=["northwind", "eastbay"]))
     own = Contestant("sandbox/atlas-large", provider={"only": ["eastbay", "southgate"], "zdr": False})
-    runs.wait_for_run(rt, runs.start_run(rt, draft(rt, own)), timeout_s=60)
+    runs.wait_for_run(session, runs.start_run(session, draft(session, own)), timeout_s=60)
 
     assert sent(server) == [{"only": ["eastbay"], "zdr": True}] * 2
 
 
-def test_draft_policy_adds_to_that_of_the_dataset(rt: Runtime, server: SandboxServer) -> None:
+def test_draft_policy_adds_to_that_of_the_dataset(session: Session, server: SandboxServer) -> None:
     """The stricter of the two holds, whichever said it."""
-    policies.set_policy(rt, "sums", make_policy(zdr=True))
-    runs.wait_for_run(rt, runs.start_run(rt, draft(rt, ATLAS, data_policy={"only": ["northwind"]})), timeout_s=60)
+    policies.set_policy(session, "sums", make_policy(zdr=True))
+    runs.wait_for_run(
+        session, runs.start_run(session, draft(session, ATLAS, data_policy={"only": ["northwind"]})), timeout_s=60
+    )
 
     assert sent(server) == [{"zdr": True, "only": ["northwind"]}] * 2
 
@@ -123,42 +125,44 @@ def test_draft_policy_adds_to_that_of_the_dataset(rt: Runtime, server: SandboxSe
     ],
 )
 def test_contestant_without_a_compliant_endpoint_is_refused_before_the_run(
-    rt: Runtime, server: SandboxServer, policy: dict[str, Any], contestant: Contestant, judge: str, said: str
+    session: Session, server: SandboxServer, policy: dict[str, Any], contestant: Contestant, judge: str, said: str
 ) -> None:
     """The reason and who remains are said; nothing is sent, for start and estimate alike."""
-    policies.set_policy(rt, "sums", policy)
+    policies.set_policy(session, "sums", policy)
     remains = Contestant("sandbox/vista")
-    wanted = draft(rt, contestant, remains, judge=judge)
+    wanted = draft(session, contestant, remains, judge=judge)
 
-    problems = " ".join(runs.check(rt, wanted))
+    problems = " ".join(runs.check(session, wanted))
     assert said in problems
     assert "vista" in problems.split("Contestants that remain: ")[1].split(".")[0]
     with pytest.raises(RunError, match="is refused"):
-        runs.start_run(rt, wanted)
+        runs.start_run(session, wanted)
     with pytest.raises(PolicyError, match="is refused"):
-        runs.estimate(rt, wanted)
+        runs.estimate(session, wanted)
     assert sent(server) == []
 
 
-def test_refusal_names_models_that_the_policy_leaves(rt: Runtime) -> None:
+def test_refusal_names_models_that_the_policy_leaves(session: Session) -> None:
     """Under zero data retention the gateway's own list says who could be taken instead."""
-    policies.set_policy(rt, "sums", make_policy(zdr=True, only=["northwind"]))
+    policies.set_policy(session, "sums", make_policy(zdr=True, only=["northwind"]))
 
-    left = policies.models_left(rt, policies.get_policy(rt, "sums"))
+    left = policies.models_left(session, policies.get_policy(session, "sums"))
     assert left == ["sandbox/atlas-large", "sandbox/scribe", "sandbox/sage", "sandbox/vista"]
-    assert "Models that it leaves: 4, such as sandbox/atlas-large" in " ".join(runs.check(rt, draft(rt, BARD)))
+    assert "Models that it leaves: 4, such as sandbox/atlas-large" in " ".join(
+        runs.check(session, draft(session, BARD))
+    )
 
 
 def test_untold_terms_are_left_to_the_gateway_which_refuses(tmp_path: Path) -> None:
     """Where the lists do not say who trains, the ban still goes with the request, and the gateway routes nowhere."""
     with SandboxServer(SandboxConfig(speed=0, tells_terms=False)) as server:
         settings = Settings(database_url=f"sqlite:///{tmp_path}/a.db")
-        with open_runtime(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("key"))) as rt:
-            rt.ready()
-            kept.save_table(rt, ROWS, name="sums")
-            policies.set_policy(rt, "sums", make_policy(no_training=True))
-            found = policies.check(rt, "sums", (BARD, ATLAS, Contestant("sandbox/penny:free")), (), {})
-            state = runs.wait_for_run(rt, runs.start_run(rt, draft(rt, BARD)), timeout_s=60)
+        with open_session(settings, gateway=Gateway("sandbox", server.base_url, SecretStr("key"))) as session:
+            session.ready()
+            kept.save_table(session, ROWS, name="sums")
+            policies.set_policy(session, "sums", make_policy(no_training=True))
+            found = policies.check(session, "sums", (BARD, ATLAS, Contestant("sandbox/penny:free")), (), {})
+            state = runs.wait_for_run(session, runs.start_run(session, draft(session, BARD)), timeout_s=60)
 
         assert [one.name for one in found.untold] == ["bard"]
         assert [refusal.candidate.name for refusal in found.refused] == ["penny:free"]
@@ -167,87 +171,89 @@ def test_untold_terms_are_left_to_the_gateway_which_refuses(tmp_path: Path) -> N
     assert "No endpoints found matching your data policy (Paid model training)" in state.reason
 
 
-def test_further_endpoint_counts_only_when_it_is_named(rt: Runtime) -> None:
+def test_further_endpoint_counts_only_when_it_is_named(session: Session) -> None:
     """What a plain endpoint keeps is not known; naming it among the allowed providers vouches for it."""
     local = Contestant("local/llama")
-    policies.set_policy(rt, "sums", make_policy(zdr=True))
-    assert "what the endpoint local keeps is not known" in str(policies.check(rt, "sums", (local,), (), {}).refused[0])
+    policies.set_policy(session, "sums", make_policy(zdr=True))
+    assert "what the endpoint local keeps is not known" in str(
+        policies.check(session, "sums", (local,), (), {}).refused[0]
+    )
 
-    policies.set_policy(rt, "sums", make_policy(only=["local"]), loosen=True)
-    assert policies.check(rt, "sums", (local,), (), {}).refused == ()
+    policies.set_policy(session, "sums", make_policy(only=["local"]), loosen=True)
+    assert policies.check(session, "sums", (local,), (), {}).refused == ()
 
 
-def test_loosening_must_be_asked_for(rt: Runtime) -> None:
+def test_loosening_must_be_asked_for(session: Session) -> None:
     """What loosening means is said, and nothing changes without the consent; the log keeps both."""
-    policies.set_policy(rt, "sums", make_policy(zdr=True))
+    policies.set_policy(session, "sums", make_policy(zdr=True))
 
     with pytest.raises(PolicyError, match=r"looser than before.*zero data retention only"):
-        policies.set_policy(rt, "sums", {})
-    assert policies.get_policy(rt, "sums") == {"zdr": True}
-    policies.set_policy(rt, "sums", {}, loosen=True)
-    log = versions.get_record(rt, "sums").policy_log
+        policies.set_policy(session, "sums", {})
+    assert policies.get_policy(session, "sums") == {"zdr": True}
+    policies.set_policy(session, "sums", {}, loosen=True)
+    log = versions.get_record(session, "sums").policy_log
     assert [change.policy for change in log] == [{"zdr": True}, {}]
 
 
-def test_unknown_provider_is_refused_with_a_near_one(rt: Runtime) -> None:
+def test_unknown_provider_is_refused_with_a_near_one(session: Session) -> None:
     """A slug with a typing error would allow nobody."""
     with pytest.raises(PolicyError, match=r"no provider 'nortwind'\. Did you mean northwind"):
-        policies.set_policy(rt, "sums", make_policy(only=["nortwind"]))
+        policies.set_policy(session, "sums", make_policy(only=["nortwind"]))
 
 
-def test_tightened_policy_holds_for_a_run_that_began_before(rt: Runtime, server: SandboxServer) -> None:
+def test_tightened_policy_holds_for_a_run_that_began_before(session: Session, server: SandboxServer) -> None:
     """A run that goes on carries today's policy, and is refused where it has become impossible."""
     budget = {"limit": 1}
-    run_id = runs.start_run(rt, draft(rt, SWIFT, **budget))
-    runs.wait_for_run(rt, run_id, timeout_s=60)
-    plan = runs.plan_of(rt, draft(rt, SWIFT))
-    queued = rt.store.writer.call(lambda c: stored_runs.create_run(c, plan, name="before"))
-    assert policies.set_policy(rt, "sums", make_policy(zdr=True)).paused == 1
+    run_id = runs.start_run(session, draft(session, SWIFT, **budget))
+    runs.wait_for_run(session, run_id, timeout_s=60)
+    plan = runs.plan_of(session, draft(session, SWIFT))
+    queued = session.store.writer.call(lambda c: stored_runs.create_run(c, plan, name="before"))
+    assert policies.set_policy(session, "sums", make_policy(zdr=True)).paused == 1
     server.sandbox.books.requests.clear()
-    runs.continue_run(rt, queued)
-    state = runs.wait_for_run(rt, queued, timeout_s=60)
+    runs.continue_run(session, queued)
+    state = runs.wait_for_run(session, queued, timeout_s=60)
     if state.state == "paused":
-        runs.continue_run(rt, queued)
-        runs.wait_for_run(rt, queued, timeout_s=60)
+        runs.continue_run(session, queued)
+        runs.wait_for_run(session, queued, timeout_s=60)
 
     assert sent(server) == [{"zdr": True}] * 2
-    policies.set_policy(rt, "sums", make_policy(zdr=True, only=["northwind"]))
+    policies.set_policy(session, "sums", make_policy(zdr=True, only=["northwind"]))
     with pytest.raises(PolicyError, match="swift is refused"):
-        runs.continue_run(rt, queued)
+        runs.continue_run(session, queued)
 
 
-def test_engine_refuses_what_the_workbench_did_not_see(rt: Runtime, server: SandboxServer) -> None:
+def test_engine_refuses_what_the_workbench_did_not_see(session: Session, server: SandboxServer) -> None:
     """A plan that reaches the engine past every check is halted before its first request."""
-    plan = runs.plan_of(rt, draft(rt, BARD, ATLAS))
-    policies.set_policy(rt, "sums", make_policy(zdr=True))
-    run_id = rt.store.writer.call(lambda c: stored_runs.create_run(c, plan, name="past"))
-    rt.wait(runs.start_engine(rt, run_id))
-    state = runs.wait_for_run(rt, run_id, timeout_s=60)
+    plan = runs.plan_of(session, draft(session, BARD, ATLAS))
+    policies.set_policy(session, "sums", make_policy(zdr=True))
+    run_id = session.store.writer.call(lambda c: stored_runs.create_run(c, plan, name="past"))
+    session.wait(runs.start_engine(session, run_id))
+    state = runs.wait_for_run(session, run_id, timeout_s=60)
 
     assert state.state == "paused"
     assert "bard is refused" in state.reason
     assert sent(server) == []
 
 
-def test_versions_and_derived_datasets_come_under_the_policy(rt: Runtime) -> None:
+def test_versions_and_derived_datasets_come_under_the_policy(session: Session) -> None:
     """New versions, draws, failed rows and renamed datasets keep it; a target of their own name gets the stricter."""
-    policies.set_policy(rt, "sums", make_policy(zdr=True))
-    first = kept.get_dataset(rt, "sums")
-    edited = versions.edit(rt, first.id, versions.RowEdits(changed={"1": {"q": "three and one?"}}))
-    part = versions.derive(rt, first.id, name="part", sample=1)
-    versions.rename(rt, "sums", "numbers")
+    policies.set_policy(session, "sums", make_policy(zdr=True))
+    first = kept.get_dataset(session, "sums")
+    edited = versions.edit(session, first.id, versions.RowEdits(changed={"1": {"q": "three and one?"}}))
+    part = versions.derive(session, first.id, name="part", sample=1)
+    versions.rename(session, "sums", "numbers")
 
     assert edited.dataset.version == 2
-    assert policies.get_policy(rt, part.dataset.id) == {"zdr": True}
-    assert policies.get_policy(rt, edited.dataset.id) == policies.get_policy(rt, "numbers") == {"zdr": True}
+    assert policies.get_policy(session, part.dataset.id) == {"zdr": True}
+    assert policies.get_policy(session, edited.dataset.id) == policies.get_policy(session, "numbers") == {"zdr": True}
 
 
-def test_suite_over_a_dataset_carries_its_policy(rt: Runtime, tmp_path: Path) -> None:
+def test_suite_over_a_dataset_carries_its_policy(session: Session, tmp_path: Path) -> None:
     """A suite file that says nothing about data is refused like any other run."""
-    policies.set_policy(rt, "sums", make_policy(zdr=True))
+    policies.set_policy(session, "sums", make_policy(zdr=True))
     path = tmp_path / "suite.yaml"
     path.write_text('dataset: sums\nprompts: ["{{q}}"]\ncontestants: [sandbox/bard, sandbox/swift]\n')
-    found, _ = suites.draft_of(rt, suites.load_suite(path))
+    found, _ = suites.draft_of(session, suites.load_suite(path))
 
     with pytest.raises(RunError, match=r"bard is refused.*Contestants that remain: swift"):
-        runs.start_run(rt, found)
+        runs.start_run(session, found)

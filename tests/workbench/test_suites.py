@@ -17,7 +17,7 @@ from assay.stats.intervals import mean_interval
 from assay.workbench.gating import gates, suites
 from assay.workbench.gating.gates import GateResult
 from assay.workbench.running import runs
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -39,22 +39,22 @@ def written(folder: Path, text: str = SMALL) -> Path:
     return path
 
 
-def run_of(rt: Runtime, path: Path) -> str:
+def run_of(session: Session, path: Path) -> str:
     """A finished run of a suite."""
-    draft, _ = suites.draft_of(rt, suites.load_suite(path))
-    run_id = runs.start_run(rt, draft)
-    runs.wait_for_run(rt, run_id, timeout_s=30)
+    draft, _ = suites.draft_of(session, suites.load_suite(path))
+    run_id = runs.start_run(session, draft)
+    runs.wait_for_run(session, run_id, timeout_s=30)
     return run_id
 
 
-def checked(rt: Runtime, path: Path, name: str = "") -> tuple[GateResult, ...]:
+def checked(session: Session, path: Path, name: str = "") -> tuple[GateResult, ...]:
     """Runs a suite and checks its gates."""
     file = suites.load_suite(path)
-    baselines = gates.find_baselines(rt, file.suite.gates)
-    draft, _ = suites.draft_of(rt, file)
-    run_id = runs.start_run(rt, draft if not name else runs.replace(draft, name=name))
-    runs.wait_for_run(rt, run_id, timeout_s=30)
-    return gates.check_gates(rt, run_id, file.suite.gates, baselines)
+    baselines = gates.find_baselines(session, file.suite.gates)
+    draft, _ = suites.draft_of(session, file)
+    run_id = runs.start_run(session, draft if not name else runs.replace(draft, name=name))
+    runs.wait_for_run(session, run_id, timeout_s=30)
+    return gates.check_gates(session, run_id, file.suite.gates, baselines)
 
 
 def test_published_schema_is_that_of_the_model() -> None:
@@ -159,7 +159,7 @@ def test_missing_suite_is_said(tmp_path: Path) -> None:
         suites.load_suite(tmp_path / "none.yaml")
 
 
-def test_draft_takes_everything_from_the_file(rt: Runtime, tmp_path: Path) -> None:
+def test_draft_takes_everything_from_the_file(session: Session, tmp_path: Path) -> None:
     """Files are found beside the suite; a contestant's parameters and routing win over the suite's."""
     (tmp_path / "terse.txt").write_text("Category of {{text}}?")
     path = written(
@@ -173,7 +173,7 @@ def test_draft_takes_everything_from_the_file(rt: Runtime, tmp_path: Path) -> No
         "samples: 2\nlimit: 1\nbudget_usd: 0.10\nconcurrency: 3\ntags: [ci]\n",
     )
 
-    draft, notes = suites.draft_of(rt, suites.load_suite(path))
+    draft, notes = suites.draft_of(session, suites.load_suite(path))
 
     assert notes == []
     assert [(p.name, p.system, p.user) for p in draft.prompts] == [
@@ -187,7 +187,7 @@ def test_draft_takes_everything_from_the_file(rt: Runtime, tmp_path: Path) -> No
     assert [g.label for g in draft.graders] == ["equals", "has it"]
     assert (draft.samples, draft.limit, draft.budget_usd, draft.concurrency) == (2, 1, Decimal("0.1"), 3)
     assert (draft.mapping, draft.expected_column, draft.tags) == ({"text": "ticket"}, "category", ("ci",))
-    assert runs.check(rt, draft) == []
+    assert runs.check(session, draft) == []
 
 
 @pytest.mark.parametrize(
@@ -200,16 +200,18 @@ def test_draft_takes_everything_from_the_file(rt: Runtime, tmp_path: Path) -> No
         ('["Which of these: billing, bug? {{ticket}}"]', "[{file: none.txt}]", "line 4: none.txt cannot be read"),
     ],
 )
-def test_setting_that_cannot_be_used_names_its_line(rt: Runtime, tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_setting_that_cannot_be_used_names_its_line(
+    session: Session, tmp_path: Path, old: str, new: str, said: str
+) -> None:
     """What only the workbench can know is complained about with its line too."""
     file = suites.load_suite(written(tmp_path, SMALL.replace(old, new)))
 
     with pytest.raises(SuiteError) as caught:
-        suites.draft_of(rt, file)
+        suites.draft_of(session, file)
     assert said in str(caught.value)
 
 
-def test_gates_state_what_was_measured_and_the_bound(rt: Runtime, tmp_path: Path) -> None:
+def test_gates_state_what_was_measured_and_the_bound(session: Session, tmp_path: Path) -> None:
     """Each gate gives pass or fail with the value behind it."""
     path = written(
         tmp_path,
@@ -218,7 +220,7 @@ def test_gates_state_what_was_measured_and_the_bound(rt: Runtime, tmp_path: Path
         "- failed: {max: 0}\n",
     )
 
-    found = checked(rt, path)
+    found = checked(session, path)
 
     assert [(r.gate, r.passed) for r in found] == [
         ("score", True),
@@ -265,9 +267,9 @@ def test_measure_is_compared_as_it_is_printed(kind: str, measured: float, bound:
     assert gates.as_printed(kind, measured, bound) == Decimal(printed)
 
 
-def test_three_times_the_bound_meets_it(rt: Runtime, tmp_path: Path) -> None:
+def test_three_times_the_bound_meets_it(session: Session, tmp_path: Path) -> None:
     """A judge's score at the bound on every row: the mean of three is that score."""
-    (line,) = [gates.scoreboard(rt, run_of(rt, written(tmp_path)))[0]]
+    (line,) = [gates.scoreboard(session, run_of(session, written(tmp_path)))[0]]
     score = mean_interval([0.7, 0.7, 0.7])
     gate = suites.AtLeast(min=0.7)
 
@@ -276,44 +278,44 @@ def test_three_times_the_bound_meets_it(rt: Runtime, tmp_path: Path) -> None:
     assert (found.passed, found.words) == (True, "score 0.7, at least 0.7")
 
 
-def test_run_without_graders_misses_a_score_gate(rt: Runtime, tmp_path: Path) -> None:
+def test_run_without_graders_misses_a_score_gate(session: Session, tmp_path: Path) -> None:
     """What was not measured is not met: unscored is not 0 and not a pass."""
     path = written(tmp_path, SMALL.replace("graders: [contains]", "gates: [{score: {min: 0}}]"))
 
-    (found,) = checked(rt, path)
+    (found,) = checked(session, path)
 
     assert (found.passed, found.measured) == (False, None)
     assert "was not measured" in found.words
 
 
-def test_baseline_gate_fails_only_on_a_significant_loss(rt: Runtime, tmp_path: Path) -> None:
+def test_baseline_gate_fails_only_on_a_significant_loss(session: Session, tmp_path: Path) -> None:
     """Eight rows lost of eight are more than noise; the same answers again are not."""
     rows = "".join(f"{n},billing invoice {n},billing\n" for n in range(8))
     path = written(tmp_path)
     (tmp_path / "tickets.csv").write_text(f"ticket_id,ticket,category\n{rows}")
     suite = "dataset: tickets.csv\nprompts: ['{{ticket}}']\ncontestants: [{model: sandbox/swift, label: S}]\n"
     path.write_text(f"{suite}expected: category\ngraders: [{{kind: regex, params: {{pattern: '.'}}}}]\n")
-    checked(rt, path, "main")
+    checked(session, path, "main")
     gate = "gates: [{not_worse_than: {run: main}}]\n"
     path.write_text(f"{path.read_text()}{gate}")
 
-    (same,) = checked(rt, path, "same")
+    (same,) = checked(session, path, "same")
 
     assert (same.passed, same.measured) == (True, 1.0)
     assert "on 8 rows (0 better, 0 worse)" in same.words
     path.write_text(path.read_text().replace("pattern: '.'", "pattern: 'never'"))
-    (other,) = checked(rt, path, "other graders")
+    (other,) = checked(session, path, "other graders")
     assert (other.passed, "graders differ" in other.words) == (False, True)
 
 
-def test_missing_baseline_is_refused_or_passed(rt: Runtime, tmp_path: Path) -> None:
+def test_missing_baseline_is_refused_or_passed(session: Session, tmp_path: Path) -> None:
     """Without the earlier run nothing is sent, unless the suite lets the first run pass."""
     gate = "gates: [{not_worse_than: {run: main%s}}]\n"
     refused = suites.load_suite(written(tmp_path, SMALL + gate % ""))
     with pytest.raises(NotFound, match="no baseline run 'main'"):
-        gates.find_baselines(rt, refused.suite.gates)
+        gates.find_baselines(session, refused.suite.gates)
 
-    (found,) = checked(rt, written(tmp_path, SMALL + gate % ", missing: pass"))
+    (found,) = checked(session, written(tmp_path, SMALL + gate % ", missing: pass"))
 
     assert found.passed
     assert "no run 'main' yet" in found.words

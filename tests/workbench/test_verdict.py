@@ -16,24 +16,24 @@ from assay.workbench.datasets import kept
 from assay.workbench.results import standing
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 ROWS = 40
 Verdict = Callable[..., tuple[list[str], str]]
 
 
 @pytest.fixture
-def decided(rt: Runtime, tmp_path: Path) -> Verdict:
+def decided(session: Session, tmp_path: Path) -> Verdict:
     """The ranking and the verdict of a run whose contestants passed so many rows at so many pico-dollars a cell, and
     answered so many, all by default."""
 
     def of(rows: int = ROWS, **contestants: tuple[int, ...]) -> tuple[list[str], str]:
         table = tmp_path / "rows.csv"
         table.write_text("question,answer\n" + "".join(f"What is {n}?,{n}\n" for n in range(rows)))
-        dataset = kept.open_dataset(rt, str(table))
+        dataset = kept.open_dataset(session, str(table))
         names = tuple(Contestant(f"a/{name}") for name in contestants)
         draft = RunDraft(dataset.id, (Prompt("{{question}}"),), names, (GraderSpec("contains", {"expected": "x"}),))
-        run_id = rt.store.writer.call(lambda c: stored.create_run(c, runs.plan_of(rt, draft), name="decided"))
+        run_id = session.store.writer.call(lambda c: stored.create_run(c, runs.plan_of(session, draft), name="decided"))
         records: list[saving.ResultRecord] = []
         costs: list[tuple[int, int]] = []
         for place, (passed, cost, *rest) in enumerate(contestants.values()):
@@ -53,9 +53,9 @@ def decided(rt: Runtime, tmp_path: Path) -> Verdict:
                     costs.append((int(shared["cell"]), cost))
                 else:
                     records.append(saving.ResultRecord(**shared, status="failed", error="no"))
-        rt.store.writer.call(lambda c: [paid(c, run_id, cell, cost) for cell, cost in costs])
-        rt.store.writer.call(lambda c: saving.save_results(c, records))
-        return [line.label for line in standing.scoreboard(rt, run_id)], standing.verdict(rt, run_id)
+        session.store.writer.call(lambda c: [paid(c, run_id, cell, cost) for cell, cost in costs])
+        session.store.writer.call(lambda c: saving.save_results(c, records))
+        return [line.label for line in standing.scoreboard(session, run_id)], standing.verdict(session, run_id)
 
     return of
 

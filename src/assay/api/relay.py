@@ -24,7 +24,7 @@ from assay.openrouter.failures import Failure
 from assay.openrouter.sse import SSEReader
 from assay.runs.dispatch import Outcome
 from assay.workbench.gateway.calls import send_completion
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 HOLD_S = 2.0
 """Seconds for which signs of life are held back, so that an error before the first event keeps its own status."""
@@ -75,7 +75,7 @@ class Relay:
     `first()` waits until it is known whether there is a stream; then `events()` gives it.
     """
 
-    def __init__(self, rt: Runtime, request: CompletionRequest, tags: Sequence[str]) -> None:
+    def __init__(self, session: Session, request: CompletionRequest, tags: Sequence[str]) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._reader = SSEReader()
@@ -87,7 +87,9 @@ class Relay:
         self._told = False
         """Whether the stream itself has said that it failed."""
         self._holding: asyncio.TimerHandle | None = None
-        self._sent = send_completion(rt, request, tags=tags, stream=True, on_bytes=self._take, on_restart=self._anew)
+        self._sent = send_completion(
+            session, request, tags=tags, stream=True, on_bytes=self._take, on_restart=self._anew
+        )
         self._sent.add_done_callback(self._end)
 
     def _take(self, chunk: bytes) -> bool:

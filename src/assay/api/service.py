@@ -44,6 +44,7 @@ from assay.runs.dispatch import Outcome
 from assay.workbench.gateway.calls import ModelHeld, send_completion, send_embeddings
 from assay.workbench.gateway.catalogue import list_models, model_endpoints
 from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 MOST_TAGS = 10
 LONGEST_TAG = 64
@@ -63,13 +64,12 @@ def switches(request: Request) -> Switches:
     return switches_of(request.headers)
 
 
-def runtime_of(request: Request) -> Runtime:
-    """The runtime that answers."""
-    rt: Runtime = request.app.state.get_runtime()
-    return rt
+def session_of(request: Request) -> Session:
+    """The session of a call: the service's door to the workbench."""
+    return Session(request.app.state.get_runtime())
 
 
-OpenRuntime = Annotated[Runtime, Depends(runtime_of)]
+OpenSession = Annotated[Session, Depends(session_of)]
 SentTags = Annotated[list[str], Depends(tags_of)]
 Switched = Annotated[Switches, Depends(switches)]
 
@@ -123,80 +123,80 @@ def _add_documents(app: FastAPI) -> None:
 
 def _add_models(app: FastAPI) -> None:
     @app.get("/models", summary="The models with their prices")
-    async def models(rt: OpenRuntime) -> Response:
-        rows = [model_out(model) for model in await _models(rt)]
+    async def models(session: OpenSession) -> Response:
+        rows = [model_out(model) for model in await _models(session)]
         return _json({"data": rows, "models": rows})
 
     @app.get("/v1/models", summary="The models, as OpenAI's and OpenRouter's programs ask")
     @app.get("/v1/models/user", include_in_schema=False)
-    async def openai_models(rt: OpenRuntime) -> Response:
-        rows = [openai_model(model) for model in await _models(rt)]
+    async def openai_models(session: OpenSession) -> Response:
+        rows = [openai_model(model) for model in await _models(session)]
         return _json({"object": "list", "data": rows, "total_count": len(rows), "links": {"next": None}})
 
     @app.get("/v1/models/count", summary="How many models there are")
-    async def count(rt: OpenRuntime) -> Response:
-        return _json({"data": {"count": len(await _models(rt))}})
+    async def count(session: OpenSession) -> Response:
+        return _json({"data": {"count": len(await _models(session))}})
 
     @app.get("/v1/models/{model_id:path}/endpoints", summary="The providers of a model")
-    async def endpoints(rt: OpenRuntime, model_id: str) -> Response:
-        found = openai_model(await _model(rt, model_id))
-        rows = await asyncio.to_thread(model_endpoints, rt, model_id)
+    async def endpoints(session: OpenSession, model_id: str) -> Response:
+        found = openai_model(await _model(session, model_id))
+        rows = await asyncio.to_thread(model_endpoints, session, model_id)
         named = {name: found.get(name) for name in ("id", "name", "created", "description", "architecture")}
         return _json({"data": named | {"endpoints": rows}})
 
     @app.get("/v1/models/{model_id:path}", summary="One model by its id")
-    async def openai_one(rt: OpenRuntime, model_id: str) -> Response:
-        return _json(openai_model(await _model(rt, model_id)))
+    async def openai_one(session: OpenSession, model_id: str) -> Response:
+        return _json(openai_model(await _model(session, model_id)))
 
     @app.get("/v1/model/{model_id:path}", summary="One model by its id, as OpenRouter's programs ask")
-    async def openrouter_one(rt: OpenRuntime, model_id: str) -> Response:
-        return _json({"data": openai_model(await _model(rt, model_id))})
+    async def openrouter_one(session: OpenSession, model_id: str) -> Response:
+        return _json({"data": openai_model(await _model(session, model_id))})
 
 
 def _add_completions(app: FastAPI) -> None:
     @app.post("/completions", summary="One completion, with its cost", **_takes(CompletionIn))
-    async def completion(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+    async def completion(request: Request, session: OpenSession, tags: SentTags, switched: Switched) -> Response:
         body = await read(request, CompletionIn)
         asked = body.asked(switched)
         if body.stream:
-            return await _streamed(request, rt, asked, tags)
-        outcome = await _plain(request, rt, asked.request, tags)
+            return await _streamed(request, session, asked, tags)
+        outcome = await _plain(request, session, asked.request, tags)
         if outcome.failure is not None:
             return failed(outcome, _headers(outcome, asked.notes))
         return _json(completion_out(outcome, asked.notes), _headers(outcome, asked.notes))
 
     @app.post("/completions/stream", summary="One completion as a stream", **_takes(CompletionIn))
-    async def stream(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+    async def stream(request: Request, session: OpenSession, tags: SentTags, switched: Switched) -> Response:
         body = await read(request, CompletionIn)
-        return await _streamed(request, rt, body.asked(switched), tags)
+        return await _streamed(request, session, body.asked(switched), tags)
 
 
 def _add_openai(app: FastAPI) -> None:
     @app.post("/v1/chat/completions", summary="One completion, as OpenAI's programs ask", **_takes(ChatIn))
-    async def chat(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+    async def chat(request: Request, session: OpenSession, tags: SentTags, switched: Switched) -> Response:
         body = await read(request, ChatIn)
         asked = body.asked(switched)
         if body.stream:
-            return await _streamed(request, rt, asked, tags)
-        outcome = await _plain(request, rt, asked.request, tags)
+            return await _streamed(request, session, asked, tags)
+        outcome = await _plain(request, session, asked.request, tags)
         return _answered(outcome, asked.notes)
 
     @app.post("/v1/responses", summary="One completion in the words of OpenAI's Responses", **_takes(ResponsesIn))
-    async def responses(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+    async def responses(request: Request, session: OpenSession, tags: SentTags, switched: Switched) -> Response:
         body = await read(request, ResponsesIn)
         asked = body.asked(switched)
         if body.stream:
-            return await _told(request, rt, body, asked, tags)
-        outcome = await _plain(request, rt, asked.request, tags)
+            return await _told(request, session, body, asked, tags)
+        outcome = await _plain(request, session, asked.request, tags)
         headers = _headers(outcome, asked.notes)
         return failed(outcome, headers) if outcome.failure is not None else _json(response_of(body, outcome), headers)
 
     @app.post("/v1/embeddings", summary="Embeddings of texts", **_takes(EmbeddingsIn))
-    async def embeddings(request: Request, rt: OpenRuntime, tags: SentTags, switched: Switched) -> Response:
+    async def embeddings(request: Request, session: OpenSession, tags: SentTags, switched: Switched) -> Response:
         body = await read(request, EmbeddingsIn)
         asked = body.asked(switched)
-        _refuse_unkept(rt, asked.request)
-        outcome = await waited_for(send_embeddings(rt, asked.request, body.input, tags=tags), request.receive)
+        _refuse_unkept(session, asked.request)
+        outcome = await waited_for(send_embeddings(session, asked.request, body.input, tags=tags), request.receive)
         return _answered(outcome, asked.notes)
 
 
@@ -210,39 +210,39 @@ def _takes(kind: type[BaseModel]) -> dict[str, Any]:
     return {"openapi_extra": {"requestBody": {"required": True, "content": content}}}
 
 
-async def _models(rt: Runtime) -> Sequence[Model]:
+async def _models(session: Session) -> Sequence[Model]:
     def found() -> Sequence[Model]:
-        rt.ready()
-        return list_models(rt)
+        session.ready()
+        return list_models(session)
 
     return await asyncio.to_thread(found)
 
 
-async def _model(rt: Runtime, model_id: str) -> Model:
-    await _models(rt)
-    found = rt.dispatcher.prices.model(model_id)
+async def _model(session: Session, model_id: str) -> Model:
+    await _models(session)
+    found = session.dispatcher.prices.model(model_id)
     if found is None:
         raise Refused(404, f"There is no model {model_id[:200]!r}.", error_type="not_found")
     return found
 
 
-def _refuse_unkept(rt: Runtime, request: CompletionRequest) -> None:
+def _refuse_unkept(session: Session, request: CompletionRequest) -> None:
     """Refuses a promise about the data that an endpoint beside the gateway is not even asked to keep."""
     promised = request.provider.get("zdr") is True or request.provider.get("data_collection") == "deny"
-    if promised and not rt.dispatcher.prices.speaks_openrouter(request.model):
-        name = rt.gateways.of(request.model).client.gateway.name
+    if promised and not session.dispatcher.prices.speaks_openrouter(request.model):
+        name = session.gateways.of(request.model).client.gateway.name
         raise Refused(400, f"What the endpoint {name} keeps is not known: it cannot be asked for zero data retention.")
 
 
-async def _plain(request: Request, rt: Runtime, asked: CompletionRequest, tags: list[str]) -> Outcome:
+async def _plain(request: Request, session: Session, asked: CompletionRequest, tags: list[str]) -> Outcome:
     """The outcome of a call; a caller that goes away stops it."""
-    _refuse_unkept(rt, asked)
-    return await waited_for(send_completion(rt, asked, tags=tags), request.receive)
+    _refuse_unkept(session, asked)
+    return await waited_for(send_completion(session, asked, tags=tags), request.receive)
 
 
-async def _streamed(request: Request, rt: Runtime, asked: Asked, tags: list[str]) -> Response:
-    _refuse_unkept(rt, asked.request)
-    relay = Relay(rt, asked.request, tags)
+async def _streamed(request: Request, session: Session, asked: Asked, tags: list[str]) -> Response:
+    _refuse_unkept(session, asked.request)
+    relay = Relay(session, asked.request, tags)
     outcome = await relay.first(request.receive)
     if outcome is None:
         return Streamed(framed(relay.events()), relay.stop, _headers(None, asked.notes))
@@ -253,9 +253,9 @@ async def _streamed(request: Request, rt: Runtime, asked: Asked, tags: list[str]
     return Response(text, headers=_headers(outcome, asked.notes), media_type="text/event-stream")
 
 
-async def _told(request: Request, rt: Runtime, body: ResponsesIn, asked: Asked, tags: list[str]) -> Response:
-    _refuse_unkept(rt, asked.request)
-    relay = Relay(rt, asked.request, tags)
+async def _told(request: Request, session: Session, body: ResponsesIn, asked: Asked, tags: list[str]) -> Response:
+    _refuse_unkept(session, asked.request)
+    relay = Relay(session, asked.request, tags)
     outcome = await relay.first(request.receive)
     if outcome is not None and outcome.failure is not None:
         return failed(outcome, _headers(outcome, asked.notes))

@@ -42,8 +42,8 @@ def compare(
 
     if markdown and as_json:
         raise UsageError("--md and --json exclude each other.")
-    with opened() as rt:
-        found = compare_runs(rt, run_a, run_b)
+    with opened() as session:
+        found = compare_runs(session, run_a, run_b)
     if as_json:
         print_json(comparison_json(found))
     else:

@@ -49,8 +49,8 @@ def import_(
         bad_rows="skip" if skip_bad_rows else "pad",
         control="strip" if strip_control else "keep",
     )
-    with opened() as rt, share_bar(f"Importing {file.name}") as on_share:
-        found = importing.import_file(rt, file, name=name, options=options, on_share=on_share, folder=file.parent)
+    with opened() as session, share_bar(f"Importing {file.name}") as on_share:
+        found = importing.import_file(session, file, name=name, options=options, on_share=on_share, folder=file.parent)
     kept = found.dataset
     if bad_rows is not None:
         try:
@@ -89,8 +89,8 @@ def import_run(file: Path, as_json: AsJson = False) -> None:
     """
     from assay.workbench.results import archives
 
-    with opened() as rt:
-        found = archives.import_run(rt, file)
+    with opened() as session:
+        found = archives.import_run(session, file)
     if as_json:
         print_json(
             {

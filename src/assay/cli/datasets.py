@@ -12,7 +12,7 @@ from assay.cli.terminal import UsageError, app, opened, out, print_json, print_j
 if TYPE_CHECKING:
     from assay.workbench.datasets.kept import StoredDataset
     from assay.workbench.datasets.versions import DatasetRecord, Made, RowChoice
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 group = typer.Typer(help="List the stored datasets, newest first; or change one.")
 app.add_typer(group, name="datasets")
@@ -35,9 +35,9 @@ def datasets(
         return
     from assay.workbench.datasets import kept as workbench
 
-    with opened() as rt:
-        found = workbench.list_datasets(rt, limit=limit)
-        records = {name: _record(rt, name) for name in dict.fromkeys(d.name for d in found)}
+    with opened() as session:
+        found = workbench.list_datasets(session, limit=limit)
+        records = {name: _record(session, name) for name in dict.fromkeys(d.name for d in found)}
     if as_json:
         print_json([{**_version_json(d), **_shared_json(records[d.name])} for d in found])
         return
@@ -47,10 +47,10 @@ def datasets(
         out("There are no datasets yet. `assay import FILE` keeps one.")
 
 
-def _record(rt: Runtime, name: str) -> DatasetRecord:
+def _record(session: Session, name: str) -> DatasetRecord:
     from assay.workbench.datasets import versions
 
-    return versions.get_record(rt, name)
+    return versions.get_record(session, name)
 
 
 def _version_json(d: StoredDataset) -> dict[str, Any]:
@@ -95,13 +95,13 @@ def policy(
     wanted = policies.make_policy(zdr=zdr, no_training=no_training, only=only.split(","))
     if none and wanted:
         raise UsageError("--none excludes --zdr, --no-training and --only.")
-    with opened() as rt:
+    with opened() as session:
         if wanted or none:
-            rt.ready()
-            done = policies.set_policy(rt, dataset, wanted, loosen=loosen)
+            session.ready()
+            done = policies.set_policy(session, dataset, wanted, loosen=loosen)
             if done.paused:
                 say(f"Runs that began under the old policy were paused: {done.paused}. `assay continue` goes on.")
-        record = _record(rt, dataset)
+        record = _record(session, dataset)
     if as_json:
         print_json({"name": record.name, **_shared_json(record)})
     else:
@@ -115,8 +115,8 @@ def tag(
     """Give a dataset its tags."""
     from assay.workbench.datasets import versions
 
-    with opened() as rt:
-        kept = versions.set_tags(rt, _record(rt, dataset).name, tags or ())
+    with opened() as session:
+        kept = versions.set_tags(session, _record(session, dataset).name, tags or ())
     out(", ".join(kept) or "No tags.")
 
 
@@ -134,11 +134,11 @@ def split(
         if not percent.isdigit():
             raise UsageError(f"{part!r} is not NAME=PERCENT.")
         shares[name] = int(percent)
-    with opened() as rt:
-        record = _record(rt, dataset)
+    with opened() as session:
+        record = _record(session, dataset)
         if shares:
-            versions.make_splits(rt, record.name, shares)
-        found = versions.splits_of(rt, record.newest)
+            versions.make_splits(session, record.name, shares)
+        found = versions.splits_of(session, record.newest)
     for made in found:
         out(f"{made.name}: {made.rows:,} rows")
     if not found:
@@ -173,8 +173,8 @@ def rows(
 
     from assay.workbench.datasets import versions
 
-    with opened() as rt:
-        found = versions.rows_page(rt, dataset, _choice(search, where, in_split), page=page, size=size)
+    with opened() as session:
+        found = versions.rows_page(session, dataset, _choice(search, where, in_split), page=page, size=size)
     for row in found.rows:
         print_json_text(json.dumps({"key": row.key, **row.values}, ensure_ascii=False))
     say(f"{len(found.rows):,} of {found.total:,} rows")
@@ -193,9 +193,11 @@ def derive(
     """Keep the chosen rows, or a draw of them, as a dataset; keys and data policy come along."""
     from assay.workbench.datasets import versions
 
-    with opened() as rt:
+    with opened() as session:
         _print_made(
-            versions.derive(rt, dataset, name=name, choice=_choice(search, where, in_split), sample=sample, seed=seed)
+            versions.derive(
+                session, dataset, name=name, choice=_choice(search, where, in_split), sample=sample, seed=seed
+            )
         )
 
 
@@ -207,8 +209,8 @@ def failed(
     """Keep the rows of a run that got no passing answer as a dataset."""
     from assay.workbench.datasets import versions
 
-    with opened() as rt:
-        _print_made(versions.failed_rows(rt, run_id, name=name))
+    with opened() as session:
+        _print_made(versions.failed_rows(session, run_id, name=name))
 
 
 def _print_made(made: Made) -> None:
@@ -222,8 +224,8 @@ def rename(dataset: Name, new_name: str) -> None:
     """Give a dataset another name; tags, splits and data policy go along."""
     from assay.workbench.datasets import versions
 
-    with opened() as rt:
-        versions.rename(rt, _record(rt, dataset).name, new_name)
+    with opened() as session:
+        versions.rename(session, _record(session, dataset).name, new_name)
 
 
 @group.command()
@@ -231,5 +233,5 @@ def delete(version: Annotated[str, typer.Argument(metavar="VERSION", help="Id of
     """Delete a version that no run uses."""
     from assay.workbench.datasets import versions
 
-    with opened() as rt:
-        versions.delete_version(rt, version)
+    with opened() as session:
+        versions.delete_version(session, version)

@@ -16,7 +16,7 @@ from assay.money import format_usd, to_pico, usd
 
 if TYPE_CHECKING:
     from assay.workbench.gateway.doctor import Finding
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 @app.command()
@@ -38,14 +38,14 @@ def doctor(
     found: list[Finding] = []
     with ExitStack() as stack:
         try:
-            rt: Runtime | None = stack.enter_context(opened())
+            session: Session | None = stack.enter_context(opened())
         except AssayError as error:
-            rt = None
+            session = None
             found += _told(workbench.without_database(read_settings(), error), as_json)
-        if rt is not None:
-            found += _told(workbench.examine(rt), as_json)
+        if session is not None:
+            found += _told(workbench.examine(session), as_json)
             if live:
-                found += _told(_live(rt, model, yes), as_json)
+                found += _told(_live(session, model, yes), as_json)
     if as_json:
         print_json({"findings": [one.as_json() for one in found], "links": dict(workbench.LINKS)})
     else:
@@ -67,12 +67,12 @@ def _told(findings: Iterator[Finding], as_json: bool) -> list[Finding]:
     return kept
 
 
-def _live(rt: Runtime, model: str, yes: bool) -> Iterator[Finding]:
+def _live(session: Session, model: str, yes: bool) -> Iterator[Finding]:
     from assay.workbench.gateway import acceptance
     from assay.workbench.gateway.doctor import Finding
 
     try:
-        planned = acceptance.plan(rt, model)
+        planned = acceptance.plan(session, model)
     except DataError as error:
         yield Finding("live", "fail", error.message, error.cure)
         return
@@ -82,7 +82,7 @@ def _live(rt: Runtime, model: str, yes: bool) -> Iterator[Finding]:
             raise UsageError("--live pays for calls.", cure="Add --yes to go on without being asked.")
         if not typer.confirm("Go on?", err=True):
             return
-    yield from acceptance.accept(rt, planned)
+    yield from acceptance.accept(session, planned)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from assay.cli.terminal import UsageError, say
 from assay.errors import DataError
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 def check_outs(paths: list[Path], format_name: str | None = None) -> list[str]:
@@ -38,7 +38,7 @@ def check_outs(paths: list[Path], format_name: str | None = None) -> list[str]:
 
 
 def write_outs(
-    rt: Runtime, run_id: str, paths: list[Path], *, format_name: str | None = None, redact: Sequence[str] = ()
+    session: Session, run_id: str, paths: list[Path], *, format_name: str | None = None, redact: Sequence[str] = ()
 ) -> None:
     """Writes a run to files."""
     if not paths:
@@ -46,5 +46,5 @@ def write_outs(
     from assay.workbench.results.exports import export_run
 
     for path, kind in zip(paths, check_outs(paths, format_name), strict=True):
-        export_run(rt, run_id, kind, path, redact=redact)
+        export_run(session, run_id, kind, path, redact=redact)
         say(f"Wrote {path}")

@@ -30,10 +30,10 @@ def spend(
 
     zone = zone_of(None)
     chosen = workbench.since_days(days, zone=zone)
-    with opened() as rt:
+    with opened() as session:
         if recover:
-            say(f"{workbench.recover(rt):,} costs were told by the gateway.")
-        found = workbench.report(rt, chosen, zone=zone)
+            say(f"{workbench.recover(session):,} costs were told by the gateway.")
+        found = workbench.report(session, chosen, zone=zone)
     total, lines, flying = found.sum, found.by["model"], found.in_flight
     if as_json:
         print_json(
@@ -92,9 +92,9 @@ def settle(
     if amount is not None and call is None:
         raise UsageError("--amount is the cost of one call.", cure="Give --call with its id too.")
     each = 0 if amount is None else _stated(amount)
-    with opened() as rt:
-        run_id = None if run is None else cells.get_run(rt, run).id
-        unknown = workbench.unknown_of(rt, run_id=run_id, call_id=call)
+    with opened() as session:
+        run_id = None if run is None else cells.get_run(session, run).id
+        unknown = workbench.unknown_of(session, run_id=run_id, call_id=call)
         if not unknown.unknown_calls:
             out("There is no call of unknown cost.")
             return
@@ -102,7 +102,7 @@ def settle(
         calls = f"{unknown.unknown_calls:,} call{'' if unknown.unknown_calls == 1 else 's'} of unknown cost"
         say(f"{calls}, at most {format_usd(unknown.unknown_bound_pico)} together, would be settled {at}, for good.")
         confirm("Settle?", undone="Nothing was settled.", yes=yes, cure="Give --yes to settle.")
-        found = workbench.state_costs(rt, run_id=run_id, call_id=call, at_bound=at_most, each_pico=each)
+        found = workbench.state_costs(session, run_id=run_id, call_id=call, at_bound=at_most, each_pico=each)
     are = "call is" if found.calls == 1 else "calls are"
     out(f"{found.calls:,} {are} settled by your word, at {format_usd(found.known_pico)} together.")
     if left := unknown.unknown_calls - found.calls:
@@ -183,11 +183,11 @@ def serve(
         socket = listening(host, port)
     except OSError as error:
         raise DataError(f"{host}:{port} cannot be listened on: {error.strerror}.", cure="Choose another.") from error
-    with socket, opened() as rt:
-        rt.ready()
+    with socket, opened() as session:
+        session.ready()
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{socket.getsockname()[1]}/api/v1", flush=True)
         if no_token:
             say("No token is asked for: every program on this machine can spend through it.")
         rules = rules_of(settings, bound=host, tokenless=no_token)
-        run_until_stopped(create_server(lambda: rt, rules=rules), socket)
+        run_until_stopped(create_server(lambda: session.runtime, rules=rules), socket)

@@ -73,27 +73,27 @@ def grow(
     from assay.workbench.running import growth
 
     amount = parse_budget(budget)
-    with opened() as rt:
-        rt.ready()
-        record = cells.get_run(rt, run_id)
-        given = open_dataset(rt, data) if data is not None else None
+    with opened() as session:
+        session.ready()
+        record = cells.get_run(session, run_id)
+        given = open_dataset(session, data) if data is not None else None
         for words in warnings_of(given) if given is not None else ():
             say(words)
         wanted = growth.Growth(
             contestants=_contestants(record.plan, model, param, allow_unknown=allow_unknown),
             allow_unknown=allow_unknown,
             prompts=_prompts(record.plan, prompt, prompt_file, system)
-            + tuple(run_prompt(find_version(rt, given)) for given in prompt_name),
+            + tuple(run_prompt(find_version(session, given)) for given in prompt_name),
             samples=samples,
             rows=_row_count(rows, record.dataset.row_count) if data is None or rows != "all" else None,
             dataset=given.id if given is not None else None,
         )
-        found = growth.estimate_growth(rt, record.id, wanted)
+        found = growth.estimate_growth(session, record.id, wanted)
         for line in in_words(found, None if amount is None else to_pico(amount)):
             say(line)
         confirm("Start?", undone="Nothing was added or sent.", yes=yes)
-        growth.grow_run(rt, record.id, wanted, budget_usd=amount)
-        conclude(rt, record.id, attend(rt, record.id), as_json, strict=strict)
+        growth.grow_run(session, record.id, wanted, budget_usd=amount)
+        conclude(session, record.id, attend(session, record.id), as_json, strict=strict)
 
 
 def _contestants(plan: RunPlan, models: list[str], given: list[str], *, allow_unknown: bool) -> tuple[Contestant, ...]:

@@ -33,8 +33,8 @@ def prompts(
     from assay.prompts.template import prompt_variables
     from assay.workbench import prompts as workbench
 
-    with opened() as rt:
-        found = workbench.list_prompts(rt, limit=limit, search=search, archived=archived)
+    with opened() as session:
+        found = workbench.list_prompts(session, limit=limit, search=search, archived=archived)
     if as_json:
         print_json(
             [
@@ -64,8 +64,8 @@ def show(reference: Reference, as_json: AsJson = False) -> None:
     from assay.prompts.differences import sections_of
     from assay.workbench import prompts as workbench
 
-    with opened() as rt:
-        found = workbench.find_version(rt, reference)
+    with opened() as session:
+        found = workbench.find_version(session, reference)
     if as_json:
         print_json(as_object(found))
         return
@@ -110,11 +110,11 @@ def save(
         prompt = Prompt("", messages=workbench.read_messages(_content(messages_file)))
     else:
         prompt = Prompt(_content(user_file), _content(system_file))
-    with opened() as rt:
-        found, is_new = workbench.save_prompt(rt, name, prompt, note=note)
+    with opened() as session:
+        found, is_new = workbench.save_prompt(session, name, prompt, note=note)
         for each in label:
-            workbench.set_label(rt, found.name, each, found.version)
-        found = workbench.find_version(rt, f"{found.name}:{found.version}")
+            workbench.set_label(session, found.name, each, found.version)
+        found = workbench.find_version(session, f"{found.name}:{found.version}")
     if as_json:
         print_json(as_object(found) | {"is_new": is_new})
     elif is_new:
@@ -138,8 +138,8 @@ def diff(before: Reference, after: Reference) -> None:
     """Print what changed between two versions; lines that went have -, lines that came have +."""
     from assay.workbench import prompts as workbench
 
-    with opened() as rt:
-        old, new = workbench.find_version(rt, before), workbench.find_version(rt, after)
+    with opened() as session:
+        old, new = workbench.find_version(session, before), workbench.find_version(session, after)
     if old.version == new.version and old.name == new.name:
         out(f"Both are {old.name} version {old.version}.")
         return
@@ -161,7 +161,7 @@ def label(
     """Point a label at a version, away from any other of that name."""
     from assay.workbench import prompts as workbench
 
-    with opened() as rt:
-        found = workbench.find_version(rt, reference)
-        workbench.set_label(rt, found.name, name, None if remove else found.version)
+    with opened() as session:
+        found = workbench.find_version(session, reference)
+        workbench.set_label(session, found.name, name, None if remove else found.version)
     out(f"{name} is off {found.name}." if remove else f"{name} points at {found.name} version {found.version}.")

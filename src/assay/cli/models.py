@@ -30,13 +30,13 @@ def models(
     from assay.workbench.gateway.catalogue import catalogue_state, list_models, model_endpoints
     from assay.workbench.gateway.endpoint_words import endpoint_facts
 
-    with opened() as rt:
-        rt.ready()
-        everything = list_models(rt, text_only=False)
+    with opened() as session:
+        session.ready()
+        everything = list_models(session, text_only=False)
         one = next((m for m in everything if search and m.id.lower() == search.lower()), None)
-        found = [one] if one else [m for m in list_models(rt) if search.lower() in f"{m.id} {m.name}".lower()]
-        endpoints = [endpoint_facts(row) for row in model_endpoints(rt, one.id)] if one else []
-        error = catalogue_state(rt).error
+        found = [one] if one else [m for m in list_models(session) if search.lower() in f"{m.id} {m.name}".lower()]
+        endpoints = [endpoint_facts(row) for row in model_endpoints(session, one.id)] if one else []
+        error = catalogue_state(session).error
     if error and not found:
         raise DataError(error)
     if as_json:

@@ -17,7 +17,7 @@ from assay.errors import GraderError, SettingsError
 if TYPE_CHECKING:
     from assay.openrouter.parameters import ModernSettings
     from assay.workbench.running.runs import RunDraft
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 DatasetOrSuite = Annotated[
     str, typer.Argument(metavar="DATASET|SUITE.yaml", help="A file, a stored dataset, an example; or a suite file.")
@@ -57,7 +57,7 @@ def text_or_file(given: str) -> str:
         raise UsageError(f"{given[1:]} cannot be read: {error}.", cure="Check the path.") from error
 
 
-def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
+def make_draft(session: Session, dataset: str, options: dict[str, Any]) -> RunDraft:
     """The draft that the options describe. Raises UsageError, DataError, NotFound."""
     from assay.domain.contestant import Contestant, Prompt
     from assay.scoring.graders import parse_spec, suggested
@@ -76,8 +76,8 @@ def make_draft(rt: Runtime, dataset: str, options: dict[str, Any]) -> RunDraft:
         Prompt(user=text, system=system, name=f"prompt {n}" if len(texts) + len(options["prompt_name"]) > 1 else "")
         for n, text in enumerate(texts, 1)
     )
-    prompts += tuple(run_prompt(find_version(rt, given)) for given in options["prompt_name"])
-    found = open_dataset(rt, dataset)
+    prompts += tuple(run_prompt(find_version(session, given)) for given in options["prompt_name"])
+    found = open_dataset(session, dataset)
     # What is in the store was told when it came there.
     for words in warnings_of(found) if Path(dataset).is_file() else ():
         say(f"{Path(dataset).name}: {words}")

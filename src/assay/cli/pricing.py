@@ -46,9 +46,9 @@ def price(
         images=images,
         searches=searches,
     )
-    with opened() as rt:
-        rt.ready()
-        found = calculator.price(rt, model, used, calls=calls)
+    with opened() as session:
+        session.ready()
+        found = calculator.price(session, model, used, calls=calls)
     if as_json:
         print_json(as_object(found))
         return

@@ -20,34 +20,34 @@ from assay.plain_text import as_escapes
 
 if TYPE_CHECKING:
     from assay.workbench.running.runs import RunDraft, RunProgress
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 PROGRESS_EVERY_S = 0.5
 
 
-def work(rt: Runtime, draft: RunDraft) -> tuple[str, RunProgress]:
+def work(session: Session, draft: RunDraft) -> tuple[str, RunProgress]:
     """Starts a run and follows it to its end. Raises DataError naming every problem."""
     from assay.workbench.running import runs
 
-    problems = runs.check(rt, draft)
+    problems = runs.check(session, draft)
     if problems:
         raise DataError(" ".join(problems))
-    for note in runs.notes(rt, draft):
+    for note in runs.notes(session, draft):
         say(f"Note: {note}")
-    run_id = runs.start_run(rt, draft)
-    return run_id, attend(rt, run_id)
+    run_id = runs.start_run(session, draft)
+    return run_id, attend(session, run_id)
 
 
-def attend(rt: Runtime, run_id: str) -> RunProgress:
+def attend(session: Session, run_id: str) -> RunProgress:
     """Follows a run that was started to its end; Ctrl-C, or SIGTERM of whoever started the command, pauses it."""
     from assay.workbench.running import runs
 
     try:
         with _asked_to_end():
-            return follow(rt, run_id)
+            return follow(session, run_id)
     except KeyboardInterrupt:
-        runs.pause_run(rt, run_id)
-        runs.wait_for_run(rt, run_id, timeout_s=60)
+        runs.pause_run(session, run_id)
+        runs.wait_for_run(session, run_id, timeout_s=60)
         say(f"\nPaused. `assay continue {run_id}` goes on with the missing cells.")
         raise typer.Exit(1) from None
 
@@ -92,24 +92,24 @@ def share_bar(title: str) -> Iterator[Callable[[float], None] | None]:
         print(file=sys.stderr)
 
 
-def follow(rt: Runtime, run_id: str) -> RunProgress:
+def follow(session: Session, run_id: str) -> RunProgress:
     """Shows progress until the run has ended: a bar on a terminal, plain lines elsewhere and in CI."""
     from assay.workbench.running import runs
 
     terminal = sys.stderr.isatty() and not os.environ.get("CI")
     told, tenths = 0.0, -1
     while True:
-        seen = runs.glance(rt, run_id)
+        seen = runs.glance(session, run_id)
         reached = seen.done * 10 // max(seen.cells, 1)
         if terminal and seen.is_live:
             if (now := time.monotonic()) - told >= PROGRESS_EVERY_S / 2:
                 told = now
-                print(f"\r{_bar(runs.progress(rt, run_id))}", end="", file=sys.stderr, flush=True)
+                print(f"\r{_bar(runs.progress(session, run_id))}", end="", file=sys.stderr, flush=True)
         elif seen.is_live and tenths < reached < 10:
             tenths = reached
-            say(_bar(runs.progress(rt, run_id)))
+            say(_bar(runs.progress(session, run_id)))
         elif not seen.is_live:
-            state = runs.progress(rt, run_id)
+            state = runs.progress(session, run_id)
             print(f"\r{_bar(state)}" if terminal else _bar(state), file=sys.stderr, flush=True)
             return state
         time.sleep(0.02 if seen.cells < 200 else 0.2 if seen.cells < 2000 else PROGRESS_EVERY_S)

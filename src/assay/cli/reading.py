@@ -19,8 +19,8 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 2
     """List the latest runs."""
     from assay.workbench.running import runs as workbench
 
-    with opened() as rt:
-        found = workbench.list_runs(rt, limit=limit)
+    with opened() as session:
+        found = workbench.list_runs(session, limit=limit)
     if as_json:
         print_json(
             [
@@ -58,10 +58,12 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson 
     from assay.workbench.results import cells as results
     from assay.workbench.running import runs as workbench
 
-    with opened() as rt:
-        record = results.get_run(rt, run_id)
-        state = workbench.progress(rt, record.id)
-        report(rt, record.id, state, as_json, gates.check_run(rt, record.id) if state.state == "done" else None)
+    with opened() as session:
+        record = results.get_run(session, run_id)
+        state = workbench.progress(session, record.id)
+        report(
+            session, record.id, state, as_json, gates.check_run(session, record.id) if state.state == "done" else None
+        )
 
 
 @app.command()
@@ -85,5 +87,5 @@ def export(
     from assay.workbench.results import cells as results
 
     check_outs(out, format_name)
-    with opened() as rt:
-        write_outs(rt, results.get_run(rt, run_id).id, out, format_name=format_name, redact=redact)
+    with opened() as session:
+        write_outs(session, results.get_run(session, run_id).id, out, format_name=format_name, redact=redact)

@@ -89,16 +89,16 @@ def run(
         run_suite(Path(dataset), options, out, as_json, strict=strict)
         return
     _require(options, cure="Give it, or a suite file: assay run suite.yaml.")
-    with opened() as rt:
-        rt.ready()
-        draft = make_draft(rt, dataset, options | {"samples": samples or 1})
-        run_id, state = work(rt, replace(draft, pilot=pilot))
+    with opened() as session:
+        session.ready()
+        draft = make_draft(session, dataset, options | {"samples": samples or 1})
+        run_id, state = work(session, replace(draft, pilot=pilot))
         if pilot and state.state == "paused" and state.forecast is not None:
-            report(rt, run_id, state, as_json)
+            report(session, run_id, state, as_json)
             say(f"{bill_words(state.forecast)} `assay continue {run_id}` sends the rest.")
             return
-        write_outs(rt, run_id, out)
-        conclude(rt, run_id, state, as_json, strict=strict)
+        write_outs(session, run_id, out)
+        conclude(session, run_id, state, as_json, strict=strict)
 
 
 def _require(options: Mapping[str, Any], *, cure: str) -> None:
@@ -126,13 +126,13 @@ def continue_(
     from assay.workbench.results import cells
     from assay.workbench.running import runs
 
-    with opened() as rt:
-        rt.ready()
-        record = cells.get_run(rt, run_id)
+    with opened() as session:
+        session.ready()
+        record = cells.get_run(session, run_id)
         none = budget is not None and budget.strip().lower() == "none"
         amount = None if none else parse_budget(budget)
-        runs.continue_run(rt, record.id, budget_usd=amount, no_budget=none, retry_failed=retry_failed)
-        conclude(rt, record.id, attend(rt, record.id), as_json, strict=strict)
+        runs.continue_run(session, record.id, budget_usd=amount, no_budget=none, retry_failed=retry_failed)
+        conclude(session, record.id, attend(session, record.id), as_json, strict=strict)
 
 
 @app.command()
@@ -174,19 +174,19 @@ def estimate(
     file = load(Path(dataset), options) if is_suite(dataset, options) else None
     if file is None:
         _require(options, cure="Give it, or a suite file: assay estimate suite.yaml.")
-    with opened() as rt:
-        rt.ready()
+    with opened() as session:
+        session.ready()
         if file is None:
-            draft = make_draft(rt, dataset, options | {"samples": samples or 1})
+            draft = make_draft(session, dataset, options | {"samples": samples or 1})
         else:
-            draft, notes = suites.draft_of(rt, file, allow_unknown=allow_unknown)
+            draft, notes = suites.draft_of(session, file, allow_unknown=allow_unknown)
             for note in notes:
                 say(f"Note: {note}")
             draft = overridden(draft, options)
-        if problems := runs.check(rt, draft):
+        if problems := runs.check(session, draft):
             raise RunError(" ".join(problems))
-        found = runs.estimate(rt, draft)
-        for note in runs.notes(rt, draft):
+        found = runs.estimate(session, draft)
+        for note in runs.notes(session, draft):
             say(f"Note: {note}")
     if as_json:
         print_json_text(found.as_json())

@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from assay.workbench.gating.gates import GateResult
     from assay.workbench.results.board import ContestantScore
     from assay.workbench.running.runs import RunProgress
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
-def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool, *, strict: bool = False) -> None:
+def conclude(session: Session, run_id: str, state: RunProgress, as_json: bool, *, strict: bool = False) -> None:
     """The result of a run that was worked, and the exit code: 1 when it is not complete or nothing was answered, 100
     when a gate that it keeps is not met; strict: 1 too when a cell failed or a contestant was given up."""
     from assay.workbench.results import cells as results
 
-    gated = bool(results.get_run(rt, run_id).plan.gates)
+    gated = bool(results.get_run(session, run_id).plan.gates)
     if state.state != "done":
-        report(rt, run_id, state, as_json)
+        report(session, run_id, state, as_json)
         if gated:
             say("The run is not complete, so its gates are not checked.")
         raise typer.Exit(1)
     if state.done and state.failed == state.done:
-        report(rt, run_id, state, as_json)
-        say(f"Nothing was answered. The first error: {results.first_error(rt, run_id)}")
+        report(session, run_id, state, as_json)
+        say(f"Nothing was answered. The first error: {results.first_error(session, run_id)}")
         raise typer.Exit(1)
     found = None
     if gated:
         from assay.workbench.gating import gates  # with the suite's models, slow to import
 
-        found = gates.check_run(rt, run_id)
-    report(rt, run_id, state, as_json, found)
+        found = gates.check_run(session, run_id)
+    report(session, run_id, state, as_json, found)
     if found is not None and not all(gate.passed for gate in found):
         raise typer.Exit(GATE_NOT_MET)
     if strict and state.outcome != "done":
@@ -48,18 +48,18 @@ def conclude(rt: Runtime, run_id: str, state: RunProgress, as_json: bool, *, str
 
 
 def report(
-    rt: Runtime, run_id: str, state: RunProgress, as_json: bool, gates: Sequence[GateResult] | None = None
+    session: Session, run_id: str, state: RunProgress, as_json: bool, gates: Sequence[GateResult] | None = None
 ) -> None:
     """The result of a run, for people or as one object."""
     from assay.workbench.results import cells as results
     from assay.workbench.results import outcome, standing
     from assay.workbench.running import growth
 
-    found = outcome.estimate_outcome(rt, run_id)
-    changes = growth.history(rt, run_id)
-    board = standing.scoreboard(rt, run_id)
-    away = results.failed_providers(rt, run_id)
-    by = results.answered_by(rt, run_id)
+    found = outcome.estimate_outcome(session, run_id)
+    changes = growth.history(session, run_id)
+    board = standing.scoreboard(session, run_id)
+    away = results.failed_providers(session, run_id)
+    by = results.answered_by(session, run_id)
     if as_json:
         unknown = state.unknown_calls
         print_json(
@@ -104,7 +104,7 @@ def report(
     for name, models in by.items():
         if models:
             out(f"{name} was answered by {', '.join(f'{model} ({count:,})' for model, count in models)}.")
-    out(standing.verdict(rt, run_id))
+    out(standing.verdict(session, run_id))
     for change in changes:
         out(f"{datetime.fromtimestamp(change.at_ms / 1000):%d %b %Y %H:%M}: {change.words}")
     if found is not None:

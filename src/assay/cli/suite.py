@@ -32,16 +32,16 @@ def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: 
     from assay.workbench.gating import gates, suites
 
     file = load(path, options)
-    with opened() as rt:
-        rt.ready()
-        draft, notes = suites.draft_of(rt, file, allow_unknown=options["allow_unknown"])
+    with opened() as session:
+        session.ready()
+        draft, notes = suites.draft_of(session, file, allow_unknown=options["allow_unknown"])
         for note in notes:
             say(f"Note: {note}")
-        baselines = gates.find_baselines(rt, file.suite.gates)
+        baselines = gates.find_baselines(session, file.suite.gates)
         draft = replace(draft, gates=gates.frozen(file.suite.gates, baselines))
-        run_id, state = work(rt, overridden(draft, options))
-        write_outs(rt, run_id, out)
-        conclude(rt, run_id, state, as_json, strict=strict)
+        run_id, state = work(session, overridden(draft, options))
+        write_outs(session, run_id, out)
+        conclude(session, run_id, state, as_json, strict=strict)
 
 
 def load(path: Path, options: Mapping[str, Any]) -> SuiteFile:

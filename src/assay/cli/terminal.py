@@ -18,7 +18,7 @@ from assay.money import plain
 from assay.plain_text import as_escapes, as_json_escapes
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 app = typer.Typer(
     name="assay",
@@ -130,14 +130,14 @@ def guard_streams() -> None:
 
 
 @contextmanager
-def opened() -> Iterator[Runtime]:
-    """A runtime for one command, with the catalogue ready."""
-    from assay.workbench.runtime import open_runtime
+def opened() -> Iterator[Session]:
+    """A session for one command, with the catalogue ready: the command line's door to the workbench."""
+    from assay.workbench.session import open_session
 
-    with open_runtime(on_wait=say) as rt:
+    with open_session(on_wait=say) as session:
         # What stands by now stays: collecting passes it over, and begins again (__main__.py).
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER, 20, 20)
-        if rt.is_sandbox:
+        if session.is_sandbox:
             say("Sandbox: simulated answers, invented prices. Set OPENROUTER_API_KEY to talk to OpenRouter.")
-        yield rt
+        yield session

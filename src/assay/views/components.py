@@ -12,7 +12,7 @@ from assay.errors import AssayError
 from assay.openrouter.catalogue import Model
 from assay.views import words
 from assay.workbench.gateway.catalogue import catalogue_state, list_models
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 
 def title(name: str, purpose: str) -> None:
@@ -71,17 +71,17 @@ def model_line(model: Model) -> str:
     return f"{model.id} · {prices} · {words.context(model.context_length)}{reads}{moderated}"
 
 
-def model_picker(rt: Runtime, *, key: str, default: Sequence[str], most: int = 10) -> list[str]:
+def model_picker(session: Session, *, key: str, default: Sequence[str], most: int = 10) -> list[str]:
     """Chosen model ids; the list can be searched by typing."""
-    models = {model.id: model for model in list_models(rt)}
+    models = {model.id: model for model in list_models(session)}
     if not models:
-        state = catalogue_state(rt)
+        state = catalogue_state(session)
         st.warning(
             f"The model catalogue is not there yet. {words.label(state.error or 'It is being fetched.', 300)}",
             icon=":material/cloud_off:",
         )
         if st.button("Try again", key=f"{key}.refresh"):
-            rt.wait(rt.catalogue.refresh())
+            session.wait(session.catalogue.refresh())
             st.rerun()
         return []
     if key not in st.session_state:
@@ -98,9 +98,9 @@ def model_picker(rt: Runtime, *, key: str, default: Sequence[str], most: int = 1
     )
 
 
-def default_models(rt: Runtime) -> list[str]:
+def default_models(session: Session) -> list[str]:
     """The models of a first visit: three of the sandbox, or three well-priced ones of the catalogue."""
-    if rt.is_sandbox:
+    if session.is_sandbox:
         return ["sandbox/atlas-large", "sandbox/swift", "sandbox/scribe"]
-    priced = [m for m in list_models(rt) if m.pricing.known and not m.is_free and not m.pricing.variable]
+    priced = [m for m in list_models(session) if m.pricing.known and not m.is_free and not m.pricing.variable]
     return [m.id for m in sorted(priced, key=lambda m: m.created or 0, reverse=True)[:3]]

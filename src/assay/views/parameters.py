@@ -12,7 +12,7 @@ from assay.errors import SettingsError
 from assay.openrouter.parameters import PARAMETERS, checked_settings, ignored_parameters
 from assay.views import words
 from assay.workbench.gateway.catalogue import get_model
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 NUMBERS = ("temperature", "max_tokens", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")
 
@@ -28,7 +28,7 @@ class ChosenParameters(NamedTuple):
     """Whether names that nobody knows are sent, in routing too."""
 
 
-def parameters_popover(rt: Runtime, models: Sequence[str], *, key: str) -> ChosenParameters:
+def parameters_popover(session: Session, models: Sequence[str], *, key: str) -> ChosenParameters:
     """The parameters that the user has set; notes on them stand below the button.
 
     Raises SettingsError for further ones that are no JSON object, unknown or out of their range.
@@ -57,7 +57,7 @@ def parameters_popover(rt: Runtime, models: Sequence[str], *, key: str) -> Chose
         params |= further
         for note in notes:
             st.caption(f":material/info: {words.label(note, 300)}")
-    _ignored(rt, models, params)
+    _ignored(session, models, params)
     return ChosenParameters(params, provider, allow_unknown)
 
 
@@ -117,10 +117,10 @@ def _others(key: str) -> dict[str, Any]:
     return chosen
 
 
-def _ignored(rt: Runtime, models: Sequence[str], params: Mapping[str, Any]) -> None:
+def _ignored(session: Session, models: Sequence[str], params: Mapping[str, Any]) -> None:
     """Says which models take no notice of what was set."""
     for name in models:
-        model = get_model(rt, name)
+        model = get_model(session, name)
         ignored = ignored_parameters(model, params) if model else []
         if ignored:
             st.caption(f":material/info: {words.label(name)} ignores {', '.join(map(words.label, ignored))}.")

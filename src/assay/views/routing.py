@@ -10,7 +10,7 @@ import streamlit as st
 from assay.openrouter.parameters import checked_settings
 from assay.views import components, words
 from assay.views.parameters import json_object
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 VARIANTS = {"": "Default", "floor": "Cheapest", "nitro": "Fastest"}
 SORTS = ("price", "throughput", "latency", "exacto")
@@ -18,7 +18,7 @@ QUANTIZATIONS = ("int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8",
 
 
 def routing_popover(
-    rt: Runtime, models: Sequence[str], *, key: str, allow_unknown: bool = False
+    session: Session, models: Sequence[str], *, key: str, allow_unknown: bool = False
 ) -> tuple[str, dict[str, Any]]:
     """(variant, provider routing) as the user set them; what was set stands in a line below the button."""
     with st.popover("Routing", icon=":material/alt_route:"):
@@ -31,7 +31,7 @@ def routing_popover(
             format_func=lambda v: VARIANTS[v],
             help="Cheapest sends :floor, which admits slower tiers; fastest sends :nitro, which may be dearer.",
         )
-        provider = {**_providers(providers_of(rt, models), key), **_wishes(key), **_terms(key)}
+        provider = {**_providers(providers_of(session, models), key), **_wishes(key), **_terms(key)}
         typed = st.text_area(
             "Further routing, as JSON",
             key=f"{key}.json",
@@ -47,9 +47,9 @@ def routing_popover(
     return variant or "", provider
 
 
-def providers_of(rt: Runtime, models: Sequence[str]) -> list[str]:
+def providers_of(session: Session, models: Sequence[str]) -> list[str]:
     """The slugs of the providers of models, as far as their endpoints were read."""
-    rows = (row for name in models for row in rt.dispatcher.prices.endpoints(name) or ())
+    rows = (row for name in models for row in session.dispatcher.prices.endpoints(name) or ())
     return sorted({str(row.get("tag")).split("/")[0] for row in rows if row.get("tag")})
 
 

@@ -11,24 +11,24 @@ from assay.money import format_usd, to_pico
 from assay.places import PAGES
 from assay.views import components, words
 from assay.views.components import show_error
-from assay.views.resources import get_runtime
+from assay.views.resources import get_session
 from assay.workbench.running import runs
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 from assay.workbench.spending import spend
 
 GATEWAYS = {"openrouter": "OpenRouter", "sandbox": "Sandbox"}
 EVERY_S = 4.0
 
 
-def frame(rt: Runtime) -> None:
+def frame(session: Session) -> None:
     """Below the navigation: the gateway, this month's spend, runs in progress; renewed while there are some."""
-    live = bool(runs.list_runs(rt, limit=1, live_only=True))
+    live = bool(runs.list_runs(session, limit=1, live_only=True))
 
     @st.fragment(run_every=EVERY_S if live else None)
     def below() -> None:
         with components.errors_in_words():
-            _spend_line(rt)
-            for run in runs.list_runs(rt, limit=5, live_only=True):
+            _spend_line(session)
+            for run in runs.list_runs(session, limit=5, live_only=True):
                 share = run.done / run.cells if run.cells else 0.0
                 st.page_link(
                     st.session_state["shell.pages"]["results"],
@@ -39,17 +39,17 @@ def frame(rt: Runtime) -> None:
                 )
 
     with st.sidebar:
-        if rt.is_sandbox:
+        if session.is_sandbox:
             st.warning("Sandbox: simulated answers, invented prices", icon=":material/science:")
         else:
-            name = GATEWAYS.get(rt.gateway.name, rt.gateway.name)
+            name = GATEWAYS.get(session.gateway.name, session.gateway.name)
             st.badge(words.label(name), icon=":material/cloud_done:", color="green")
         below()
 
 
-def _spend_line(rt: Runtime) -> None:
-    month = spend.this_month(rt)  # the budget's month: of UTC
-    budget = rt.settings.monthly_budget_usd
+def _spend_line(session: Session) -> None:
+    month = spend.this_month(session)  # the budget's month: of UTC
+    budget = session.settings.monthly_budget_usd
     limit = None if budget is None else to_pico(budget)
     text = f"This month {spend.in_words(month)}".replace("$", "\\$")
     if limit:
@@ -76,8 +76,8 @@ def main() -> None:
     work, keep = ("playground", "batch", "results"), ("datasets", "prompts", "spend", "models", "settings")
     chosen = st.navigation({"Work": [pages[n] for n in work], "Keep": [pages[n] for n in keep]})
     try:
-        rt = get_runtime()
-        frame(rt)
+        session = get_session()
+        frame(session)
     except AssayError as error:
         show_error(error)
         st.stop()

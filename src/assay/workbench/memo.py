@@ -1,9 +1,9 @@
 """What is counted once for all who look at it: several pages, tabs and threads share one counting.
 
-A module that counts names a kind and asks the runtime's memos for it:
+A module that counts names a kind and asks for its memo for it:
 
     STANDINGS: Kind[Standing] = Kind("standings", kept=32)
-    rt.memos.of(STANDINGS).get(run_id, count, state=state)
+    session.memos.of(STANDINGS).get(run_id, count, state=state)
 """
 
 from __future__ import annotations

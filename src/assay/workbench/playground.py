@@ -23,7 +23,7 @@ from assay.store.learnt import learnt_of
 from assay.workbench.running.runs import model_problems
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 __all__ = ["ComparisonSummary", "ComparisonView", "Pane"]
 MOST = 10
@@ -85,22 +85,22 @@ class ComparisonView:
 
 
 def expected_cost(
-    rt: Runtime, prompt: Prompt, variables: Mapping[str, str], contestants: Sequence[Contestant]
+    session: Session, prompt: Prompt, variables: Mapping[str, str], contestants: Sequence[Contestant]
 ) -> Estimate:
     """The cost of sending the prompt once to each contestant. Raises TemplateError for undefined variables."""
     plan = RunPlan("", 1, (prompt,), tuple(contestants))
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         estimate = estimate_run(
             plan,
             lengths_of(plan, [variables]),
-            rt.dispatcher.prices,
+            session.dispatcher.prices,
             teacher=Teacher(partial(learnt_of, connection)),
         )
     return estimate.cost
 
 
 def start_comparison(
-    rt: Runtime,
+    session: Session,
     *,
     prompt: Prompt,
     variables: Mapping[str, str],
@@ -118,7 +118,7 @@ def start_comparison(
         raise DataError(f"A comparison takes 1 to {MOST} models, not {len(contestants)}.", cure="Change the selection.")
     if not prompt.user.strip() and not prompt.messages:
         raise DataError("The prompt is empty.", cure="Write what the models should answer.")
-    if problems := model_problems(rt, contestants, allow_unknown=allow_unknown):
+    if problems := model_problems(session, contestants, allow_unknown=allow_unknown):
         raise DataError(" ".join(problems))
     requests = [request_of(prompt, contestant, variables) for contestant in contestants]
     comparison_id = request_id or ledger.new_id()
@@ -127,7 +127,7 @@ def start_comparison(
     values = {
         "id": comparison_id,
         "created_ms": ledger.now_ms(),
-        "gateway": rt.gateway.name,
+        "gateway": session.gateway.name,
         "title": title if len(title) <= TITLE else f"{title[: TITLE - 1]}…",
         "blind": blind,
         "vote": None,
@@ -136,17 +136,19 @@ def start_comparison(
         "contestants_json": json.dumps([c.as_json() for c in contestants], ensure_ascii=False),
         "messages_json": json.dumps(messages, ensure_ascii=False),
     }
-    rt.store.writer.call(lambda c: comparisons.create_comparison(c, values, panes=len(contestants), owner=rt.owner))
-    if not rt.playground.panes(comparison_id):
+    session.store.writer.call(
+        lambda c: comparisons.create_comparison(c, values, panes=len(contestants), owner=session.owner)
+    )
+    if not session.playground.panes(comparison_id):
         work = [(n, c.key, r) for n, (c, r) in enumerate(zip(contestants, requests, strict=True))]
-        rt.wait(rt.playground.start(comparison_id, work))
+        session.wait(session.playground.start(comparison_id, work))
     return comparison_id
 
 
-def watch(rt: Runtime, comparison_id: str) -> ComparisonView:
+def watch(session: Session, comparison_id: str) -> ComparisonView:
     """The comparison as it stands now: from memory while it streams, else from the store. Raises NotFound."""
-    live = rt.playground.panes(comparison_id)
-    with rt.store.read() as connection:
+    live = session.playground.panes(comparison_id)
+    with session.store.read() as connection:
         stored = comparisons.get_comparison(connection, comparison_id)
     contestants = [Contestant.from_json(c) for c in json.loads(stored.row.contestants_json)]
     panes = [
@@ -209,34 +211,35 @@ def _stored_pane(position: int, contestant: Contestant, stored: comparisons.Stor
     )
 
 
-def stop_comparison(rt: Runtime, comparison_id: str, position: int | None = None) -> None:
+def stop_comparison(session: Session, comparison_id: str, position: int | None = None) -> None:
     """Stops one answer, or all of them; the connection is closed at once."""
-    rt.wait(rt.playground.stop(comparison_id, position))
+    session.wait(session.playground.stop(comparison_id, position))
 
 
-def retry_pane(rt: Runtime, comparison_id: str, position: int) -> None:
+def retry_pane(session: Session, comparison_id: str, position: int) -> None:
     """Asks one contestant again; the earlier calls stay in the ledger."""
-    view = watch(rt, comparison_id)
-    if view.gateway != rt.gateway.name:
+    view = watch(session, comparison_id)
+    if view.gateway != session.gateway.name:
         raise DataError(
-            f"This was asked at {view.gateway}, and calls go to {rt.gateway.name} now.", cure="Send the prompt anew."
+            f"This was asked at {view.gateway}, and calls go to {session.gateway.name} now.",
+            cure="Send the prompt anew.",
         )
     contestant = view.panes[position].contestant
     request = request_of(view.prompt, contestant, view.variables)
-    rt.store.writer.call(
+    session.store.writer.call(
         lambda c: comparisons.save_answer(
-            c, comparison_id, position, status="streaming", text="", error="", owner=rt.owner
+            c, comparison_id, position, status="streaming", text="", error="", owner=session.owner
         )
     )
-    rt.wait(rt.playground.start(comparison_id, [(position, contestant.key, request)]))
+    session.wait(session.playground.start(comparison_id, [(position, contestant.key, request)]))
 
 
-def vote(rt: Runtime, comparison_id: str, position: int | None) -> None:
+def vote(session: Session, comparison_id: str, position: int | None) -> None:
     """Votes for the best answer; -1: none of them, None: withdraws the vote."""
-    rt.store.writer.call(lambda c: comparisons.set_vote(c, comparison_id, position))
+    session.store.writer.call(lambda c: comparisons.set_vote(c, comparison_id, position))
 
 
-def history(rt: Runtime, *, limit: int = 20, offset: int = 0, search: str = "") -> list[ComparisonSummary]:
+def history(session: Session, *, limit: int = 20, offset: int = 0, search: str = "") -> list[ComparisonSummary]:
     """Past comparisons, newest first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return comparisons.list_comparisons(connection, limit=limit, offset=offset, search=search)

@@ -25,7 +25,7 @@ from assay.store.datasets import get_dataset, rows_of
 from assay.store.prompts import PromptEventLine, PromptSummary, PromptUse, PromptVersion
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 __all__ = ["PromptEventLine", "PromptSummary", "PromptUse", "PromptVersion"]
 USUAL_LABELS = ("production", "staging")
@@ -44,7 +44,7 @@ class SaveOutcome(NamedTuple):
     is_new: bool
 
 
-def save_prompt(rt: Runtime, name: str, prompt: Prompt, *, note: str = "") -> SaveOutcome:
+def save_prompt(session: Session, name: str, prompt: Prompt, *, note: str = "") -> SaveOutcome:
     """Keeps a prompt under a name; other content than any of its versions becomes the next version.
 
     Raises DataError for an empty prompt, or a name or note that cannot be used.
@@ -53,7 +53,7 @@ def save_prompt(rt: Runtime, name: str, prompt: Prompt, *, note: str = "") -> Sa
     if len(note) > LONGEST_NOTE:
         raise DataError(f"The note has {len(note):,} characters; {LONGEST_NOTE} is the most.", cure="Shorten it.")
     _check_prompt(prompt)
-    return SaveOutcome(*rt.store.writer.call(lambda c: stored.save_version(c, name, prompt, note=note)))
+    return SaveOutcome(*session.store.writer.call(lambda c: stored.save_version(c, name, prompt, note=note)))
 
 
 def checked_name(name: str) -> str:
@@ -105,29 +105,29 @@ def read_messages(text: str) -> tuple[Message, ...]:
 
 
 def list_prompts(
-    rt: Runtime, *, limit: int = 50, offset: int = 0, search: str = "", archived: bool = False
+    session: Session, *, limit: int = 50, offset: int = 0, search: str = "", archived: bool = False
 ) -> list[PromptSummary]:
     """The library, the latest change first; search: text in a name, a prompt or a note."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.list_prompts(connection, limit=limit, offset=offset, search=search.strip(), archived=archived)
 
 
-def count_prompts(rt: Runtime, *, search: str = "", archived: bool = False) -> int:
+def count_prompts(session: Session, *, search: str = "", archived: bool = False) -> int:
     """How many names `list_prompts` has in all."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.count_prompts(connection, search=search.strip(), archived=archived)
 
 
-def versions(rt: Runtime, name: str) -> list[PromptVersion]:
+def versions(session: Session, name: str) -> list[PromptVersion]:
     """All versions of a name, newest first. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.versions_of(connection, name)
 
 
-def find_version(rt: Runtime, reference: str) -> PromptVersion:
+def find_version(session: Session, reference: str) -> PromptVersion:
     """The version that a reference names. Raises NotFound."""
     name, label, version = _parted(reference)
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.get_version(connection, name, version=version, label=label)
 
 
@@ -156,9 +156,9 @@ class PromptReference(NamedTuple):
     """Empty for a reference by number."""
 
 
-def references(rt: Runtime, *, limit: int = 500) -> list[PromptReference]:
+def references(session: Session, *, limit: int = 500) -> list[PromptReference]:
     """References to the versions of the library, the latest first; before those of a name its labels."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         found = stored.numbers(connection, limit=limit)
         labels = stored.labels_of(connection, list(dict.fromkeys(name for name, _ in found)))
     texts = []
@@ -171,52 +171,52 @@ def references(rt: Runtime, *, limit: int = 500) -> list[PromptReference]:
 # -- labels, names, history ------------------------------------------------------------------------------------
 
 
-def set_label(rt: Runtime, name: str, label: str, version: int | None) -> None:
+def set_label(session: Session, name: str, label: str, version: int | None) -> None:
     """Points a label at a version, away from any other of the name; None takes it off. Raises DataError, NotFound."""
     label = label.strip().lower()
     if not _LABEL.fullmatch(label):
         raise DataError(
             f"{label!r} cannot be a label.", cure="Use a letter, then up to 39 letters, digits, dots, dashes or _."
         )
-    rt.store.writer.call(lambda c: stored.set_label(c, name, label, version))
+    session.store.writer.call(lambda c: stored.set_label(c, name, label, version))
 
 
-def is_taken(rt: Runtime, name: str) -> bool:
+def is_taken(session: Session, name: str) -> bool:
     """Whether the library has a name, archived ones included."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.is_taken(connection, name)
 
 
-def rename_prompt(rt: Runtime, name: str, new: str) -> str:
+def rename_prompt(session: Session, name: str, new: str) -> str:
     """Gives a name with all that belongs to it another name, and returns it. Raises DataError, NotFound."""
     new = checked_name(new)
-    rt.store.writer.call(lambda c: stored.rename(c, name, new))
+    session.store.writer.call(lambda c: stored.rename(c, name, new))
     return new
 
 
-def archive_prompt(rt: Runtime, name: str, *, archived: bool = True) -> None:
+def archive_prompt(session: Session, name: str, *, archived: bool = True) -> None:
     """Takes a name out of the lists, or back in; nothing is deleted. Raises NotFound."""
-    rt.store.writer.call(lambda c: stored.set_archived(c, name, archived=archived))
+    session.store.writer.call(lambda c: stored.set_archived(c, name, archived=archived))
 
 
-def history(rt: Runtime, name: str, *, limit: int = 100) -> list[PromptEventLine]:
+def history(session: Session, name: str, *, limit: int = 100) -> list[PromptEventLine]:
     """What happened to a name, newest first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.events_of(connection, name, limit=limit)
 
 
 # -- runs and comparison ---------------------------------------------------------------------------------------
 
 
-def uses(rt: Runtime, name: str, *, limit: int = 20, offset: int = 0) -> list[PromptUse]:
+def uses(session: Session, name: str, *, limit: int = 20, offset: int = 0) -> list[PromptUse]:
     """The runs that used any version, newest first, with the scores of each version there."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.uses_of(connection, name, limit=limit, offset=offset)
 
 
-def count_runs(rt: Runtime, name: str) -> int:
+def count_runs(session: Session, name: str) -> int:
     """How many runs used any version of a name."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.count_runs(connection, name)
 
 
@@ -237,12 +237,12 @@ def difference(before: PromptVersion, after: PromptVersion) -> tuple[SectionDiff
     return prompt_diff(before.prompt, after.prompt)
 
 
-def duels(rt: Runtime, before: PromptVersion, after: PromptVersion, *, limit: int = 3) -> list[VersionDuel]:
+def duels(session: Session, before: PromptVersion, after: PromptVersion, *, limit: int = 3) -> list[VersionDuel]:
     """The second version against the first in the runs that held both, newest first; none without common scores.
 
     A pair is the same row with the same contestant and sample, so that neither version gains by missing cells.
     """
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         found = []
         for run in stored.shared_runs(connection, before.key, after.key, limit=limit):
             cells = results.cell_rows(connection, run.id)
@@ -282,9 +282,9 @@ class RowPreview:
     columns: tuple[str, ...]
 
 
-def preview(rt: Runtime, prompt: Prompt, dataset_id: str, *, row: int = 0) -> RowPreview:
+def preview(session: Session, prompt: Prompt, dataset_id: str, *, row: int = 0) -> RowPreview:
     """A row of a dataset (from 0) in a prompt. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         dataset = get_dataset(connection, dataset_id)
         found = rows_of(connection, dataset, start=row, count=1)
     if not found:

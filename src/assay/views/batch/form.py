@@ -25,33 +25,33 @@ from assay.views.spend.money_table import dollars, money_table
 from assay.workbench.datasets import kept
 from assay.workbench.running import budgets, policies, runs
 from assay.workbench.running.runs import RunDraft
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 MODES = {"normal": "Now", "floor": "Now, cheapest provider", "flex": "Flex", "batch": "By tomorrow (batch)"}
 
 
-def page(rt: Runtime) -> None:
+def page(session: Session) -> None:
     """The whole page."""
     if seed := state.take_seed():
         _plant(seed)
-    _live(rt)
+    _live(session)
     st.subheader("1 · Data", anchor=False)
-    source = block(rt)
+    source = block(session)
     if source is None:
         _waiting()
         return
     st.subheader("2 · Prompts", anchor=False)
-    prompts, mapping = _prompts(rt, source)
+    prompts, mapping = _prompts(session, source)
     st.subheader("3 · Contestants and graders", anchor=False)
-    models = components.model_picker(rt, key="batch.models", default=components.default_models(rt))
+    models = components.model_picker(session, key="batch.models", default=components.default_models(session))
     with st.container(horizontal=True):
-        params, provider, unknown = parameters_popover(rt, models, key="batch.params")
-        variant, routing = routing_popover(rt, models, key="batch.routing", allow_unknown=unknown)
+        params, provider, unknown = parameters_popover(session, models, key="batch.params")
+        variant, routing = routing_popover(session, models, key="batch.routing", allow_unknown=unknown)
         provider |= routing
     if provider:
         st.caption(f":material/alt_route: {words.label(in_words(provider), 300)}")
     contestants = tuple(Contestant(name, params, provider, variant) for name in models)  # type: ignore[arg-type]
-    specs = graders(rt, source)
+    specs = graders(session, source)
     st.subheader("4 · Limits", anchor=False)
     limits = _limits(source)
     draft = RunDraft(
@@ -64,8 +64,8 @@ def page(rt: Runtime) -> None:
         allow_unknown=unknown,
         **limits,
     )
-    _preview(rt, draft)
-    _bar(rt, draft)
+    _preview(session, draft)
+    _bar(session, draft)
 
 
 def _plant(seed: state.BatchSeed) -> None:
@@ -89,8 +89,8 @@ def _waiting() -> None:
         st.code(words.plain(sent), language=None, wrap_lines=True)
 
 
-def _live(rt: Runtime) -> None:
-    for run in runs.list_runs(rt, limit=5, live_only=True):
+def _live(session: Session) -> None:
+    for run in runs.list_runs(session, limit=5, live_only=True):
         share = run.done / run.cells if run.cells else 0.0
         st.page_link(
             st.session_state["shell.pages"]["results"],
@@ -100,16 +100,16 @@ def _live(rt: Runtime) -> None:
         )
 
 
-def _prompts(rt: Runtime, source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
+def _prompts(session: Session, source: Source) -> tuple[tuple[Prompt, ...], dict[str, str]]:
     example = source.example
     names = source.dataset.columns
-    wanted = example.user if example else _first_template(rt, source)
+    wanted = example.user if example else _first_template(session, source)
     if not st.session_state.get("batch.seeded") and st.session_state.get("batch.for") != source.dataset.id:
         st.session_state["batch.prompt.0"] = wanted
         st.session_state["batch.system"] = example.system if example else ""
     st.session_state["batch.for"] = source.dataset.id
     st.caption("Columns to use: " + " ".join(f"`{{{{{words.plain(n).replace('`', '')}}}}}`" for n in names[:30]))
-    picked = pickers.library_picker(rt, key="batch.library", on_change=partial(_picked, wanted))
+    picked = pickers.library_picker(session, key="batch.library", on_change=partial(_picked, wanted))
     if not picked and st.session_state.get("batch.versions") == 0:
         st.session_state["batch.versions"] = 1
     system = "" if st.session_state.get("batch.versions") == 0 else _system()
@@ -141,7 +141,7 @@ def _prompts(rt: Runtime, source: Source) -> tuple[tuple[Prompt, ...], dict[str,
     several = count + len(picked) > 1
     written = [Prompt(t, system, f"prompt {n}" if several else "") for n, t in enumerate(texts, 1)]
     if written:
-        pickers.save_popover(rt, written, key="batch.keep")
+        pickers.save_popover(session, written, key="batch.keep")
     prompts = (*written, *picked)
     return prompts, _mapping(prompts, names)
 
@@ -163,12 +163,12 @@ def _picked(suggested: str) -> None:
         st.session_state["batch.versions"] = 0
 
 
-def _first_template(rt: Runtime, source: Source) -> str:
+def _first_template(session: Session, source: Source) -> str:
     """The column that is most likely the question: by its name, or else the one with the longest texts."""
     from assay.datasets.roles import guess_roles, wordiest
 
     named = guess_roles(source.dataset.columns).get("prompt")
-    return f"{{{{{named or wordiest(kept.dataset_rows(rt, source.dataset.id), besides=source.expected)}}}}}"
+    return f"{{{{{named or wordiest(kept.dataset_rows(session, source.dataset.id), besides=source.expected)}}}}}"
 
 
 def _convert(place: int, columns: tuple[str, ...]) -> None:
@@ -240,10 +240,10 @@ def _limits(source: Source) -> dict[str, Any]:
     }
 
 
-def _preview(rt: Runtime, draft: RunDraft) -> None:
+def _preview(session: Session, draft: RunDraft) -> None:
     with st.expander("The first prompts as they will be sent", icon=":material/visibility:"):
         try:
-            for messages in runs.preview(rt, draft):
+            for messages in runs.preview(session, draft):
                 for message in messages:
                     st.caption(message.role)
                     st.code(words.plain(message.text) or " ", language=None, wrap_lines=True)
@@ -251,22 +251,22 @@ def _preview(rt: Runtime, draft: RunDraft) -> None:
             components.show_error(error)
 
 
-def _bar(rt: Runtime, draft: RunDraft) -> None:
-    problems = runs.check(rt, draft)
+def _bar(session: Session, draft: RunDraft) -> None:
+    problems = runs.check(session, draft)
     with st.container(border=True):
         for problem in problems:
             components.show_error(problem)
         if problems:
-            _leave_out(rt, draft)
+            _leave_out(session, draft)
         if not problems:
             try:
-                found = runs.estimate(rt, draft)
+                found = runs.estimate(session, draft)
                 st.markdown(_summary(draft, found))
                 _by_contestant(found)
-                _untold(rt, draft)
-                for note in runs.notes(rt, draft):
+                _untold(session, draft)
+                for note in runs.notes(session, draft):
                     st.caption(f":material/info: {words.label(note, 300)}")
-                budgets.refuse_unheld(rt, found.cost, budgets.budget_pico(draft.budget_usd))
+                budgets.refuse_unheld(session, found.cost, budgets.budget_pico(draft.budget_usd))
             except AssayError as error:
                 components.show_error(error)
                 problems = [str(error)]
@@ -275,7 +275,7 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
             clicked = st.button(
                 "Start", key="batch.start", type="primary", icon=":material/play_arrow:", disabled=bool(problems)
             )
-            piloted = _has_pilot(rt, draft) and st.button(
+            piloted = _has_pilot(session, draft) and st.button(
                 "Pilot: 5 rows first",
                 key="batch.pilot",
                 icon=":material/science:",
@@ -284,20 +284,20 @@ def _bar(rt: Runtime, draft: RunDraft) -> None:
                 "the rest; the five are not asked again.",
             )
     if (clicked or piloted) and not problems:
-        _start(rt, replace(draft, pilot=piloted))
+        _start(session, replace(draft, pilot=piloted))
     if started := st.session_state.pop("batch.started", None):
         state.go_to("results", run=started)
     if problem := st.session_state.pop("batch.problem", None):
         components.show_error(problem)
 
 
-def _has_pilot(rt: Runtime, draft: RunDraft) -> bool:
-    return bool(draft.prompts and draft.contestants) and bool(pilot_rows(runs.plan_of(rt, draft)))
+def _has_pilot(session: Session, draft: RunDraft) -> bool:
+    return bool(draft.prompts and draft.contestants) and bool(pilot_rows(runs.plan_of(session, draft)))
 
 
-def _leave_out(rt: Runtime, draft: RunDraft) -> None:
+def _leave_out(session: Session, draft: RunDraft) -> None:
     """Where the data policy refuses some of the contestants: goes on with the others."""
-    found = policies.check(rt, draft.dataset_id, draft.contestants, (), draft.data_policy)
+    found = policies.check(session, draft.dataset_id, draft.contestants, (), draft.data_policy)
     if found.refused and found.remaining:
         names = {refusal.candidate.model for refusal in found.refused}
         left = [c.model for c in draft.contestants if c.model_id not in names]
@@ -310,9 +310,9 @@ def _leave_out(rt: Runtime, draft: RunDraft) -> None:
         )
 
 
-def _untold(rt: Runtime, draft: RunDraft) -> None:
+def _untold(session: Session, draft: RunDraft) -> None:
     """Says for whom the gateway does not list whether prompts are trained on."""
-    found = policies.check(rt, draft.dataset_id, draft.contestants, draft.graders, draft.data_policy)
+    found = policies.check(session, draft.dataset_id, draft.contestants, draft.graders, draft.data_policy)
     if found.untold:
         names = words.label(", ".join(one.name for one in found.untold), 200)
         st.caption(
@@ -378,16 +378,16 @@ def _summary(draft: RunDraft, found: RunEstimate) -> str:
     )
 
 
-def _start(rt: Runtime, draft: RunDraft) -> None:
+def _start(session: Session, draft: RunDraft) -> None:
     """Starts one run: until the page has moved on, further clicks are the same click."""
     if st.session_state.get("batch.started"):
         return
     last = st.session_state.get("batch.last")
     try:
-        if last is not None and last[0] == draft and runs.progress(rt, last[1]).is_live:
+        if last is not None and last[0] == draft and runs.progress(session, last[1]).is_live:
             run_id = last[1]
         else:
-            run_id = runs.start_run(rt, draft)
+            run_id = runs.start_run(session, draft)
     except AssayError as error:
         st.session_state["batch.problem"] = error
         return

@@ -11,10 +11,10 @@ from assay.scoring.graders import GRADERS, suggested
 from assay.scoring.kinds import Field
 from assay.views.batch.source import Source
 from assay.workbench.gateway.catalogue import list_models
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 
-def graders(rt: Runtime, source: Source) -> tuple[GraderSpec, ...]:
+def graders(session: Session, source: Source) -> tuple[GraderSpec, ...]:
     """The graders as set up."""
     asked = suggested(source.dataset.columns)
     wanted = source.example.grader if source.example else next(iter(asked), None)
@@ -33,14 +33,14 @@ def graders(rt: Runtime, source: Source) -> tuple[GraderSpec, ...]:
         with st.expander(
             f"{GRADERS[kind].title}: {GRADERS[kind].help}", expanded=kind in ("judge", "json_schema", "regex")
         ):
-            specs.append(GraderSpec(kind, _settings(rt, kind, source, defaults)))
+            specs.append(GraderSpec(kind, _settings(session, kind, source, defaults)))
     return tuple(specs)
 
 
-def _settings(rt: Runtime, kind: str, source: Source, defaults: dict[str, Any]) -> dict[str, Any]:
+def _settings(session: Session, kind: str, source: Source, defaults: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in GRADERS[kind].fields:
-        value = _field(rt, kind, field, source, defaults.get(field.name, field.default))
+        value = _field(session, kind, field, source, defaults.get(field.name, field.default))
         if value not in (None, "", field.default):
             found[field.name] = value
     if st.toggle("Turn round: a match fails", key=f"batch.{kind}.negate.{source.dataset.id}"):
@@ -48,10 +48,10 @@ def _settings(rt: Runtime, kind: str, source: Source, defaults: dict[str, Any]) 
     return found
 
 
-def _field(rt: Runtime, kind: str, field: Field, source: Source, default: Any) -> Any:
+def _field(session: Session, kind: str, field: Field, source: Source, default: Any) -> Any:
     name, key = field.name.replace("_", " ").capitalize(), f"batch.{kind}.{field.name}.{source.dataset.id}"
     if kind == "judge" and field.name == "model":
-        models = [model.id for model in list_models(rt)]
+        models = [model.id for model in list_models(session)]
         preferred = "sandbox/sage" if "sandbox/sage" in models else None
         place = models.index(preferred) if preferred else None
         return st.selectbox("Judge", models, index=place, key=key, help=field.help, placeholder="Choose a model")

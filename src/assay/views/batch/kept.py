@@ -9,16 +9,16 @@ from assay.views import components, words
 from assay.workbench.datasets import kept as datasets
 from assay.workbench.datasets.kept import StoredDataset
 from assay.workbench.running import policies
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 
-def kept_dataset(rt: Runtime) -> StoredDataset | None:
+def kept_dataset(session: Session) -> StoredDataset | None:
     """The stored dataset that the URL names; None: a file or an example is to be chosen."""
     chosen = st.query_params.get("dataset")
     if not chosen:
         return None
     try:
-        dataset = datasets.get_dataset(rt, chosen)
+        dataset = datasets.get_dataset(session, chosen)
     except AssayError as error:
         components.show_error(error)
         dataset = None
@@ -36,9 +36,9 @@ def _let_go() -> None:
     st.query_params.pop("dataset", None)
 
 
-def kept_picker(rt: Runtime) -> None:
+def kept_picker(session: Session) -> None:
     """The datasets that are kept; a chosen one goes into the URL."""
-    kept = {d.id: d for d in datasets.list_datasets(rt, limit=100)}
+    kept = {d.id: d for d in datasets.list_datasets(session, limit=100)}
     if kept:
         st.selectbox(
             "or one that is kept",
@@ -57,9 +57,9 @@ def _take() -> None:
         st.query_params["dataset"] = chosen
 
 
-def policy_line(rt: Runtime, dataset: StoredDataset) -> None:
+def policy_line(session: Session, dataset: StoredDataset) -> None:
     """What the data policy of a dataset asks of every call."""
-    if said := policies.in_words(policies.get_policy(rt, dataset.id)):
+    if said := policies.in_words(policies.get_policy(session, dataset.id)):
         st.caption(
             f":material/shield_lock: Data policy: {words.label(said, 300)}. Every call carries it, judges included."
         )

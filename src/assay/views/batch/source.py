@@ -18,7 +18,7 @@ from assay.workbench.datasets import importing
 from assay.workbench.datasets import kept as datasets
 from assay.workbench.datasets.importing import Imported
 from assay.workbench.datasets.kept import Example, StoredDataset
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "yaml", "yml", "parquet"]
 DELIMITERS = {"": "Found out", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Pipe"}
@@ -38,13 +38,15 @@ class Source:
     example: Example | None
 
 
-def block(rt: Runtime) -> Source | None:
+def block(session: Session) -> Source | None:
     """The data block; None until there is a dataset that can be used."""
     if "dataset" in st.query_params:
-        chosen = kept_dataset(rt)
-        return _ready(rt, chosen, None) if chosen is not None else None
+        chosen = kept_dataset(session)
+        return _ready(session, chosen, None) if chosen is not None else None
     examples = {example.name: example for example in datasets.examples()}
-    upload = st.file_uploader("Drop a file", type=TYPES, key="batch.file", max_upload_size=rt.settings.upload_limit_mb)
+    upload = st.file_uploader(
+        "Drop a file", type=TYPES, key="batch.file", max_upload_size=session.settings.upload_limit_mb
+    )
     picked = st.pills(
         "or take an example",
         list(examples),
@@ -53,16 +55,16 @@ def block(rt: Runtime) -> Source | None:
         disabled=upload is not None,
     )
     if upload is None and not picked:
-        kept_picker(rt)
+        kept_picker(session)
         st.caption("CSV, TSV, XLSX, JSON, JSONL, YAML or Parquet. The first row names the columns.")
         return None
     example = None if upload is not None else examples[picked or ""]
     try:
         if upload is not None:
-            found = _imported(rt, upload, upload.name)
+            found = _imported(session, upload, upload.name)
         else:
             path = examples[picked or ""].path
-            found = _imported(rt, path, path.name)
+            found = _imported(session, path, path.name)
     except AssayError as error:
         components.show_error(error)
         return None
@@ -73,17 +75,17 @@ def block(rt: Runtime) -> Source | None:
         f"{words.label(found.dialect.describe())}"
     )
     _findings(found)
-    return _ready(rt, dataset, example)
+    return _ready(session, dataset, example)
 
 
-def _ready(rt: Runtime, dataset: StoredDataset, example: Example | None) -> Source:
-    policy_line(rt, dataset)
+def _ready(session: Session, dataset: StoredDataset, example: Example | None) -> Source:
+    policy_line(session, dataset)
     expected = _roles(dataset, example)
-    _preview(rt, dataset)
+    _preview(session, dataset)
     return Source(dataset, expected, example)
 
 
-def _imported(rt: Runtime, source: Path | UploadedFile, name: str) -> Imported:
+def _imported(session: Session, source: Path | UploadedFile, name: str) -> Imported:
     """The dataset of a file, kept while file and options stay the same."""
     options = _options()
     told = source.file_id if isinstance(source, UploadedFile) else str(source)
@@ -97,7 +99,7 @@ def _imported(rt: Runtime, source: Path | UploadedFile, name: str) -> Imported:
                 bar.progress(share, text=f"Reading {words.label(name)}")
 
         with st.spinner(f"Reading {words.label(name)}"):
-            kept = (key, importing.import_upload(rt, source, filename=name, options=options, on_share=show))
+            kept = (key, importing.import_upload(session, source, filename=name, options=options, on_share=show))
         bar.empty()
         st.session_state["batch.imported"] = kept
         st.session_state["batch.sheets"] = kept[1].dialect.sheets
@@ -172,9 +174,9 @@ def _roles(dataset: StoredDataset, example: Example | None) -> str | None:
     return found or None
 
 
-def _preview(rt: Runtime, dataset: StoredDataset) -> None:
+def _preview(session: Session, dataset: StoredDataset) -> None:
     import pandas as pd
 
-    rows = datasets.dataset_rows(rt, dataset.id, count=PREVIEW)
+    rows = datasets.dataset_rows(session, dataset.id, count=PREVIEW)
     frame = pd.DataFrame([{words.plain(k): words.plain(v)[:200] for k, v in row.items()} for row in rows], dtype=str)
     st.dataframe(frame, hide_index=True, key="batch.preview", height="auto")

@@ -14,22 +14,22 @@ from assay.views.state import go_to
 from assay.workbench.datasets import importing, versions
 from assay.workbench.datasets.kept import StoredDataset
 from assay.workbench.running import policies
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 PAGE = 50
 
 
-def importer(rt: Runtime) -> None:
+def importer(session: Session) -> None:
     """The import: a file under a name; an existing name gets a new version."""
     with st.popover("Import a file", icon=":material/upload_file:", key="datasets.import"):
         upload = st.file_uploader(
             "File",
             type=TYPES,
             key="datasets.file",
-            max_upload_size=rt.settings.upload_limit_mb,
+            max_upload_size=session.settings.upload_limit_mb,
             help="The first row names the columns. A column called id gives the rows their keys.",
         )
-        known = [record.name for record in versions.list_records(rt)]
+        known = [record.name for record in versions.list_records(session)]
         name = st.text_input(
             "Name",
             key="datasets.import_name",
@@ -47,7 +47,7 @@ def importer(rt: Runtime) -> None:
                     bar.progress(share, text=said)
 
                 kept = importing.import_upload(
-                    rt,
+                    session,
                     upload,
                     filename=upload.name,
                     name=(name or "").strip(),
@@ -66,11 +66,11 @@ def open_version(dataset: StoredDataset) -> None:
     st.query_params.from_dict({"dataset": dataset.name, "version": str(dataset.version)})
 
 
-def table(rt: Runtime) -> None:
+def table(session: Session) -> None:
     """The list of datasets by name; a selected one opens."""
     import pandas as pd
 
-    total = versions.count_records(rt)
+    total = versions.count_records(session)
     if not total:
         st.info(
             "No dataset yet. Import a file above, or start with an example: what a batch eval uses is kept here.",
@@ -80,9 +80,9 @@ def table(rt: Runtime) -> None:
             go_to("batch")
         return
     search = st.text_input("Search", key="datasets.search_names", placeholder="Name", type="search", width=320) or ""
-    found = versions.count_records(rt, search=search)
+    found = versions.count_records(session, search=search)
     number = max(1, int(st.session_state.get("datasets.list_page") or 1))
-    records = versions.list_records(rt, limit=PAGE, offset=(number - 1) * PAGE, search=search)
+    records = versions.list_records(session, limit=PAGE, offset=(number - 1) * PAGE, search=search)
     if not records:
         st.caption("No dataset has that name.")
         return

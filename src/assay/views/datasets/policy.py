@@ -8,10 +8,10 @@ from assay.errors import AssayError
 from assay.views import components, words
 from assay.workbench.datasets.versions import DatasetRecord
 from assay.workbench.running import policies
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 
-def tab(rt: Runtime, record: DatasetRecord) -> None:
+def tab(session: Session, record: DatasetRecord) -> None:
     """The whole tab."""
     st.caption(
         "Every call on these rows carries the policy, judges included, in every version and in whatever is made out of "
@@ -34,7 +34,7 @@ def tab(rt: Runtime, record: DatasetRecord) -> None:
     allowed = list(old.get("only", ()))
     only = st.multiselect(
         "Allowed providers",
-        sorted({*policies.provider_slugs(rt), *allowed}),
+        sorted({*policies.provider_slugs(session), *allowed}),
         default=allowed,
         accept_new_options=True,
         key=f"datasets.only.{record.name}",
@@ -43,18 +43,18 @@ def tab(rt: Runtime, record: DatasetRecord) -> None:
         help="Contestants that name providers of their own get what both lists allow.",
     )
     new = policies.make_policy(zdr=zdr, no_training=deny, only=only)
-    _left(rt, new)
-    _save(rt, record, new)
+    _left(session, new)
+    _save(session, record, new)
     _log(record)
 
 
-def _left(rt: Runtime, policy: dict[str, object]) -> None:
+def _left(session: Session, policy: dict[str, object]) -> None:
     if not policy:
         st.caption("Without a policy a call may reach any provider.")
         return
     st.caption("Plugins, web search and the variant :online are refused under any policy: it does not cover them.")
     try:
-        left = policies.models_left(rt, policy)
+        left = policies.models_left(session, policy)
     except AssayError as error:
         components.show_error(error)
         return
@@ -63,7 +63,7 @@ def _left(rt: Runtime, policy: dict[str, object]) -> None:
             st.code("\n".join(map(words.plain, left)) or " ", language=None)
 
 
-def _save(rt: Runtime, record: DatasetRecord, new: dict[str, object]) -> None:
+def _save(session: Session, record: DatasetRecord, new: dict[str, object]) -> None:
     changed, looser = new != dict(record.policy), policies.is_looser(new, record.policy)
     agreed = True
     if changed and looser:
@@ -71,7 +71,7 @@ def _save(rt: Runtime, record: DatasetRecord, new: dict[str, object]) -> None:
         agreed = st.checkbox("Allow it", key=f"datasets.loosen.{record.name}")
     if st.button("Keep policy", type="primary", key="datasets.policy_go", disabled=not (changed and agreed)):
         try:
-            done = policies.set_policy(rt, record.name, new, loosen=looser and agreed)
+            done = policies.set_policy(session, record.name, new, loosen=looser and agreed)
         except AssayError as error:
             components.show_error(error)
             return

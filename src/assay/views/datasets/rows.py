@@ -15,7 +15,7 @@ from assay.views.datasets.catalogue import open_version
 from assay.workbench.datasets import versions
 from assay.workbench.datasets.kept import StoredDataset
 from assay.workbench.datasets.versions import ColumnFilter, DatasetRecord, RowChoice, RowEdits, StoredRow
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 PAGE = 50
 SHOWN = 80
@@ -23,22 +23,22 @@ SHOWN = 80
 KINDS = ("is", "is not", "contains")
 
 
-def tab(rt: Runtime, record: DatasetRecord, dataset: StoredDataset) -> None:
+def tab(session: Session, record: DatasetRecord, dataset: StoredDataset) -> None:
     """The whole tab."""
-    choice, editing = _toolbar(rt, dataset)
+    choice, editing = _toolbar(session, dataset)
     number = max(1, int(st.session_state.get("datasets.page") or 1))
-    page = versions.rows_page(rt, dataset.id, choice, page=number, size=PAGE)
+    page = versions.rows_page(session, dataset.id, choice, page=number, size=PAGE)
     if not page.rows and page.total:
         number = st.session_state["datasets.page"] = 1
-        page = versions.rows_page(rt, dataset.id, choice, size=PAGE)
+        page = versions.rows_page(session, dataset.id, choice, size=PAGE)
     if not page.total:
         st.caption("No row fits. Clear the search and the filters.")
         return
     if editing:
-        _editor(rt, dataset, page.rows, place=(number, choice))
+        _editor(session, dataset, page.rows, place=(number, choice))
     else:
         _grid(dataset, page.rows)
-        _keep(rt, dataset, choice, page.total)
+        _keep(session, dataset, choice, page.total)
     pages = -(-page.total // PAGE)
     turning = f" Page {number} of {pages}: save before you turn it." if editing and pages > 1 else ""
     st.caption(f"{page.total:,} rows.{turning}")
@@ -49,14 +49,14 @@ def tab(rt: Runtime, record: DatasetRecord, dataset: StoredDataset) -> None:
 # -- which rows ------------------------------------------------------------------------------------------------
 
 
-def _toolbar(rt: Runtime, dataset: StoredDataset) -> tuple[RowChoice, bool]:
+def _toolbar(session: Session, dataset: StoredDataset) -> tuple[RowChoice, bool]:
     filters = _filters(dataset)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input(
             "Search", key="datasets.search", placeholder="Text in any column", type="search", width=320
         )
         split = None
-        if splits := versions.splits_of(rt, dataset):
+        if splits := versions.splits_of(session, dataset):
             counts = {part.name: part.rows for part in splits}
             split = st.segmented_control(
                 "Split",
@@ -65,7 +65,7 @@ def _toolbar(rt: Runtime, dataset: StoredDataset) -> tuple[RowChoice, bool]:
                 format_func=lambda name: f"{words.label(name, 30)} {counts[name]:,}",
             )
         with st.popover("Filter", icon=":material/filter_alt:", key="datasets.filter"):
-            _new_filter(rt, dataset)
+            _new_filter(session, dataset)
         st.space("stretch")
         editing = st.toggle("Edit", key=f"datasets.edit.{dataset.id}", help="Edits become a new version.")
     if filters:
@@ -96,7 +96,7 @@ def _filters(dataset: StoredDataset) -> tuple[ColumnFilter, ...]:
     return tuple(found)
 
 
-def _new_filter(rt: Runtime, dataset: StoredDataset) -> None:
+def _new_filter(session: Session, dataset: StoredDataset) -> None:
     column = st.selectbox(
         "Column", dataset.columns, key=f"datasets.filter_column.{dataset.id}", format_func=words.plain
     )
@@ -105,7 +105,7 @@ def _new_filter(rt: Runtime, dataset: StoredDataset) -> None:
     if kind == "contains":
         value = st.text_input("Text", key="datasets.filter_text")
     else:
-        counts = dict(versions.column_values(rt, dataset, column))
+        counts = dict(versions.column_values(session, dataset, column))
         value = st.selectbox(
             "Value",
             list(counts),
@@ -174,7 +174,7 @@ def _grid(dataset: StoredDataset, rows: list[StoredRow]) -> None:
                 st.code(words.plain(value) or " ", language=None, wrap_lines=True)
 
 
-def _keep(rt: Runtime, dataset: StoredDataset, choice: RowChoice, total: int) -> None:
+def _keep(session: Session, dataset: StoredDataset, choice: RowChoice, total: int) -> None:
     with st.popover("Keep as a dataset", icon=":material/content_copy:", key="datasets.keep"):
         st.caption(
             f"{total:,} rows: {words.label(choice.in_words(), 200) or 'all of them'}. Row keys and the data "
@@ -187,7 +187,12 @@ def _keep(rt: Runtime, dataset: StoredDataset, choice: RowChoice, total: int) ->
         if st.button("Keep", type="primary", key="datasets.keep_go"):
             try:
                 made = versions.derive(
-                    rt, dataset.id, name=name or "", choice=choice, sample=int(count) if count else None, seed=int(seed)
+                    session,
+                    dataset.id,
+                    name=name or "",
+                    choice=choice,
+                    sample=int(count) if count else None,
+                    seed=int(seed),
                 )
             except AssayError as error:
                 components.show_error(error)
@@ -201,7 +206,7 @@ def _keep(rt: Runtime, dataset: StoredDataset, choice: RowChoice, total: int) ->
 # -- editing ---------------------------------------------------------------------------------------------------
 
 
-def _editor(rt: Runtime, dataset: StoredDataset, rows: list[StoredRow], *, place: tuple[int, RowChoice]) -> None:
+def _editor(session: Session, dataset: StoredDataset, rows: list[StoredRow], *, place: tuple[int, RowChoice]) -> None:
     import pandas as pd
 
     shown = _shown_columns(dataset)
@@ -227,7 +232,7 @@ def _editor(rt: Runtime, dataset: StoredDataset, rows: list[StoredRow], *, place
         )
     if saving:
         try:
-            made = versions.edit(rt, dataset.id, edits)
+            made = versions.edit(session, dataset.id, edits)
         except AssayError as error:
             components.show_error(error)
             return

@@ -13,14 +13,14 @@ from assay.views.spend.money_table import dollars, money_table
 from assay.views.state import go_to
 from assay.workbench.datasets import versions
 from assay.workbench.datasets.kept import StoredDataset
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 
-def tab(rt: Runtime, kept: list[StoredDataset], dataset: StoredDataset) -> None:
+def tab(session: Session, kept: list[StoredDataset], dataset: StoredDataset) -> None:
     """The list of versions, what lies between two, and the deletion of one."""
     import pandas as pd
 
-    used = versions.runs_by_version(rt, dataset.name)
+    used = versions.runs_by_version(session, dataset.name)
     frame = pd.DataFrame(
         {
             "Version": [d.version for d in kept],
@@ -46,11 +46,11 @@ def tab(rt: Runtime, kept: list[StoredDataset], dataset: StoredDataset) -> None:
         open_version(kept[chosen[0]])
         st.rerun()
     if len(kept) > 1:
-        _difference(rt, kept, dataset)
-    _delete(rt, dataset, used.get(dataset.id, 0))
+        _difference(session, kept, dataset)
+    _delete(session, dataset, used.get(dataset.id, 0))
 
 
-def _difference(rt: Runtime, kept: list[StoredDataset], dataset: StoredDataset) -> None:
+def _difference(session: Session, kept: list[StoredDataset], dataset: StoredDataset) -> None:
     others = [d for d in kept if d.id != dataset.id]
     before = next((n for n, d in enumerate(others) if d.version < dataset.version), 0)
     other = st.selectbox(
@@ -61,7 +61,7 @@ def _difference(rt: Runtime, kept: list[StoredDataset], dataset: StoredDataset) 
         key=f"datasets.against.{dataset.id}",
         width=240,
     )
-    found = versions.diff(rt, other.id, dataset.id)
+    found = versions.diff(session, other.id, dataset.id)
     st.markdown(
         f"**{found.added:,}** added · **{found.removed:,}** removed · **{found.changed:,}** changed · "
         f"{found.same:,} the same"
@@ -88,25 +88,25 @@ def _changes(changes: tuple[versions.RowChange, ...]) -> None:
     st.dataframe(frame, hide_index=True, key="datasets.changes", height="auto")
 
 
-def _delete(rt: Runtime, dataset: StoredDataset, runs: int) -> None:
+def _delete(session: Session, dataset: StoredDataset, runs: int) -> None:
     with st.popover(f"Delete version {dataset.version}", icon=":material/delete:", key="datasets.delete"):
         st.caption(
             "Runs use it: their results need its rows." if runs else "The rows are gone for good; no run uses them."
         )
         if st.button("Delete for good", key="datasets.delete_go", disabled=bool(runs)):
             try:
-                versions.delete_version(rt, dataset.id)
+                versions.delete_version(session, dataset.id)
             except AssayError as error:
                 components.show_error(error)
             else:
-                left = versions.list_versions(rt, dataset.name, limit=1)
+                left = versions.list_versions(session, dataset.name, limit=1)
                 st.query_params.from_dict({"dataset": dataset.name} if left else {})
                 st.rerun()
 
 
-def runs_table(rt: Runtime, dataset: StoredDataset) -> None:
+def runs_table(session: Session, dataset: StoredDataset) -> None:
     """The runs over a version; a selected one opens."""
-    found = versions.runs_of(rt, dataset.id)
+    found = versions.runs_of(session, dataset.id)
     if not found:
         st.caption(f"No run uses version {dataset.version} yet.")
         return

@@ -7,7 +7,7 @@ import streamlit as st
 from assay.money import format_usd, plain, to_pico
 from assay.openrouter.pricing import Amounts
 from assay.views import words
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 from assay.workbench.spending import calculator
 
 FIRST = (("prompt", "Tokens in", 1000), ("completion", "Tokens out", 300), ("calls", "Calls", 1000))
@@ -21,7 +21,7 @@ FURTHER = (
 )
 
 
-def show(rt: Runtime, model_id: str) -> None:
+def show(session: Session, model_id: str) -> None:
     """Asks for the sizes and says what calls of them come to, exactly; what is unknown is said."""
     with st.expander("What would it cost?", icon=":material/calculate:", key="models.calculator"):
         given = {}
@@ -35,7 +35,7 @@ def show(rt: Runtime, model_id: str) -> None:
             for name, label in FURTHER:
                 given[name] = int(st.number_input(label, min_value=0, value=0, key=f"models.price.{name}"))
         calls = given.pop("calls")
-        found = calculator.price(rt, model_id, Amounts(**given), calls=calls)
+        found = calculator.price(session, model_id, Amounts(**given), calls=calls)
         if found.total_usd is None or found.bill.total_usd is None:
             st.warning(f"Unknown: no price is listed for {words.label(', '.join(found.bill.unclear), 200)}.")
         else:

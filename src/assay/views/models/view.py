@@ -14,15 +14,15 @@ from assay.views.charts.models import price_against_context
 from assay.workbench.gateway import catalogue
 from assay.workbench.gateway.doctor import LINKS
 from assay.workbench.gateway.endpoint_words import status_words
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 ONLY = ("Free", "Reasoning", "Images", "Tools", "JSON schema", "Not moderated")
 CONFIG = {"displaylogo": False}
 
 
-def toolbar(rt: Runtime) -> tuple[str, list[str]]:
+def toolbar(session: Session) -> tuple[str, list[str]]:
     """Search and filters, with how fresh the catalogue is and Refresh."""
-    state = catalogue.catalogue_state(rt)
+    state = catalogue.catalogue_state(session)
     left, right = st.columns(2)
     search = left.text_input("Search", key="models.search", placeholder="Name, author or description", type="search")
     only = right.pills("Only", ONLY, selection_mode="multi", key="models.only")
@@ -32,7 +32,7 @@ def toolbar(rt: Runtime) -> tuple[str, list[str]]:
         refresh = st.button("Refresh", key="models.refresh", icon=":material/refresh:", type="tertiary")
     if refresh:
         with st.spinner("Fetching the catalogue"):
-            catalogue.refresh_models(rt)
+            catalogue.refresh_models(session)
         st.rerun()
     if state.error:
         components.show_error(f"The catalogue could not be refreshed: {state.error}")
@@ -104,22 +104,22 @@ def chart(models: Sequence[Model]) -> None:
     )
 
 
-def providers(rt: Runtime, model_id: str) -> None:
+def providers(session: Session, model_id: str) -> None:
     """The providers of a model."""
     import pandas as pd
 
     st.subheader(words.label(model_id), anchor=False)
-    model = catalogue.get_model(rt, model_id)
+    model = catalogue.get_model(session, model_id)
     if model is not None and model.description:
         st.text(words.plain(model.description))
     if model is not None and model.is_moderated:
         st.caption(":material/shield: Moderated: a prompt may be refused before it reaches the model.")
-    rows = catalogue.model_endpoints(rt, model_id)
+    rows = catalogue.model_endpoints(session, model_id)
     if not rows:
         st.caption("This endpoint names no providers.")
-        price_changes(rt, model_id)
+        price_changes(session, model_id)
         return
-    zdr = catalogue.zdr_endpoints(rt)
+    zdr = catalogue.zdr_endpoints(session)
     frame = pd.DataFrame(
         [
             {
@@ -152,14 +152,14 @@ def providers(rt: Runtime, model_id: str) -> None:
     ]:
         st.warning(f"Down now: {', '.join(down)}.", icon=":material/cloud_off:")
     st.caption(f"[Status of the gateway]({LINKS['Status']}) · [Pricing]({LINKS['Pricing']})")
-    price_changes(rt, model_id)
+    price_changes(session, model_id)
 
 
-def price_changes(rt: Runtime, model_id: str) -> None:
+def price_changes(session: Session, model_id: str) -> None:
     """Every price that this workbench has seen for a model, newest first."""
     import pandas as pd
 
-    found = catalogue.price_history(rt, model_id)
+    found = catalogue.price_history(session, model_id)
     st.markdown("**Price history**")
     if not found:
         st.caption("No price was seen yet.")

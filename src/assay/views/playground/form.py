@@ -17,7 +17,7 @@ from assay.views.prompts import pickers
 from assay.views.prompts.template import show_prompt
 from assay.views.routing import in_words, routing_popover
 from assay.workbench import playground
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 SAMPLE_PROMPT = "How should {{product}} tell {{audience}} that the next version comes two weeks late?"
 SAMPLE_VALUES = {"product": "a team behind a calendar app", "audience": "paying customers"}
@@ -36,21 +36,21 @@ class PlaygroundDraft:
     """Whether parameters and routing that nobody knows by name are sent."""
 
 
-def form(rt: Runtime) -> PlaygroundDraft:
+def form(session: Session) -> PlaygroundDraft:
     """The form with its Run button."""
-    models = components.model_picker(rt, key="playground.models", default=components.default_models(rt))
+    models = components.model_picker(session, key="playground.models", default=components.default_models(session))
     prompt = _prompt()
     variables = _variables(prompt)
     with st.container(horizontal=True, vertical_alignment="center"):
-        params, provider, unknown = parameters_popover(rt, models, key="playground.params")
-        variant, routing = routing_popover(rt, models, key="playground.routing", allow_unknown=unknown)
+        params, provider, unknown = parameters_popover(session, models, key="playground.params")
+        variant, routing = routing_popover(session, models, key="playground.routing", allow_unknown=unknown)
         provider |= routing
-        pickers.open_popover(rt, key="playground.library")
+        pickers.open_popover(session, key="playground.library")
         blind = st.toggle("Blind", key="playground.blind", help="Hides which model is which until you vote.")
         contestants = tuple(Contestant(name, params, provider, variant) for name in models)  # type: ignore[arg-type]
         draft = PlaygroundDraft(prompt, variables, contestants, blind, unknown)
         st.space("stretch")
-        ready = _cost(rt, draft)
+        ready = _cost(session, draft)
         # No callback: it would get the draft of the run before, without what was typed just before the click.
         if (
             st.button(
@@ -63,7 +63,7 @@ def form(rt: Runtime) -> PlaygroundDraft:
             )
             and ready
         ):
-            _send(rt, draft)
+            _send(session, draft)
     if provider:
         st.caption(f":material/alt_route: {words.label(in_words(provider), 300)}")
     if problem := st.session_state.pop("playground.problem", None):
@@ -120,13 +120,13 @@ def _variables(prompt: Prompt) -> dict[str, str]:
     return values
 
 
-def _cost(rt: Runtime, draft: PlaygroundDraft) -> bool:
+def _cost(session: Session, draft: PlaygroundDraft) -> bool:
     """Says what sending will cost; whether it can be sent."""
     if not draft.contestants or not (draft.prompt.user.strip() or draft.prompt.messages):
         st.caption("Choose a model and write a prompt.")
         return False
     try:
-        cost = playground.expected_cost(rt, draft.prompt, draft.variables, draft.contestants)
+        cost = playground.expected_cost(session, draft.prompt, draft.variables, draft.contestants)
     except AssayError as error:
         components.show_error(error)
         return False
@@ -135,7 +135,7 @@ def _cost(rt: Runtime, draft: PlaygroundDraft) -> bool:
     return True
 
 
-def _send(rt: Runtime, draft: PlaygroundDraft) -> None:
+def _send(session: Session, draft: PlaygroundDraft) -> None:
     """Sends once: a second click within a moment on the same form is the same click."""
     last, at = st.session_state.get("playground.sent", (None, 0.0))
     if last == draft and time.monotonic() - at < DOUBLE_CLICK_S:
@@ -143,7 +143,7 @@ def _send(rt: Runtime, draft: PlaygroundDraft) -> None:
     st.session_state["playground.sent"] = (draft, time.monotonic())
     try:
         st.query_params["comparison"] = playground.start_comparison(
-            rt,
+            session,
             prompt=draft.prompt,
             variables=draft.variables,
             contestants=draft.contestants,
@@ -154,7 +154,7 @@ def _send(rt: Runtime, draft: PlaygroundDraft) -> None:
         st.session_state["playground.problem"] = error
 
 
-def below(rt: Runtime, draft: PlaygroundDraft) -> None:
+def below(session: Session, draft: PlaygroundDraft) -> None:
     """Send to batch, save, and the history."""
     with st.container(horizontal=True):
         if st.button("Send to batch", key="playground.to_batch", icon=":material/table_rows:"):
@@ -163,10 +163,10 @@ def below(rt: Runtime, draft: PlaygroundDraft) -> None:
             state.hand_over(state.BatchSeed(draft.prompt, tuple(c.model for c in draft.contestants), library))
             state.go_to("batch")
         opened = state.opened_version()
-        pickers.save_popover(rt, [draft.prompt], key="playground.keep", name=opened.name if opened else "")
+        pickers.save_popover(session, [draft.prompt], key="playground.keep", name=opened.name if opened else "")
     with st.expander("History", icon=":material/history:"):
         search = st.text_input("Search", key="playground.search", placeholder="Text in a prompt", type="search")
-        found = playground.history(rt, limit=15, search=search or "")
+        found = playground.history(session, limit=15, search=search or "")
         if not found:
             st.caption("No comparison yet. Run sends the first one.")
         for past in found:

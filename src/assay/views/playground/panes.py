@@ -17,7 +17,7 @@ from assay.domain.contestant import names_of
 from assay.views import components, words
 from assay.workbench import playground
 from assay.workbench.playground import ComparisonView, Pane
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 PER_ROW = 3
 FAST_S, SLOW_S, LONG = 0.1, 0.3, 8_000
@@ -30,14 +30,14 @@ STATUS = {
 }
 
 
-def show(rt: Runtime, comparison_id: str) -> None:
+def show(session: Session, comparison_id: str) -> None:
     """Shows a comparison and, while it streams, keeps it up to date until it is finished."""
-    view = playground.watch(rt, comparison_id)
+    view = playground.watch(session, comparison_id)
     hidden = view.blind and view.vote is None
     order = list(range(len(view.panes)))
     if hidden:
         random.Random(comparison_id).shuffle(order)  # noqa: S311 - a repeatable shuffle, no secret
-    _bar(rt, view)
+    _bar(session, view)
     colours = colours_of([pane.contestant for pane in view.panes])
     places: dict[int, DeltaGenerator] = {}
     for start in range(0, len(order), PER_ROW):
@@ -51,17 +51,17 @@ def show(rt: Runtime, comparison_id: str) -> None:
                 )
                 components.dot("#8b90a0" if hidden else colours[view.panes[position].contestant.key], name)
                 places[position] = st.empty()
-                _actions(rt, view, position)
+                _actions(session, view, position)
     if not view.finished:
-        _follow(rt, comparison_id, places)
+        _follow(session, comparison_id, places)
         st.rerun()
     source = st.session_state.get("playground.source") == "Source"
     for position, place in places.items():
         _finished(place, view.panes[position], comparison_id, source=source, hidden=hidden)
-    _below(rt, view, hidden=hidden)
+    _below(session, view, hidden=hidden)
 
 
-def _bar(rt: Runtime, view: ComparisonView) -> None:
+def _bar(session: Session, view: ComparisonView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if view.finished:
             st.segmented_control(
@@ -77,11 +77,11 @@ def _bar(rt: Runtime, view: ComparisonView) -> None:
                 key="playground.stop_all",
                 icon=":material/stop_circle:",
                 on_click=playground.stop_comparison,
-                args=(rt, view.id),
+                args=(session, view.id),
             )
 
 
-def _actions(rt: Runtime, view: ComparisonView, position: int) -> None:
+def _actions(session: Session, view: ComparisonView, position: int) -> None:
     pane = view.panes[position]
     with st.container(horizontal=True):
         if pane.status == "streaming":
@@ -89,7 +89,7 @@ def _actions(rt: Runtime, view: ComparisonView, position: int) -> None:
                 "Stop",
                 key=f"playground.stop.{position}",
                 on_click=playground.stop_comparison,
-                args=(rt, view.id, position),
+                args=(session, view.id, position),
                 type="tertiary",
                 icon=":material/stop_circle:",
             )
@@ -101,7 +101,7 @@ def _actions(rt: Runtime, view: ComparisonView, position: int) -> None:
                 key=f"playground.best.{position}",
                 icon=":material/thumb_up:",
                 on_click=playground.vote,
-                args=(rt, view.id, None if voted else position),
+                args=(session, view.id, None if voted else position),
                 type="primary" if voted else "secondary",
             )
         if pane.status in ("failed", "interrupted", "stopped"):
@@ -110,15 +110,15 @@ def _actions(rt: Runtime, view: ComparisonView, position: int) -> None:
                 key=f"playground.retry.{position}",
                 icon=":material/refresh:",
                 on_click=playground.retry_pane,
-                args=(rt, view.id, position),
+                args=(session, view.id, position),
             )
 
 
-def _follow(rt: Runtime, comparison_id: str, places: dict[int, DeltaGenerator]) -> None:
+def _follow(session: Session, comparison_id: str, places: dict[int, DeltaGenerator]) -> None:
     """Streams as plain text; slower for long answers, because each update sends the whole text."""
     sent: dict[int, tuple[str, int, int]] = {}
     while True:
-        view = playground.watch(rt, comparison_id)
+        view = playground.watch(session, comparison_id)
         for position, place in places.items():
             pane = view.panes[position]
             state = (pane.status, len(pane.text), len(pane.reasoning) if not pane.text else 0)
@@ -179,10 +179,10 @@ def facts(pane: Pane, *, hidden: bool) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _below(rt: Runtime, view: ComparisonView, *, hidden: bool) -> None:
+def _below(session: Session, view: ComparisonView, *, hidden: bool) -> None:
     if view.blind and hidden and all(pane.status != "streaming" for pane in view.panes):
         st.caption("Names, costs and providers show after your vote.")
-        st.button("None of them is good", key="playground.none", on_click=playground.vote, args=(rt, view.id, -1))
+        st.button("None of them is good", key="playground.none", on_click=playground.vote, args=(session, view.id, -1))
     answered = [pane for pane in view.panes if pane.text]
     if len(answered) >= 2 and not hidden:
         part = st.expander(

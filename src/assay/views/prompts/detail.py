@@ -16,16 +16,16 @@ from assay.workbench import prompts
 from assay.workbench.datasets import kept
 from assay.workbench.prompts import PromptEventLine, PromptVersion, VersionDuel
 from assay.workbench.results.verdict import SIGNIFICANT
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 PAGE = 10
 
 
-def show(rt: Runtime, name: str) -> None:
+def show(session: Session, name: str) -> None:
     """The chosen version of a name."""
-    found = prompts.versions(rt, name)
+    found = prompts.versions(session, name)
     version = _heading(found)
-    _actions(rt, version, found)
+    _actions(session, version, found)
     if problem := st.session_state.pop("prompts.problem", None):
         components.show_error(problem)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -44,7 +44,7 @@ def show(rt: Runtime, name: str) -> None:
     for tab, content in zip(tabs, (_versions, _runs, _preview), strict=True):
         if tab.open:
             with tab:
-                content(rt, version, found)
+                content(session, version, found)
 
 
 def _heading(found: Sequence[PromptVersion]) -> PromptVersion:
@@ -85,7 +85,7 @@ def _chose(key: str) -> None:
 # -- actions ---------------------------------------------------------------------------------------------------
 
 
-def _actions(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion]) -> None:
+def _actions(session: Session, version: PromptVersion, found: Sequence[PromptVersion]) -> None:
     with st.container(horizontal=True):
         st.button(
             "Edit",
@@ -104,12 +104,12 @@ def _actions(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion]
             state.hand_over(state.BatchSeed(version.prompt, (), (reference,)))
             state.go_to("batch")
         with st.popover("Labels", icon=":material/sell:"):
-            _labels(rt, version, found)
+            _labels(session, version, found)
         with st.popover("More", icon=":material/more_horiz:"):
-            _more(rt, version)
+            _more(session, version)
 
 
-def _labels(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion]) -> None:
+def _labels(session: Session, version: PromptVersion, found: Sequence[PromptVersion]) -> None:
     at = {label: one.version for one in found for label in one.labels}
     st.caption("A label points at exactly one version; moving it is one click.")
     label = st.selectbox(
@@ -125,28 +125,28 @@ def _labels(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion])
         type="primary",
         disabled=at.get(label or "") == version.version,
         on_click=_set_label,
-        args=(rt, version.name, label or "", version.version),
+        args=(session, version.name, label or "", version.version),
     )
     for one in version.labels:
         st.button(
             f"Take {words.label(one)} off",
             key=f"prompts.label.off.{one}",
             on_click=_set_label,
-            args=(rt, version.name, one, None),
+            args=(session, version.name, one, None),
         )
 
 
-def _more(rt: Runtime, version: PromptVersion) -> None:
+def _more(session: Session, version: PromptVersion) -> None:
     key = f"prompts.rename.{version.name}"
     st.text_input("Name", version.name, key=key, max_chars=prompts.LONGEST_NAME)
-    st.button("Rename", key="prompts.rename", on_click=_rename, args=(rt, version.name, key))
+    st.button("Rename", key="prompts.rename", on_click=_rename, args=(session, version.name, key))
     word = "Take out of the archive" if version.archived else "Archive"
     st.button(
         word,
         key="prompts.archive",
         icon=":material/archive:",
         on_click=_archive,
-        args=(rt, version),
+        args=(session, version),
         help="Out of the lists; versions, labels and runs stay.",
     )
 
@@ -161,25 +161,25 @@ def _act(action: Callable[[], object]) -> bool:
     return True
 
 
-def _set_label(rt: Runtime, name: str, label: str, version: int | None) -> None:
-    _act(lambda: prompts.set_label(rt, name, label, version))
+def _set_label(session: Session, name: str, label: str, version: int | None) -> None:
+    _act(lambda: prompts.set_label(session, name, label, version))
 
 
-def _rename(rt: Runtime, name: str, key: str) -> None:
+def _rename(session: Session, name: str, key: str) -> None:
     new = st.session_state.get(key) or ""
-    if _act(lambda: prompts.rename_prompt(rt, name, new)):
+    if _act(lambda: prompts.rename_prompt(session, name, new)):
         st.query_params["prompt"] = new.strip()
 
 
-def _archive(rt: Runtime, version: PromptVersion) -> None:
-    if _act(lambda: prompts.archive_prompt(rt, version.name, archived=not version.archived)):
+def _archive(session: Session, version: PromptVersion) -> None:
+    if _act(lambda: prompts.archive_prompt(session, version.name, archived=not version.archived)):
         st.query_params.clear()
 
 
 # -- versions --------------------------------------------------------------------------------------------------
 
 
-def _versions(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion]) -> None:
+def _versions(session: Session, version: PromptVersion, found: Sequence[PromptVersion]) -> None:
     import pandas as pd
 
     frame = pd.DataFrame(
@@ -203,11 +203,11 @@ def _versions(rt: Runtime, version: PromptVersion, found: Sequence[PromptVersion
             st.caption("Choose two versions to see what changed.")
         else:
             show_difference(prompts.difference(before, after))
-            _duels(rt, before, after)
+            _duels(session, before, after)
     else:
         st.caption("Edit it into a second version to see what changed.")
     with st.expander("History", icon=":material/history:"):
-        for line in prompts.history(rt, version.name):
+        for line in prompts.history(session, version.name):
             st.caption(f"{words.moment(line.at_ms)} · {words.label(in_words(line), 400)}")
 
 
@@ -223,8 +223,8 @@ def _chosen_pair(version: PromptVersion, found: Sequence[PromptVersion]) -> tupl
     return by_number[before], by_number[after]
 
 
-def _duels(rt: Runtime, before: PromptVersion, after: PromptVersion) -> None:
-    found = prompts.duels(rt, before, after)
+def _duels(session: Session, before: PromptVersion, after: PromptVersion) -> None:
+    found = prompts.duels(session, before, after)
     if not found:
         st.caption("No run has scored both versions. Use both in one batch to see which is better.")
     for duel in found:
@@ -270,16 +270,16 @@ def in_words(line: PromptEventLine) -> str:
 # -- runs ------------------------------------------------------------------------------------------------------
 
 
-def _runs(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) -> None:
+def _runs(session: Session, version: PromptVersion, _: Sequence[PromptVersion]) -> None:
     import pandas as pd
 
-    total = prompts.count_runs(rt, version.name)
+    total = prompts.count_runs(session, version.name)
     if not total:
         st.caption("No run has used it yet. Use in a batch sends it with a file of rows.")
         return
     pages, key = -(-total // PAGE), f"prompts.runs.{version.name}"
     page = min(max(1, int(st.session_state.get(key) or 1)), pages)
-    used = prompts.uses(rt, version.name, limit=PAGE, offset=(page - 1) * PAGE)
+    used = prompts.uses(session, version.name, limit=PAGE, offset=(page - 1) * PAGE)
     frame = pd.DataFrame(
         {
             "Run": [words.plain(u.run_name) for u in used],
@@ -316,8 +316,8 @@ def _runs(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) -> No
 # -- preview ---------------------------------------------------------------------------------------------------
 
 
-def _preview(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) -> None:
-    stored = {one.id: one for one in kept.list_datasets(rt, limit=200)}
+def _preview(session: Session, version: PromptVersion, _: Sequence[PromptVersion]) -> None:
+    stored = {one.id: one for one in kept.list_datasets(session, limit=200)}
     if not stored:
         st.caption("There is no dataset yet. The batch page keeps each file that is dropped on it.")
         if st.button("Drop a file", key="prompts.to_data", icon=":material/upload_file:"):
@@ -332,7 +332,7 @@ def _preview(rt: Runtime, version: PromptVersion, _: Sequence[PromptVersion]) ->
     )
     rows = max(1, stored[chosen].row_count)
     row = right.number_input("Row", 1, rows, key=f"prompts.row.{chosen}")
-    found = prompts.preview(rt, version.prompt, chosen, row=int(row) - 1)
+    found = prompts.preview(session, version.prompt, chosen, row=int(row) - 1)
     if found.undefined:
         names = ", ".join(f"{{{{{name}}}}}" for name in found.undefined)
         components.show_error(f"Undefined variables: {names}. Columns there are: {', '.join(found.columns)}.")

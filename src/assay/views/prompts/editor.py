@@ -17,7 +17,7 @@ from assay.views import components, words
 from assay.views.prompts.template import variable_badges
 from assay.workbench import prompts
 from assay.workbench.prompts import PromptVersion
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 TEXT, CONVERSATION = "Text", "Conversation"
 FIELDS = ("name", "kind", "system", "user", "messages", "note")
@@ -40,10 +40,10 @@ def open_version(version: PromptVersion) -> None:
     st.query_params["edit"] = str(version.version)
 
 
-def form(rt: Runtime) -> None:
+def form(session: Session) -> None:
     """The editor; Save closes it."""
     name, number = st.query_params.get("prompt"), st.query_params["edit"]
-    base = prompts.find_version(rt, f"{name}:{number}") if name and number != "new" else None
+    base = prompts.find_version(session, f"{name}:{number}") if name and number != "new" else None
     keys = _keys(base)
     _fill(base, keys)
     _heading(base, keys)
@@ -75,7 +75,7 @@ def form(rt: Runtime) -> None:
             icon=":material/save:",
             shortcut="Ctrl+Enter",
             on_click=_save,
-            args=(rt, base, keys),
+            args=(session, base, keys),
         )
         st.button("Cancel", key="prompts.cancel", on_click=_close, args=(keys,))
     if problem := st.session_state.pop("prompts.problem", None):
@@ -151,14 +151,14 @@ def _variables(keys: dict[str, str]) -> tuple[str, ...]:
         return ()
 
 
-def _save(rt: Runtime, base: PromptVersion | None, keys: dict[str, str]) -> None:
+def _save(session: Session, base: PromptVersion | None, keys: dict[str, str]) -> None:
     try:
         name = base.name if base else prompts.checked_name(st.session_state.get(keys["name"]) or "")
-        if base is None and prompts.is_taken(rt, name):
+        if base is None and prompts.is_taken(session, name):
             said = f"There is already a prompt {name!r}. Open it and edit it into a new version."
             st.session_state["prompts.problem"] = said
             return
-        saved = prompts.save_prompt(rt, name, _written(keys), note=st.session_state.get(keys["note"]) or "")
+        saved = prompts.save_prompt(session, name, _written(keys), note=st.session_state.get(keys["note"]) or "")
     except AssayError as error:
         st.session_state["prompts.problem"] = error
         return

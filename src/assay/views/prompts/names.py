@@ -9,21 +9,21 @@ from assay.views import state, words
 from assay.views.prompts import editor
 from assay.workbench import prompts
 from assay.workbench.prompts import PromptSummary
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 PAGE = 8
 
 
-def chosen(rt: Runtime) -> str | None:
+def chosen(session: Session) -> str | None:
     """The list with search and pages; the name that is open, or else the first one shown."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input("Search", key="prompts.search", placeholder="Name, text or note", type="search") or ""
         st.button("New", key="prompts.new", icon=":material/add:", on_click=editor.open_new, help="Write a new prompt.")
     archived = st.toggle("Archived", key="prompts.archived")
-    total = prompts.count_prompts(rt, search=search, archived=archived)
+    total = prompts.count_prompts(session, search=search, archived=archived)
     pages = -(-total // PAGE)
     page = min(max(1, int(st.session_state.get("prompts.page") or 1)), max(1, pages))
-    found = prompts.list_prompts(rt, limit=PAGE, offset=(page - 1) * PAGE, search=search, archived=archived)
+    found = prompts.list_prompts(session, limit=PAGE, offset=(page - 1) * PAGE, search=search, archived=archived)
     opened = st.query_params.get("prompt") or (found[0].name if found else None)
     if not found:
         st.caption("Nothing is archived." if archived and not search else "No prompt fits.")

@@ -11,10 +11,10 @@ from assay.errors import AssayError
 from assay.views import components, state, words
 from assay.workbench import prompts
 from assay.workbench.prompts import PromptReference
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 
-def save_popover(rt: Runtime, written: Sequence[Prompt], *, key: str, name: str = "") -> None:
+def save_popover(session: Session, written: Sequence[Prompt], *, key: str, name: str = "") -> None:
     """Keeps a prompt under a new name, or as the next version of one of the library; name: the first suggestion."""
     with st.popover("Save prompt", icon=":material/bookmark_add:"):
         place = 0
@@ -22,7 +22,7 @@ def save_popover(rt: Runtime, written: Sequence[Prompt], *, key: str, name: str 
             place = st.selectbox(
                 "Which", range(len(written)), key=f"{key}.which", format_func=lambda n: f"Prompt {n + 1}"
             )
-        known = [summary.name for summary in prompts.list_prompts(rt, limit=200)]
+        known = [summary.name for summary in prompts.list_prompts(session, limit=200)]
         options = list(dict.fromkeys([*([name] if name else []), *known]))
         given = st.selectbox(
             "Name",
@@ -38,7 +38,7 @@ def save_popover(rt: Runtime, written: Sequence[Prompt], *, key: str, name: str 
         if not st.button("Save", key=f"{key}.save", type="primary"):
             return
         try:
-            saved = prompts.save_prompt(rt, given or "", written[place], note=note or "")
+            saved = prompts.save_prompt(session, given or "", written[place], note=note or "")
         except AssayError as error:
             components.show_error(error)
             return
@@ -54,15 +54,15 @@ def save_popover(rt: Runtime, written: Sequence[Prompt], *, key: str, name: str 
         )
 
 
-def open_popover(rt: Runtime, *, key: str) -> None:
+def open_popover(session: Session, *, key: str) -> None:
     """Puts a version of the library into the playground's form."""
     with st.popover("Open from library", icon=":material/library_books:"):
-        found = {one.text: one for one in prompts.references(rt)}
+        found = {one.text: one for one in prompts.references(session)}
         if not found:
             st.caption("The library is empty. Save prompt keeps what is written here.")
             return
         chosen = st.selectbox("Prompt", list(found), key=key, format_func=lambda text: reference_line(found[text]))
-        st.button("Open", key=f"{key}.open", type="primary", on_click=_open, args=(rt, chosen))
+        st.button("Open", key=f"{key}.open", type="primary", on_click=_open, args=(session, chosen))
 
 
 def reference_line(reference: PromptReference) -> str:
@@ -71,16 +71,16 @@ def reference_line(reference: PromptReference) -> str:
     return words.plain(reference.text) + at
 
 
-def _open(rt: Runtime, reference: str) -> None:
+def _open(session: Session, reference: str) -> None:
     try:
-        state.fill_playground(prompts.find_version(rt, reference))
+        state.fill_playground(prompts.find_version(session, reference))
     except AssayError as error:
         st.session_state["playground.problem"] = error
 
 
-def library_picker(rt: Runtime, *, key: str, on_change: Callable[[], None] | None = None) -> list[Prompt]:
+def library_picker(session: Session, *, key: str, on_change: Callable[[], None] | None = None) -> list[Prompt]:
     """Versions chosen for a run, by label or number; each only once. Nothing where the library is empty."""
-    found = {one.text: one for one in prompts.references(rt)}
+    found = {one.text: one for one in prompts.references(session)}
     options = list(dict.fromkeys([*found, *st.session_state.get(key, ())]))
     if not options:
         return []
@@ -93,5 +93,5 @@ def library_picker(rt: Runtime, *, key: str, on_change: Callable[[], None] | Non
         format_func=lambda text: reference_line(found[text]) if text in found else words.plain(text),
         on_change=on_change,
     )
-    versions = [prompts.find_version(rt, text) for text in chosen]
+    versions = [prompts.find_version(session, text) for text in chosen]
     return list({version.key: prompts.run_prompt(version) for version in versions}.values())

@@ -9,7 +9,7 @@ from assay.domain.completion import Cost, names_of
 from assay.views import components, words
 from assay.workbench.results import cells as results
 from assay.workbench.results.cells import CellDetail, GridRow, RunRecord
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 MARKS = {
     True: ":material/check_circle: pass",
@@ -18,7 +18,7 @@ MARKS = {
 }
 
 
-def cell_panel(rt: Runtime, run: RunRecord, row: GridRow) -> None:
+def cell_panel(session: Session, run: RunRecord, row: GridRow) -> None:
     """The cells of a row, a tab each."""
     if not row.cells:
         st.caption("No contestant has answered this row yet.")
@@ -31,7 +31,7 @@ def cell_panel(rt: Runtime, run: RunRecord, row: GridRow) -> None:
     colours = colours_of(run.plan.contestants)
     for cell, tab in zip(row.cells, st.tabs(names), strict=True):
         with tab:
-            detail = results.cell_detail(rt, run.id, cell.cell)
+            detail = results.cell_detail(session, run.id, cell.cell)
             components.dot(colours[detail.contestant.key], detail.label)
             _cell(detail, cell.cell)
 

@@ -9,15 +9,15 @@ import streamlit as st
 from assay.workbench.results import exports
 from assay.workbench.results.cells import RunRecord
 from assay.workbench.results.exports import Kind
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 
-def export_menu(rt: Runtime, run: RunRecord) -> None:
+def export_menu(session: Session, run: RunRecord) -> None:
     """A button that opens the formats, with a choice of columns to leave out."""
     with st.popover("Export", icon=":material/download:", key="results.export"):
         left_out = st.multiselect(
             "Leave out",
-            exports.redactable(rt, run.id),
+            exports.redactable(session, run.id),
             key="results.redact",
             placeholder="Columns and texts",
             help="Answers, errors and reasons that quote a left-out value are masked too.",
@@ -25,13 +25,13 @@ def export_menu(rt: Runtime, run: RunRecord) -> None:
         for kind in exports.KINDS.values():
             if kind.whole and (left_out or run.state in ("queued", "running")):
                 continue
-            _download(rt, run.id, kind, tuple(left_out))
+            _download(session, run.id, kind, tuple(left_out))
 
 
-def _download(rt: Runtime, run_id: str, kind: Kind, left_out: tuple[str, ...]) -> None:
+def _download(session: Session, run_id: str, kind: Kind, left_out: tuple[str, ...]) -> None:
     def made() -> bytes:
         target = io.BytesIO()
-        exports.export_run(rt, run_id, kind.name, target, redact=left_out)
+        exports.export_run(session, run_id, kind.name, target, redact=left_out)
         return target.getvalue()
 
     st.download_button(

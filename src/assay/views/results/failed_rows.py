@@ -9,12 +9,12 @@ from assay.views import components, words
 from assay.views.state import go_to
 from assay.workbench.datasets import versions
 from assay.workbench.results.cells import RunRecord
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 KINDS = {"either": "Not passed or no answer", "failed": "Not passed", "errors": "No answer"}
 
 
-def failed_rows_menu(rt: Runtime, run: RunRecord) -> None:
+def failed_rows_menu(session: Session, run: RunRecord) -> None:
     """A button that keeps the failed rows, of everyone or of one contestant, and opens them."""
     with st.popover("Failed rows", icon=":material/rule:", key="results.failed_rows", disabled=not run.done):
         kind = st.radio("Rows", list(KINDS), format_func=KINDS.__getitem__, key="results.failed_kind")
@@ -28,7 +28,7 @@ def failed_rows_menu(rt: Runtime, run: RunRecord) -> None:
         if st.button("Keep failed rows", type="primary", key="results.failed_go"):
             try:
                 made = versions.failed_rows(
-                    rt,
+                    session,
                     run.id,
                     kind=kind,  # type: ignore[arg-type]
                     contestant=whose,

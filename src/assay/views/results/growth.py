@@ -18,16 +18,16 @@ from assay.workbench.datasets import importing
 from assay.workbench.results.cells import RunRecord
 from assay.workbench.running import growth
 from assay.workbench.running.growth import Growth, GrowthEstimate
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods", "json", "jsonl", "ndjson", "parquet"]
 CENT, SMALL_STEP = Decimal("0.01"), Decimal("0.000001")
 """Budgets from a dollar up are proposed in cents, smaller ones in millionths."""
 
 
-def actions(rt: Runtime, run: RunRecord) -> None:
+def actions(session: Session, run: RunRecord) -> None:
     """The buttons that let a run at rest grow."""
-    choices: tuple[tuple[str, str, Callable[[Runtime, RunRecord], None]], ...] = (
+    choices: tuple[tuple[str, str, Callable[[Session, RunRecord], None]], ...] = (
         ("Add contestant", "person_add", _contestants),
         ("Add prompt", "edit_note", _prompt),
         ("More samples", "repeat", _samples),
@@ -36,7 +36,7 @@ def actions(rt: Runtime, run: RunRecord) -> None:
     with st.container(horizontal=True):
         for name, icon, dialog in choices:
             if st.button(name, key=f"grow.{icon}", icon=f":material/{icon}:", on_click=_forget):
-                dialog(rt, run)
+                dialog(session, run)
 
 
 def _forget() -> None:
@@ -46,8 +46,8 @@ def _forget() -> None:
 
 
 @st.dialog("Add contestant", width="large")
-def _contestants(rt: Runtime, run: RunRecord) -> None:
-    models = components.model_picker(rt, key="grow.in.models", default=[])
+def _contestants(session: Session, run: RunRecord) -> None:
+    models = components.model_picker(session, key="grow.in.models", default=[])
     params, provider = growth.shared_settings(run.plan)
     same = False
     if params or provider:
@@ -56,27 +56,32 @@ def _contestants(rt: Runtime, run: RunRecord) -> None:
     variant, unknown = "", same
     if not same:
         with st.container(horizontal=True):
-            params, provider, unknown = parameters_popover(rt, models, key="grow.in.params")
-            variant, routing = routing_popover(rt, models, key="grow.in.routing", allow_unknown=unknown)
+            params, provider, unknown = parameters_popover(session, models, key="grow.in.params")
+            variant, routing = routing_popover(session, models, key="grow.in.routing", allow_unknown=unknown)
             provider |= routing
     chosen = tuple(Contestant(model, params, provider, variant) for model in models)  # type: ignore[arg-type]
     growing = Growth(contestants=chosen, allow_unknown=unknown) if chosen else None
-    _bar(rt, run, growing, "Choose at least one model.")
+    _bar(session, run, growing, "Choose at least one model.")
 
 
 @st.dialog("Add prompt", width="large")
-def _prompt(rt: Runtime, run: RunRecord) -> None:
+def _prompt(session: Session, run: RunRecord) -> None:
     last = run.plan.prompts[-1]
     name = st.text_input("Name", key="grow.in.name", placeholder=f"prompt {len(run.plan.prompts) + 1}", width=320)
     system = st.text_area("System", value=last.system, key="grow.in.system", height=70)
     user = st.text_area("Prompt", value=last.user, key="grow.in.user", height=140)
     prompt = Prompt(user or "", system or "", name or "")
     unchanged = prompt.key in {known.key for known in run.plan.prompts}
-    _bar(rt, run, None if unchanged else Growth(prompts=(prompt,)), "Change the text: the run has this prompt already.")
+    _bar(
+        session,
+        run,
+        None if unchanged else Growth(prompts=(prompt,)),
+        "Change the text: the run has this prompt already.",
+    )
 
 
 @st.dialog("More samples")
-def _samples(rt: Runtime, run: RunRecord) -> None:
+def _samples(session: Session, run: RunRecord) -> None:
     now = run.plan.samples
     if now >= growth.MAX_SAMPLES:
         st.info(f"The run has {now} answers per cell, the most that there can be.")
@@ -90,24 +95,24 @@ def _samples(rt: Runtime, run: RunRecord) -> None:
         help="All together; those that are there stay.",
     )
     st.caption(f"Now {now}.")
-    _bar(rt, run, Growth(samples=int(wanted)))
+    _bar(session, run, Growth(samples=int(wanted)))
 
 
 @st.dialog("Add rows", width="large")
-def _rows(rt: Runtime, run: RunRecord) -> None:
+def _rows(session: Session, run: RunRecord) -> None:
     have, there = run.plan.row_count, run.dataset.row_count
     upload = st.file_uploader(
-        "A file with further rows", type=TYPES, key="grow.in.file", max_upload_size=rt.settings.upload_limit_mb
+        "A file with further rows", type=TYPES, key="grow.in.file", max_upload_size=session.settings.upload_limit_mb
     )
     st.caption("Rows whose key the run has already stay as they are; a row that was changed is named and left out.")
     if upload is not None:
         try:
             with st.spinner("Reading the file"):
-                dataset = importing.import_upload(rt, upload, filename=upload.name, options=ReadOptions()).dataset
+                dataset = importing.import_upload(session, upload, filename=upload.name, options=ReadOptions()).dataset
         except AssayError as error:
             components.show_error(error)
             return
-        _bar(rt, run, Growth(dataset=dataset.id))
+        _bar(session, run, Growth(dataset=dataset.id))
     elif have < there:
         wanted = st.number_input(
             f"or rows of {words.label(run.dataset.name)}",
@@ -117,22 +122,22 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
             key="grow.in.rows",
             help=f"The first rows, all together; the run has {have:,} of {there:,}.",
         )
-        _bar(rt, run, Growth(rows=int(wanted)))
+        _bar(session, run, Growth(rows=int(wanted)))
     else:
-        _bar(rt, run, None, f"The run has all {there:,} rows of its dataset. Drop a file with further ones.")
+        _bar(session, run, None, f"The run has all {there:,} rows of its dataset. Drop a file with further ones.")
 
 
 # -- what it costs, and Start --------------------------------------------------------------------------------------
 
 
-def _bar(rt: Runtime, run: RunRecord, wanted: Growth | None, missing: str = "") -> None:
+def _bar(session: Session, run: RunRecord, wanted: Growth | None, missing: str = "") -> None:
     """What the growth sends and costs, the budget, and Start; wanted None: `missing` says what is to be chosen."""
     found = None
     if wanted is None:
         st.caption(missing)
     else:
         try:
-            found = growth.estimate_growth(rt, run.id, wanted)
+            found = growth.estimate_growth(session, run.id, wanted)
         except AssayError as error:
             components.show_error(error)
     budget = None
@@ -145,7 +150,7 @@ def _bar(rt: Runtime, run: RunRecord, wanted: Growth | None, missing: str = "") 
     start = st.button("Start", key="grow.start", type="primary", icon=":material/play_arrow:", disabled=found is None)
     if start and wanted is not None:
         try:
-            growth.grow_run(rt, run.id, wanted, budget_usd=budget)
+            growth.grow_run(session, run.id, wanted, budget_usd=budget)
         except AssayError as error:
             components.show_error(error)
         else:

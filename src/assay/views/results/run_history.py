@@ -8,26 +8,26 @@ from assay.views import words
 from assay.workbench.results import outcome
 from assay.workbench.results.cells import RunRecord
 from assay.workbench.running import growth
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 MARKS = {True: ":green[:material/check_circle: pass]", False: ":red[:material/cancel: fail]"}
 
 
-def estimate_caption(rt: Runtime, run: RunRecord) -> None:
+def estimate_caption(session: Session, run: RunRecord) -> None:
     """Estimate and bill in a line; nothing for a run without an estimate."""
-    found = outcome.estimate_outcome(rt, run.id)
+    found = outcome.estimate_outcome(session, run.id)
     if found is not None and run.done:
         st.caption(words.label(found.words, 400))
 
 
-def changes(rt: Runtime, run: RunRecord) -> None:
+def changes(session: Session, run: RunRecord) -> None:
     """What was added to the run, oldest first; nothing where it never grew."""
     with st.container(gap="xsmall"):
-        for change in growth.history(rt, run.id):
+        for change in growth.history(session, run.id):
             st.caption(f":material/add_circle: {words.moment(change.at_ms)}: {words.label(change.words, 400)}")
 
 
-def gates(rt: Runtime, run: RunRecord) -> None:
+def gates(session: Session, run: RunRecord) -> None:
     """The verdicts of the gates that the run keeps, those not met first; nothing where it keeps none."""
     if not run.plan.gates:
         return
@@ -36,7 +36,7 @@ def gates(rt: Runtime, run: RunRecord) -> None:
         return
     from assay.workbench.gating import gates as workbench
 
-    found = sorted(workbench.check_run(rt, run.id) or (), key=lambda gate: gate.passed)
+    found = sorted(workbench.check_run(session, run.id) or (), key=lambda gate: gate.passed)
     met = sum(gate.passed for gate in found)
     with (
         st.expander(f"Gates: {met} of {len(found)} met", expanded=met < len(found), icon=":material/rule:"),

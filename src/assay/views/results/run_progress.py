@@ -11,7 +11,7 @@ from assay.stats.prediction import Prediction
 from assay.views import components, words
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunProgress
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 EVERY_S = 1.0
 EVERY_LARGE_S = 2.0
@@ -19,16 +19,16 @@ LARGE = 2_000
 """Cells above which a panel renews itself less often: a second changes little then, and several tabs may be open."""
 
 
-def panel(rt: Runtime, run_id: str) -> None:
+def panel(session: Session, run_id: str) -> None:
     """Progress of a run; live, it renews itself every second or two, and the whole page when it ends or goes on."""
-    now = runs.progress(rt, run_id)
+    now = runs.progress(session, run_id)
     live = now.is_live
 
     @st.fragment(run_every=(EVERY_S if now.cells <= LARGE else EVERY_LARGE_S) if live else None)
     def watched() -> None:
         with components.errors_in_words():
-            state = runs.progress(rt, run_id)
-            _show(rt, state)
+            state = runs.progress(session, run_id)
+            _show(session, state)
             if state.is_live != live:
                 st.rerun()
 
@@ -39,7 +39,7 @@ def _money(pico: int | None) -> str:
     return format_usd(pico).replace("$", "\\$")
 
 
-def _show(rt: Runtime, state: RunProgress) -> None:
+def _show(session: Session, state: RunProgress) -> None:
     share = state.done / state.cells if state.cells else 1.0
     if state.is_live:
         left = f" · {words.duration(state.eta_s)} left" if state.eta_s is not None else ""
@@ -64,7 +64,7 @@ def _show(rt: Runtime, state: RunProgress) -> None:
         box = st.warning if state.state in ("paused", "stopped") or state.waits else st.info
         box(words.label(state.reason, 600), icon=":material/pause_circle:" if state.state == "paused" else None)
     if state.orphans.calls:
-        _possibly_paid(rt, state)
+        _possibly_paid(session, state)
     if state.batch is not None:
         due = f"; due by {words.moment(state.batch.expires_ms)}" if state.batch.expires_ms else ""
         st.caption(
@@ -75,7 +75,7 @@ def _show(rt: Runtime, state: RunProgress) -> None:
         _contestants(state)
     for failure in state.first_failures if state.is_live or state.state == "paused" else ():
         st.caption(f":material/error: {words.label(failure, 300)}")
-    _controls(rt, state)
+    _controls(session, state)
 
 
 def _whole_bill(bill: Prediction) -> None:
@@ -87,7 +87,7 @@ def _whole_bill(bill: Prediction) -> None:
     )
 
 
-def _possibly_paid(rt: Runtime, state: RunProgress) -> None:
+def _possibly_paid(session: Session, state: RunProgress) -> None:
     calls, bound, askable = state.orphans
     said = f"{calls:,} calls were" if calls != 1 else "1 call was"
     none = "" if askable else " The gateway had told no id by which it can be asked; compare with its bill."
@@ -102,13 +102,13 @@ def _possibly_paid(rt: Runtime, state: RunProgress) -> None:
             key="results.recover",
             icon=":material/receipt_long:",
             on_click=_recover,
-            args=(rt,),
+            args=(session,),
         )
 
 
-def _recover(rt: Runtime) -> None:
+def _recover(session: Session) -> None:
     with components.errors_in_words():
-        found = runs.recover_costs(rt)
+        found = runs.recover_costs(session)
         st.toast(f"{found:,} costs are known now." if found else "The gateway does not tell them.")
 
 
@@ -124,13 +124,15 @@ def _contestants(state: RunProgress) -> None:
         )
 
 
-def _controls(rt: Runtime, state: RunProgress) -> None:
+def _controls(session: Session, state: RunProgress) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if state.is_live:
             st.button(
-                "Pause", key="results.pause", icon=":material/pause:", on_click=runs.pause_run, args=(rt, state.id)
+                "Pause", key="results.pause", icon=":material/pause:", on_click=runs.pause_run, args=(session, state.id)
             )
-            st.button("Stop", key="results.stop", icon=":material/stop:", on_click=runs.stop_run, args=(rt, state.id))
+            st.button(
+                "Stop", key="results.stop", icon=":material/stop:", on_click=runs.stop_run, args=(session, state.id)
+            )
             return
         if state.state == "paused":
             current = float(from_pico(state.budget_pico)) if state.budget_pico is not None else None
@@ -149,7 +151,7 @@ def _controls(rt: Runtime, state: RunProgress) -> None:
                 icon=":material/play_arrow:",
                 type="primary",
                 on_click=_go_on,
-                args=(rt, state.id, False),
+                args=(session, state.id, False),
             )
         if state.failed:
             st.button(
@@ -157,13 +159,13 @@ def _controls(rt: Runtime, state: RunProgress) -> None:
                 key="results.retry",
                 icon=":material/refresh:",
                 on_click=_go_on,
-                args=(rt, state.id, True),
+                args=(session, state.id, True),
             )
 
 
-def _go_on(rt: Runtime, run_id: str, retry: bool) -> None:
+def _go_on(session: Session, run_id: str, retry: bool) -> None:
     """Goes on with the budget that stands in the box now, typed just before the click included."""
     budget = st.session_state.get("results.budget")
     with components.errors_in_words():
         amount = Decimal(str(budget)) if budget is not None else None
-        runs.continue_run(rt, run_id, budget_usd=amount, retry_failed=retry)
+        runs.continue_run(session, run_id, budget_usd=amount, retry_failed=retry)

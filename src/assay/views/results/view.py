@@ -26,7 +26,7 @@ from assay.workbench.results.board import ContestantScore
 from assay.workbench.results.cells import RunRecord
 from assay.workbench.results.standing import standing
 from assay.workbench.running import runs
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 from assay.workbench.spending import spend
 
 PAGE = 50
@@ -40,9 +40,9 @@ EARLY = 0.02
 SHOW = {"all": "All rows", "failed": "Not passed", "errors": "No answer", "disagree": "Disagreements"}
 
 
-def run_list(rt: Runtime) -> None:
+def run_list(session: Session) -> None:
     """All runs, newest first; a selected one opens."""
-    found = runs.list_runs(rt, limit=200)
+    found = runs.list_runs(session, limit=200)
     if not found:
         st.info("No run yet. A batch eval sends a file of prompts to several models.", icon=":material/leaderboard:")
         if st.button("Start a batch eval", type="primary", key="results.first"):
@@ -71,38 +71,38 @@ def run_list(rt: Runtime) -> None:
     st.caption("Select a run to open it.")
 
 
-def run_page(rt: Runtime, run_id: str) -> None:
+def run_page(session: Session, run_id: str) -> None:
     """One run."""
-    run = results.get_run(rt, run_id)
+    run = results.get_run(session, run_id)
     name, actions = st.columns([3, 2], vertical_alignment="center")
     name.subheader(words.label(run.name, 120), anchor=False)
     with actions.container(horizontal=True, horizontal_alignment="right"):
         st.button("All runs", key="results.back", icon=":material/arrow_back:", on_click=_close)
-        failed_rows_menu(rt, run)
-        export_menu(rt, run)
+        failed_rows_menu(session, run)
+        export_menu(session, run)
     live = run.state in runs.LIVE
     if run.done and not live:
-        st.markdown(f"#### {words.label(standing(rt, run.id).verdict, 600)}")
-    run_progress.panel(rt, run.id)
+        st.markdown(f"#### {words.label(standing(session, run.id).verdict, 600)}")
+    run_progress.panel(session, run.id)
     if not live:
-        run_history.estimate_caption(rt, run)
-        growth.actions(rt, run)
-    run_history.gates(rt, run)
-    _standing(rt, run, live=live)
-    _tabs(rt, run)
+        run_history.estimate_caption(session, run)
+        growth.actions(session, run)
+    run_history.gates(session, run)
+    _standing(session, run, live=live)
+    _tabs(session, run)
 
 
-def _standing(rt: Runtime, run: RunRecord, *, live: bool) -> None:
+def _standing(session: Session, run: RunRecord, *, live: bool) -> None:
     """Scoreboard and chart, and the verdict so far while the run is worked: then they renew themselves."""
     colours = colours_of(run.plan.contestants)
 
-    early = _is_early(standing(rt, run.id).board)
+    early = _is_early(standing(session, run.id).board)
     seconds = BOARD_EVERY_S if early or run.plan.cell_count <= run_progress.LARGE else BOARD_EVERY_LARGE_S
 
     @st.fragment(run_every=seconds if live else None)
     def stands() -> None:
         with components.errors_in_words():
-            board, verdict = standing(rt, run.id)
+            board, verdict = standing(session, run.id)
             scored = any(line.scored for line in board)
             if live and early and not _is_early(board):
                 st.rerun()  # with the rows, and from now on at its own pace
@@ -126,19 +126,19 @@ def _is_early(board: Sequence[ContestantScore]) -> bool:
 
 
 @st.fragment
-def _tabs(rt: Runtime, run: RunRecord) -> None:
+def _tabs(session: Session, run: RunRecord) -> None:
     """What is looked through: a filter or a page turned renews this part alone."""
     rows, calls, plan = st.tabs(["Rows", "Calls", "Plan"], key="results.tab", on_change="rerun")
     with components.errors_in_words():
         if rows.open:
             with rows:
-                _rows(rt, run)
+                _rows(session, run)
         if calls.open:
             with calls:
-                ledger_table(rt, spend.SpendFilter(run_id=run.id), key="results.calls")
+                ledger_table(session, spend.SpendFilter(run_id=run.id), key="results.calls")
         if plan.open:
             with plan:
-                _plan(rt, run)
+                _plan(session, run)
 
 
 def _close() -> None:
@@ -195,7 +195,7 @@ def _judging(line: ContestantScore) -> str:
     return f"{format_usd(line.judging_pico)} + {line.judging_unknown} unknown"
 
 
-def _rows(rt: Runtime, run: RunRecord) -> None:
+def _rows(session: Session, run: RunRecord) -> None:
     import pandas as pd
 
     left, right = st.columns(2)
@@ -222,7 +222,7 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
             or ""
         )
     number = max(1, int(st.session_state.get("results.page") or 1))
-    page = results.rows_page(rt, run.id, show=show or "all", search=search, page=number, size=PAGE)
+    page = results.rows_page(session, run.id, show=show or "all", search=search, page=number, size=PAGE)
     if not page.total:
         narrowed = bool(search) or show not in (None, "all")
         _rows_note(run, "No row fits." if narrowed else "No answer yet. Rows stand here as soon as there are answers.")
@@ -254,7 +254,7 @@ def _rows(rt: Runtime, run: RunRecord) -> None:
     so_far = f" so far, as of {datetime.now():%H:%M:%S}" if run.state in runs.LIVE else ""
     _rows_note(run, f"{words.counted(page.total, 'row')}{so_far}. Select one to read it in full.")
     if event.selection.rows and event.selection.rows[0] < len(page.rows):
-        cell_panel(rt, run, page.rows[event.selection.rows[0]])
+        cell_panel(session, run, page.rows[event.selection.rows[0]])
 
 
 def _rows_note(run: RunRecord, text: str) -> None:
@@ -286,12 +286,12 @@ def _tint(text: str) -> str:
     return f"background-color: rgba({colour},.14)" if colour else ""
 
 
-def _plan(rt: Runtime, run: RunRecord) -> None:
+def _plan(session: Session, run: RunRecord) -> None:
     plan = run.plan
-    run_history.estimate_caption(rt, run)
-    run_history.changes(rt, run)
+    run_history.estimate_caption(session, run)
+    run_history.changes(session, run)
     st.markdown(f"Dataset **{words.label(run.dataset.name)}** version {run.dataset.version}, {plan.row_count:,} rows")
-    for note in runs.length_notes(rt, plan):
+    for note in runs.length_notes(session, plan):
         st.caption(words.label(note, 400))
     for prompt in plan.prompts:
         st.caption(words.label(prompt.name) or "Prompt")
@@ -308,10 +308,10 @@ def _plan(rt: Runtime, run: RunRecord) -> None:
         )
 
 
-def ledger_table(rt: Runtime, chosen: spend.SpendFilter, *, key: str) -> None:
+def ledger_table(session: Session, chosen: spend.SpendFilter, *, key: str) -> None:
     """A page of the ledger."""
     number = max(1, int(st.session_state.get(f"{key}.page") or 1))
-    rows = spend.ledger_page(rt, chosen, page=number, size=100)
+    rows = spend.ledger_page(session, chosen, page=number, size=100)
     if not rows:
         st.caption("No calls.")
         return
@@ -337,6 +337,6 @@ def ledger_table(rt: Runtime, chosen: spend.SpendFilter, *, key: str) -> None:
         placeholder="–",
         column_config={"Total, s": st.column_config.NumberColumn(format="%.2f")},
     )
-    total = spend.count_calls(rt, chosen)
+    total = spend.count_calls(session, chosen)
     if total > 100:
         st.pagination(-(-total // 100), key=f"{key}.page")

@@ -7,12 +7,12 @@ import streamlit as st
 from assay.views import words
 from assay.workbench.gateway import doctor
 from assay.workbench.gateway.doctor import Finding
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 
 ICONS = {"ok": ":material/check_circle:", "warn": ":material/warning:", "fail": ":material/error:"}
 
 
-def panel(rt: Runtime) -> None:
+def panel(session: Session) -> None:
     """A button that examines everything, what it found, and the links."""
     if st.button(
         "Examine",
@@ -21,7 +21,7 @@ def panel(rt: Runtime) -> None:
         help="Key, limits, network, clock, database, disk. Costs nothing.",
     ):
         with st.spinner("Looking at everything"):
-            st.session_state["settings.findings"] = list(doctor.examine(rt))
+            st.session_state["settings.findings"] = list(doctor.examine(session))
     found: list[Finding] = st.session_state.get("settings.findings", [])
     if found:
         odd = [one for one in found if one.state != "ok"]

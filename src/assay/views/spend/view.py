@@ -19,7 +19,7 @@ from assay.views.results.view import ledger_table
 from assay.views.spend.money_table import dollars, exact, money_table
 from assay.views.spend.unknown_costs import unknown_costs
 from assay.views.state import go_to
-from assay.workbench.runtime import Runtime
+from assay.workbench.session import Session
 from assay.workbench.spending import spend
 from assay.workbench.spending.days import Zone, zone_of
 from assay.workbench.spending.spend import BudgetMonth, Dimension, SpendFilter, SpendLine, SpendReport
@@ -29,26 +29,26 @@ PERIODS = {"Today": 1, "7 days": 7, "30 days": 30, "All": None}
 DAILY = {"cost": "Cost", "added": "Added up", "tokens": "Tokens"}
 
 
-def page(rt: Runtime) -> None:
+def page(session: Session) -> None:
     """The whole page: one reading of the ledger's sums, and one more where filters are set."""
     zone = zone_of(st.context.timezone)
-    whole = spend.report(rt, SpendFilter(), zone=zone)
+    whole = spend.report(session, SpendFilter(), zone=zone)
     if not whole.sum.calls and not whole.in_flight.calls:
         st.info("Nothing is spent yet.", icon=":material/payments:")
         if st.button("Open the playground", type="primary", key="spend.first"):
             go_to("playground")
         return
-    _tiles(rt, whole, zone)
+    _tiles(session, whole, zone)
     chosen = _filters(whole, zone)
-    picked = whole if chosen == SpendFilter() else spend.report(rt, chosen, zone=zone)
+    picked = whole if chosen == SpendFilter() else spend.report(session, chosen, zone=zone)
     said = f"Chosen: {words.counted(picked.sum.calls, 'call')}, {spend.in_words(picked.sum)}."
     st.caption(said.replace("$", "\\$"))
-    _tabs(rt, chosen, picked)
+    _tabs(session, chosen, picked)
     _fees()
 
 
 @st.fragment
-def _tabs(rt: Runtime, chosen: SpendFilter, picked: SpendReport) -> None:
+def _tabs(session: Session, chosen: SpendFilter, picked: SpendReport) -> None:
     """What is looked through: another chart, a table or a page of the ledger renews this part alone."""
     charts, ledger = st.tabs(["Charts", "Ledger"], key="spend.tab", on_change="rerun")
     with components.errors_in_words():
@@ -57,10 +57,10 @@ def _tabs(rt: Runtime, chosen: SpendFilter, picked: SpendReport) -> None:
                 _charts(picked)
         if ledger.open:
             with ledger:
-                ledger_table(rt, chosen, key="spend.ledger")
+                ledger_table(session, chosen, key="spend.ledger")
                 st.download_button(
                     "Ledger as CSV",
-                    data=lambda: spend.ledger_csv(rt, chosen),
+                    data=lambda: spend.ledger_csv(session, chosen),
                     mime="text/csv",
                     file_name="assay-ledger.csv",
                     key="spend.ledger.csv",
@@ -68,7 +68,7 @@ def _tabs(rt: Runtime, chosen: SpendFilter, picked: SpendReport) -> None:
                 )
 
 
-def _tiles(rt: Runtime, whole: SpendReport, zone: Zone) -> None:
+def _tiles(session: Session, whole: SpendReport, zone: Zone) -> None:
     today = whole.since(spend.today_start_ms(zone), zone=zone)
     month = whole.since(spend.month_start_ms(zone), zone=zone)
     forecast = spend.forecast_pico(month.known_pico, zone=zone)
@@ -82,7 +82,7 @@ def _tiles(rt: Runtime, whole: SpendReport, zone: Zone) -> None:
         border=True,
         help="This month's spend so far, at the same pace to its last day.",
     )
-    st.caption(words.label(f"Days and months of {zone.name}. {_budget_words(spend.budget_month(rt))}", 400))
+    st.caption(words.label(f"Days and months of {zone.name}. {_budget_words(spend.budget_month(session))}", 400))
     flying, ended = whole.in_flight, whole.sum
     if ended.upstream_pico:
         st.caption(f"\\{format_usd(ended.upstream_pico)} of the total was paid to providers with your own key (BYOK).")
@@ -90,7 +90,7 @@ def _tiles(rt: Runtime, whole: SpendReport, zone: Zone) -> None:
         st.caption(
             f"{words.counted(flying.calls, 'call')} in flight, at most \\{format_usd(flying.bound_pico)} together."
         )
-    unknown_costs(rt, ended)
+    unknown_costs(session, ended)
 
 
 def _fees() -> None:

@@ -30,7 +30,7 @@ from assay.store.datasets import StoredDataset
 from assay.store.owner import end_owner, new_owner
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 SLICE = 4
 """Batches of up to 1,000 rows of one transaction: short enough that a run at work does not wait for an import."""
@@ -56,7 +56,7 @@ class Imported:
 
 
 def import_file(
-    rt: Runtime,
+    session: Session,
     path: Path,
     *,
     name: str = "",
@@ -71,19 +71,19 @@ def import_file(
     folder: whose files a configuration may name; None for a file that was uploaded, which names none of ours.
     Raises ImportRefused, having kept nothing.
     """
-    options = replace(options or ReadOptions(), max_bytes=rt.settings.upload_limit_mb * 1024 * 1024, folder=folder)
+    options = replace(options or ReadOptions(), max_bytes=session.settings.upload_limit_mb * 1024 * 1024, folder=folder)
     name, source = name or path.stem, source or path.name
     shares = _Shares(on_share)
     sweep(Path(tempfile.gettempdir()))
     with open_table(path, filename=source, options=options, on_part=shares.part(0.0, 0.2)) as file:
         given = dict(roles) if roles is not None else guess_roles(file.columns)
-        found = _keep(rt, file, name, source, given, shares)
+        found = _keep(session, file, name, source, given, shares)
     shares.done()
     return found
 
 
 def import_upload(
-    rt: Runtime,
+    session: Session,
     source: Path | BinaryIO,
     *,
     filename: str,
@@ -97,17 +97,19 @@ def import_upload(
     """
     name = name or Path(filename).stem
     if isinstance(source, Path):
-        return import_file(rt, source, name=name, source=filename, options=options, on_share=on_share)
+        return import_file(session, source, name=name, source=filename, options=options, on_share=on_share)
     sweep(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=f"{mark()}-") as folder:
         path = Path(folder) / f"upload{Path(filename).suffix.lower()}"
         with told_of_full_disk(), path.open("wb") as spooled:
             source.seek(0)
             shutil.copyfileobj(source, spooled, 1024 * 1024)
-        return import_file(rt, path, name=name, source=filename, options=options, on_share=on_share)
+        return import_file(session, path, name=name, source=filename, options=options, on_share=on_share)
 
 
-def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[str, str], shares: _Shares) -> Imported:
+def _keep(
+    session: Session, file: TableFile, name: str, source: str, roles: Mapping[str, str], shares: _Shares
+) -> Imported:
     content, count = ContentHash(file.columns), 0
     with tempfile.TemporaryFile() as kept:
         with file.rows(shares.part(0.2, 0.6)) as rows:
@@ -131,15 +133,15 @@ def _keep(rt: Runtime, file: TableFile, name: str, source: str, roles: Mapping[s
                 source=source,
                 owner=owner,
             )
-            dataset_id = _begun(rt, begin)
+            dataset_id = _begun(session, begin)
             if dataset_id is not None:
-                with _taken_back_on_error(rt, dataset_id, owner):
+                with _taken_back_on_error(session, dataset_id, owner):
                     keys = RowKeys(file.columns, id_column=roles.get("id"), answers=answer_columns(roles))
-                    _write(rt, dataset_id, keys, kept_batches(kept), _counted(shares.part(0.6, 1.0), count))
-                    rt.store.writer.call(
+                    _write(session, dataset_id, keys, kept_batches(kept), _counted(shares.part(0.6, 1.0), count))
+                    session.store.writer.call(
                         lambda c: stored.finish_dataset(c, dataset_id, row_count=count, findings_json=told)
                     )
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         dataset = stored.get_dataset(connection, content.hex[:16])
     return Imported(dataset, file.dialect, findings, bad)
 
@@ -154,12 +156,12 @@ def _named() -> Iterator[str]:
         end_owner(owner)
 
 
-def _begun(rt: Runtime, begin: Callable[..., str | None]) -> str | None:
+def _begun(session: Session, begin: Callable[..., str | None]) -> str | None:
     """The id of a dataset that was begun; None: it is kept already, by another import of the same rows too, for which
     this one waits."""
     while True:
         try:
-            return rt.store.writer.call(begin)
+            return session.store.writer.call(begin)
         except stored.BeingWritten:
             time.sleep(LOOK_S)
 
@@ -194,14 +196,14 @@ class _Shares:
 
 
 def _write(
-    rt: Runtime, dataset_id: str, keys: RowKeys, batches: Iterable[list[list[str]]], on_done: Callable[[int], None]
+    session: Session, dataset_id: str, keys: RowKeys, batches: Iterable[list[list[str]]], on_done: Callable[[int], None]
 ) -> None:
     waiting: list[Future[None]] = []
     position = 0
     for batch in _slices(batches):
         keyed = [(keys.of(row), row) for row in batch]
         write = partial(stored.add_rows, dataset_id=dataset_id, start=position, rows=keyed)
-        waiting.append(rt.store.writer.submit(write))
+        waiting.append(session.store.writer.submit(write))
         position += len(batch)
         if len(waiting) >= AHEAD:
             waiting.pop(0).result()
@@ -222,11 +224,11 @@ def _slices(rows: Iterable[list[list[str]]]) -> Iterator[list[list[str]]]:
 
 
 @contextmanager
-def _taken_back_on_error(rt: Runtime, dataset_id: str, owner: str) -> Iterator[None]:
+def _taken_back_on_error(session: Session, dataset_id: str, owner: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        rt.store.writer.call(lambda c: stored.drop_unfinished(c, dataset_id, owner=owner))
+        session.store.writer.call(lambda c: stored.drop_unfinished(c, dataset_id, owner=owner))
         raise
 
 

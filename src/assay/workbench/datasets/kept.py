@@ -20,7 +20,7 @@ from assay.store.datasets import StoredDataset
 from assay.workbench.datasets.importing import import_file
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 __all__ = ["Finding", "StoredDataset", "Table"]
 
@@ -59,14 +59,16 @@ def examples() -> list[Example]:
     ]
 
 
-def read_upload(rt: Runtime, content: bytes | Path, *, filename: str = "", options: ReadOptions | None = None) -> Table:
+def read_upload(
+    session: Session, content: bytes | Path, *, filename: str = "", options: ReadOptions | None = None
+) -> Table:
     """The table in an uploaded file. Raises ImportRefused with what is wrong and the cure."""
-    limit = rt.settings.upload_limit_mb * 1024 * 1024
+    limit = session.settings.upload_limit_mb * 1024 * 1024
     return read_table(content, filename=filename, options=replace(options or ReadOptions(), max_bytes=limit))
 
 
 def save_table(
-    rt: Runtime, table: Table, *, name: str, source: str = "", roles: Mapping[str, str] | None = None
+    session: Session, table: Table, *, name: str, source: str = "", roles: Mapping[str, str] | None = None
 ) -> StoredDataset:
     """Keeps a table as a dataset; the same content is the same dataset. Raises ImportRefused when it has no rows."""
     if not table.rows:
@@ -74,7 +76,7 @@ def save_table(
     given = dict(roles) if roles is not None else guess_roles(table.columns)
     keys = row_keys(table.columns, table.rows, id_column=given.get("id"), answers=answer_columns(given))
     findings = json.dumps([asdict(finding) for finding in table.findings], ensure_ascii=False)
-    dataset_id = rt.store.writer.call(
+    dataset_id = session.store.writer.call(
         lambda c: stored.save_dataset(
             c,
             content_hash=content_hash(table.columns, table.rows),
@@ -86,12 +88,12 @@ def save_table(
             findings_json=findings,
         )
     )
-    return get_dataset(rt, dataset_id)
+    return get_dataset(session, dataset_id)
 
 
-def get_dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
+def get_dataset(session: Session, dataset_id: str) -> StoredDataset:
     """A dataset by id or name. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.get_dataset(connection, dataset_id)
 
 
@@ -101,30 +103,30 @@ def warnings_of(dataset: StoredDataset) -> list[str]:
     return [finding.words for finding in found if finding.severity == "warning"]
 
 
-def list_datasets(rt: Runtime, *, limit: int = 100) -> list[StoredDataset]:
+def list_datasets(session: Session, *, limit: int = 100) -> list[StoredDataset]:
     """Datasets, newest first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.list_datasets(connection, limit=limit)
 
 
-def dataset_rows(rt: Runtime, dataset_id: str, *, start: int = 0, count: int = 10) -> list[dict[str, str]]:
+def dataset_rows(session: Session, dataset_id: str, *, start: int = 0, count: int = 10) -> list[dict[str, str]]:
     """Rows start..start+count-1 as dictionaries."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         found = stored.rows_of(connection, stored.get_dataset(connection, dataset_id), start=start, count=count)
     return [dict(row.values) for row in found]
 
 
-def open_dataset(rt: Runtime, given: str) -> StoredDataset:
+def open_dataset(session: Session, given: str) -> StoredDataset:
     """A dataset by what a user typed: a file, a stored id or name, or an example. Raises NotFound, ImportRefused."""
     path = Path(given)
     if path.is_file():
-        return import_file(rt, path, folder=path.parent).dataset
+        return import_file(session, path, folder=path.parent).dataset
     for example in examples():
         if given in (example.name, example.path.name):
-            table = read_upload(rt, example.path)
-            return save_table(rt, table, name=example.name, source=example.path.name)
+            table = read_upload(session, example.path)
+            return save_table(session, table, name=example.name, source=example.path.name)
     try:
-        return get_dataset(rt, given)
+        return get_dataset(session, given)
     except NotFound:
         names = ", ".join(example.name for example in examples())
         cure = f"Give a path, an id from `assay datasets`, or an example: {names}."

@@ -31,7 +31,7 @@ from assay.workbench.results.cells import get_run
 from assay.workbench.running.runs import RunSummary, summaries
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 __all__ = ["ColumnFilter", "DatasetRecord", "RowChange", "StoredRow", "VersionDiff"]
 LONGEST_NAME = 120
@@ -42,39 +42,39 @@ Unsuccessful = Literal["failed", "errors", "either"]
 # -- names, tags, splits ---------------------------------------------------------------------------------------
 
 
-def list_records(rt: Runtime, *, limit: int = 100, offset: int = 0, search: str = "") -> list[DatasetRecord]:
+def list_records(session: Session, *, limit: int = 100, offset: int = 0, search: str = "") -> list[DatasetRecord]:
     """Datasets by name, the one with the newest version first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return names.dataset_records(connection, limit=limit, offset=offset, search=search)
 
 
-def count_records(rt: Runtime, *, search: str = "") -> int:
+def count_records(session: Session, *, search: str = "") -> int:
     """How many names there are."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return names.count_datasets(connection, search=search)
 
 
-def get_record(rt: Runtime, name: str) -> DatasetRecord:
+def get_record(session: Session, name: str) -> DatasetRecord:
     """A dataset by its name, or by the id of a version. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return names.dataset_record(connection, stored.get_dataset(connection, name).name)
 
 
-def list_versions(rt: Runtime, name: str, *, limit: int = 100, offset: int = 0) -> list[StoredDataset]:
+def list_versions(session: Session, name: str, *, limit: int = 100, offset: int = 0) -> list[StoredDataset]:
     """The versions of a dataset, newest first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.list_versions(connection, name, limit=limit, offset=offset)
 
 
-def runs_by_version(rt: Runtime, name: str) -> dict[str, int]:
+def runs_by_version(session: Session, name: str) -> dict[str, int]:
     """Dataset id -> how many runs use it, for the versions that any run uses."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return names.runs_by_version(connection, name)
 
 
-def runs_of(rt: Runtime, dataset_id: str, *, limit: int = 100) -> list[RunSummary]:
+def runs_of(session: Session, dataset_id: str, *, limit: int = 100) -> list[RunSummary]:
     """The runs over a version, newest first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return summaries(connection, names.runs_of(connection, dataset_id, limit=limit))
 
 
@@ -85,17 +85,17 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def rename(rt: Runtime, name: str, new_name: str) -> None:
+def rename(session: Session, name: str, new_name: str) -> None:
     """Gives all versions another name; tags, splits and policy go along. Raises NotFound, DataError, RunError."""
     new_name = _checked_name(new_name)
-    rt.store.writer.call(lambda c: names.rename(c, name, new_name))
+    session.store.writer.call(lambda c: names.rename(c, name, new_name))
 
 
-def set_tags(rt: Runtime, name: str, tags: Iterable[str]) -> tuple[str, ...]:
+def set_tags(session: Session, name: str, tags: Iterable[str]) -> tuple[str, ...]:
     """Replaces the tags, each once and without surrounding blanks. Raises NotFound."""
     clean = tuple(dict.fromkeys(tag for tag in (" ".join(t.split())[:60] for t in tags) if tag))
-    record = get_record(rt, name)
-    rt.store.writer.call(lambda c: names.set_tags(c, record.name, clean))
+    record = get_record(session, name)
+    session.store.writer.call(lambda c: names.set_tags(c, record.name, clean))
     return clean
 
 
@@ -114,17 +114,17 @@ def split_column(dataset: StoredDataset) -> str | None:
     return found if found in dataset.columns else None
 
 
-def make_splits(rt: Runtime, name: str, shares: Mapping[str, int]) -> None:
+def make_splits(session: Session, name: str, shares: Mapping[str, int]) -> None:
     """Splits the rows by a hash of their key, the same for every version: a row never changes sides, however many are
     added. shares: split -> percent, 100 in all; {} takes the splits back. Raises NotFound, DataError."""
-    record = get_record(rt, name)
+    record = get_record(session, name)
     if column := split_column(record.newest):
         raise DataError(f"The column {column!r} names the splits already.", cure="Edit that column.")
     clean = {part.strip(): percent for part, percent in shares.items()}
     if clean and (sum(clean.values()) != 100 or min(clean.values()) < 1 or "" in clean or len(clean) < 2):
         given = ", ".join(f"{part!r} {percent} %" for part, percent in clean.items())
         raise DataError(f"Splits need two names and 100 % in all, not {given}.", cure="Such as train 80, test 20.")
-    rt.store.writer.call(lambda c: names.set_splits(c, record.name, clean))
+    session.store.writer.call(lambda c: names.set_splits(c, record.name, clean))
 
 
 def _buckets(shares: Mapping[str, int], split: str) -> Buckets | None:
@@ -137,9 +137,9 @@ def _buckets(shares: Mapping[str, int], split: str) -> Buckets | None:
     return None
 
 
-def splits_of(rt: Runtime, dataset: StoredDataset) -> list[Split]:
+def splits_of(session: Session, dataset: StoredDataset) -> list[Split]:
     """The splits of a version with their rows: those in its column, else those made by hash; none: []."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         if column := split_column(dataset):
             return [Split(part, n, None) for part, n in rows.column_counts(connection, dataset, column)]
         shares = names.dataset_record(connection, dataset.name).splits
@@ -192,19 +192,19 @@ def _filter(connection: Any, dataset: StoredDataset, choice: RowChoice) -> RowFi
 
 
 def rows_page(
-    rt: Runtime, dataset_id: str, choice: RowChoice | None = None, *, page: int = 1, size: int = 50
+    session: Session, dataset_id: str, choice: RowChoice | None = None, *, page: int = 1, size: int = 50
 ) -> DatasetPage:
     """A page of a version's rows, from 1. Raises NotFound, DataError for a column or split that does not exist."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         dataset = stored.get_dataset(connection, dataset_id)
         chosen = _filter(connection, dataset, choice or RowChoice())
         total = rows.count_rows(connection, dataset, chosen)
         return DatasetPage(total, rows.rows_page(connection, dataset, chosen, page=page, size=size))
 
 
-def column_values(rt: Runtime, dataset: StoredDataset, column: str, *, limit: int = 30) -> list[tuple[str, int]]:
+def column_values(session: Session, dataset: StoredDataset, column: str, *, limit: int = 30) -> list[tuple[str, int]]:
     """(value, rows) of a column, the most frequent first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return rows.column_counts(connection, dataset, column, limit=limit)
 
 
@@ -220,11 +220,11 @@ class Made(NamedTuple):
 
 
 def _save(
-    rt: Runtime, source: StoredDataset, name: str, note: str, produce: Callable[[Any], Iterator[KeyedRow]]
+    session: Session, source: StoredDataset, name: str, note: str, produce: Callable[[Any], Iterator[KeyedRow]]
 ) -> Made:
     """Stores what `produce` gives as a version of `name`, under the policy of the source. It is read twice: once for
     the content hash, once to be written, so that no table stands in memory."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         digest = content_hash(source.columns, (values for _, values in produce(connection)))
 
     def write(connection: Any) -> tuple[str, int]:
@@ -241,8 +241,8 @@ def _save(
         names.inherit_policy(connection, source.name, stored.get_dataset(connection, dataset_id).name)
         return dataset_id, names.count_versions(connection) - before
 
-    dataset_id, added = rt.store.writer.call(write)
-    with rt.store.read() as connection:
+    dataset_id, added = session.store.writer.call(write)
+    with session.store.read() as connection:
         return Made(stored.get_dataset(connection, dataset_id), added > 0)
 
 
@@ -258,19 +258,19 @@ class RowEdits:
     """Row keys."""
 
 
-def edit(rt: Runtime, dataset_id: str, edits: RowEdits) -> Made:
+def edit(session: Session, dataset_id: str, edits: RowEdits) -> Made:
     """A new version with the edits; the old one stays as it is. Raises NotFound, DataError.
 
     An edited row keeps its key, unless the value in the id column changed: then that is its key.
     """
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         dataset = stored.get_dataset(connection, dataset_id)
         known = set(stored.row_keys(connection, dataset.id, count=dataset.row_count).values())
     _check_edits(dataset, known, edits)
     if len(known) == len(set(edits.deleted)) and not edits.added:
         raise DataError("Every row would be deleted.", cure="Keep at least one, or delete the version instead.")
     made = _save(
-        rt,
+        session,
         dataset,
         dataset.name,
         f"version {dataset.version}, edited",
@@ -310,7 +310,7 @@ def _edited(connection: Any, dataset: StoredDataset, known: Collection[str], edi
 
 
 def derive(
-    rt: Runtime,
+    session: Session,
     dataset_id: str,
     *,
     name: str,
@@ -323,7 +323,7 @@ def derive(
     Rows keep their keys, and the dataset comes under the policy of the one it was made of. Raises NotFound, DataError.
     """
     name, choice = _checked_name(name), choice or RowChoice()
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         dataset = stored.get_dataset(connection, dataset_id)
         chosen = _filter(connection, dataset, choice)
         total = rows.count_rows(connection, dataset, chosen)
@@ -344,21 +344,21 @@ def derive(
     said = [f"{len(positions):,} drawn with seed {seed}"] if positions is not None else []
     said += [choice.in_words()] if choice.in_words() else []
     return _save(
-        rt, dataset, name, f"{dataset.name} version {dataset.version}: {', '.join(said) or 'all rows'}", produce
+        session, dataset, name, f"{dataset.name} version {dataset.version}: {', '.join(said) or 'all rows'}", produce
     )
 
 
 def failed_rows(
-    rt: Runtime, run_id: str, *, kind: Unsuccessful = "either", contestant: int | None = None, name: str = ""
+    session: Session, run_id: str, *, kind: Unsuccessful = "either", contestant: int | None = None, name: str = ""
 ) -> Made:
     """The rows of a run that did not get a passing answer, as a dataset.
 
     kind: failed = an answer did not pass, errors = a cell has no answer. contestant: its index; None: of anyone.
     Raises NotFound, DataError when there is none.
     """
-    run = get_run(rt, run_id)
+    run = get_run(session, run_id)
     name = _checked_name(name or f"{run.dataset.name[:70]}, failed rows")
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         positions = rows.unsuccessful_rows(connection, run.id, kind, contestant=contestant)
     if not positions and not run.plan.graders:
         raise DataError("The run has no graders, so no row of it failed.", cure="Look at a run that was graded.")
@@ -368,15 +368,15 @@ def failed_rows(
     def produce(connection: Any) -> Iterator[KeyedRow]:
         return ((row.key, list(row.values.values())) for row in rows.rows_at(connection, run.dataset, positions))
 
-    return _save(rt, run.dataset, name, f"failed rows of run {run.id}", produce)
+    return _save(session, run.dataset, name, f"failed rows of run {run.id}", produce)
 
 
-def diff(rt: Runtime, old_id: str, new_id: str) -> VersionDiff:
+def diff(session: Session, old_id: str, new_id: str) -> VersionDiff:
     """What lies between two versions, rows joined by their key. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return rows.diff(connection, stored.get_dataset(connection, old_id), stored.get_dataset(connection, new_id))
 
 
-def delete_version(rt: Runtime, dataset_id: str) -> None:
+def delete_version(session: Session, dataset_id: str) -> None:
     """Deletes a version and its rows. Raises NotFound, RunError when a run uses it."""
-    rt.store.writer.call(lambda c: names.delete_version(c, dataset_id))
+    session.store.writer.call(lambda c: names.delete_version(c, dataset_id))

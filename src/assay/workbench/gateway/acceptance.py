@@ -17,7 +17,7 @@ from assay.workbench.gateway.calls import send_completion, send_embeddings, send
 from assay.workbench.gateway.doctor import Finding
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 MOST_USD = usd("0.05")
 MOST_TOKENS = 200
@@ -75,22 +75,22 @@ class Acceptance:
         return f"{calls}, at most {format_usd_up(self.bound_pico)} in all, every try counted"
 
 
-def plan(rt: Runtime, model_id: str = "") -> Acceptance:
+def plan(session: Session, model_id: str = "") -> Acceptance:
     """The acceptance run with a model, or with the cheapest that takes tools. Raises DataError past five cents."""
-    rt.ready()
-    model = rt.catalogue.find(model_id) if model_id else _cheapest(rt.catalogue.models())
+    session.ready()
+    model = session.catalogue.find(model_id) if model_id else _cheapest(session.catalogue.models())
     if model is None:
         raise DataError(f"No model {model_id!r} is in the catalogue." if model_id else "No model suits the run.")
-    paths = (*_paths(model), *_embedding(rt.catalogue.models()))
+    paths = (*_paths(model), *_embedding(session.catalogue.models()))
     total = 0
     for path in paths:
         if path.refused:
             continue
-        rt.wait(rt.dispatcher.prices.learn_all(path.request))
-        bound = rt.dispatcher.prices.bound(path.request)
+        session.wait(session.dispatcher.prices.learn_all(path.request))
+        bound = session.dispatcher.prices.bound(path.request)
         if bound.pico is None:
             raise DataError(f"{path.request.model} has no bound: {bound.unknown}.", cure="Choose another --model.")
-        total += bound.pico * rt.settings.max_attempts  # a try that breaks off may be billed
+        total += bound.pico * session.settings.max_attempts  # a try that breaks off may be billed
     if total > to_pico(MOST_USD):
         most = format_usd(to_pico(MOST_USD))
         raise DataError(
@@ -145,30 +145,30 @@ def _paths(model: Model) -> Iterator[Path]:
     yield Path("refusal in words", nobody, refused=True)
 
 
-def accept(rt: Runtime, planned: Acceptance) -> Iterator[Finding]:
+def accept(session: Session, planned: Acceptance) -> Iterator[Finding]:
     """Goes every path and says how each ended; every call is in the ledger, tagged doctor."""
     answered: Outcome | None = None
     for path in planned.paths:
-        outcome = _send(rt, path).result()
+        outcome = _send(session, path).result()
         yield _finding(path, outcome)
         answered = answered or (outcome if outcome.failure is None else None)
     if answered is not None:
-        yield _generation(rt, answered)
-    yield _call("model list of this key", lambda: rt.wait(rt.client.models(only_mine=True)))
-    yield _call("endpoints", lambda: rt.wait(rt.client.endpoints(planned.model)))
-    yield _call("zero-retention list", lambda: rt.wait(rt.client.zdr_endpoints()))
-    if rt.settings.openrouter_management_key is not None or rt.is_sandbox:
-        yield _call("credits", lambda: rt.wait(rt.client.credits()))
-        yield _call("activity", lambda: rt.wait(rt.client.activity()), empty=True)
+        yield _generation(session, answered)
+    yield _call("model list of this key", lambda: session.wait(session.client.models(only_mine=True)))
+    yield _call("endpoints", lambda: session.wait(session.client.endpoints(planned.model)))
+    yield _call("zero-retention list", lambda: session.wait(session.client.zdr_endpoints()))
+    if session.settings.openrouter_management_key is not None or session.is_sandbox:
+        yield _call("credits", lambda: session.wait(session.client.credits()))
+        yield _call("activity", lambda: session.wait(session.client.activity()), empty=True)
 
 
-def _send(rt: Runtime, path: Path) -> Future[Outcome]:
+def _send(session: Session, path: Path) -> Future[Outcome]:
     tags = ("doctor",)
     if path.over == "embeddings":
-        return send_embeddings(rt, path.request, ASK[0].text, tags=tags)
+        return send_embeddings(session, path.request, ASK[0].text, tags=tags)
     if path.over == "responses":
-        return send_response(rt, path.request, tags=tags)
-    return send_completion(rt, path.request, tags=tags, stream=path.stream)
+        return send_response(session, path.request, tags=tags)
+    return send_completion(session, path.request, tags=tags, stream=path.stream)
 
 
 def _finding(path: Path, outcome: Outcome) -> Finding:
@@ -191,14 +191,14 @@ def _finding(path: Path, outcome: Outcome) -> Finding:
     return Finding(name, state, f"{what} from {who}, {money} {cost.provenance}.")  # type: ignore[arg-type]
 
 
-def _generation(rt: Runtime, outcome: Outcome) -> Finding:
+def _generation(session: Session, outcome: Outcome) -> Finding:
     """Whether the gateway's own record of a call has the cost that the answer had."""
     name, wanted = "live: generation record", outcome.settlement
     if not wanted.generation_id:
         return Finding(name, "warn", "The answer had no id to look up.")
     for wait_s in (*GENERATION_WAITS_S, 0.0):
         try:
-            found = rt.wait(rt.client.generation(wanted.generation_id))
+            found = session.wait(session.client.generation(wanted.generation_id))
         except AssayError as error:
             return Finding(name, "fail", str(error))
         if found is not None:

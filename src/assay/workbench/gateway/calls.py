@@ -16,7 +16,7 @@ from assay.openrouter.responding import respond
 from assay.runs.dispatch import Ask, CallContext, Outcome
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 PATIENCE_S = 60.0
@@ -31,13 +31,13 @@ class ModelHeld(GatewayError):
         self.retry_after_s = retry_after_s
 
 
-def _refuse_held(rt: Runtime, model: str) -> None:
-    if (held := rt.dispatcher.pacer.held_s(model)) > PATIENCE_S:
+def _refuse_held(session: Session, model: str) -> None:
+    if (held := session.dispatcher.pacer.held_s(model)) > PATIENCE_S:
         raise ModelHeld(model, held)
 
 
 def send_completion(
-    rt: Runtime,
+    session: Session,
     request: CompletionRequest,
     *,
     tags: Sequence[str] = (),
@@ -55,19 +55,19 @@ def send_completion(
 
     async def send() -> Outcome:
         context = CallContext(purpose="api", tags_json=json.dumps(list(tags), ensure_ascii=False))
-        _refuse_held(rt, request.model)
-        await rt.dispatcher.prices.learn(request.model)
-        outcome = await rt.dispatcher.complete(
+        _refuse_held(session, request.model)
+        await session.dispatcher.prices.learn(request.model)
+        outcome = await session.dispatcher.complete(
             request, context, stream=stream, on_bytes=on_bytes, on_restart=on_restart
         )
-        await rt.dispatcher.settle(outcome.settlement)
+        await session.dispatcher.settle(outcome.settlement)
         return outcome
 
-    return rt.spawn(send())
+    return session.spawn(send())
 
 
 def send_embeddings(
-    rt: Runtime, request: CompletionRequest, texts: str | list[Any], *, tags: Sequence[str] = ()
+    session: Session, request: CompletionRequest, texts: str | list[Any], *, tags: Sequence[str] = ()
 ) -> Future[Outcome]:
     """Asks for the embeddings of texts, in the ledger and within the budget like a completion.
 
@@ -78,21 +78,21 @@ def send_embeddings(
     async def ask(client: Client, asked: CompletionRequest) -> Completion:
         return await client.embed(asked.model, texts, params=asked.params, provider=asked.provider)
 
-    return _send_asked(rt, request, ask, tags)
+    return _send_asked(session, request, ask, tags)
 
 
-def send_response(rt: Runtime, request: CompletionRequest, *, tags: Sequence[str] = ()) -> Future[Outcome]:
+def send_response(session: Session, request: CompletionRequest, *, tags: Sequence[str] = ()) -> Future[Outcome]:
     """Asks over the gateway's Responses API, in the ledger and within the budget like a completion."""
-    return _send_asked(rt, request, respond, tags)
+    return _send_asked(session, request, respond, tags)
 
 
-def _send_asked(rt: Runtime, request: CompletionRequest, ask: Ask, tags: Sequence[str]) -> Future[Outcome]:
+def _send_asked(session: Session, request: CompletionRequest, ask: Ask, tags: Sequence[str]) -> Future[Outcome]:
     async def send() -> Outcome:
         context = CallContext(purpose="api", tags_json=json.dumps(list(tags), ensure_ascii=False))
-        _refuse_held(rt, request.model)
-        await rt.dispatcher.prices.learn(request.model)
-        outcome = await rt.dispatcher.complete(request, context, ask=ask)
-        await rt.dispatcher.settle(outcome.settlement)
+        _refuse_held(session, request.model)
+        await session.dispatcher.prices.learn(request.model)
+        outcome = await session.dispatcher.complete(request, context, ask=ask)
+        await session.dispatcher.settle(outcome.settlement)
         return outcome
 
-    return rt.spawn(send())
+    return session.spawn(send())

@@ -19,7 +19,7 @@ from assay.store.engine import SOUND_SQLITE, StoreHealth
 from assay.store.integrity import damage, revision
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 State = Literal["ok", "warn", "fail"]
 LINKS: Mapping[str, str] = {
@@ -51,9 +51,9 @@ class Finding:
         return asdict(self)
 
 
-def examine(rt: Runtime) -> Iterator[Finding]:
+def examine(session: Session) -> Iterator[Finding]:
     """Everything there is to say of a runtime; a look that fails is a finding too. Costs nothing."""
-    looks: tuple[Callable[[Runtime], Iterator[Finding]], ...] = (
+    looks: tuple[Callable[[Session], Iterator[Finding]], ...] = (
         _key,
         _network,
         _credits,
@@ -63,10 +63,10 @@ def examine(rt: Runtime) -> Iterator[Finding]:
     )
     for look in looks:
         try:
-            yield from look(rt)
+            yield from look(session)
         except AssayError as error:
             yield Finding(look.__name__.strip("_"), "fail", error.message, error.cure)
-    yield from _disk(rt.settings)
+    yield from _disk(session.settings)
 
 
 def without_database(settings: Settings, error: AssayError) -> Iterator[Finding]:
@@ -80,14 +80,14 @@ def without_database(settings: Settings, error: AssayError) -> Iterator[Finding]
 # -- key, credits and limits ---------------------------------------------------------------------------------------
 
 
-def _key(rt: Runtime) -> Iterator[Finding]:
-    source = rt.settings.key_source
-    if rt.is_sandbox:
+def _key(session: Session) -> Iterator[Finding]:
+    source = session.settings.key_source
+    if session.is_sandbox:
         yield Finding("key", "warn", "No key is set: the sandbox answers.", "Set OPENROUTER_API_KEY.")
     else:
-        given = rt.settings.openrouter_api_key
+        given = session.settings.openrouter_api_key
         text = given.get_secret_value() if given else ""
-        odd = text != text.strip() or (rt.gateway.base_url.startswith("https://openrouter") and text[:3] != "sk-")
+        odd = text != text.strip() or (session.gateway.base_url.startswith("https://openrouter") and text[:3] != "sk-")
         yield Finding(
             "key",
             "warn" if odd else "ok",
@@ -95,7 +95,7 @@ def _key(rt: Runtime) -> Iterator[Finding]:
             "Copy it anew, without spaces or quotes." if odd else "",
         )
     try:
-        facts = rt.wait(rt.client.key())
+        facts = session.wait(session.client.key())
     except GatewayError as error:
         yield Finding("key accepted", "fail", str(error), f"Look at {LINKS['Keys']}.")
         return
@@ -156,8 +156,8 @@ def _free_requests(facts: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding("free requests", "warn" if left == 0 else "ok", said, more)
 
 
-def _credits(rt: Runtime) -> Iterator[Finding]:
-    if rt.settings.openrouter_management_key is None and not rt.is_sandbox:
+def _credits(session: Session) -> Iterator[Finding]:
+    if session.settings.openrouter_management_key is None and not session.is_sandbox:
         yield Finding(
             "credits",
             "ok",
@@ -165,7 +165,7 @@ def _credits(rt: Runtime) -> Iterator[Finding]:
             "Set OPENROUTER_MANAGEMENT_KEY to have it shown.",
         )
         return
-    found = rt.wait(rt.client.credits())
+    found = session.wait(session.client.credits())
     total, used = _amount(found.get("total_credits")), _amount(found.get("total_usage"))
     if total is None or used is None:
         yield Finding("credits", "warn", "The gateway did not say what is left.")
@@ -176,8 +176,8 @@ def _credits(rt: Runtime) -> Iterator[Finding]:
     yield Finding("credits", state, f"{_usd(left)} of {_usd(total)} left.", cure)
 
 
-def _limits(rt: Runtime) -> Iterator[Finding]:
-    settings = rt.settings
+def _limits(session: Session) -> Iterator[Finding]:
+    settings = session.settings
     budget = f"${settings.monthly_budget_usd} a month" if settings.monthly_budget_usd else "no monthly budget"
     paced = ", ".join(f"{model} {n} a minute" for model, n in settings.requests_per_minute.items()) or "none set"
     yield Finding(
@@ -200,15 +200,15 @@ def _usd(value: Decimal | None) -> str:
 # -- network, clock and catalogue ----------------------------------------------------------------------------------
 
 
-def _network(rt: Runtime) -> Iterator[Finding]:
+def _network(session: Session) -> Iterator[Finding]:
     from urllib.parse import urlsplit
 
     from assay.openrouter.reach import proxy_of
 
-    proxy = proxy_of(urlsplit(rt.gateway.base_url).scheme)
-    if proxy and not rt.is_sandbox:
+    proxy = proxy_of(urlsplit(session.gateway.base_url).scheme)
+    if proxy and not session.is_sandbox:
         yield Finding("proxy", "ok", f"Calls go through {proxy}.")
-    for found in reach(rt.gateway.base_url):
+    for found in reach(session.gateway.base_url):
         cure = "" if found.ok else f"Check the network, a firewall and the proxy; {LINKS['Status']}"
         yield Finding(f"network {found.step}", "ok" if found.ok else "fail", f"{found.said}.", cure)
         if found.skew_s is not None:
@@ -222,9 +222,9 @@ def _network(rt: Runtime) -> Iterator[Finding]:
             )
 
 
-def _catalogue(rt: Runtime) -> Iterator[Finding]:
-    rt.ready()
-    state, models = rt.catalogue.state, rt.catalogue.models()
+def _catalogue(session: Session) -> Iterator[Finding]:
+    session.ready()
+    state, models = session.catalogue.state, session.catalogue.models()
     if not models:
         yield Finding("catalogue", "fail", state.error or "There are no models.", "Runs cannot be priced without it.")
     else:
@@ -234,12 +234,12 @@ def _catalogue(rt: Runtime) -> Iterator[Finding]:
 # -- database and disk ---------------------------------------------------------------------------------------------
 
 
-def _database(rt: Runtime) -> Iterator[Finding]:
-    health: StoreHealth = rt.store.health()
+def _database(session: Session) -> Iterator[Finding]:
+    health: StoreHealth = session.store.health()
     size = f", {(health.size_bytes or 0) / 1024**2:.1f} MB" if health.path else ""
-    said = f"{health.path or health.url}{size}, tables of revision {revision(rt.store)}."
+    said = f"{health.path or health.url}{size}, tables of revision {revision(session.store)}."
     yield Finding("database", "ok", said)
-    if found := damage(rt.store):
+    if found := damage(session.store):
         yield Finding(
             "database integrity",
             "fail",

@@ -10,7 +10,7 @@ from assay.sandbox.config import Fault
 from assay.sandbox.fault_kinds import FAULTS, parse_fault
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 class FaultSetting(NamedTuple):
@@ -36,15 +36,15 @@ def parse_faults(given: Sequence[str]) -> tuple[Fault, ...]:
         raise SettingsError(str(error)) from error
 
 
-def faults(rt: Runtime) -> list[FaultSetting]:
+def faults(session: Session) -> list[FaultSetting]:
     """The faults that calls meet now; none where no sandbox of our own answers."""
-    box = rt.built_in_sandbox
+    box = session.built_in_sandbox
     return [] if box is None else [FaultSetting(f.kind, f.rate, f.model) for f in box.config.faults]
 
 
-def set_faults(rt: Runtime, wanted: Sequence[FaultSetting]) -> None:
+def set_faults(session: Session, wanted: Sequence[FaultSetting]) -> None:
     """Lets calls meet these faults from now on. Raises DataError where a real gateway answers."""
-    box = rt.built_in_sandbox
+    box = session.built_in_sandbox
     if box is None:
         raise DataError("Faults can be set for the built-in sandbox only; this is a real gateway.")
     box.meet(parse_faults([f"{one.kind}:{one.rate}{f'@{one.model}' if one.model else ''}" for one in wanted]))

@@ -15,7 +15,7 @@ from assay.money import format_usd, to_pico, usd
 from assay.store.engine import StoreHealth
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 KEY_FACTS = {
     "limit": "Limit of the key",
@@ -43,7 +43,7 @@ class Health:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-def health(rt: Runtime) -> Health:
+def health(session: Session) -> Health:
     """Versions, data file and where the key comes from."""
     versions = {"assay": __version__, "python": platform.python_version()}
     for name in PACKAGES:
@@ -52,12 +52,12 @@ def health(rt: Runtime) -> Health:
         except PackageNotFoundError:
             continue
     return Health(
-        rt.gateway.name,
-        rt.gateway.base_url,
-        rt.settings.key_source,
-        rt.settings.openrouter_management_key is not None,
-        rt.store.health(),
-        tuple((name, client.gateway.base_url) for name, client in rt.gateways.others.items()),
+        session.gateway.name,
+        session.gateway.base_url,
+        session.settings.key_source,
+        session.settings.openrouter_management_key is not None,
+        session.store.health(),
+        tuple((name, client.gateway.base_url) for name, client in session.gateways.others.items()),
         versions,
     )
 
@@ -72,14 +72,14 @@ class GatewayCheck:
     """What the gateway tells about the key, by name, in words; amounts in USD."""
 
 
-def check_gateway(rt: Runtime) -> GatewayCheck:
+def check_gateway(session: Session) -> GatewayCheck:
     """One free call to /key: words and a cure when it fails."""
     try:
-        facts = rt.wait(rt.client.key())
+        facts = session.wait(session.client.key())
     except GatewayError as error:
         return GatewayCheck(False, str(error))
     shown = {said: _in_words(facts[name]) for name, said in KEY_FACTS.items() if facts.get(name) is not None}
-    answers = "The sandbox answers." if rt.is_sandbox else "The gateway answers and accepts the key."
+    answers = "The sandbox answers." if session.is_sandbox else "The gateway answers and accepts the key."
     return GatewayCheck(True, answers, shown)
 
 

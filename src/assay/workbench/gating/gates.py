@@ -23,7 +23,7 @@ from assay.workbench.results.standing import scoreboard
 from assay.workbench.running.runs import progress
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class GateResult:
         return asdict(self)
 
 
-def find_baselines(rt: Runtime, gates: Sequence[Gate]) -> dict[str, RunRecord | None]:
+def find_baselines(session: Session, gates: Sequence[Gate]) -> dict[str, RunRecord | None]:
     """The earlier runs that gates compare with, by the name given; look them up before the new run starts.
 
     None: there is none, and the gate passes without it. Raises NotFound, or DataError for a run of another gateway.
@@ -56,15 +56,17 @@ def find_baselines(rt: Runtime, gates: Sequence[Gate]) -> dict[str, RunRecord | 
         if condition is None:
             continue
         try:
-            baseline = find_run(rt, condition.run, state="done")
+            baseline = find_run(session, condition.run, state="done")
         except NotFound as error:
             if condition.missing == "refuse":
                 cure = "Run it first, or write missing: pass in the gate."
                 raise NotFound(f"There is no baseline run {condition.run!r} that is done.", cure=cure) from error
             found[condition.run] = None
             continue
-        if baseline.gateway != rt.gateway.name:
-            raise DataError(f"The baseline run {condition.run!r} asked {baseline.gateway}, this is {rt.gateway.name}.")
+        if baseline.gateway != session.gateway.name:
+            raise DataError(
+                f"The baseline run {condition.run!r} asked {baseline.gateway}, this is {session.gateway.name}."
+            )
         found[condition.run] = baseline
     return found
 
@@ -79,26 +81,28 @@ def frozen(gates: Sequence[Gate], baselines: Mapping[str, RunRecord | None]) -> 
     }
 
 
-def check_run(rt: Runtime, run_id: str) -> tuple[GateResult, ...] | None:
+def check_run(session: Session, run_id: str) -> tuple[GateResult, ...] | None:
     """Every gate that a run keeps, against the baselines found at its start; None: it keeps none.
 
     A baseline that is not here any more (the run came with an archive) leaves its gate unmet, and the words say so.
     """
-    kept = get_run(rt, run_id).plan.gates
+    kept = get_run(session, run_id).plan.gates
     if not kept:
         return None
     baselines: dict[str, RunRecord | None] = {}
     gone = set()
     for name, found in kept["baselines"].items():
         try:
-            baselines[name] = None if found is None else get_run(rt, found)
+            baselines[name] = None if found is None else get_run(session, found)
         except NotFound:
             gone.add(name)
-    return check_gates(rt, run_id, [Gate.model_validate(gate) for gate in kept["conditions"]], baselines, gone=gone)
+    return check_gates(
+        session, run_id, [Gate.model_validate(gate) for gate in kept["conditions"]], baselines, gone=gone
+    )
 
 
 def check_gates(
-    rt: Runtime,
+    session: Session,
     run_id: str,
     gates: Sequence[Gate],
     baselines: Mapping[str, RunRecord | None],
@@ -109,8 +113,8 @@ def check_gates(
 
     baselines: as `find_baselines` found them. gone: names of those that were found then and are not here now.
     """
-    run = get_run(rt, run_id)
-    board = scoreboard(rt, run.id)
+    run = get_run(session, run_id)
+    board = scoreboard(session, run.id)
     results: list[GateResult] = []
     for gate in gates:
         condition = gate.condition
@@ -125,10 +129,10 @@ def check_gates(
                 results.append(GateResult(gate.kind, None, False, None, condition.alpha, words))
             case NotWorseThan():
                 baseline = baselines.get(condition.run)
-                found = compare_runs(rt, baseline.id, run.id) if baseline else None
+                found = compare_runs(session, baseline.id, run.id) if baseline else None
                 results += _not_worse(condition, found, [(line.prompt, line.contestant) for line in lines])
             case CostAtMost() if condition.contestant is None:
-                results.append(_run_cost(rt, run.id, condition))
+                results.append(_run_cost(session, run.id, condition))
             case CostAtMost():
                 results += (_cost(line, condition) for line in lines)
             case AtMost() | AtLeast():
@@ -199,8 +203,8 @@ def bounded(kind: str, line: ContestantScore, condition: AtLeast | AtMost) -> Ga
     return GateResult(kind, line.label, passed, float(rounded), bound, words)
 
 
-def _run_cost(rt: Runtime, run_id: str, condition: CostAtMost) -> GateResult:
-    spent = progress(rt, run_id)
+def _run_cost(session: Session, run_id: str, condition: CostAtMost) -> GateResult:
+    spent = progress(session, run_id)
     most = spent.spent_pico + spent.unknown_bound_pico
     rounded, known = (_dollars(pico, condition) for pico in (most, spent.spent_pico))
     shown = _shown("cost_usd", known)

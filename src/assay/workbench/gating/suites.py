@@ -31,7 +31,7 @@ from assay.workbench.running.runs import RunDraft
 
 if TYPE_CHECKING:
     from assay.store.datasets import StoredDataset
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 MAX_BYTES = 1_000_000
 
@@ -326,7 +326,7 @@ def _kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def draft_of(rt: Runtime, file: SuiteFile, *, allow_unknown: bool = False) -> tuple[RunDraft, list[str]]:
+def draft_of(session: Session, file: SuiteFile, *, allow_unknown: bool = False) -> tuple[RunDraft, list[str]]:
     """The draft that a suite describes, and notes about settings that have no effect.
 
     allow_unknown: names of parameters and routing that nobody knows are sent, whatever the suite says.
@@ -338,7 +338,7 @@ def draft_of(rt: Runtime, file: SuiteFile, *, allow_unknown: bool = False) -> tu
     suite = file.suite
     notes: list[str] = []
     contestants = tuple(_contestant(file, n, notes) for n in range(len(suite.contestants)))
-    prompts = tuple(_prompt(rt, file, n) for n in range(len(suite.prompts)))
+    prompts = tuple(_prompt(session, file, n) for n in range(len(suite.prompts)))
     graders = tuple(_grader(file, n) for n in range(len(suite.graders)))
     for n, gate in enumerate(suite.gates):
         wanted = gate.condition.contestant
@@ -347,7 +347,7 @@ def draft_of(rt: Runtime, file: SuiteFile, *, allow_unknown: bool = False) -> tu
         ):
             names = ", ".join(names_of(contestants))
             raise file.wrong(("gates", n), f"there is no contestant {wanted!r}. There are: {names}.")
-    dataset = _dataset(rt, file)
+    dataset = _dataset(session, file)
     draft = RunDraft(
         dataset_id=dataset.id,
         prompts=prompts,
@@ -369,21 +369,21 @@ def draft_of(rt: Runtime, file: SuiteFile, *, allow_unknown: bool = False) -> tu
     return draft, list(dict.fromkeys(notes))
 
 
-def _dataset(rt: Runtime, file: SuiteFile) -> StoredDataset:
+def _dataset(session: Session, file: SuiteFile) -> StoredDataset:
     given = file.suite.dataset
     path = file.path.parent / given
     if path.is_file():
-        return open_dataset(rt, str(path))
+        return open_dataset(session, str(path))
     if Path(given).is_file():
         raise NotFound(f"There is no file {given!r} beside {file.path.name}.", cure="Paths start at the suite file.")
-    return open_dataset(rt, given)
+    return open_dataset(session, given)
 
 
-def _prompt(rt: Runtime, file: SuiteFile, n: int) -> Prompt:
+def _prompt(session: Session, file: SuiteFile, n: int) -> Prompt:
     item = file.suite.prompts[n]
     part = PromptPart(user=item) if isinstance(item, str) else item
     if part.library is not None:
-        return _library_prompt(rt, file, n, part)
+        return _library_prompt(session, file, n, part)
     user = part.user if part.file is None else _text_at(file, ("prompts", n, "file"), part.file)
     system = (
         part.system if part.system_file is None else _text_at(file, ("prompts", n, "system_file"), part.system_file)
@@ -393,9 +393,9 @@ def _prompt(rt: Runtime, file: SuiteFile, n: int) -> Prompt:
     return Prompt(user=user or "", system=file.suite.system if system is None else system, name=name)
 
 
-def _library_prompt(rt: Runtime, file: SuiteFile, n: int, part: PromptPart) -> Prompt:
+def _library_prompt(session: Session, file: SuiteFile, n: int, part: PromptPart) -> Prompt:
     try:
-        prompt = run_prompt(find_version(rt, part.library or ""))
+        prompt = run_prompt(find_version(session, part.library or ""))
     except NotFound as error:
         raise file.wrong(("prompts", n, "library"), str(error)) from error
     return replace(prompt, name=part.name) if part.name else prompt

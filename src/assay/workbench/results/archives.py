@@ -16,7 +16,7 @@ from assay.store import archives
 from assay.store.archive_shapes import Archive, check_archive
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ImportedRun:
     dataset_id: str
 
 
-def import_run(rt: Runtime, path: Path) -> ImportedRun:
+def import_run(session: Session, path: Path) -> ImportedRun:
     """Takes in the archive of a run: the same run, with its results, scores, calls and costs, tagged `imported`.
 
     Its calls keep their times, so they count as spend of their own months, and never twice: a run that is here is
@@ -44,7 +44,7 @@ def import_run(rt: Runtime, path: Path) -> ImportedRun:
     """
     with _opened(path) as file:
         found = check_archive(archive.read(file))
-        rt.store.writer.call(lambda c: _restore(c, found, file))
+        session.store.writer.call(lambda c: _restore(c, found, file))
     return ImportedRun(
         found.run["id"],
         found.run["name"],

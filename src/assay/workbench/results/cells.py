@@ -17,7 +17,7 @@ from assay.store.results import CellRecord, GridRow, RowsPage, Show
 from assay.store.spend import answered_by_of, failed_providers_of
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 __all__ = ["GridRow", "RowsPage", "Show"]
 
@@ -40,9 +40,9 @@ class RunRecord:
     tags: tuple[str, ...]
 
 
-def get_run(rt: Runtime, run_id: str) -> RunRecord:
+def get_run(session: Session, run_id: str) -> RunRecord:
     """A run by id. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         row = runs.get_run(connection, run_id)
         dataset = get_dataset(connection, row.dataset_id)
     return RunRecord(
@@ -68,10 +68,10 @@ def label_of(plan: RunPlan, prompt: int, contestant: int) -> str:
 
 
 def rows_page(
-    rt: Runtime, run_id: str, *, show: Show = "all", search: str = "", page: int = 1, size: int = 50
+    session: Session, run_id: str, *, show: Show = "all", search: str = "", page: int = 1, size: int = 50
 ) -> RowsPage:
     """A page of rows x contestants."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         run = runs.get_run(connection, run_id)
         return stored.rows_page(
             connection, run.id, run.dataset_id, show=show, search=search.strip(), page=page, size=size
@@ -90,16 +90,16 @@ class CellDetail:
     graders: tuple[str, ...]
 
 
-def failed_providers(rt: Runtime, run_id: str) -> list[tuple[str, int]]:
+def failed_providers(session: Session, run_id: str) -> list[tuple[str, int]]:
     """(provider with its status, answers before which it failed) of a run, the most frequent first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return failed_providers_of(connection, run_id)
 
 
-def answered_by(rt: Runtime, run_id: str) -> dict[str, list[tuple[str, int]]]:
+def answered_by(session: Session, run_id: str) -> dict[str, list[tuple[str, int]]]:
     """Who answered for contestants with fallback models: name -> (model, answers), the most frequent first."""
-    plan = get_run(rt, run_id).plan
-    with rt.store.read() as connection:
+    plan = get_run(session, run_id).plan
+    with session.store.read() as connection:
         return {
             contestant.name: answered_by_of(connection, run_id, contestant.key)
             for contestant in plan.contestants
@@ -107,18 +107,18 @@ def answered_by(rt: Runtime, run_id: str) -> dict[str, list[tuple[str, int]]]:
         }
 
 
-def first_error(rt: Runtime, run_id: str) -> str:
+def first_error(session: Session, run_id: str) -> str:
     """What the first cell without an answer said; every cell was answered: empty."""
-    run = get_run(rt, run_id)
-    with rt.store.read() as connection:
+    run = get_run(session, run_id)
+    with session.store.read() as connection:
         failed = stored.first_failed_cell(connection, run.id)
         return "" if failed is None else stored.cell_record(connection, run.id, run.dataset.id, failed).error
 
 
-def cell_detail(rt: Runtime, run_id: str, cell: int) -> CellDetail:
+def cell_detail(session: Session, run_id: str, cell: int) -> CellDetail:
     """A cell with prompt, answer, scores and calls. Raises NotFound."""
-    run = get_run(rt, run_id)
-    with rt.store.read() as connection:
+    run = get_run(session, run_id)
+    with session.store.read() as connection:
         record = stored.cell_record(connection, run.id, run.dataset.id, cell)
     place = run.plan.cell(cell)
     values = dict(zip(run.dataset.columns, record.values, strict=True))

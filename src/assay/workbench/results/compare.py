@@ -18,7 +18,7 @@ from assay.store.results import CellRow
 from assay.workbench.results.cells import RunRecord, get_run, label_of
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 T = TypeVar("T")
 
@@ -89,20 +89,20 @@ class RunComparison:
     same_graders: bool
 
 
-def find_run(rt: Runtime, given: str, *, state: str | None = None) -> RunRecord:
+def find_run(session: Session, given: str, *, state: str | None = None) -> RunRecord:
     """A run by id, or else the newest by name. Raises NotFound.
 
     state: among runs of that name, only those in this state; an id is taken in any.
     """
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         row = runs.newest_named(connection, given, state=state)
-    return get_run(rt, row.id if row is not None else given)
+    return get_run(session, row.id if row is not None else given)
 
 
-def compare_runs(rt: Runtime, first: str, second: str) -> RunComparison:
+def compare_runs(session: Session, first: str, second: str) -> RunComparison:
     """Run B (second) against run A (first), each an id or a name. Raises NotFound."""
-    a, b = find_run(rt, first), find_run(rt, second)
-    with rt.store.read() as connection:
+    a, b = find_run(session, first), find_run(session, second)
+    with session.store.read() as connection:
         keys_a = row_keys(connection, a.dataset.id, count=a.plan.row_count)
         keys_b = row_keys(connection, b.dataset.id, count=b.plan.row_count)
         cells_a = _by_place(stored.cell_rows(connection, a.id))

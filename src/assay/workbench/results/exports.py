@@ -42,7 +42,7 @@ from assay.workbench.results.board import by_row, ranked
 from assay.workbench.running import growth
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +105,17 @@ def file_name(run_id: str, kind: Kind) -> str:
     return f"assay-{run_id[:12]}.{kind.suffix}"
 
 
-def redactable(rt: Runtime, run_id: str) -> tuple[str, ...]:
+def redactable(session: Session, run_id: str) -> tuple[str, ...]:
     """Names of what can be left out of a run's exports."""
-    return (*results.get_run(rt, run_id).dataset.columns, *TEXTS)
+    return (*results.get_run(session, run_id).dataset.columns, *TEXTS)
 
 
-def export_run(rt: Runtime, run_id: str, kind: str, target: BinaryIO | Path, *, redact: Collection[str] = ()) -> None:
+def export_run(
+    session: Session, run_id: str, kind: str, target: BinaryIO | Path, *, redact: Collection[str] = ()
+) -> None:
     """Writes a run in a format; a file appears whole or not at all. Raises NotFound, DataError."""
     chosen = kind_of(kind)
-    record = redacted(run_record(rt, run_id), redact)
+    record = redacted(run_record(session, run_id), redact)
     if not isinstance(target, Path):
         chosen.write(record, target)
         return
@@ -141,17 +143,19 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def run_record(rt: Runtime, run_id: str) -> RunRecord:
+def run_record(session: Session, run_id: str) -> RunRecord:
     """A run as the formats see it; its cells are read from the store when they are asked for."""
-    run = results.get_run(rt, run_id)
+    run = results.get_run(session, run_id)
     # The verdict reads every cell too: it comes first, so that they are not held twice.
-    verdict = standing.verdict(rt, run.id)
-    with rt.store.read() as connection:
+    verdict = standing.verdict(session, run.id)
+    with session.store.read() as connection:
         row = runs.get_run(connection, run.id)
         spent = sums.spend_by_contestant(connection, run.id)
-    keys = [key.get_secret_value() for key in (rt.gateway.api_key, rt.gateway.management_key) if key is not None]
-    board, comparisons = _scores(rt, run)
-    estimate = outcome.estimate_outcome(rt, run.id)
+    keys = [
+        key.get_secret_value() for key in (session.gateway.api_key, session.gateway.management_key) if key is not None
+    ]
+    board, comparisons = _scores(session, run)
+    estimate = outcome.estimate_outcome(session, run.id)
     return RunRecord(
         id=run.id,
         name=run.name,
@@ -172,29 +176,29 @@ def run_record(rt: Runtime, run_id: str) -> RunRecord:
         verdict=verdict,
         comparisons=comparisons,
         spend=_spend(run, spent),
-        cells=lambda: _cells(rt, run, keys),
-        rows=lambda: _rows(rt, run),
-        other_calls=lambda: _other_calls(rt, run.id),
-        kept=lambda: _kept(rt, run.id, keys),
+        cells=lambda: _cells(session, run, keys),
+        rows=lambda: _rows(session, run),
+        other_calls=lambda: _other_calls(session, run.id),
+        kept=lambda: _kept(session, run.id, keys),
         versions={"Assay": assay.__version__, "Python": platform.python_version()},
         estimate="" if estimate is None else estimate.words,
-        gates=_gates(rt, run),
-        changes=tuple(f"{utc_text(change.at_ms)}: {change.words}" for change in growth.history(rt, run.id)),
+        gates=_gates(session, run),
+        changes=tuple(f"{utc_text(change.at_ms)}: {change.words}" for change in growth.history(session, run.id)),
     )
 
 
-def _scores(rt: Runtime, run: results.RunRecord) -> tuple[tuple[BoardLine, ...], tuple[ComparisonLine, ...]]:
-    with rt.store.read() as connection:
+def _scores(session: Session, run: results.RunRecord) -> tuple[tuple[BoardLine, ...], tuple[ComparisonLine, ...]]:
+    with session.store.read() as connection:
         cells = stored.cell_rows(connection, run.id)
         costs = cost_by_place(connection, run.id, run.plan)
     board = _board(run, cells, costs)
     return board, _comparisons(board, cells)
 
 
-def _gates(rt: Runtime, run: results.RunRecord) -> tuple[GateFact, ...]:
+def _gates(session: Session, run: results.RunRecord) -> tuple[GateFact, ...]:
     from assay.workbench.gating import gates
 
-    found = gates.check_run(rt, run.id) if run.state == "done" else None
+    found = gates.check_run(session, run.id) if run.state == "done" else None
     return tuple(GateFact(gate.contestant or "the run", gate.passed, gate.words) for gate in found or ())
 
 
@@ -258,29 +262,29 @@ def _spend(run: results.RunRecord, spent: Sequence[sums.ContestantSpend]) -> tup
     )
 
 
-def _cells(rt: Runtime, run: results.RunRecord, keys: Collection[str]) -> Iterator[CellFact]:
+def _cells(session: Session, run: results.RunRecord, keys: Collection[str]) -> Iterator[CellFact]:
     graders = unique([spec.label for spec in run.plan.graders])
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         for row in stored.export_rows(connection, run.id, run.dataset.id):
             yield _cell(row, graders, keys)
 
 
-def _rows(rt: Runtime, run: results.RunRecord) -> Iterator[RowFact]:
-    with rt.store.read() as connection:
+def _rows(session: Session, run: results.RunRecord) -> Iterator[RowFact]:
+    with session.store.read() as connection:
         for start in range(0, run.plan.row_count, ROWS_AT_ONCE):
             count = min(ROWS_AT_ONCE, run.plan.row_count - start)
             for row in datasets.rows_of(connection, run.dataset, start=start, count=count):
                 yield RowFact(row.position, row.key, tuple(row.values.values()))
 
 
-def _other_calls(rt: Runtime, run_id: str) -> Iterator[tuple[int | None, CallFact]]:
-    with rt.store.read() as connection:
+def _other_calls(session: Session, run_id: str) -> Iterator[tuple[int | None, CallFact]]:
+    with session.store.read() as connection:
         for call in stored.calls_without_result(connection, run_id):
             yield call.cell, _call(call)
 
 
-def _kept(rt: Runtime, run_id: str, keys: Collection[str]) -> Iterator[dict[str, Any]]:
-    with rt.store.read() as connection:
+def _kept(session: Session, run_id: str, keys: Collection[str]) -> Iterator[dict[str, Any]]:
+    with session.store.read() as connection:
         yield from archives.archived(connection, run_id, clean=lambda text: without_keys(text, keys))
 
 

@@ -13,7 +13,7 @@ from assay.workbench.running.growth import history
 from assay.workbench.running.runs import progress
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +110,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def estimate_outcome(rt: Runtime, run_id: str) -> EstimateOutcome | None:
+def estimate_outcome(session: Session, run_id: str) -> EstimateOutcome | None:
     """How a run's estimate did; None for a run that was started without one. Raises NotFound."""
-    run = get_run(rt, run_id)
+    run = get_run(session, run_id)
     if not run.estimate.get("cost"):
         return None
-    state = progress(rt, run.id)
-    parts = [run.estimate, *(change.estimate for change in history(rt, run.id))]
+    state = progress(session, run.id)
+    parts = [run.estimate, *(change.estimate for change in history(session, run.id))]
     return EstimateOutcome(
         low=_sum(parts, "low"),
         expected=_sum(parts, "expected"),
@@ -124,7 +124,7 @@ def estimate_outcome(rt: Runtime, run_id: str) -> EstimateOutcome | None:
         limit=state.budget_pico,
         expected_s=sum(float(part.get("seconds") or 0) for part in parts),
         spent=state.spent_pico,
-        billed=_billed(rt, run.id),
+        billed=_billed(session, run.id),
         unknown_calls=state.unknown_calls,
         unknown_bound=state.unknown_bound_pico,
         taken_s=state.seconds,
@@ -132,9 +132,9 @@ def estimate_outcome(rt: Runtime, run_id: str) -> EstimateOutcome | None:
     )
 
 
-def _billed(rt: Runtime, run_id: str) -> int:
+def _billed(session: Session, run_id: str) -> int:
     """What the gateway charged by its own word, upstream amounts left out."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         sums = spend_by_contestant(connection, run_id)
     return sum(
         x.sum.known_pico - x.sum.upstream_pico for x in sums if x.provenance in ("billed", "upstream", "recovered")

@@ -20,7 +20,7 @@ from assay.workbench.results.cells import RunRecord, get_run
 from assay.workbench.results.verdict import in_words
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 class Standing(NamedTuple):
@@ -35,19 +35,19 @@ STANDINGS: Kind[Standing] = Kind("standings", kept=32)
 FRESH = Fresh(least_s=2.0, share=20)
 
 
-def standing(rt: Runtime, run_id: str) -> Standing:
+def standing(session: Session, run_id: str) -> Standing:
     """The scoreboard and the verdict of a run. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         row = runs.get_run(connection, run_id)
         spent = run_cost(connection, row.id)
     state = (row.cells, row.done, row.failed, spent, row.finished_ms, row.lease_token)
     fresh = FRESH if row.state in runs.LIVE else None
-    return rt.memos.of(STANDINGS).get(row.id, lambda _: _counted(rt, row.id), state=state, fresh=fresh)
+    return session.memos.of(STANDINGS).get(row.id, lambda _: _counted(session, row.id), state=state, fresh=fresh)
 
 
-def _counted(rt: Runtime, run_id: str) -> Standing:
-    run = get_run(rt, run_id)
-    with rt.store.read() as connection:
+def _counted(session: Session, run_id: str) -> Standing:
+    run = get_run(session, run_id)
+    with session.store.read() as connection:
         cells = stored.cell_rows(connection, run.id)
         costs = cost_by_place(connection, run.id, run.plan)
     board = ranked(run, cells, costs)
@@ -66,11 +66,11 @@ def _verdict(run: RunRecord, board: Sequence[ContestantScore], cells: Sequence[C
     return in_words(scored, values)
 
 
-def scoreboard(rt: Runtime, run_id: str) -> tuple[ContestantScore, ...]:
+def scoreboard(session: Session, run_id: str) -> tuple[ContestantScore, ...]:
     """The scoreboard, best score first. Raises NotFound."""
-    return standing(rt, run_id).board
+    return standing(session, run_id).board
 
 
-def verdict(rt: Runtime, run_id: str) -> str:
+def verdict(session: Session, run_id: str) -> str:
     """The decision in words: who is best, by how much, whether that is more than noise, at what price."""
-    return standing(rt, run_id).verdict
+    return standing(session, run_id).verdict

@@ -18,7 +18,7 @@ from assay.store.books import month_of, month_settled
 from assay.store.ledger import now_ms
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 def budget_pico(amount: Decimal | None) -> int | None:
@@ -40,24 +40,24 @@ class _Held(NamedTuple):
         return f"{self.whose} budget of {format_usd(self.pico)}"
 
 
-def _held(rt: Runtime, budget: int | None, committed: int) -> Iterator[_Held]:
+def _held(session: Session, budget: int | None, committed: int) -> Iterator[_Held]:
     """The budgets that calls must fit into."""
     if budget is not None:
         yield _Held("the run's", budget, committed, "Give")
-    monthly = rt.dispatcher.monthly_budget_pico
+    monthly = session.dispatcher.monthly_budget_pico
     if monthly is not None:
-        with rt.store.read() as connection:
+        with session.store.read() as connection:
             settled = month_settled(connection, month_of(now_ms()))
         yield _Held("the month's", monthly, settled, "Raise ASSAY_MONTHLY_BUDGET_USD to")
 
 
-def refuse_unheld(rt: Runtime, cost: Estimate, budget: int | None, *, committed: int = 0) -> None:
+def refuse_unheld(session: Session, cost: Estimate, budget: int | None, *, committed: int = 0) -> None:
     """Raises BudgetExceeded when a budget cannot be held, or has no room for the dearest single call.
 
     budget: the run's own, in pico-dollars; the month's counts beside. committed: what counts against the run's
     already. Said before anything is created: such a run would pause where it stands, and could never be completed.
     """
-    held = list(_held(rt, budget, committed))
+    held = list(_held(session, budget, committed))
     if cost.worst is None and held:
         raise BudgetExceeded(
             f"Nobody knows what the calls cost at most, so {' and '.join(one.words for one in held)} cannot be held: "

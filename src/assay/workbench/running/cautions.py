@@ -27,7 +27,7 @@ from assay.store.datasets import get_dataset, rows_of
 from assay.workbench.memo import Kind
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 CHUNK = 2_000
 SHOWN = 5
@@ -49,12 +49,12 @@ class RowCounts:
 COUNTED: Kind[RowCounts] = Kind("cautions", kept=8)
 
 
-def cautions(rt: Runtime, plan: RunPlan) -> list[str]:
+def cautions(session: Session, plan: RunPlan) -> list[str]:
     """What is not replaced in the templates, not sent of the rows, sent with gaps, and not graded; none: empty."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         columns = get_dataset(connection, plan.dataset_id).columns
     found = [words for prompt in plan.prompts for words in _of_template(prompt, (*columns, *plan.mapping))]
-    counts = _counts(rt, plan)
+    counts = _counts(session, plan)
     if counts.unsent:
         many = counts.unsent * len(plan.contestants) * plan.samples
         found.append(f"{_of(counts.unsent, 'prompt')} of rows without anything to ask: {_of(many, 'call')} not sent.")
@@ -82,7 +82,7 @@ def _of_template(prompt: Prompt, columns: Iterable[str]) -> Iterator[str]:
             yield f"The prompt holds {mark!r}, which is not run but sent as it stands: only {{{{column}}}} is replaced."
 
 
-def _counts(rt: Runtime, plan: RunPlan) -> RowCounts:
+def _counts(session: Session, plan: RunPlan) -> RowCounts:
     """The counts over the plan's rows, kept: a form asks for them with every change of anything."""
     graders = [grader for grader in _built(plan) if grader.needs_expected]
     asked = (
@@ -92,12 +92,12 @@ def _counts(rt: Runtime, plan: RunPlan) -> RowCounts:
         tuple(sorted(plan.mapping.items())),
         tuple((g.spec.label, str(g.spec.params.get("expected") or plan.expected_column)) for g in graders),
     )
-    return rt.memos.of(COUNTED).get(asked, lambda _: _counted(rt, plan, graders))
+    return session.memos.of(COUNTED).get(asked, lambda _: _counted(session, plan, graders))
 
 
-def _counted(rt: Runtime, plan: RunPlan, graders: Sequence[Grader]) -> RowCounts:
+def _counted(session: Session, plan: RunPlan, graders: Sequence[Grader]) -> RowCounts:
     found = RowCounts()
-    for values in _rows(rt, plan):
+    for values in _rows(session, plan):
         _count(found, plan, graders, values)
     return found
 
@@ -110,11 +110,11 @@ def _built(plan: RunPlan) -> Iterator[Grader]:
             continue  # the check of the draft says what is wrong with it
 
 
-def _rows(rt: Runtime, plan: RunPlan) -> Iterator[Mapping[str, str]]:
-    with rt.store.read() as connection:
+def _rows(session: Session, plan: RunPlan) -> Iterator[Mapping[str, str]]:
+    with session.store.read() as connection:
         dataset = get_dataset(connection, plan.dataset_id)
     for start in range(0, plan.row_count, CHUNK):
-        with rt.store.read() as connection:
+        with session.store.read() as connection:
             chunk = rows_of(connection, dataset, start=start, count=min(CHUNK, plan.row_count - start))
         yield from (row.values for row in chunk)
 

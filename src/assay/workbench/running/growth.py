@@ -33,7 +33,7 @@ from assay.workbench.running import budgets, policies, runs
 from assay.workbench.running.progress import SUMS
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 MAX_SAMPLES = 100
 NAMED = 5
@@ -151,19 +151,19 @@ class _Target:
     """What calls will carry: the plan's policy, its dataset's and that of the new rows, the strictest of each."""
 
 
-def _target(rt: Runtime, run_id: str, growth: Growth) -> _Target:
+def _target(session: Session, run_id: str, growth: Growth) -> _Target:
     """Raises RunError naming everything that keeps the run from growing, DataError for the new rows, PolicyError."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         run = stored_runs.get_run(connection, run_id)
         before = stored_runs.plan_of(run)
         dataset = get_dataset(connection, before.dataset_id)
-    runs.refuse_elsewhere(rt, run.id)
+    runs.refuse_elsewhere(session, run.id)
     stored.check_idle(run)
     source = rows = None
     if growth.dataset:
-        with rt.store.read() as connection:
+        with session.store.read() as connection:
             source = get_dataset(connection, growth.dataset)
-        rows = _additions(rt, before, dataset, source)
+        rows = _additions(session, before, dataset, source)
     count = growth.rows
     if rows is not None:
         count = count or before.row_count + len(rows.rows)
@@ -173,17 +173,17 @@ def _target(rt: Runtime, run_id: str, growth: Growth) -> _Target:
     after = before.grown(
         contestants=growth.contestants, prompts=growth.prompts, samples=growth.samples, row_count=count
     )
-    if problems := _problems(rt, dataset, before, growth):
+    if problems := _problems(session, dataset, before, growth):
         raise RunError(" ".join(problems))
-    policy = before.data_policy if source is None else policies.effective(rt, source.id, before.data_policy)
-    policy = policies.effective(rt, dataset.id, policy)
-    runs.refuse_under_policy(rt, replace(after, data_policy=policy))
+    policy = before.data_policy if source is None else policies.effective(session, source.id, before.data_policy)
+    policy = policies.effective(session, dataset.id, policy)
+    runs.refuse_under_policy(session, replace(after, data_policy=policy))
     return _Target(run, dataset, before, after, rows, source, policy)
 
 
-def _problems(rt: Runtime, dataset: StoredDataset, plan: RunPlan, growth: Growth) -> list[str]:
+def _problems(session: Session, dataset: StoredDataset, plan: RunPlan, growth: Growth) -> list[str]:
     """What keeps the additions from being asked; what the run has already is not judged anew."""
-    problems = runs.model_problems(rt, growth.contestants, mode=plan.mode, allow_unknown=growth.allow_unknown)
+    problems = runs.model_problems(session, growth.contestants, mode=plan.mode, allow_unknown=growth.allow_unknown)
     known = set(dataset.columns) | set(plan.mapping)
     for prompt in growth.prompts:
         if not prompt.user.strip() and not prompt.messages:
@@ -197,14 +197,14 @@ def _problems(rt: Runtime, dataset: StoredDataset, plan: RunPlan, growth: Growth
     return problems
 
 
-def _additions(rt: Runtime, plan: RunPlan, dataset: StoredDataset, other: StoredDataset) -> Additions:
+def _additions(session: Session, plan: RunPlan, dataset: StoredDataset, other: StoredDataset) -> Additions:
     found = additions(
         dataset.columns,
-        _keyed(rt, dataset, plan.row_count),
+        _keyed(session, dataset, plan.row_count),
         id_column=dataset.roles.get("id"),
         answers=answer_columns(dataset.roles),
         table_columns=other.columns,
-        table_rows=(values for _, values in _keyed(rt, other, other.row_count)),
+        table_rows=(values for _, values in _keyed(session, other, other.row_count)),
     )
     if not found.rows:
         said = " ".join(_left_out(found))
@@ -212,39 +212,39 @@ def _additions(rt: Runtime, plan: RunPlan, dataset: StoredDataset, other: Stored
     return found
 
 
-def _keyed(rt: Runtime, dataset: StoredDataset, count: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _keyed(session: Session, dataset: StoredDataset, count: int) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(row key, values) of the first rows of a dataset, read in chunks."""
     for start in range(0, count, runs.CHUNK):
-        with rt.store.read() as connection:
+        with session.store.read() as connection:
             chunk = rows_of(connection, dataset, start=start, count=min(runs.CHUNK, count - start))
         yield from ((row.key, tuple(row.values[name] for name in dataset.columns)) for row in chunk)
 
 
-def _rows(rt: Runtime, target: _Target) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _rows(session: Session, target: _Target) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The rows that the grown run asks for, in order."""
     if target.rows is None:
-        return _keyed(rt, target.dataset, target.after.row_count)
+        return _keyed(session, target.dataset, target.after.row_count)
     new = target.rows.rows[: target.after.row_count - target.before.row_count]
-    return chain(_keyed(rt, target.dataset, target.before.row_count), new)
+    return chain(_keyed(session, target.dataset, target.before.row_count), new)
 
 
 # -- what a user does ----------------------------------------------------------------------------------------------
 
 
-def estimate_growth(rt: Runtime, run_id: str, growth: Growth) -> GrowthEstimate:
+def estimate_growth(session: Session, run_id: str, growth: Growth) -> GrowthEstimate:
     """What a growth would send and cost. Raises RunError naming every problem, DataError, NotFound."""
-    return _estimate(rt, _target(rt, run_id, growth))
+    return _estimate(session, _target(session, run_id, growth))
 
 
-def _estimate(rt: Runtime, target: _Target) -> GrowthEstimate:
+def _estimate(session: Session, target: _Target) -> GrowthEstimate:
     before, after = target.before, target.after
-    runs.learn_prices(rt, after)
-    with rt.store.read() as connection:
+    runs.learn_prices(session, after)
+    with session.store.read() as connection:
         done = saving.finished_cells(connection, target.run.id)
         for cell in stored.asked_cells(connection, target.run.id):
             done[cell] = 1  # it waits in a batch, and what it may cost is reserved
-    added = _estimate_cells(rt, target, before.spread(b"\1" * before.cell_count, after))
-    missing = added if all(done) else _estimate_cells(rt, target, before.spread(done, after))
+    added = _estimate_cells(session, target, before.spread(b"\1" * before.cell_count, after))
+    missing = added if all(done) else _estimate_cells(session, target, before.spread(done, after))
     return GrowthEstimate(
         cells_before=before.cell_count,
         cells=after.cell_count,
@@ -253,13 +253,13 @@ def _estimate(rt: Runtime, target: _Target) -> GrowthEstimate:
         committed_pico=target.run.settled_pico + target.run.reserved_pico,
         budget_pico=target.run.budget_pico,
         rows=target.rows,
-        policy_notes=tuple(_policy_notes(rt, target)),
-        length_notes=tuple(runs.length_notes(rt, after, frozenset(after.names) - frozenset(before.names))),
+        policy_notes=tuple(_policy_notes(session, target)),
+        length_notes=tuple(runs.length_notes(session, after, frozenset(after.names) - frozenset(before.names))),
     )
 
 
-def _policy_notes(rt: Runtime, target: _Target) -> Iterator[str]:
-    before = policies.effective(rt, target.dataset.id, target.before.data_policy)
+def _policy_notes(session: Session, target: _Target) -> Iterator[str]:
+    before = policies.effective(session, target.dataset.id, target.before.data_policy)
     if target.source is not None and dict(target.policy) != before:
         yield (
             f"The rows bring the data policy of {target.source.name}, and {target.dataset.name} comes under it: "
@@ -267,26 +267,26 @@ def _policy_notes(rt: Runtime, target: _Target) -> Iterator[str]:
         )
 
 
-def _estimate_cells(rt: Runtime, target: _Target, done: bytearray) -> RunEstimate:
+def _estimate_cells(session: Session, target: _Target, done: bytearray) -> RunEstimate:
     names = target.dataset.columns
-    values = (dict(zip(names, row, strict=True)) for _, row in _rows(rt, target))
+    values = (dict(zip(names, row, strict=True)) for _, row in _rows(session, target))
     plan = replace(target.after, data_policy=target.policy)
-    return runs.estimate_lengths(rt, plan, missing_lengths(plan, values, done))
+    return runs.estimate_lengths(session, plan, missing_lengths(plan, values, done))
 
 
-def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | None = None) -> GrowthEstimate:
+def grow_run(session: Session, run_id: str, growth: Growth, *, budget_usd: Decimal | None = None) -> GrowthEstimate:
     """Adds to a run and starts on the missing cells; what is there stays, and is not paid again.
 
     budget_usd: a new budget; None leaves the present one, at which the run pauses. Raises RunError naming every
     problem, also when the run is being worked; DataError, NotFound.
     """
-    target = _target(rt, run_id, growth)
-    found = _estimate(rt, target)
+    target = _target(session, run_id, growth)
+    found = _estimate(session, target)
     budget = budgets.budget_pico(budget_usd)
     budgets.refuse_spent(budget, found.committed_pico)
     held = target.run.budget_pico if budget is None else budget
-    budgets.refuse_unheld(rt, found.missing.cost, held, committed=found.committed_pico)
-    new_version = None if target.rows is None else _new_version(rt, target)
+    budgets.refuse_unheld(session, found.missing.cost, held, committed=found.committed_pico)
+    new_version = None if target.rows is None else _new_version(session, target)
 
     def write(connection: Any) -> None:
         stored.growable(connection, target.run.id, before=target.before)
@@ -295,18 +295,18 @@ def grow_run(rt: Runtime, run_id: str, growth: Growth, *, budget_usd: Decimal | 
         grown = replace(target.after, dataset_id=dataset.id)
         detail = _detail(target, dataset, found, budget)
         stored.grow_run(connection, target.run.id, grown, before=target.before, detail=detail, budget_pico=budget)
-        stored_runs.place(connection, target.run.id, home.addresses_of(grown, rt.gateways))
+        stored_runs.place(connection, target.run.id, home.addresses_of(grown, session.gateways))
 
-    rt.store.writer.call(write)
-    rt.memos.of(SUMS).forget(target.run.id)
-    rt.wait(runs.start_engine(rt, target.run.id))
+    session.store.writer.call(write)
+    session.memos.of(SUMS).forget(target.run.id)
+    session.wait(runs.start_engine(session, target.run.id))
     return found
 
 
-def _new_version(rt: Runtime, target: _Target) -> Callable[[Any], StoredDataset]:
+def _new_version(session: Session, target: _Target) -> Callable[[Any], StoredDataset]:
     """Stores the run's rows followed by the new ones, as a version of its dataset, under the policies of both."""
     old = target.dataset
-    digest = content_hash(old.columns, (values for _, values in _rows(rt, target)))
+    digest = content_hash(old.columns, (values for _, values in _rows(session, target)))
     note = f"version {old.version} and rows of {target.source.name}" if target.source else old.source
 
     def write(connection: Any) -> StoredDataset:
@@ -315,7 +315,7 @@ def _new_version(rt: Runtime, target: _Target) -> Callable[[Any], StoredDataset]
             content_hash=digest,
             name=old.name,
             columns=old.columns,
-            rows=_rows(rt, target),
+            rows=_rows(session, target),
             roles=old.roles,
             source=note,
         )
@@ -358,9 +358,9 @@ class Change:
     """The estimate of what was added, as stored."""
 
 
-def history(rt: Runtime, run_id: str) -> tuple[Change, ...]:
+def history(session: Session, run_id: str) -> tuple[Change, ...]:
     """What was added to a run after its start, oldest first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         found = stored.changes_of(connection, stored_runs.get_run(connection, run_id).id)
     return tuple(Change(c.at_ms, _in_words(c.detail), c.detail.get("estimate", {})) for c in found)
 

@@ -31,7 +31,7 @@ from assay.store.datasets import get_dataset, policy_of
 from assay.workbench.gateway.catalogue import list_models
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 __all__ = ["Findings", "in_words", "is_looser", "make_policy"]
 SUGGESTED = 5
@@ -41,9 +41,9 @@ LOOSER = (
 )
 
 
-def get_policy(rt: Runtime, dataset: str) -> dict[str, Any]:
+def get_policy(session: Session, dataset: str) -> dict[str, Any]:
     """The data policy of a dataset by name or version id; {}: none. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return policy_of(connection, get_dataset(connection, dataset).id)
 
 
@@ -57,15 +57,15 @@ class PolicySet:
     """Runs at work that were paused, because they began under the old policy."""
 
 
-def set_policy(rt: Runtime, dataset: str, policy: Mapping[str, Any], *, loosen: bool = False) -> PolicySet:
+def set_policy(session: Session, dataset: str, policy: Mapping[str, Any], *, loosen: bool = False) -> PolicySet:
     """Sets the data policy of a dataset: all its versions, now and later.
 
     loosen: agrees to a policy that allows what the old one refused. Raises NotFound, PolicyError without that, and
     for a provider that the gateway does not know.
     """
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         name = get_dataset(connection, dataset).name
-    check_providers(rt, policy.get("only", ()))
+    check_providers(session, policy.get("only", ()))
 
     def write(connection: Any) -> int:
         old = names.policy_of_name(connection, name)
@@ -82,70 +82,70 @@ def set_policy(rt: Runtime, dataset: str, policy: Mapping[str, Any], *, loosen: 
             stored_runs.command_run(connection, run_id, "pause")
         return len(tightened)
 
-    return PolicySet(name, policy, rt.store.writer.call(write))
+    return PolicySet(name, policy, session.store.writer.call(write))
 
 
-def provider_slugs(rt: Runtime) -> list[str]:
+def provider_slugs(session: Session) -> list[str]:
     """The providers that a policy can name: the gateway's, and further endpoints; the gateway's only if it answers."""
-    slugs = set(rt.gateways.others)
-    if rt.gateway.speaks_openrouter:
+    slugs = set(session.gateways.others)
+    if session.gateway.speaks_openrouter:
         with suppress(GatewayFailed):  # the list is a help for typing, and slugs can be typed without it
-            slugs |= {str(row["slug"]).lower() for row in rt.wait(rt.client.providers()) if row.get("slug")}
+            slugs |= {str(row["slug"]).lower() for row in session.wait(session.client.providers()) if row.get("slug")}
     return sorted(slugs)
 
 
-def check_providers(rt: Runtime, slugs: Iterable[str]) -> None:
+def check_providers(session: Session, slugs: Iterable[str]) -> None:
     """Raises PolicyError for a provider slug that the gateway does not list; a gateway that cannot be asked lists
     none, and then everything passes: a wrong slug allows nobody."""
-    known = provider_slugs(rt) if slugs else []
+    known = provider_slugs(session) if slugs else []
     for slug in slugs:
-        if set(known) - set(rt.gateways.others) and not any(covers(name, slug) for name in known):
+        if set(known) - set(session.gateways.others) and not any(covers(name, slug) for name in known):
             near = difflib.get_close_matches(slug, known, n=2)
             hint = f"Did you mean {' or '.join(near)}?" if near else "See the providers on the Models page."
             raise PolicyError(f"The gateway knows no provider {slug!r}.", cure=hint)
 
 
-def effective(rt: Runtime, dataset: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+def effective(session: Session, dataset: str, policy: Mapping[str, Any]) -> dict[str, Any]:
     """What calls on a dataset carry: its own policy and a draft's, the stricter of each."""
-    return strictest(get_policy(rt, dataset), policy)
+    return strictest(get_policy(session, dataset), policy)
 
 
 def check(
-    rt: Runtime,
+    session: Session,
     dataset: str,
     contestants: Sequence[Contestant],
     graders: Sequence[GraderSpec],
     policy: Mapping[str, Any],
 ) -> Findings:
     """Who is refused under the policy of a dataset and a draft together, and who remains; asks the gateway."""
-    together = effective(rt, dataset, policy)
+    together = effective(session, dataset, policy)
     if not together:
         return Findings()
-    return rt.wait(rt.dispatcher.compliance.check(candidates(contestants, graders), together))
+    return session.wait(session.dispatcher.compliance.check(candidates(contestants, graders), together))
 
 
 def problems(
-    rt: Runtime,
+    session: Session,
     dataset: str,
     contestants: Sequence[Contestant],
     graders: Sequence[GraderSpec],
     policy: Mapping[str, Any],
 ) -> list[str]:
     """Why a run is refused by its data policy, in words: each refused one, and who remains; none: it may start."""
-    found = check(rt, dataset, contestants, graders, policy)
+    found = check(session, dataset, contestants, graders, policy)
     if not found.refused:
         return []
-    together = effective(rt, dataset, policy)
+    together = effective(session, dataset, policy)
     left = [one.name for one in found.remaining if one.role == "contestant"]
     remaining = f"Contestants that remain: {', '.join(left)}." if left else "No contestant remains."
-    words = [f"The data policy of this dataset: {in_words(together)}.", remaining, _suggestion(rt, together)]
+    words = [f"The data policy of this dataset: {in_words(together)}.", remaining, _suggestion(session, together)]
     return [*(str(refusal) for refusal in found.refused), " ".join(word for word in words if word)]
 
 
-def _suggestion(rt: Runtime, policy: Mapping[str, Any]) -> str:
+def _suggestion(session: Session, policy: Mapping[str, Any]) -> str:
     """Some models that the policy leaves; empty where the gateway publishes no list."""
     try:
-        models = models_left(rt, policy)
+        models = models_left(session, policy)
     except PolicyError:
         return ""
     if models is None:
@@ -154,13 +154,13 @@ def _suggestion(rt: Runtime, policy: Mapping[str, Any]) -> str:
     return f"Models that it leaves: {len(models):,}{some}."
 
 
-def models_left(rt: Runtime, policy: Mapping[str, Any]) -> list[str] | None:
+def models_left(session: Session, policy: Mapping[str, Any]) -> list[str] | None:
     """The models of the catalogue that a policy leaves, in its order; None: the gateway publishes no such list.
 
     Zero data retention is listed for every endpoint; who trains, or who serves a model, only model by model.
     """
-    if not policy.get("zdr") or not rt.gateway.speaks_openrouter:
+    if not policy.get("zdr") or not session.gateway.speaks_openrouter:
         return None
-    rows = [row for row in rt.wait(rt.dispatcher.compliance.zdr_rows()) if allowed(row, policy)]
+    rows = [row for row in session.wait(session.dispatcher.compliance.zdr_rows()) if allowed(row, policy)]
     known = {(str(row.get("model_id")), parse_pricing(row.get("pricing")).is_free) for row in rows}
-    return [m.id for m in list_models(rt) if (str(m.raw.get("canonical_slug", m.id)), m.pricing.is_free) in known]
+    return [m.id for m in list_models(session) if (str(m.raw.get("canonical_slug", m.id)), m.pricing.is_free) in known]

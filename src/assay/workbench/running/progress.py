@@ -23,7 +23,7 @@ from assay.workbench.memo import Fresh, Kind
 from assay.workbench.running.forecast import forecast
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +138,11 @@ SUMS: Kind[ProgressSums] = Kind("progress", kept=32)
 FRESH = Fresh(least_s=0.5, share=40)
 
 
-def _sums(rt: Runtime, connection: Any, run: Any) -> ProgressSums:
+def _sums(session: Session, connection: Any, run: Any) -> ProgressSums:
     live = run.state in stored.LIVE
     cost = (run.settled_pico, run.reserved_pico) if live else run_cost(connection, run.id)
     state = (run.cells, live, run.done, run.failed, cost, run.lease_token)
-    memo = rt.memos.of(SUMS)
+    memo = session.memos.of(SUMS)
     return memo.get(run.id, lambda known: _counted(connection, run, known), state=state, fresh=FRESH if live else None)
 
 
@@ -158,36 +158,36 @@ def _counted(connection: Any, run: Any, known: ProgressSums | None) -> ProgressS
     return ProgressSums(plan, counts, money, failures, orphans, bill, upstream)
 
 
-def waits_for(rt: Runtime, run: Any) -> str:
+def waits_for(session: Session, run: Any) -> str:
     """Which gateway a run that is not at its end waits for, in words; empty: for none. run: its row."""
     if run.state not in (*stored.LIVE, "paused") or stored.is_held(run):
         return ""
-    return home.waits_for(run, stored.plan_of(run), rt.gateways)
+    return home.waits_for(run, stored.plan_of(run), session.gateways)
 
 
-def glance(rt: Runtime, run_id: str) -> Glance:
+def glance(session: Session, run_id: str) -> Glance:
     """State and count of a run, without its money. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         run = stored.get_run(connection, run_id)
     return Glance(run.state, run.done, run.cells)
 
 
-def progress(rt: Runtime, run_id: str) -> RunProgress:
+def progress(session: Session, run_id: str) -> RunProgress:
     """The progress of a run. Raises NotFound."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         run = stored.get_run(connection, run_id)
-        sums = _sums(rt, connection, run)
+        sums = _sums(session, connection, run)
         batch = waiting(connection, run.id) if sums.plan.mode == "batch" else None
-    waits = waits_for(rt, run)
+    waits = waits_for(session, run)
     plan, counts, money, failures = sums.plan, sums.counts, sums.money, sums.failures
-    live = rt.engine.live(run.id)
+    live = session.engine.live(run.id)
     rate = live.rate(time.monotonic()) if live else 0.0
     share = run.cells // max(1, len(plan.contestants))
     shown = []
     for index, contestant in enumerate(plan.contestants):
         count, spent = counts.get(index), money.get(contestant.key, stored.ContestantMoney()).answers
         lane = live.lanes.get(index) if live else None
-        pace = rt.dispatcher.pacer.state(lane.model if lane else contestant.model_id)
+        pace = session.dispatcher.pacer.state(lane.model if lane else contestant.model_id)
         note = _note(lane, pace) if live else ""
         shown.append(
             ContestantProgress(
@@ -248,14 +248,14 @@ def _worked_s(run: Any) -> float:
     return float(run.worked_ms + min(max(since, 0), stored.LONGEST_BEAT_MS)) / 1000
 
 
-def wait_for_run(rt: Runtime, run_id: str, *, timeout_s: float | None = None) -> RunProgress:
+def wait_for_run(session: Session, run_id: str, *, timeout_s: float | None = None) -> RunProgress:
     """Waits until a run is neither queued nor running, or is seen to wait for another gateway.
 
     Raises RunError after timeout_s.
     """
     until = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
-        state = progress(rt, run_id)
+        state = progress(session, run_id)
         if not state.is_live or state.waits:
             return state
         if until is not None and time.monotonic() > until:

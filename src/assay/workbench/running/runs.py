@@ -44,7 +44,7 @@ from assay.workbench.running.progress import wait_for_run as wait_for_run
 from assay.workbench.running.progress import waits_for as waits_for
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 CHUNK = 500
 LIVE = stored.LIVE
@@ -81,14 +81,14 @@ class RunDraft:
     """Whether parameters and routing that nobody knows by name are sent."""
 
 
-def _dataset(rt: Runtime, dataset_id: str) -> StoredDataset:
-    with rt.store.read() as connection:
+def _dataset(session: Session, dataset_id: str) -> StoredDataset:
+    with session.store.read() as connection:
         return get_dataset(connection, dataset_id)
 
 
-def plan_of(rt: Runtime, draft: RunDraft) -> RunPlan:
+def plan_of(session: Session, draft: RunDraft) -> RunPlan:
     """The plan of a draft."""
-    dataset = _dataset(rt, draft.dataset_id)
+    dataset = _dataset(session, draft.dataset_id)
     rows = min(dataset.row_count, draft.limit) if draft.limit else dataset.row_count
     return RunPlan(
         dataset_id=dataset.id,
@@ -102,26 +102,26 @@ def plan_of(rt: Runtime, draft: RunDraft) -> RunPlan:
         budget_pico=budget_pico(draft.budget_usd),
         concurrency=draft.concurrency,
         cache=draft.cache,
-        gateway=rt.gateway.name,
-        data_policy=policies.effective(rt, dataset.id, draft.data_policy),
+        gateway=session.gateway.name,
+        data_policy=policies.effective(session, dataset.id, draft.data_policy),
         mode=draft.mode,
         gates=draft.gates,
         pilot=draft.pilot,
     )
 
 
-def preview(rt: Runtime, draft: RunDraft, *, rows: int = 3) -> list[tuple[Message, ...]]:
+def preview(session: Session, draft: RunDraft, *, rows: int = 3) -> list[tuple[Message, ...]]:
     """The first rows rendered with the first prompt, exactly as they will be sent. Raises TemplateError."""
-    dataset = _dataset(rt, draft.dataset_id)
-    with rt.store.read() as connection:
+    dataset = _dataset(session, draft.dataset_id)
+    with session.store.read() as connection:
         found = rows_of(connection, dataset, count=rows)
     return [render_prompt(draft.prompts[0], mapped(row.values, draft.mapping)) for row in found]
 
 
-def check(rt: Runtime, draft: RunDraft) -> list[str]:
+def check(session: Session, draft: RunDraft) -> list[str]:
     """Everything that keeps a draft from being started, in words; none: it may start."""
     problems = []
-    dataset = _dataset(rt, draft.dataset_id)
+    dataset = _dataset(session, draft.dataset_id)
     if dataset.row_count == 0:
         problems.append("The dataset has no rows. Choose another file.")
     if not draft.prompts or not any(p.user.strip() or p.messages for p in draft.prompts):
@@ -137,8 +137,8 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
     if len({c.key for c in draft.contestants}) < len(draft.contestants):
         problems.append("Two contestants are the same model with the same settings. Remove one or change it.")
     judges = [str(g.params.get("model", "")) for g in draft.graders if g.kind == "judge" and g.params.get("model")]
-    unusable = model_problems(rt, draft.contestants, judges, mode=draft.mode, allow_unknown=draft.allow_unknown)
-    problems += unusable or policies.problems(rt, dataset.id, draft.contestants, draft.graders, draft.data_policy)
+    unusable = model_problems(session, draft.contestants, judges, mode=draft.mode, allow_unknown=draft.allow_unknown)
+    problems += unusable or policies.problems(session, dataset.id, draft.contestants, draft.graders, draft.data_policy)
     for spec in draft.graders:
         try:
             grader = build(spec)
@@ -160,15 +160,15 @@ def check(rt: Runtime, draft: RunDraft) -> list[str]:
         budget_pico(draft.budget_usd)
     except RunError as error:
         problems.append(str(error))
-    if draft.budget_usd is not None and not rt.catalogue.models() and rt.catalogue.state.error:
+    if draft.budget_usd is not None and not session.catalogue.models() and session.catalogue.state.error:
         problems.append(
-            f"Without prices no budget can be held, and they could not be fetched: {rt.catalogue.state.error}"
+            f"Without prices no budget can be held, and they could not be fetched: {session.catalogue.state.error}"
         )
     return problems
 
 
 def model_problems(
-    rt: Runtime,
+    session: Session,
     contestants: Sequence[Contestant],
     judges: Sequence[str] = (),
     *,
@@ -178,7 +178,9 @@ def model_problems(
     """What keeps models from being asked: not on the gateway, or parameters and routing that are unknown or out of
     their range. A fallback counts as a model."""
     asked = [model for c in contestants for model in may_answer(CompletionRequest(c.model, (), c.params))]
-    problems = [said for model_id in dict.fromkeys([*asked, *judges]) if (said := _model_problem(rt, model_id, mode))]
+    problems = [
+        said for model_id in dict.fromkeys([*asked, *judges]) if (said := _model_problem(session, model_id, mode))
+    ]
     for contestant in contestants:
         try:
             checked_settings({**contestant.params, "provider": contestant.provider}, allow_unknown=allow_unknown)
@@ -187,12 +189,12 @@ def model_problems(
     return problems
 
 
-def _model_problem(rt: Runtime, model_id: str, mode: RunMode) -> str:
+def _model_problem(session: Session, model_id: str, mode: RunMode) -> str:
     """Why a model cannot be asked; empty: it can. A preset is known to the gateway alone."""
-    listed = rt.catalogue.models()
+    listed = session.catalogue.models()
     bare = base_model(model_id).partition("@preset/")[0]
-    if bare and listed and rt.catalogue.find(bare) is None:
-        near = nearest_models(rt, bare)
+    if bare and listed and session.catalogue.find(bare) is None:
+        near = nearest_models(session, bare)
         hint = f" Did you mean {' or '.join(near)}?" if near else " The Models page, or `assay models`, lists them."
         return f"There is no model {model_id!r} on this gateway.{hint}"
     if bare.endswith(":batch") and mode != "batch":
@@ -200,52 +202,52 @@ def _model_problem(rt: Runtime, model_id: str, mode: RunMode) -> str:
     return ""
 
 
-def estimate(rt: Runtime, draft: RunDraft) -> RunEstimate:
+def estimate(session: Session, draft: RunDraft) -> RunEstimate:
     """What the draft will send and cost. Raises TemplateError for undefined variables, PolicyError with every
     contestant and judge that the dataset's data policy refuses."""
-    if refused := policies.problems(rt, draft.dataset_id, draft.contestants, draft.graders, draft.data_policy):
+    if refused := policies.problems(session, draft.dataset_id, draft.contestants, draft.graders, draft.data_policy):
         raise PolicyError(" ".join(refused))
-    plan = plan_of(rt, draft)
-    learn_prices(rt, plan)
-    return estimate_lengths(rt, plan, for_all(plan, _once(rt, plan)))
+    plan = plan_of(session, draft)
+    learn_prices(session, plan)
+    return estimate_lengths(session, plan, for_all(plan, _once(session, plan)))
 
 
 MEASURED: Kind[Sequence[Lengths]] = Kind("lengths", kept=8)
 
 
-def _once(rt: Runtime, plan: RunPlan) -> Sequence[Lengths]:
+def _once(session: Session, plan: RunPlan) -> Sequence[Lengths]:
     """The lengths of the plan's prompts over its rows, kept: a form asks for them with every change of anything."""
     asked = (plan.dataset_id, plan.row_count, tuple(p.key for p in plan.prompts), tuple(sorted(plan.mapping.items())))
-    return rt.memos.of(MEASURED).get(asked, lambda _: once(plan, _rows(rt, plan)))
+    return session.memos.of(MEASURED).get(asked, lambda _: once(plan, _rows(session, plan)))
 
 
-def _rows(rt: Runtime, plan: RunPlan) -> Iterator[Mapping[str, str]]:
-    dataset = _dataset(rt, plan.dataset_id)
+def _rows(session: Session, plan: RunPlan) -> Iterator[Mapping[str, str]]:
+    dataset = _dataset(session, plan.dataset_id)
     for start in range(0, plan.row_count, CHUNK):
-        with rt.store.read() as reading:
+        with session.store.read() as reading:
             chunk = rows_of(reading, dataset, start=start, count=min(CHUNK, plan.row_count - start))
         yield from (row.values for row in chunk)
 
 
-def learn_prices(rt: Runtime, plan: RunPlan) -> None:
+def learn_prices(session: Session, plan: RunPlan) -> None:
     """Asks for the prices of a plan's models where they are not known."""
     judges = {str(g.params["model"]) for g in plan.graders if g.kind == "judge" and g.params.get("model")}
     asked = {name for c in plan.contestants for name in may_answer(CompletionRequest(c.model_id, (), c.params))}
     for model in asked | judges:
-        rt.wait(rt.dispatcher.prices.learn(model))
+        session.wait(session.dispatcher.prices.learn(model))
 
 
-def estimate_lengths(rt: Runtime, plan: RunPlan, lengths: Sequence[Sequence[Lengths]]) -> RunEstimate:
+def estimate_lengths(session: Session, plan: RunPlan, lengths: Sequence[Sequence[Lengths]]) -> RunEstimate:
     """The estimate of calls of these lengths, by contestant and prompt, from what this team's ledger has taught."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return estimate_run(
             plan,
             lengths,
-            rt.dispatcher.prices,
+            session.dispatcher.prices,
             teacher=teacher_of(connection),
-            per_minute=rt.dispatcher.pacer.rate,
-            places=rt.settings.concurrency,
-            tries=rt.settings.max_attempts,
+            per_minute=session.dispatcher.pacer.rate,
+            places=session.settings.concurrency,
+            tries=session.settings.max_attempts,
         )
 
 
@@ -254,25 +256,25 @@ def teacher_of(connection: Any) -> Teacher:
     return Teacher(partial(learnt.learnt_of, connection), partial(learnt.answer_lengths, connection))
 
 
-def notes(rt: Runtime, draft: RunDraft) -> list[str]:
+def notes(session: Session, draft: RunDraft) -> list[str]:
     """What a draft will do otherwise than it says, what its rows leave out, and what is not known, in words."""
-    error = "" if rt.catalogue.models() else rt.catalogue.state.error
+    error = "" if session.catalogue.models() else session.catalogue.state.error
     unpriced = [f"Models and prices could not be fetched: {error}"] if error else []
-    plan = plan_of(rt, draft)
+    plan = plan_of(session, draft)
     return [
         *unpriced,
-        *mode_notes(plan, rt.dispatcher.prices),
+        *mode_notes(plan, session.dispatcher.prices),
         *_fallback_notes(plan),
-        *length_notes(rt, plan),
-        *cautions(rt, plan),
+        *length_notes(session, plan),
+        *cautions(session, plan),
     ]
 
 
-def length_notes(rt: Runtime, plan: RunPlan, names: Container[str] | None = None) -> Iterator[str]:
+def length_notes(session: Session, plan: RunPlan, names: Container[str] | None = None) -> Iterator[str]:
     """The longest answers that the run itself sets, for which contestants, in words. names: of these alone."""
     added: dict[int, list[str]] = {}
     for contestant, name in zip(plan.contestants, plan.names, strict=True):
-        limit = rt.dispatcher.prices.added_max_tokens(contestant)
+        limit = session.dispatcher.prices.added_max_tokens(contestant)
         if limit is not None and (names is None or name in names):
             added.setdefault(limit, []).append(name)
     for limit, without in added.items():
@@ -287,21 +289,21 @@ def _fallback_notes(plan: RunPlan) -> Iterator[str]:
             yield f"{name} may be answered by {' or '.join(fallbacks)}; each answer says by whom it is."
 
 
-def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) -> str:
+def start_run(session: Session, draft: RunDraft, *, request_id: str | None = None) -> str:
     """Freezes the draft, starts it and returns the run's id.
 
     The budget defaults to what all tries cost at most, so that "never above" is a promise. request_id: a second call
     with the same one starts nothing. Raises RunError naming every problem.
     """
-    problems = check(rt, draft)
+    problems = check(session, draft)
     if problems:
         raise RunError(" ".join(problems))
-    found = estimate(rt, draft)
-    plan = plan_of(rt, draft)
-    refuse_unheld(rt, found.cost, plan.budget_pico)
+    found = estimate(session, draft)
+    plan = plan_of(session, draft)
+    refuse_unheld(session, found.cost, plan.budget_pico)
     plan = replace(plan, budget_pico=never_above(found.cost, plan.budget_pico))
-    name = draft.name.strip() or _default_name(rt, draft)
-    run_id = rt.store.writer.call(
+    name = draft.name.strip() or _default_name(session, draft)
+    run_id = session.store.writer.call(
         lambda c: stored.create_run(
             c,
             plan,
@@ -309,41 +311,41 @@ def start_run(rt: Runtime, draft: RunDraft, *, request_id: str | None = None) ->
             tags=draft.tags,
             estimate_json=found.as_json(),
             request_id=request_id,
-            gateways=home.addresses_of(plan, rt.gateways),
+            gateways=home.addresses_of(plan, session.gateways),
         )
     )
-    rt.wait(start_engine(rt, run_id))
+    session.wait(start_engine(session, run_id))
     return run_id
 
 
-def _default_name(rt: Runtime, draft: RunDraft) -> str:
-    dataset = _dataset(rt, draft.dataset_id)
+def _default_name(session: Session, draft: RunDraft) -> str:
+    dataset = _dataset(session, draft.dataset_id)
     names = ", ".join(names_of(draft.contestants)[:3])
     return f"{dataset.name}: {names}" + (" and more" if len(draft.contestants) > 3 else "")
 
 
-async def start_engine(rt: Runtime, run_id: str, *, retry_failed: bool = False) -> None:
+async def start_engine(session: Session, run_id: str, *, retry_failed: bool = False) -> None:
     """Hands a queued run to the engine; await it on the runtime's loop."""
-    rt.engine.start(run_id, retry_failed=retry_failed)
+    session.engine.start(run_id, retry_failed=retry_failed)
 
 
-def pause_run(rt: Runtime, run_id: str) -> None:
+def pause_run(session: Session, run_id: str) -> None:
     """Pauses a run: calls in flight finish, nothing further is sent."""
-    rt.store.writer.call(lambda c: _command(rt, c, run_id, "pause"))
+    session.store.writer.call(lambda c: _command(session, c, run_id, "pause"))
 
 
-def stop_run(rt: Runtime, run_id: str) -> None:
+def stop_run(session: Session, run_id: str) -> None:
     """Stops a run for good: calls in flight finish, batches at the gateway are cancelled, the missing cells stay
     missing."""
-    if rt.store.writer.call(lambda c: _command(rt, c, run_id, "stop")):
-        rt.wait(start_engine(rt, run_id))
+    if session.store.writer.call(lambda c: _command(session, c, run_id, "stop")):
+        session.wait(start_engine(session, run_id))
 
 
-def _command(rt: Runtime, connection: Any, run_id: str, command: str) -> bool:
+def _command(session: Session, connection: Any, run_id: str, command: str) -> bool:
     """Pauses or stops a run; whether it needs the engine for that: its batches at the gateway are cancelled by it."""
     run = stored.get_run(connection, run_id)
     held = run.state in stored.LIVE and stored.is_held(run)
-    here = not home.waits_for(run, stored.plan_of(run), rt.gateways)
+    here = not home.waits_for(run, stored.plan_of(run), session.gateways)
     resting = not held and run.state in (*stored.LIVE, "paused")
     if command == "stop" and resting and here and waiting(connection, run.id) is not None:
         stored.queue(connection, run.id, command="stop")
@@ -353,7 +355,7 @@ def _command(rt: Runtime, connection: Any, run_id: str, command: str) -> bool:
 
 
 def continue_run(
-    rt: Runtime,
+    session: Session,
     run_id: str,
     *,
     budget_usd: Decimal | None = None,
@@ -366,14 +368,16 @@ def continue_run(
     Raises RunError when the run belongs to another gateway; PolicyError when the dataset's data policy, tightened
     since, refuses a contestant or judge; BudgetExceeded when the budget leaves no room, or cannot be held.
     """
-    plan = refuse_elsewhere(rt, run_id)
-    with rt.store.read() as connection:
+    plan = refuse_elsewhere(session, run_id)
+    with session.store.read() as connection:
         run = stored.get_run(connection, run_id)
-    refuse_under_policy(rt, plan)
+    refuse_under_policy(session, plan)
     budget = None if no_budget else run.budget_pico if budget_usd is None else budget_pico(budget_usd)
     if budget_usd is not None:
         refuse_spent(budget, _committed(run))
-    refuse_unheld(rt, _cost_left(rt, run, plan, budget, retry_failed=retry_failed), budget, committed=_committed(run))
+    refuse_unheld(
+        session, _cost_left(session, run, plan, budget, retry_failed=retry_failed), budget, committed=_committed(run)
+    )
 
     def queue(connection: Any) -> str:
         run = stored.get_run(connection, run_id)
@@ -381,47 +385,47 @@ def continue_run(
             refuse_spent(budget, _committed(run))  # it may be worked meanwhile
             stored.set_budget(connection, run.id, budget)
         if not stored.gateways_of(run):
-            stored.place(connection, run.id, home.addresses_of(plan, rt.gateways))
+            stored.place(connection, run.id, home.addresses_of(plan, session.gateways))
         stored.queue(connection, run.id)
         return str(run.id)
 
-    rt.wait(start_engine(rt, rt.store.writer.call(queue), retry_failed=retry_failed))
+    session.wait(start_engine(session, session.store.writer.call(queue), retry_failed=retry_failed))
 
 
 def _committed(run: Any) -> int:
     return int(run.settled_pico + run.reserved_pico)
 
 
-def _cost_left(rt: Runtime, run: Any, plan: RunPlan, budget: int | None, *, retry_failed: bool) -> Estimate:
+def _cost_left(session: Session, run: Any, plan: RunPlan, budget: int | None, *, retry_failed: bool) -> Estimate:
     """What the missing cells of a run cost; without a budget to hold nothing is asked for, and it is not known."""
-    learn_prices(rt, plan)
-    if budget is None and rt.dispatcher.monthly_budget_pico is None:
+    learn_prices(session, plan)
+    if budget is None and session.dispatcher.monthly_budget_pico is None:
         return Estimate(None, None, None, None)
-    if words := unbounded(plan, rt.dispatcher.prices):
+    if words := unbounded(plan, session.dispatcher.prices):
         return Estimate(None, None, None, None, words)
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         done = finished_cells(connection, run.id, retry_failed=retry_failed)
         for cell in asked_cells(connection, run.id):
             done[cell] = 1  # it waits in a batch, and what it may cost is reserved
     if all(done):
         return Estimate(0, 0, 0, 0)
-    return estimate_lengths(rt, plan, missing_lengths(plan, _rows(rt, plan), done)).cost
+    return estimate_lengths(session, plan, missing_lengths(plan, _rows(session, plan), done)).cost
 
 
-def refuse_elsewhere(rt: Runtime, run_id: str) -> RunPlan:
+def refuse_elsewhere(session: Session, run_id: str) -> RunPlan:
     """The plan of a run. Raises RunError, saying which gateway it waits for, when that is not here."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         run = stored.get_run(connection, run_id)
         plan = stored.plan_of(run)
-        names = stored.asked_at(connection, run.id) if home.is_unplaced(run, rt.gateways) else set[str]()
-    if words := home.waits_for(run, plan, rt.gateways) or home.unknown_of(names, rt.gateways):
+        names = stored.asked_at(connection, run.id) if home.is_unplaced(run, session.gateways) else set[str]()
+    if words := home.waits_for(run, plan, session.gateways) or home.unknown_of(names, session.gateways):
         raise RunError(words)
     return plan
 
 
-def refuse_under_policy(rt: Runtime, plan: RunPlan) -> None:
+def refuse_under_policy(session: Session, plan: RunPlan) -> None:
     """Raises PolicyError when the data policy of the plan's dataset, as it is now, refuses a contestant or judge."""
-    if refused := policies.problems(rt, plan.dataset_id, plan.contestants, plan.graders, plan.data_policy):
+    if refused := policies.problems(session, plan.dataset_id, plan.contestants, plan.graders, plan.data_policy):
         raise PolicyError(" ".join(refused), cure="Start a run without them, or change the data policy.")
 
 
@@ -429,14 +433,14 @@ ASK_SINCE_MS = 30 * 86_400_000
 """How far back the gateway is asked for costs."""
 
 
-def recover_costs(rt: Runtime) -> int:
+def recover_costs(session: Session) -> int:
     """Asks the gateway for every cost that it may still tell; returns how many are now known."""
-    return rt.wait(rt.dispatcher.recover_all(since_ms=now_ms() - ASK_SINCE_MS))
+    return session.wait(session.dispatcher.recover_all(since_ms=now_ms() - ASK_SINCE_MS))
 
 
-def retry_failed(rt: Runtime, run_id: str) -> None:
+def retry_failed(session: Session, run_id: str) -> None:
     """Asks again for the failed cells; each old record stays until its new one is there."""
-    continue_run(rt, run_id, retry_failed=True)
+    continue_run(session, run_id, retry_failed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,12 +484,12 @@ class RunSummary:
         return format_usd(self.spent_pico) + unknown
 
 
-def list_runs(rt: Runtime, *, limit: int = 50, offset: int = 0, live_only: bool = False) -> list[RunSummary]:
+def list_runs(session: Session, *, limit: int = 50, offset: int = 0, live_only: bool = False) -> list[RunSummary]:
     """Runs, newest first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         rows = stored.list_runs(connection, limit=limit, offset=offset, live_only=live_only)
         found = summaries(connection, rows)
-    return [replace(run, waits=waits_for(rt, row)) for run, row in zip(found, rows, strict=True)]
+    return [replace(run, waits=waits_for(session, row)) for run, row in zip(found, rows, strict=True)]
 
 
 def summaries(connection: Any, rows: Sequence[Any]) -> list[RunSummary]:

@@ -18,7 +18,7 @@ from assay.workbench.gateway.catalogue import nearest_models
 
 if TYPE_CHECKING:
     from assay.openrouter.catalogue import Model
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 MOST_CALLS = 10**9
 _PARTS = {
@@ -54,15 +54,15 @@ class Priced:
         return any(self.used.prompt > tier for tier in tiers)
 
 
-def price(rt: Runtime, model_id: str, used: Amounts, *, calls: int = 1, at: datetime | None = None) -> Priced:
+def price(session: Session, model_id: str, used: Amounts, *, calls: int = 1, at: datetime | None = None) -> Priced:
     """What calls cost at the catalogue's prices, which are those of the model's first provider.
 
     used: of one call. at: the moment, for prices that depend on the hour; now when None. Raises NotFound for a model
     that the catalogue does not list, DataError for amounts that cannot be.
     """
-    model = rt.dispatcher.prices.model(model_id)
+    model = session.dispatcher.prices.model(model_id)
     if model is None:
-        near = nearest_models(rt, model_id)
+        near = nearest_models(session, model_id)
         raise NotFound(
             f"There is no model {model_id!r} on this gateway.",
             cure=f"Did you mean {' or '.join(near)}?" if near else "`assay models` lists them.",

@@ -22,7 +22,7 @@ from assay.store.spend_slots import SUMS
 from assay.workbench.spending.days import UTC_ZONE, Zone, today
 
 if TYPE_CHECKING:
-    from assay.workbench.runtime import Runtime
+    from assay.workbench.session import Session
 
 __all__ = ["Dimension", "SpendFilter", "SpendSum"]
 FORECAST_DAYS = 2
@@ -46,15 +46,15 @@ def _date(day: int) -> date:
     return date(1970, 1, 1) + timedelta(days=day)
 
 
-def spent(rt: Runtime, chosen: SpendFilter) -> SpendSum:
+def spent(session: Session, chosen: SpendFilter) -> SpendSum:
     """The sum over the chosen calls that have ended; none: zeros."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.spend_sum(connection, chosen, in_flight=False)
 
 
-def this_month(rt: Runtime, *, zone: Zone = UTC_ZONE) -> SpendSum:
+def this_month(session: Session, *, zone: Zone = UTC_ZONE) -> SpendSum:
     """The sum of this month's calls that have ended."""
-    return spent(rt, SpendFilter(start_ms=month_start_ms(zone)))
+    return spent(session, SpendFilter(start_ms=month_start_ms(zone)))
 
 
 def forecast_pico(month_pico: int, *, zone: Zone) -> int | None:
@@ -79,22 +79,22 @@ class BudgetMonth:
     budget_pico: int | None
 
 
-def budget_month(rt: Runtime) -> BudgetMonth:
+def budget_month(session: Session) -> BudgetMonth:
     """What stands against the monthly budget now."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         committed = month_committed_now(connection, month_of(now_ms()))
-    known = this_month(rt).known_pico
+    known = this_month(session).known_pico
     name = f"{datetime.now(UTC):%B %Y} (UTC)"
-    return BudgetMonth(name, known, max(committed - known, 0), rt.dispatcher.monthly_budget_pico)
+    return BudgetMonth(name, known, max(committed - known, 0), session.dispatcher.monthly_budget_pico)
 
 
-def recover(rt: Runtime, *, days: int = 30) -> int:
+def recover(session: Session, *, days: int = 30) -> int:
     """Asks the gateway for every cost of the last days that it may still tell; returns how many are now known."""
-    return rt.wait(rt.dispatcher.recover_all(since_ms=now_ms() - days * 86_400_000))
+    return session.wait(session.dispatcher.recover_all(since_ms=now_ms() - days * 86_400_000))
 
 
 def state_costs(
-    rt: Runtime,
+    session: Session,
     *,
     run_id: str | None = None,
     call_id: str | None = None,
@@ -112,20 +112,20 @@ def state_costs(
         stored.state_costs, chosen=chosen, at_bound=at_bound, each_pico=each_pico, call_id=call_id, most=STATED_AT_ONCE
     )
     calls = pico = 0
-    while (stated := rt.store.writer.call(part)).calls:  # between two parts runs write what they must
+    while (stated := session.store.writer.call(part)).calls:  # between two parts runs write what they must
         calls += stated.calls
         pico += stated.known_pico
     return replace(stated, calls=calls, known_pico=pico)
 
 
-def unknown_of(rt: Runtime, *, run_id: str | None = None, call_id: str | None = None) -> SpendSum:
+def unknown_of(session: Session, *, run_id: str | None = None, call_id: str | None = None) -> SpendSum:
     """The calls of unknown cost that have ended, as `state_costs` would settle them.
 
     Raises NotFound for a call that is not in the ledger, DataError for one whose cost is known or that has not ended.
     """
     if call_id is None:
-        return spent(rt, SpendFilter(run_id=run_id))
-    with rt.store.read() as connection:
+        return spent(session, SpendFilter(run_id=run_id))
+    with session.store.read() as connection:
         call = calls_of(connection, [call_id]).get(call_id)
     if call is None:
         raise NotFound(
@@ -164,9 +164,9 @@ class SpendReport:
         return _added("", [stored.values_of(d.sum) for d in self.by["day"] if int(d.sum.key) >= first])
 
 
-def report(rt: Runtime, chosen: SpendFilter, *, zone: Zone = UTC_ZONE) -> SpendReport:
+def report(session: Session, chosen: SpendFilter, *, zone: Zone = UTC_ZONE) -> SpendReport:
     """The chosen calls from every side; no calls: zeros and nothing."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         pieces = stored.spend_pieces(connection, chosen, offsets=zone.offsets)
         flying = stored.in_flight(connection, chosen)
         names = stored.run_names(connection, sorted({piece.run for piece in pieces} - {""}))
@@ -209,15 +209,15 @@ def day_text(day: int) -> str:
     return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")
 
 
-def ledger_page(rt: Runtime, chosen: SpendFilter, *, page: int = 1, size: int = 100) -> list[Any]:
+def ledger_page(session: Session, chosen: SpendFilter, *, page: int = 1, size: int = 100) -> list[Any]:
     """Rows of the ledger, newest first."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.ledger_page(connection, chosen, page=page, size=size)
 
 
-def count_calls(rt: Runtime, chosen: SpendFilter) -> int:
+def count_calls(session: Session, chosen: SpendFilter) -> int:
     """How many calls are chosen."""
-    with rt.store.read() as connection:
+    with session.store.read() as connection:
         return stored.count_calls(connection, chosen)
 
 
@@ -280,11 +280,11 @@ LEDGER_COLUMNS = (
 )
 
 
-def ledger_csv(rt: Runtime, chosen: SpendFilter) -> bytes:
+def ledger_csv(session: Session, chosen: SpendFilter) -> bytes:
     """Every chosen row of the ledger."""
     rows: list[list[object]] = []
     page = 1
-    while found := ledger_page(rt, chosen, page=page, size=5000):
+    while found := ledger_page(session, chosen, page=page, size=5000):
         rows += [[getattr(row, name) for name in LEDGER_COLUMNS] for row in found]
         page += 1
     return write_csv(LEDGER_COLUMNS, rows)
