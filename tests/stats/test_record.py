@@ -25,9 +25,14 @@ def lines(k: int, n: int) -> list[ContestantRows]:
 
 @pytest.mark.parametrize(
     "found",
-    [decide([]), decide(lines(1, 30)), decide(lines(4, 300)), decide(lines(3, 60), look="early", rows_planned=90),
-     decide(lines(3, 60), clusters={row: row // 7 for row in range(60)})],
-)  # fmt: skip
+    [
+        decide([]),
+        decide(lines(1, 30)),
+        decide(lines(4, 300)),
+        decide(lines(3, 60), look="early", rows_planned=90),
+        decide(lines(3, 60), clusters={row: row // 7 for row in range(60)}),
+    ],
+)
 def test_decision_comes_back_from_json(found: Decision) -> None:
     """Every number to the last digit, whatever the decision."""
     assert decision_from(json.loads(json.dumps(decision_json(found), allow_nan=False))) == found
