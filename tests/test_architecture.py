@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "assay"
 FLOORS = (
     *("errors", "money", "plain_text", "config", "places", "logs", "processes", "leftovers"),
-    *("domain", "openrouter", "datasets", "prompts", "scoring", "stats"),
+    *("domain", "openrouter", "prompts", "datasets", "scoring", "stats"),
     *("exports", "store", "runs", "workbench"),
     *("views", "api", "cli"),
 )

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from assay.datasets.conversation import conversation, fault
 from assay.datasets.reader import read_table
 from assay.datasets.table import Table
 from assay.domain.contestant import Contestant, Prompt
 from assay.errors import TemplateError
+from assay.prompts.conversation import conversation, fault
 from assay.prompts.template import render_prompt
 from assay.runs.grid import request_of
 

@@ -11,7 +11,7 @@ from promptfoo_driver import Promptfoo
 
 from assay.datasets.reader import read_table
 from assay.datasets.table import ReadOptions
-from assay.datasets.values import as_text
+from assay.domain.json_values import as_text
 
 HEAD = "prompts: ['p']\nproviders: [echo]\n"
 FILES = {

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from itertools import chain
 from operator import itemgetter
 
-from assay.datasets.conversation import fault
 from assay.datasets.roles import guess_roles
 from assay.datasets.source import WRITTEN_LIMIT
 from assay.datasets.table import Notes, ReadOptions
 from assay.errors import ImportRefused
+from assay.prompts.conversation import fault
 
 TOGETHER = 1_000
 """Rows that are examined at once, at most."""

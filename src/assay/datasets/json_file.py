@@ -19,7 +19,7 @@ from assay.datasets.questions import FOUND, holds_questions, questions_in
 from assay.datasets.shapes import Layout, Survey
 from assay.datasets.source import OnPart, Source, written_limit
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, checked_columns
-from assay.datasets.values import Decoder, as_text, has_half, loads
+from assay.domain.json_values import Decoder, as_text, has_half, loads
 from assay.errors import ImportRefused
 
 RECORD_LIMIT = 16 * 1024 * 1024

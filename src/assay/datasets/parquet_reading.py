@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from assay.datasets.doctor import CELLS_TOGETHER, CHARS_TOGETHER, TOGETHER
 from assay.datasets.spool import CELL_LIMIT
-from assay.datasets.values import as_text
+from assay.domain.json_values import as_text
 from assay.errors import ImportRefused
 
 UNPACKED_LIMIT = 256 * 1024 * 1024

@@ -14,7 +14,7 @@ from typing import Any
 from assay.datasets.json_rows import Within
 from assay.datasets.table import Finding
 from assay.datasets.tool_rows import CHECKS
-from assay.datasets.values import as_text
+from assay.domain.json_values import as_text
 from assay.errors import ImportRefused
 
 Test = Mapping[str, Any]

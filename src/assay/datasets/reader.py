@@ -17,8 +17,8 @@ from assay.datasets.parquet_file import ParquetFile
 from assay.datasets.shapes import Layout, Survey, column_findings, decoded_row, holds_object, wraps_objects
 from assay.datasets.source import OnPart, Source
 from assay.datasets.table import Dialect, Finding, Notes, ReadOptions, Table, checked_columns
-from assay.datasets.values import as_text
 from assay.datasets.workbook import WorkbookFile
+from assay.domain.json_values import as_text
 from assay.errors import ImportRefused
 
 KINDS = ("csv", "tsv", "txt", "xlsx", "xls", "ods", "parquet", *ENDINGS)

@@ -18,7 +18,7 @@ from assay.datasets.tool_rows import (
     listed,
     promptfoo_test,
 )
-from assay.datasets.values import loads
+from assay.domain.json_values import loads
 from assay.errors import ImportRefused
 
 ROW_LISTS = ("cases", "tests", "requests", "data", "rows", "examples", "items", "samples", "goldens")

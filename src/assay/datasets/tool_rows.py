@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.datasets.values import as_text
+from assay.domain.json_values import as_text
 
 Row = Mapping[str, Any]
 Flat = dict[str, Any]

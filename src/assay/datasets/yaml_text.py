@@ -13,7 +13,7 @@ try:
 except ImportError:  # a build without the C library: ten times slower
     from yaml import SafeLoader  # type: ignore[assignment]
 
-from assay.datasets.values import Number
+from assay.domain.json_values import Number
 from assay.errors import ImportRefused
 
 SIZE_LIMIT = 8 * 1024 * 1024

@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from assay.datasets.conversation import conversation, fault, is_text_part
-from assay.datasets.values import as_text, loads
 from assay.domain.contestant import Prompt
+from assay.domain.json_values import as_text, loads
 from assay.domain.messages import Message
 from assay.errors import TemplateError
+from assay.prompts.conversation import conversation, fault, is_text_part
 
 _SLOT = re.compile(r"\\\{\{|\{\{\s*([^\s{}][^{}]*?)\s*\}\}")
 _FOREIGN = re.compile(

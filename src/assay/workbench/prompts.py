@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from assay.datasets.conversation import conversation
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
 from assay.errors import DataError, NotFound, TemplateError
+from assay.prompts.conversation import conversation
 from assay.prompts.differences import SectionDiff, prompt_diff
 from assay.prompts.template import render_prompt
 from assay.stats.paired import PairedComparison, compare_paired

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from assay.datasets.values import whole
+from assay.domain.json_values import whole
 from assay.domain.messages import Message, Role
 
 _ROLES = get_args(Role)
