@@ -36,6 +36,9 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 2
                     "unknown_calls": r.unknown_calls,
                     "unknown_at_most_usd": from_pico(r.unknown_bound_pico),
                     "gateway": r.gateway,
+                    "purpose": r.purpose,
+                    "parent": r.parent_id,
+                    "actor": r.actor,
                     "waits": r.waits,
                 }
                 for r in found

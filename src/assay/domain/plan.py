@@ -15,6 +15,11 @@ RunMode = Literal["normal", "floor", "flex", "batch"]
 service tier where a model has one. batch: through the gateway's batch endpoint, answered within a day."""
 
 
+RunPurpose = Literal["batch", "improve", "schedule"]
+"""What a run is for. batch: somebody asked for it. improve: a step of the search for a better prompt. schedule: its
+time had come."""
+
+
 class Cell(NamedTuple):
     """One place of a run's grid: indices into rows, prompts, contestants and samples, all from 0."""
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from assay.store.prepared import Prepared
 from assay.store.spend_slots import SlotChanges
-from assay.store.tables import MONTH_SPEND, RUN
+from assay.store.tables import MONTH_SPEND, RUN, SHARED_BUDGET
 
 ESTIMATED = "estimated"
 
@@ -45,9 +45,37 @@ class RunBudget(NamedTuple):
     reserved_pico: int
     lease_token: int
     """Of whoever works it; of the last one where nobody does."""
+    shared_budget_id: str | None
 
 
 _RUN_MONEY = Prepared(select(*(RUN.c[name] for name in RunBudget._fields)).where(RUN.c.id == bindparam("run")))
+
+
+class SharedBudget(NamedTuple):
+    """A budget that several runs share, and what counts against it, in pico-dollars."""
+
+    name: str
+    budget_pico: int | None
+    settled_pico: int
+    reserved_pico: int
+
+    @property
+    def committed_pico(self) -> int:
+        """Spent or in flight."""
+        return self.settled_pico + self.reserved_pico
+
+
+_SHARED_MONEY = Prepared(
+    select(*(SHARED_BUDGET.c[name] for name in SharedBudget._fields)).where(SHARED_BUDGET.c.id == bindparam("budget"))
+)
+_CHANGE_SHARED = Prepared(
+    update(SHARED_BUDGET)
+    .where(SHARED_BUDGET.c.id == select(RUN.c.shared_budget_id).where(RUN.c.id == bindparam("run")).scalar_subquery())
+    .values(
+        settled_pico=SHARED_BUDGET.c.settled_pico + bindparam("settled"),
+        reserved_pico=SHARED_BUDGET.c.reserved_pico + bindparam("reserved"),
+    )
+)
 _MONTH_MONEY = Prepared(
     select(MONTH_SPEND.c.settled_pico + MONTH_SPEND.c.reserved_pico).where(MONTH_SPEND.c.month == bindparam("of"))
 )
@@ -76,6 +104,12 @@ def run_money(connection: Connection, run_id: str) -> RunBudget | None:
     """A run's money; None: there is no such run."""
     found = _RUN_MONEY.rows(connection, {"run": run_id})
     return RunBudget(*found[0]) if found else None
+
+
+def shared_money(connection: Connection, budget_id: str) -> SharedBudget | None:
+    """A shared budget's money; None: there is no such budget."""
+    found = _SHARED_MONEY.rows(connection, {"budget": budget_id})
+    return SharedBudget(*found[0]) if found else None
 
 
 def month_committed(connection: Connection, month: str) -> int:
@@ -132,6 +166,8 @@ class Books:
                         "more_failed": s.more_failed,
                     },
                 )
+            if s.settled or s.reserved:
+                _CHANGE_SHARED.one(connection, {"run": run_id, "settled": s.settled, "reserved": s.reserved})
         for month, s in sorted(self._months.items(), key=itemgetter(0)):
             if s != _Sums():
                 _CHANGE_MONTH.one(connection, {"of": month, "settled": s.settled, "reserved": s.reserved})

@@ -21,7 +21,18 @@ from sqlalchemy import Connection, bindparam, delete, insert, or_, select, updat
 from assay.domain.completion import UNKNOWN_COST, Cost
 from assay.errors import AssayError, BudgetExceeded, LeaseLost, NotFound
 from assay.money import format_usd
-from assay.store.books import ESTIMATED, Books, RunBudget, book, counted_pico, month_committed, month_of, run_money
+from assay.store.books import (
+    ESTIMATED,
+    Books,
+    RunBudget,
+    SharedBudget,
+    book,
+    counted_pico,
+    month_committed,
+    month_of,
+    run_money,
+    shared_money,
+)
 from assay.store.cell_costs import refresh, refresh_run
 from assay.store.owner import BATCH_OWNER, is_surely_dead
 from assay.store.prepared import Prepared, PreparedIn
@@ -157,7 +168,8 @@ class Opening:
 
 
 def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[AssayError | None]:
-    """Makes the intents of calls durable and reserves their bounds, as far as the budgets of run and month allow.
+    """Makes the intents of calls durable and reserves their bounds, as far as the budgets of run, of the runs that
+    share one, and of the month allow.
 
     Each is checked against what is settled and reserved with all before it, in one transaction, so spend never passes
     a budget at any concurrency. For each: None, or why it is refused (BudgetExceeded, also when a budget is set and
@@ -165,6 +177,7 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
     written of a refused one.
     """
     runs: dict[str, RunBudget | None] = {}
+    shared: dict[str, SharedBudget | None] = {}
     months: dict[str, int] = {}
     reserved: dict[str, int] = {}
     outcomes: list[AssayError | None] = []
@@ -185,6 +198,12 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
                     raise LeaseLost(f"Run {run_id} is worked by another process.")
                 committed = run.settled_pico + run.reserved_pico + reserved.get(run_id, 0)
                 _check(opening, run.budget_pico, committed, "run")
+                if (shared_id := run.shared_budget_id) is not None:
+                    if shared_id not in shared:
+                        shared[shared_id] = shared_money(connection, shared_id)
+                    if (all_runs := shared[shared_id]) is not None:
+                        committed = all_runs.committed_pico + reserved.get(shared_id, 0)
+                        _check(opening, all_runs.budget_pico, committed, all_runs.name)
             _check(opening, opening.monthly_budget_pico, months[month], "month")
         except AssayError as error:
             outcomes.append(error)
@@ -192,6 +211,8 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
         months[month] += bound
         if run_id is not None:
             reserved[run_id] = reserved.get(run_id, 0) + bound
+            if run is not None and run.shared_budget_id is not None:
+                reserved[run.shared_budget_id] = reserved.get(run.shared_budget_id, 0) + bound
         accepted.append(intent)
         outcomes.append(None)
     if accepted:
@@ -221,8 +242,8 @@ def _check(opening: Opening, budget: int | None, committed: int, whose: str) -> 
     if budget is None:
         return
     intent = opening.intent
-    named = "" if whose == "run" else f" of {month_of(intent.created_ms)} (UTC)"
-    cure = "Raise the budget, then continue." if whose == "run" else "Raise ASSAY_MONTHLY_BUDGET_USD or wait."
+    named = f" of {month_of(intent.created_ms)} (UTC)" if whose == "month" else ""
+    cure = "Raise ASSAY_MONTHLY_BUDGET_USD or wait." if whose == "month" else "Raise the budget, then continue."
     if intent.bound_pico is None:
         raise BudgetExceeded(
             f"The {whose}'s budget of {format_usd(budget)} cannot be held, for nobody knows what a call costs at most: "

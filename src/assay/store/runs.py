@@ -19,8 +19,9 @@ from sqlalchemy import (
     update,
 )
 
-from assay.domain.plan import RunPlan
+from assay.domain.plan import RunPlan, RunPurpose
 from assay.errors import LeaseLost, NotFound
+from assay.store.books import shared_money
 from assay.store.ledger import new_id, now_ms
 from assay.store.owner import is_surely_dead
 from assay.store.prompts import link_prompts
@@ -40,14 +41,24 @@ def create_run(
     estimate_json: str = "{}",
     request_id: str | None = None,
     gateways: Mapping[str, str] | None = None,
+    purpose: RunPurpose = "batch",
+    parent_id: str | None = None,
+    actor: str = "local",
+    shared_budget_id: str | None = None,
 ) -> str:
     """Stores a queued run and returns its id; the same request_id gives the same run (a double click starts one).
 
     gateways: name -> address of every gateway that it is asked at; None: those that are there when it is first worked.
+    parent_id: the run that it came from. actor: who starts it. shared_budget_id: the budget that it shares with other
+    runs, beside its own. Raises NotFound for a parent or a shared budget that is not there.
     """
     run_id = request_id or new_id()
     if connection.execute(select(RUN.c.id).where(RUN.c.id == run_id)).scalar() is not None:
         return run_id
+    if parent_id is not None:
+        parent_id = str(get_run(connection, parent_id).id)
+    if shared_budget_id is not None and shared_money(connection, shared_budget_id) is None:
+        raise NotFound(f"There is no shared budget {shared_budget_id!r}.")
     connection.execute(
         insert(RUN).values(
             id=run_id,
@@ -73,6 +84,10 @@ def create_run(
             worked_ms=0,
             beat_ms=0,
             gateways_json=json.dumps(dict(gateways or {})),
+            purpose=purpose,
+            parent_id=parent_id,
+            actor=actor,
+            shared_budget_id=shared_budget_id,
         )
     )
     link_prompts(connection, run_id, plan.prompts)

@@ -5,7 +5,7 @@ Text of any length (answers, prompts) stands apart from the metrics that lists a
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, Table, Text, false
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, String, Table, Text, false
 from sqlmodel import Field, SQLModel
 
 
@@ -235,6 +235,30 @@ class Run(SQLModel, table=True):
     lease_until_ms: int = Field(default=0, sa_column=_big(nullable=False))
     lease_token: int = 0
     """Fencing token: grows with every taking of the lease."""
+    purpose: str = Field(default="batch", sa_column=Column(String, nullable=False, server_default="batch"))
+    """What it is for, a `domain.plan.RunPurpose`."""
+    parent_id: str | None = Field(default=None, index=True)
+    """The run that it came from."""
+    actor: str = Field(default="local", sa_column=Column(String, nullable=False, server_default="local"))
+    """Who started it."""
+    shared_budget_id: str | None = None
+    """The budget that it shares with other runs, beside its own."""
+
+
+class SharedBudgetRow(SQLModel, table=True):
+    """A budget that several runs share, with its live totals."""
+
+    __tablename__ = "shared_budget"
+
+    id: str = Field(primary_key=True)
+    name: str
+    created_ms: int = Field(sa_column=_big(nullable=False))
+    actor: str
+    """Who made it."""
+    budget_pico: int | None = Field(default=None, sa_column=_big())
+    settled_pico: int = Field(default=0, sa_column=_big(nullable=False))
+    """Settled spend of all of its runs, as each run counts it."""
+    reserved_pico: int = Field(default=0, sa_column=_big(nullable=False))
 
 
 class RunChange(SQLModel, table=True):
@@ -445,6 +469,7 @@ COMPARISON, COMPARISON_ANSWER = _table("comparison"), _table("comparison_answer"
 RUN, CALL, MONTH_SPEND = _table("run"), _table("call"), _table("month_spend")
 SPEND_SLOT = _table("spend_slot")
 GATEWAY_BATCH = _table("gateway_batch")
+SHARED_BUDGET = _table("shared_budget")
 RUN_CHANGE = _table("run_change")
 RESULT, RESULT_TEXT, SCORE = _table("result"), _table("result_text"), _table("score")
 CATALOGUE_SNAPSHOT, PRICE_CHANGE = _table("catalogue_snapshot"), _table("price_change")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.domain.contestant import Contestant, Prompt, names_of
 from assay.domain.messages import CompletionRequest, Message
-from assay.domain.plan import RunMode, RunPlan
+from assay.domain.plan import RunMode, RunPlan, RunPurpose
 from assay.domain.score import GraderSpec
 from assay.errors import AssayError, PolicyError, RunError, SettingsError
 from assay.money import format_usd
@@ -289,11 +289,20 @@ def _fallback_notes(plan: RunPlan) -> Iterator[str]:
             yield f"{name} may be answered by {' or '.join(fallbacks)}; each answer says by whom it is."
 
 
-def start_run(session: Session, draft: RunDraft, *, request_id: str | None = None) -> str:
+def start_run(
+    session: Session,
+    draft: RunDraft,
+    *,
+    request_id: str | None = None,
+    purpose: RunPurpose = "batch",
+    parent_id: str | None = None,
+    shared_budget_id: str | None = None,
+) -> str:
     """Freezes the draft, starts it and returns the run's id.
 
     The budget defaults to what all tries cost at most, so that "never above" is a promise. request_id: a second call
-    with the same one starts nothing. Raises RunError naming every problem.
+    with the same one starts nothing. parent_id: the run that it came from. shared_budget_id: the budget that it shares
+    with other runs. Raises RunError naming every problem.
     """
     problems = check(session, draft)
     if problems:
@@ -312,6 +321,10 @@ def start_run(session: Session, draft: RunDraft, *, request_id: str | None = Non
             estimate_json=found.as_json(),
             request_id=request_id,
             gateways=home.addresses_of(plan, session.gateways),
+            purpose=purpose,
+            parent_id=parent_id,
+            actor=session.actor.name,
+            shared_budget_id=shared_budget_id,
         )
     )
     session.wait(start_engine(session, run_id))
@@ -458,6 +471,11 @@ class RunSummary:
     """Known costs of its answers and of its judges' calls; what is unknown stands apart."""
     gateway: str
     tags: tuple[str, ...]
+    purpose: RunPurpose = "batch"
+    parent_id: str | None = None
+    """The run that it came from."""
+    actor: str = "local"
+    """Who started it."""
     waits: str = ""
     """Which gateway it waits for, in words; empty: for none."""
 
@@ -507,6 +525,9 @@ def summaries(connection: Any, rows: Sequence[Any]) -> list[RunSummary]:
             costs.get(r.id, NOTHING),
             r.gateway,
             tuple(json.loads(r.tags_json)),
+            r.purpose,
+            r.parent_id,
+            r.actor,
         )
         for r in rows
     ]
