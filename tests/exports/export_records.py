@@ -12,8 +12,9 @@ from assay.config import Settings
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
 from assay.domain.score import GraderSpec, Score
-from assay.exports.record import BoardLine, CallFact, CellFact, RunRecord, SpendLine
-from assay.stats.intervals import mean_interval
+from assay.exports.record import CallFact, CellFact, RunRecord, SpendLine
+from assay.exports.scoreboard import ContestantScore
+from assay.stats.values import Estimate
 from assay.workbench.datasets import kept
 from assay.workbench.results.exports import KINDS
 from assay.workbench.running import runs
@@ -133,25 +134,26 @@ def record_of(
         "d" * 16, rows, (Prompt("{{question}}"),), chosen, (GraderSpec("contains"),), expected_column="expected"
     )
     board = tuple(
-        BoardLine(
-            0,
-            n,
-            c.name,
-            "#4f46e5",
-            mean_interval([1.0, 0.5 + n / 10]),
-            mean_interval([1.0]),
-            rows,
-            rows,
-            rows,
-            0,
-            rows,
-            10**6 * (n + 1),
-            10**6 * (n + 1),
-            0,
-            80.0,
-            90.0,
-            10,
-            5,
+        ContestantScore(
+            prompt=0,
+            contestant=n,
+            label=c.name,
+            key=c.key,
+            colour="#4f46e5",
+            score=Estimate(0.8, 0.5, 0.95, rows, "by hand"),
+            passes=Estimate(1.0, 0.8, 1.0, rows, "by hand"),
+            cells=rows,
+            answered=rows,
+            scored=rows,
+            failed=0,
+            correct=rows,
+            cost_pico=10**6 * (n + 1),
+            known_pico=10**6 * (n + 1),
+            unknown_cells=0,
+            p50_ms=80.0,
+            p95_ms=90.0,
+            prompt_tokens=10,
+            completion_tokens=5,
         )
         for n, c in enumerate(chosen)
     )
@@ -172,8 +174,7 @@ def record_of(
         plan=plan,
         done=rows * contestants,
         board=board,
-        verdict="One scores best.",
-        comparisons=(),
+        verdict="one is best.",
         cells=cells,
         spend=(SpendLine("one", "run", "billed", rows, 10**6, 0, 0),),
         versions={"Assay": "0.1.0"},

@@ -13,9 +13,11 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
+import openpyxl
 import pytest
 from export_records import cell_fact, record_of, written
 
+from assay.cli.scoreboard import report
 from assay.domain.score import Score
 from assay.errors import DataError, NotFound
 from assay.exports import jsonl
@@ -24,6 +26,7 @@ from assay.exports.redact import redacted
 from assay.money import from_pico
 from assay.store import spend as sums
 from assay.workbench.results import exports, standing
+from assay.workbench.running.runs import progress
 from assay.workbench.session import Session
 from assay.workbench.spending import spend
 
@@ -167,12 +170,13 @@ def test_junit_tells_errors_from_failures_and_drops_forbidden_characters() -> No
 
 def test_markdown_says_verdict_and_spend(session: Session, run_id: str) -> None:
     """The verdict, a line per contestant, the comparison and the exact spend."""
-    text = written(exports.run_record(session, run_id), "markdown").decode()
+    record = exports.run_record(session, run_id)
+    text = written(record, "markdown").decode()
 
+    assert record.verdict in text.replace("\\", "")
     known = spend.spent(session, sums.SpendFilter(run_id=run_id)).known_pico
-    assert "scores best" in text
     assert "| atlas-large |" in text
-    assert "p, corrected" in text
+    assert "p, adjusted" in text
     assert f"${from_pico(known):f}".rstrip("0") in text
     assert "Sandbox" in text
 
@@ -249,7 +253,16 @@ def test_evidence_of_a_real_run_holds_no_key_and_no_path(session: Session, run_i
     """Verdict, statistics, charts, method, versions and spend are there; key, address and folder are not."""
     text = written(exports.run_record(session, run_id), "evidence").decode()
 
-    for word in ("scores best", "<svg", "Wilson", "Known from", "billed", "Assay", "judging", "support_tickets"):
+    for word in (
+        standing.verdict(session, run_id),
+        "<svg",
+        "Wilson",
+        "Known from",
+        "billed",
+        "Assay",
+        "judging",
+        "support_tickets",
+    ):
         assert word in text
     assert str(folder) not in text
     assert "canary-folder" not in text
@@ -361,10 +374,30 @@ def test_export_to_a_file_is_whole_or_absent(session: Session, run_id: str, tmp_
     assert len(list(tmp_path.iterdir())) == len(exports.KINDS)
 
 
-def test_holm_corrects_in_the_order_given() -> None:
-    """The smallest p is multiplied by the number of comparisons, and none falls below one before it."""
-    assert exports.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
-    assert exports.holm([]) == []
+def test_verdict_is_one_value_in_every_export(
+    session: Session, run_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the page and `assay show` say stands in each file that has a verdict, word for word."""
+    found = standing.standing(session, run_id)
+    record = exports.run_record(session, run_id)
+
+    assert record.decision == found.decision
+    assert record.verdict == found.verdict
+    assert f'<p class="verdict">{found.verdict}</p>' in written(record, "evidence").decode()
+    assert f"**{found.verdict}**" in written(record, "markdown").decode().replace("\\", "")
+    told = json.loads(written(record, "promptfoo"))["metadata"]
+    assert told["assayVerdict"] == found.verdict
+    book = openpyxl.load_workbook(io.BytesIO(written(record, "xlsx")))
+    assert ("verdict", found.verdict) in [row[:2] for row in book["Summary"].values]
+    for suite in ET.fromstring(written(record, "junit")).findall("testsuite"):
+        values = {each.get("name"): each.get("value") for each in suite.findall("properties/property")}
+        assert (values["verdict"], values["claim"]) == (found.verdict, found.decision.claim)
+    report(session, run_id, progress(session, run_id), as_json=False)
+    assert set(found.verdict_lines) <= set(capsys.readouterr().out.splitlines())
+    report(session, run_id, progress(session, run_id), as_json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["verdict"], shown["decision"]["claim"]) == (found.verdict, found.decision.claim)
+    assert {"method", "n", "unit", "difference", "p", "p_adjusted", "family", "margin"} <= set(shown["decision"])
 
 
 @pytest.mark.parametrize("kind", ["markdown", "evidence"])

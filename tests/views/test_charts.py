@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from assay.stats.intervals import Interval
+from assay.exports.scoreboard import ContestantScore
+from assay.stats.values import Estimate
 from assay.views.charts.axes import dollars, log_axis, tokens
 from assay.views.charts.point_labels import Point, sides
 from assay.views.charts.results import quality_against_cost
-from assay.workbench.results.board import ContestantScore
 
 
 def line(label: str, score: float, cost_pico: int, *, prompt: int = 0) -> ContestantScore:
     """A line of the scoreboard."""
     return ContestantScore(
-        prompt,
-        0,
-        label,
-        "key",
-        Interval(score, max(0.0, score - 0.06), min(1.0, score + 0.06), 65),
-        None,
-        65,
-        65,
-        65,
-        0,
-        cost_pico,
-        cost_pico,
-        0,
-        0,
-        None,
-        None,
-        0,
-        0,
+        prompt=prompt,
+        contestant=0,
+        label=label,
+        key="key",
+        colour="#123456",
+        score=Estimate(score, max(0.0, score - 0.06), min(1.0, score + 0.06), 65, ""),
+        passes=None,
+        cells=65,
+        answered=65,
+        scored=65,
+        failed=0,
+        cost_pico=cost_pico,
+        known_pico=cost_pico,
+        unknown_cells=0,
+        correct=0,
+        p50_ms=None,
+        p95_ms=None,
+        prompt_tokens=0,
+        completion_tokens=0,
     )
 
 

@@ -17,7 +17,8 @@ from assay.store.saving import ResultRecord
 from assay.workbench.datasets.kept import open_dataset
 from assay.workbench.gating.gates import check_gates
 from assay.workbench.gating.suites import Gate
-from assay.workbench.results.compare import compare_runs, find_run, matched_places
+from assay.workbench.results.compare import compare_runs, find_run
+from assay.workbench.results.matching import matched_places
 from assay.workbench.session import Session
 
 SWIFT = Contestant("sandbox/swift")
@@ -72,8 +73,9 @@ def test_rows_are_joined_by_key_when_the_dataset_changed(session: Session, tmp_p
     found = compare_runs(session, "old", "new")
 
     (line,) = found.lines
-    assert line.paired is not None
-    assert (line.paired.n, line.paired.better, line.paired.ties, line.paired.worse) == (2, 0, 1, 1)
+    assert line.difference is not None
+    counts = line.difference.n, line.difference.better, line.difference.ties, line.difference.worse
+    assert counts == (2, 0, 1, 1)
     assert (line.score_a, line.score_b, line.cost_delta_pico) == (1.0, 0.5, 10)
     assert (found.rows, found.rows_only_a, found.rows_only_b) == (2, 1, 1)
     assert found.notes == ("The dataset went from version 1 to 2.",)
@@ -87,8 +89,8 @@ def test_rows_without_a_score_are_counted_apart(session: Session, tmp_path: Path
     (line,) = compare_runs(session, "old", "new").lines
 
     assert (line.rows, line.unscored, line.cost_delta_pico) == (3, 2, None)
-    assert line.paired is not None
-    assert line.paired.n == 1
+    assert line.difference is not None
+    assert line.difference.n == 1
 
 
 def test_label_joins_contestants_whose_parameters_changed(session: Session, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from assay.domain.contestant import Contestant
 from assay.errors import NotFound, SuiteError
-from assay.stats.intervals import mean_interval
+from assay.stats.values import Estimate
 from assay.workbench.gating import gates, suites
 from assay.workbench.gating.gates import GateResult
 from assay.workbench.running import runs
@@ -270,7 +270,7 @@ def test_measure_is_compared_as_it_is_printed(kind: str, measured: float, bound:
 def test_three_times_the_bound_meets_it(session: Session, tmp_path: Path) -> None:
     """A judge's score at the bound on every row: the mean of three is that score."""
     (line,) = [gates.scoreboard(session, run_of(session, written(tmp_path)))[0]]
-    score = mean_interval([0.7, 0.7, 0.7])
+    score = Estimate((0.7 + 0.7 + 0.7) / 3, 0.4, 0.9, 3, "")
     gate = suites.AtLeast(min=0.7)
 
     found = gates.bounded("score", replace(line, score=score), gate)

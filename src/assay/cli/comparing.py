@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.options import AsJson
+from assay.cli.options import AsJson, Margin
+from assay.cli.scoreboard import difference_json
 from assay.cli.terminal import UsageError, app, opened, out_lines, print_json
+from assay.exports.scoreboard import p_text, points_words
 from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
@@ -22,8 +24,7 @@ HEAD = (
     "worse",
     "score A",
     "score B",
-    "change",
-    "95 % interval",
+    "change, points",
     "p",
     "cost",
     "finding",
@@ -34,6 +35,7 @@ HEAD = (
 def compare(
     run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="The baseline: an id, or the name of the newest.")],
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="The run to judge.")],
+    margin: Margin = None,
     markdown: Annotated[bool, typer.Option("--md", help="Print Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +45,7 @@ def compare(
     if markdown and as_json:
         raise UsageError("--md and --json exclude each other.")
     with opened() as session:
-        found = compare_runs(session, run_a, run_b)
+        found = compare_runs(session, run_a, run_b, margin=margin)
     if as_json:
         print_json(comparison_json(found))
     else:
@@ -58,69 +60,67 @@ def comparison_json(found: RunComparison) -> dict[str, Any]:
         "rows": found.rows,
         "rows_only_a": found.rows_only_a,
         "rows_only_b": found.rows_only_b,
+        "doubles_a": found.doubles_a,
+        "doubles_b": found.doubles_b,
         "only_a": found.only_a,
         "only_b": found.only_b,
         "notes": found.notes,
-        "contestants": [_line_json(line) for line in found.lines],
+        "unit": "row",
+        "margin": found.margin,
+        "family": found.family,
+        "contestants": [_line_json(line, found) for line in found.lines],
     }
 
 
-def _line_json(line: LineComparison) -> dict[str, Any]:
-    paired, cost = line.paired, line.cost_delta_pico
+def _line_json(line: LineComparison, run: RunComparison) -> dict[str, Any]:
+    found, cost = line.difference, line.cost_delta_pico
     return {
         "contestant": line.label,
         "rows": line.rows,
         "unscored": line.unscored,
-        "scored": paired.n if paired else 0,
-        "better": paired.better if paired else 0,
-        "same": paired.ties if paired else 0,
-        "worse": paired.worse if paired else 0,
+        "scored": found.n if found else 0,
+        "better": found.better if found else 0,
+        "same": found.ties if found else 0,
+        "worse": found.worse if found else 0,
         "score_a": line.score_a,
         "score_b": line.score_b,
-        "delta": paired.delta if paired else None,
-        "low": paired.low if paired else None,
-        "high": paired.high if paired else None,
-        "p": paired.p if paired else None,
+        **difference_json(found),
+        "family": run.family,
+        "margin": run.margin,
+        "claim": line.claim,
         "cost_delta_usd": None if cost is None else from_pico(cost),
-        "finding": finding(line),
+        "finding": line.finding,
     }
 
 
-def finding(line: LineComparison) -> str:
-    """What a line shows, in a word or three."""
-    from assay.workbench.results.verdict import SIGNIFICANT
-
-    if line.paired is None:
-        return "nothing to compare"
-    if line.is_worse(SIGNIFICANT):
-        return "worse"
-    return "better" if line.is_better(SIGNIFICANT) else "no clear change"
-
-
 def _cells(line: LineComparison) -> tuple[str, ...]:
-    paired, cost = line.paired, line.cost_delta_pico
+    found, cost = line.difference, line.cost_delta_pico
     money = "unknown" if cost is None else f"{'-' if cost < 0 else '+' if cost else ''}{format_usd(abs(cost))}"
-    if paired is None or line.score_a is None or line.score_b is None:
-        return (line.label, "0", *("-",) * 8, money, finding(line))
+    if found is None:
+        return (line.label, "0", *("-",) * 7, money, line.finding)
     return (
         line.label,
-        f"{paired.n:,}",
-        f"{paired.better:,}",
-        f"{paired.ties:,}",
-        f"{paired.worse:,}",
+        f"{found.n:,}",
+        f"{found.better:,}",
+        f"{found.ties:,}",
+        f"{found.worse:,}",
         f"{line.score_a:.3f}",
         f"{line.score_b:.3f}",
-        f"{paired.delta:+.3f}",
-        f"{paired.low:+.3f} to {paired.high:+.3f}",
-        "<0.001" if paired.p < 0.001 else f"{paired.p:.3f}",
+        points_words(found),
+        p_text(found.p_adjusted),
         money,
-        finding(line),
+        line.finding,
     )
 
 
 def _remarks(found: RunComparison) -> list[str]:
     """What the table does not show: rows and contestants without a partner, and notes."""
     said = [f"{found.rows:,} rows are in both runs, {found.rows_only_a:,} only in A, {found.rows_only_b:,} only in B."]
+    if copies := [f"{count:,} in {name}" for name, count in (("A", found.doubles_a), ("B", found.doubles_b)) if count]:
+        said.append(f"Further copies of rows, averaged with them: {', '.join(copies)}.")
+    count = len([line for line in found.lines if line.comparison is not None])
+    if count > 1:
+        said.append(f"p is adjusted for {count:,} comparisons, and the intervals with it.")
     said += [
         f"{line.label}: {line.unscored:,} rows lack a score in one of the runs and are left out."
         for line in found.lines
@@ -142,7 +142,7 @@ def in_lines(found: RunComparison) -> list[str]:
         f"B: {found.b.name} ({found.b.id})",
         *(
             "  ".join(
-                c.rjust(w) if 0 < n < 11 else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))
+                c.rjust(w) if 0 < n < 10 else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in rows
         ),

@@ -41,6 +41,14 @@ Mode = Annotated[
     RunMode | None,
     typer.Option(help="normal; floor: cheapest provider; flex: slower tier; batch: half price, within a day."),
 ]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0001,
+        max=0.9999,
+        help="Points worse, as a share (0.05: five points), that still count as good enough.",
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit 1 when a cell failed or a model was given up, though the run is done.")
 ]
@@ -95,6 +103,7 @@ def make_draft(session: Session, dataset: str, options: dict[str, Any]) -> RunDr
         tags=tuple(options.get("tag", ())),
         mode=options.get("mode") or "normal",
         allow_unknown=options.get("allow_unknown", False),
+        margin=options.get("margin"),
     )
 
 

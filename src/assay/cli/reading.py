@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.exports import check_outs, write_outs
-from assay.cli.options import AsJson
+from assay.cli.options import AsJson, Margin
 from assay.cli.scoreboard import report
 from assay.cli.terminal import app, opened, out, print_json
 from assay.money import from_pico
@@ -55,14 +55,17 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 2
 
 
 @app.command()
-def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson = False) -> None:
-    """Show a run's scoreboard, verdict, growth, estimate and gates."""
+def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], margin: Margin = None, as_json: AsJson = False) -> None:
+    """Show a run's scoreboard, verdict, growth, estimate and gates. --margin is kept with the run."""
     from assay.workbench.gating import gates
     from assay.workbench.results import cells as results
+    from assay.workbench.results import standing
     from assay.workbench.running import runs as workbench
 
     with opened() as session:
         record = results.get_run(session, run_id)
+        if margin is not None:
+            standing.set_margin(session, record.id, margin)
         state = workbench.progress(session, record.id)
         report(
             session, record.id, state, as_json, gates.check_run(session, record.id) if state.state == "done" else None

@@ -18,6 +18,7 @@ from assay.cli.options import (
     DatasetOrSuite,
     GraderOption,
     Limit,
+    Margin,
     Mode,
     ModelOption,
     ParamOption,
@@ -55,6 +56,7 @@ def run(
     budget: Budget = None,
     limit: Limit = None,
     mode: Mode = None,
+    margin: Margin = None,
     name: Annotated[str, typer.Option(help="Name of the run.")] = "",
     tag: Annotated[list[str], typer.Option("--tag", help="A tag; several.")] = [],  # noqa: B006
     out: Annotated[list[Path], typer.Option("--out", help="Write the run to this file; several.")] = [],  # noqa: B006
@@ -81,6 +83,7 @@ def run(
         "budget": budget,
         "limit": limit,
         "mode": mode,
+        "margin": margin,
         "name": name,
         "tag": tag,
         "allow_unknown": allow_unknown,

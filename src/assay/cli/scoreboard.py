@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from assay.cli.terminal import GATE_NOT_MET, out, print_json, say
+from assay.cli.terminal import GATE_NOT_MET, out, out_lines, print_json, say
+from assay.exports.scoreboard import BRIEF, ContestantScore, numbers_of
 from assay.money import format_usd, from_pico
 
 if TYPE_CHECKING:
     from assay.stats.prediction import Prediction
+    from assay.stats.values import Difference
     from assay.workbench.gating.gates import GateResult
-    from assay.workbench.results.board import ContestantScore
+    from assay.workbench.results.standing import Standing
     from assay.workbench.running.runs import RunProgress
     from assay.workbench.session import Session
 
@@ -57,7 +59,8 @@ def report(
 
     found = outcome.estimate_outcome(session, run_id)
     changes = growth.history(session, run_id)
-    board = standing.scoreboard(session, run_id)
+    stands = standing.standing(session, run_id)
+    board = stands.board
     away = results.failed_providers(session, run_id)
     by = results.answered_by(session, run_id)
     if as_json:
@@ -82,6 +85,8 @@ def report(
                 "unknown_at_most_usd": from_pico(state.unknown_bound_pico),
                 "seconds": round(state.seconds, 3),
                 "scoreboard": [score_json(line) for line in board],
+                "verdict": stands.verdict,
+                "decision": decision_json(stands),
                 "estimate": None if found is None else found.as_json(),
                 "forecast": bill_json(state.forecast),
                 "failed_providers": [{"provider": name, "answers": count} for name, count in away],
@@ -104,13 +109,13 @@ def report(
     for name, models in by.items():
         if models:
             out(f"{name} was answered by {', '.join(f'{model} ({count:,})' for model, count in models)}.")
-    out(standing.verdict(session, run_id))
+    out_lines([*stands.verdict_lines, *(f"- {reason}" for reason in stands.reasons)])
     for change in changes:
         out(f"{datetime.fromtimestamp(change.at_ms / 1000):%d %b %Y %H:%M}: {change.words}")
     if found is not None:
         out(found.words)
     for gate in gates or ():
-        out(f"{'PASS' if gate.passed else 'FAIL'}  {gate.contestant or 'the run'}: {gate.words}")
+        out(f"{gate.outcome.upper()}  {gate.contestant or 'the run'}: {gate.words}")
 
 
 def bill_json(bill: Prediction | None) -> dict[str, Any] | None:
@@ -142,59 +147,77 @@ def remarks(board: Sequence[ContestantScore], state: RunProgress) -> Iterator[st
 
 def score_json(line: ContestantScore) -> dict[str, Any]:
     """A line of the scoreboard as JSON."""
-    score = line.score
+    return {"contestant": line.label, **numbers_of(line)}
+
+
+def difference_json(found: Difference | None) -> dict[str, Any]:
+    """A difference as JSON; low and high are of the plain 95 % interval, family_low and family_high of the adjusted."""
+    if found is None:
+        return {"method": None, "n": 0, "unit": "row", "difference": None, "p": None, "p_adjusted": None}
     return {
-        "contestant": line.label,
-        "score": score.mean if score else None,
-        "low": score.low if score else None,
-        "high": score.high if score else None,
-        "pass_rate": line.passes.mean if line.passes else None,
-        "coverage": line.coverage,
-        "scored": line.scored,
-        "failed": line.failed,
-        "correct": line.correct,
-        "cut": line.cut,
-        "cost_usd": None if line.cost_pico is None else from_pico(line.cost_pico),
-        "known_usd": from_pico(line.known_pico),
-        "unknown_calls": line.unknown_calls,
-        "unknown_at_most_usd": from_pico(line.unknown_bound_pico),
-        "judging_usd": from_pico(line.judging_pico),
-        "judging_unknown_calls": line.judging_unknown,
-        "cost_per_correct_usd": (None if line.cost_per_correct_pico is None else from_pico(line.cost_per_correct_pico)),
-        "p50_ms": line.p50_ms,
-        "p95_ms": line.p95_ms,
-        "prompt_tokens": line.prompt_tokens,
-        "completion_tokens": line.completion_tokens,
+        "method": found.method,
+        "n": found.n,
+        "unit": "row",
+        "difference": {
+            "value": found.value,
+            "low": found.low,
+            "high": found.high,
+            "family_low": found.family_low,
+            "family_high": found.family_high,
+        },
+        "p": found.p,
+        "p_adjusted": found.p_adjusted,
     }
 
 
-def _cost(line: ContestantScore) -> str:
-    """What is known, and of how many calls the cost is unknown."""
-    if not line.unknown_calls:
-        return format_usd(line.cost_pico)
-    return f"{format_usd(line.known_pico)} + {line.unknown_calls:,} unknown"
+def decision_json(standing: Standing) -> dict[str, Any]:
+    """The decision as JSON: the claim, the difference of the first two, and every sentence."""
+    found = standing.decision
+    compared = [line for line in found.standings if not line.left_out]
+    first, second = (*compared[:2], None, None)[:2]
+    main = found.difference(first.key, second.key) if first and second else None
+    labels = {line.key: line.label for line in found.standings}
+    needed = found.rows_needed
+    return {
+        "claim": found.claim,
+        "leaders": [labels[key] for key in found.leaders],
+        "compared": None if main is None else [labels[main.first], labels[main.second]],
+        **difference_json(main),
+        "n": found.n,
+        "unit": found.unit,
+        "family": {"size": found.family.size, "words": found.family.words, "adjustment": found.family.adjustment},
+        "margin": found.margin,
+        "confidence": found.confidence,
+        "look": found.look,
+        "candidates": [
+            {
+                "contestant": labels[c.key],
+                "beside": labels[c.leader],
+                "side": c.check.side,
+                "low": c.check.low,
+                "high": c.check.high,
+                "p_adjusted": c.check.p_adjusted,
+                "cost_share": c.cost_share,
+            }
+            for c in found.candidates
+        ],
+        "left_out": [line.label for line in found.standings if line.left_out],
+        "rows_needed": None
+        if needed is None
+        else {
+            "rows": needed.rows,
+            "more": needed.more,
+            "cost_usd": None if needed.cost is None else from_pico(round(needed.cost)),
+        },
+        "sentences": list(standing.verdict_lines),
+    }
 
 
-def table(board: tuple[ContestantScore, ...]) -> list[str]:
+def table(board: Sequence[ContestantScore]) -> list[str]:
     """The scoreboard as aligned lines."""
-    head = ("contestant", "score", "95 % interval", "pass", "coverage", "cost", "per correct", "p50", "p95")
-    rows = [head]
-    for line in board:
-        score = line.score
-        rows.append(
-            (
-                line.label,
-                f"{score.mean:.3f}" if score else "-",
-                f"{score.low:.3f} to {score.high:.3f}" if score else "-",
-                f"{line.passes.mean:.0%}" if line.passes else "-",
-                f"{line.coverage:.0%}",
-                _cost(line),
-                format_usd(line.cost_per_correct_pico) if line.cost_per_correct_pico is not None else "-",
-                f"{line.p50_ms / 1000:.2f} s" if line.p50_ms is not None else "-",
-                f"{line.p95_ms / 1000:.2f} s" if line.p95_ms is not None else "-",
-            )
-        )
-    widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
+    rows = [("contestant", *(column.title.lower() for column in BRIEF))]
+    rows += [(line.label, *(column.words(line) or "-" for column in BRIEF)) for line in board]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     return [
         "  ".join(
             cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))

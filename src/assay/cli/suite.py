@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from assay.workbench.gating.suites import SuiteFile
     from assay.workbench.running.runs import RunDraft
 
-OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "mode", "tag", "allow_unknown")
+OVERRIDES = ("budget", "limit", "name", "samples", "concurrency", "mode", "tag", "allow_unknown", "margin")
 """Options that win over the suite; every other one belongs in the file."""
 
 
@@ -38,7 +38,8 @@ def run_suite(path: Path, options: Mapping[str, Any], out: list[Path], as_json: 
         for note in notes:
             say(f"Note: {note}")
         baselines = gates.find_baselines(session, file.suite.gates)
-        draft = replace(draft, gates=gates.frozen(file.suite.gates, baselines))
+        margin = options["margin"] or file.suite.margin
+        draft = replace(draft, gates=gates.frozen(file.suite.gates, baselines, margin=margin))
         run_id, state = work(session, overridden(draft, options))
         write_outs(session, run_id, out)
         conclude(session, run_id, state, as_json, strict=strict)
@@ -68,6 +69,7 @@ def overridden(draft: RunDraft, options: Mapping[str, Any]) -> RunDraft:
         concurrency=options["concurrency"] or draft.concurrency,
         tags=tuple(options["tag"]) or draft.tags,
         mode=options["mode"] or draft.mode,
+        margin=options.get("margin") or draft.margin,
     )
 
 

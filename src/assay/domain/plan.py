@@ -56,6 +56,8 @@ class RunPlan:
     """The suite's conditions with the baselines found at the start, as `workbench/gates.py` wrote them."""
     pilot: bool = False
     """Pause once the rows of the pilot are done, so that their bill is seen before the rest is paid."""
+    margin: float = 0.05
+    """Points worse, as a share, that still count as good enough; it may change later."""
 
     @property
     def cell_count(self) -> int:
@@ -149,6 +151,7 @@ class RunPlan:
             "mode": self.mode,
             "gates": dict(self.gates),
             "pilot": self.pilot,
+            "margin": self.margin,
         }
 
     @classmethod

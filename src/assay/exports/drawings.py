@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from assay.exports.record import BoardLine
+from assay.exports.scoreboard import ContestantScore
 from assay.exports.streams import visible
 from assay.money import format_usd, from_pico
 
@@ -18,7 +18,7 @@ EDGE = 24
 LABEL_LIMIT = 50
 
 
-def interval_plot(board: Sequence[BoardLine]) -> str:
+def interval_plot(board: Sequence[ContestantScore]) -> str:
     """One line per scored contestant: its score as a dot, its 95 % interval as a bar; empty without scores."""
     lines = [(n, line) for n, line in enumerate(board, 1) if line.score is not None]
     if not lines:
@@ -27,7 +27,7 @@ def interval_plot(board: Sequence[BoardLine]) -> str:
     return _svg(height, "Score of each contestant with its 95 % interval", _intervals(lines, height))
 
 
-def _intervals(lines: Sequence[tuple[int, BoardLine]], height: int) -> Iterable[str]:
+def _intervals(lines: Sequence[tuple[int, ContestantScore]], height: int) -> Iterable[str]:
     def x(value: float) -> float:
         return EDGE + value * (WIDTH - 2 * EDGE)
 
@@ -43,11 +43,11 @@ def _intervals(lines: Sequence[tuple[int, BoardLine]], height: int) -> Iterable[
             f'<line x1="{x(score.low):.1f}" y1="{y:.1f}" x2="{x(score.high):.1f}" y2="{y:.1f}" '
             f'stroke="{line.colour}" stroke-width="7" stroke-opacity=".4" stroke-linecap="round"/>'
         )
-        words = f"{line.label}: {score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
-        yield _dot(x(score.mean), y, line.colour, words)
+        words = f"{line.label}: {score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
+        yield _dot(x(score.value), y, line.colour, words)
 
 
-def cost_plot(board: Sequence[BoardLine]) -> str:
+def cost_plot(board: Sequence[ContestantScore]) -> str:
     """Score against the cost of the run, a numbered point per contestant; empty where fewer than two have both."""
     lines = [(n, x) for n, x in enumerate(board, 1) if x.score is not None and x.cost_pico is not None]
     if len(lines) < 2:
@@ -55,7 +55,7 @@ def cost_plot(board: Sequence[BoardLine]) -> str:
     return _svg(330, "Score against the cost of the run", _points(lines))
 
 
-def _points(lines: Sequence[tuple[int, BoardLine]]) -> Iterable[str]:
+def _points(lines: Sequence[tuple[int, ContestantScore]]) -> Iterable[str]:
     costs = [float(from_pico(line.cost_pico or 0)) for _, line in lines]
     positive = [cost for cost in costs if cost > 0]
     log = len(positive) == len(costs) and max(costs) / min(costs) > 8
@@ -84,9 +84,9 @@ def _points(lines: Sequence[tuple[int, BoardLine]]) -> Iterable[str]:
             f'stroke="{line.colour}" stroke-width="2" stroke-opacity=".6"/>'
         )
         yield _dot(
-            x(cost), y(score.mean), line.colour, f"{line.label}: {score.mean:.3f} at {format_usd(line.cost_pico)}"
+            x(cost), y(score.value), line.colour, f"{line.label}: {score.value:.3f} at {format_usd(line.cost_pico)}"
         )
-        yield _text(x(cost) + 11, y(score.mean) + 4, str(number), css="number")
+        yield _text(x(cost) + 11, y(score.value) + 4, str(number), css="number")
 
 
 def _svg(height: float, title: str, parts: Iterable[str]) -> str:

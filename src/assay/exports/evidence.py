@@ -17,8 +17,9 @@ from itertools import groupby
 from typing import Any, BinaryIO
 
 from assay.exports.drawings import cost_plot, interval_plot
-from assay.exports.markdown import comparison_cells, cost_words, judging_words, spent_words
+from assay.exports.markdown import COMPARISON, comparison_cells, spent_words
 from assay.exports.record import CellFact, RunRecord, exact_usd, prompt_name, settings_text, utc_text
+from assay.exports.scoreboard import FOR_PEOPLE
 from assay.exports.streams import visible, write_pieces
 
 POLICY = (
@@ -33,12 +34,10 @@ CUT = " … [cut]"
 SHOWS = {"all": "All rows", "failed": "Failed", "errors": "Errors", "disagree": "Disagreements"}
 METHOD = (
     "A contestant's score is the mean over rows; where a row was answered several times, the mean of its answers "
-    "counts once. A call that failed is missing data, not a wrong answer: the scored share says how much is missing.",
-    "The interval holds the true mean in 95 of 100 such experiments: Wilson's where every row is right or wrong, "
-    "Student's t otherwise.",
-    "Contestants are compared with the best one on the rows that both have: McNemar's exact test where every row is "
-    "right or wrong, random flips of sign otherwise; the interval of the difference comes from drawing rows anew. "
-    "The corrected p (Holm) allows for making several comparisons.",
+    "counts once. A call that failed is missing data, not a wrong answer: contestants are compared on the rows that "
+    "all of them have a score for, and one with a score on less than 95 % of its rows is left out.",
+    "The interval holds the true mean in 95 of 100 such experiments. A difference is called real where its p, adjusted "
+    "for how many are compared, is below 0.05, and also when every missing answer counts as a failure.",
     "Costs come from the ledger, one line per call. Billed: the gateway said so with the answer. Recovered: asked for "
     "later. Estimated: tokens at the catalogue's price. Unknown costs are counted apart and never taken for nothing.",
 )
@@ -101,41 +100,14 @@ def _head(record: RunRecord) -> Iterator[str]:
 
 def _statistics(record: RunRecord) -> Iterator[str]:
     yield "<section>\n<h2>Statistics</h2>\n"
-    head = (
-        "Contestant",
-        "Score",
-        "95 % interval",
-        "Passed",
-        "Scored",
-        "Errors",
-        "Cut",
-        "Cost",
-        "Judging",
-        "p50",
-        "p95",
-        "Tokens in",
-        "Tokens out",
-    )
-    rows = []
-    for number, line in enumerate(record.board, 1):
-        score, passes = line.score, line.passes
-        rows.append(
-            (
-                _Html(f'<span class="swatch" style="background:{line.colour}"></span>{number}. {_escaped(line.label)}'),
-                f"{score.mean:.3f}" if score else "not scored",
-                f"{score.low:.3f} to {score.high:.3f}" if score else "",
-                f"{passes.mean * 100:.1f} %" if passes else "",
-                f"{line.scored:,} of {line.cells:,}",
-                f"{line.failed:,}",
-                f"{line.cut:,}",
-                cost_words(line),
-                judging_words(line),
-                _seconds(line.p50_ms),
-                _seconds(line.p95_ms),
-                f"{line.prompt_tokens:,}",
-                f"{line.completion_tokens:,}",
-            )
+    head = ("Contestant", *(column.title for column in FOR_PEOPLE))
+    rows = [
+        (
+            _Html(f'<span class="swatch" style="background:{line.colour}"></span>{number}. {_escaped(line.label)}'),
+            *(column.words(line) for column in FOR_PEOPLE),
         )
+        for number, line in enumerate(record.board, 1)
+    ]
     yield _table(head, rows)
     for title, chart in (
         ("Score with its 95 % interval", interval_plot(record.board)),
@@ -143,10 +115,10 @@ def _statistics(record: RunRecord) -> Iterator[str]:
     ):
         if chart:
             yield f'<h3>{title}</h3>\n<div class="scroll">{chart}</div>\n'
-    if record.comparisons:
-        yield f"<h3>Against {_escaped(record.comparisons[0].base)}</h3>\n"
-        against = ("Contestant", "Difference", "95 % interval", "p", "p, corrected", "Rows", "Better", "Worse", "Says")
-        yield _table(against, [comparison_cells(line) for line in record.comparisons], texts=(0, len(against) - 1))
+    if record.compared:
+        yield f"<h3>Against {_escaped(record.board[0].label)}</h3>\n"
+        cells = [comparison_cells(line) for line in record.compared]
+        yield _table(COMPARISON, cells, texts=(0, len(COMPARISON) - 1))
     if record.gates:
         yield "<h3>Gates</h3>\n"
         verdicts = [(gate.about, gate.mark, gate.words) for gate in record.gates]
@@ -190,7 +162,7 @@ def _method(record: RunRecord, fit: _Fit) -> Iterator[str]:
     if record.changes:
         items = "".join(f"<li>{_escaped(change)}</li>" for change in record.changes)
         yield f"<p>The run grew after its start:</p>\n<ul>{items}</ul>\n"
-    yield "".join(f"<p>{_escaped(text)}</p>\n" for text in METHOD)
+    yield "".join(f"<p>{_escaped(text)}</p>\n" for text in (*METHOD, *_statistics_used(record)))
     yield "<h3>Contestants</h3>\n"
     rows = []
     for line in record.grid_lines:
@@ -217,6 +189,15 @@ def _method(record: RunRecord, fit: _Fit) -> Iterator[str]:
     if record.hidden:
         yield f"<p>Left out on request: {_escaped(', '.join(sorted(record.hidden)))}.</p>\n"
     yield "</section>\n"
+
+
+def _statistics_used(record: RunRecord) -> Iterator[str]:
+    """The methods of this run's decision by name."""
+    if (found := record.decision) is None or not found.method:
+        return
+    test = f" Differences: {found.test}." if found.test else ""
+    family = f" Family: {found.family.words}; adjustment: {found.family.adjustment}." if found.family.size else ""
+    yield f"Intervals: {found.method}.{test}{family} Margin: {100 * found.margin:g} points."
 
 
 def _spend_part(record: RunRecord) -> Iterator[str]:
@@ -266,10 +247,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: Sequenc
 
 def _escaped(text: str) -> str:
     return escape(visible(text))
-
-
-def _seconds(ms: float | None) -> str:
-    return "" if ms is None else f"{ms / 1000:.2f} s"
 
 
 # -- the rows ------------------------------------------------------------------------------------------------------

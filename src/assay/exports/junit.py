@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from decimal import Decimal
 from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO
 from xml.sax.saxutils import escape, quoteattr
 
-from assay.exports.record import BoardLine, CellFact, RunRecord, exact_usd, utc_text
+from assay.exports.record import CellFact, RunRecord, utc_text
+from assay.exports.scoreboard import ContestantScore, Number, numbers_of
 from assay.exports.streams import write_pieces, xml_text
+from assay.money import plain
 
 SPOOLED = 1 << 16
 """Bytes of a contestant's cases that are held in memory."""
@@ -70,31 +73,34 @@ def _counts(marks: Counter[str], seconds: float) -> str:
     )
 
 
-def _properties(record: RunRecord, line: BoardLine) -> str:
-    score = line.score
+def _properties(record: RunRecord, line: ContestantScore) -> str:
     values = {
         "run": record.id,
         "model": record.plan.contestants[line.contestant].model_id,
         "dataset": record.dataset,
         "dataset_hash": record.dataset_hash,
         "gateway": record.gateway,
-        "cost_usd": exact_usd(line.cost_pico),
-        "known_usd": exact_usd(line.known_pico),
-        "unknown_calls": str(line.unknown_calls),
-        "unknown_at_most_usd": exact_usd(line.unknown_bound_pico),
-        "judging_usd": exact_usd(line.judging_pico),
-        "cut": str(line.cut),
-        "score": "none" if score is None else f"{score.mean:.6f}",
-        "score_low": "none" if score is None else f"{score.low:.6f}",
-        "score_high": "none" if score is None else f"{score.high:.6f}",
-        "coverage": f"{line.coverage:.6f}",
-        "cells": str(line.cells),
+        "verdict": record.verdict,
+        "claim": "none" if record.decision is None else record.decision.claim,
+        **{OTHER_NAMES.get(name, name): _number(name, value) for name, value in numbers_of(line).items()},
     }
     items = "".join(f"<property name={_quoted(name)} value={_quoted(value)}/>\n" for name, value in values.items())
     return f"<properties>\n{items}</properties>\n"
 
 
-def _case(record: RunRecord, cell: CellFact, line_of: Mapping[tuple[int, int], BoardLine]) -> str:
+OTHER_NAMES = {"low": "score_low", "high": "score_high"}
+"""Columns whose names say too little beside those of a run."""
+
+
+def _number(name: str, value: Number) -> str:
+    if value is None:
+        return "unknown" if name.endswith("_usd") else "none"
+    if isinstance(value, Decimal):
+        return plain(value)
+    return f"{value:.6f}" if isinstance(value, float) else str(value).lower()
+
+
+def _case(record: RunRecord, cell: CellFact, line_of: Mapping[tuple[int, int], ContestantScore]) -> str:
     label = line_of[cell.prompt, cell.contestant].label
     sample = f" sample {cell.sample + 1}" if record.plan.samples > 1 else ""
     key = f": {cell.row_key}" if "row_key" not in record.hidden else ""

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
-from assay.exports.record import BoardLine, ComparisonLine, RunRecord, SpendLine, exact_usd, utc_text
+from assay.exports.record import RunRecord, SpendLine, exact_usd, utc_text
+from assay.exports.scoreboard import FOR_PEOPLE, ContestantScore, p_text
 from assay.exports.streams import visible, write_pieces
-from assay.money import format_usd
+from assay.stats.values import Difference
 
 _MARKS = re.compile(r"([\\`*_\[\]{}()#!|~$])")
-FEWEST_ROWS = 10
-"""Below it a comparison is called not enough data."""
+COMPARISON = ("Contestant", "Difference", "95 % interval", "p", "p, adjusted", "Rows", "Better", "Worse", "Says")
+"""Columns of what is compared; the interval is adjusted like the second p."""
 
 
 def write(record: RunRecord, target: BinaryIO) -> None:
@@ -28,17 +29,13 @@ def _lines(record: RunRecord) -> Iterable[str]:
         yield ""
         yield "> Sandbox: the answers are simulated and the prices invented."
     yield ""
-    head = ("Contestant", "Score", "95 % interval", "Passed", "Scored", "Errors", "Cut", "Cost", "Judging", "p50")
-    yield from _table(head, [_board(line) for line in record.board])
-    if record.comparisons:
+    head = ("Contestant", *(column.title for column in FOR_PEOPLE))
+    yield from _table(head, [(line.label, *(column.words(line) for column in FOR_PEOPLE)) for line in record.board])
+    if record.compared:
         yield ""
-        base = record.comparisons[0].base
-        yield f"Against {_text(base)}, on the rows that both have:"
+        yield f"Against {_text(record.board[0].label)}, on the rows that all of them have a score for:"
         yield ""
-        yield from _table(
-            ("Contestant", "Difference", "95 % interval", "p", "p, corrected", "Rows", "Better", "Worse", "Says"),
-            [comparison_cells(line) for line in record.comparisons],
-        )
+        yield from _table(COMPARISON, [comparison_cells(line) for line in record.compared])
     yield ""
     yield f"Spent: {spent_words(record.spend)}."
     if record.estimate:
@@ -61,70 +58,31 @@ def _lines(record: RunRecord) -> Iterable[str]:
     )
 
 
-def _board(line: BoardLine) -> tuple[str, ...]:
-    score, passes = line.score, line.passes
+def comparison_cells(line: ContestantScore) -> tuple[str, ...]:
+    """The cells of COMPARISON: a contestant beside the first leader."""
+    found = line.to_leader
+    if found is None:
+        return (line.label, *("",) * (len(COMPARISON) - 1))
     return (
         line.label,
-        f"{score.mean:.3f}" if score else "not scored",
-        f"{score.low:.3f} to {score.high:.3f}" if score else "",
-        f"{passes.mean:.0%}" if passes else "",
-        f"{line.scored:,} of {line.cells:,}",
-        f"{line.failed:,}",
-        f"{line.cut:,}",
-        cost_words(line),
-        judging_words(line),
-        "" if line.p50_ms is None else f"{line.p50_ms / 1000:.2f} s",
-    )
-
-
-def cost_words(line: BoardLine) -> str:
-    """The cost of a line; what is unknown is said, never counted as nothing."""
-    if line.unknown_calls:
-        calls = "call" if line.unknown_calls == 1 else "calls"
-        return f"{format_usd(line.known_pico)} and {line.unknown_calls} {calls} of unknown cost"
-    return format_usd(line.cost_pico)
-
-
-def judging_words(line: BoardLine) -> str:
-    """What the judges of a line's answers cost; empty where none was asked."""
-    unknown = f" and {line.judging_unknown} of unknown cost" if line.judging_unknown else ""
-    return format_usd(line.judging_pico) + unknown if line.judging_pico or unknown else ""
-
-
-def comparison_cells(line: ComparisonLine) -> tuple[str, ...]:
-    """Difference, interval, p, corrected p, rows, better, worse, and what they say."""
-    found = line.found
-    if found is None:
-        return (line.other, "", "", "", "", "0", "", "", "no row in common")
-    return (
-        line.other,
-        f"{found.delta:+.3f}",
-        f"{found.low:+.3f} to {found.high:+.3f}",
+        f"{found.value:+.3f}",
+        f"{found.family_low:+.3f} to {found.family_high:+.3f}",
         p_text(found.p),
-        p_text(line.p_corrected),
+        p_text(found.p_adjusted),
         f"{found.n:,}",
         f"{found.better:,}",
         f"{found.worse:,}",
-        says(line),
+        says(found),
     )
 
 
-def says(line: ComparisonLine) -> str:
-    """A comparison in two or three words."""
-    found = line.found
-    if found is None or found.n < FEWEST_ROWS:
-        return "not enough data"
-    p = found.p if line.p_corrected is None else line.p_corrected
-    if p >= 0.05:
-        return "no more than noise"
-    return "better" if found.delta > 0 else "worse"
-
-
-def p_text(p: float | None) -> str:
-    """A chance with three decimals; smaller ones are bounded."""
-    if p is None:
-        return ""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def says(found: Difference) -> str:
+    """A comparison in some words."""
+    if not found.enough:
+        return "not enough rows"
+    if not found.real:
+        return "not shown to be real"
+    return "better" if found.value > 0 else "worse"
 
 
 def spent_words(spend: Sequence[SpendLine]) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from assay.domain.contestant import Prompt
-from assay.exports.record import BoardLine, CellFact, RunRecord, exact_usd, utc_text
+from assay.exports.record import CellFact, RunRecord, exact_usd, utc_text
+from assay.exports.scoreboard import ContestantScore
 from assay.exports.streams import json_line, write_pieces
 from assay.money import from_pico
 
@@ -71,6 +72,7 @@ def _rest(record: RunRecord) -> dict[str, Any]:
         "assayGateway": record.gateway,
         "assayDataset": record.dataset_hash,
         "assayVersions": dict(record.versions),
+        "assayVerdict": record.verdict,
     }
     return {
         "config": config,
@@ -102,10 +104,10 @@ def _tokens(count: Counter[str]) -> dict[str, int]:
     }
 
 
-def _prompt(record: RunRecord, line: BoardLine, count: Counter[str]) -> dict[str, Any]:
+def _prompt(record: RunRecord, line: ContestantScore, count: Counter[str]) -> dict[str, Any]:
     prompt = record.plan.prompts[line.prompt]
     metrics: dict[str, Any] = {
-        "score": (line.score.mean if line.score else 0) * line.scored,
+        "score": (line.score.value if line.score else 0) * line.scored,
         "testPassCount": count["successes"],
         "testFailCount": count["failures"],
         "testErrorCount": count["errors"],
@@ -127,7 +129,7 @@ def _prompt(record: RunRecord, line: BoardLine, count: Counter[str]) -> dict[str
     }
 
 
-def _provider(record: RunRecord, line: BoardLine) -> str:
+def _provider(record: RunRecord, line: ContestantScore) -> str:
     """The contestant's name: the prompt has a label of its own in promptfoo."""
     return record.plan.names[line.contestant]
 
@@ -142,7 +144,7 @@ def _raw(prompt: Prompt) -> str:
     return prompt.user
 
 
-def _result(record: RunRecord, cell: CellFact, line: BoardLine, place: int) -> dict[str, Any]:
+def _result(record: RunRecord, cell: CellFact, line: ContestantScore, place: int) -> dict[str, Any]:
     prompt = record.plan.prompts[cell.prompt]
     contestant = record.plan.contestants[cell.contestant]
     values = dict(zip(record.columns, cell.values, strict=True))

@@ -11,8 +11,8 @@ from assay import money
 from assay.domain.contestant import Contestant, numbered
 from assay.domain.plan import RunPlan
 from assay.domain.score import Score
-from assay.stats.intervals import Interval
-from assay.stats.paired import PairedComparison
+from assay.exports.scoreboard import ContestantScore
+from assay.stats.values import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,57 +115,6 @@ class RowFact(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class BoardLine:
-    """A contestant with one prompt version on the scoreboard."""
-
-    prompt: int
-    contestant: int
-    label: str
-    """No two lines share one."""
-    colour: str
-    score: Interval | None
-    passes: Interval | None
-    cells: int
-    answered: int
-    scored: int
-    failed: int
-    correct: int
-    cost_pico: int | None
-    known_pico: int
-    unknown_cells: int
-    p50_ms: float | None
-    p95_ms: float | None
-    prompt_tokens: int
-    completion_tokens: int
-    unknown_calls: int = 0
-    unknown_bound_pico: int = 0
-    """The most that they cost, where a bound is known."""
-    judging_pico: int = 0
-    """Known costs of its judges' calls, in none of the above."""
-    judging_unknown: int = 0
-    judging_bound_pico: int = 0
-    cut: int = 0
-    """Answers that ended at their `max_tokens`."""
-
-    @property
-    def coverage(self) -> float:
-        """Share of the grid's cells that have a score."""
-        return self.scored / self.cells if self.cells else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonLine:
-    """One contestant against the best one, on the rows that both have."""
-
-    base: str
-    other: str
-    found: PairedComparison | None
-    """The other minus the base; None: no row in common."""
-    p_corrected: float | None
-    """p after Holm's correction for all comparisons of the run."""
-
-
-@dataclass(frozen=True, slots=True)
 class SpendLine:
     """Calls of one contestant and purpose whose cost is known from the same source."""
 
@@ -189,11 +138,13 @@ class GateFact:
     passed: bool
     words: str
     """What was measured and the bound."""
+    undecided: bool = False
+    """Whether more rows are needed to tell."""
 
     @property
     def mark(self) -> str:
         """The verdict in a word."""
-        return "pass" if self.passed else "fail"
+        return "undecided" if self.undecided else "pass" if self.passed else "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +166,14 @@ class RunRecord:
     columns: tuple[str, ...]
     plan: RunPlan
     done: int
-    board: tuple[BoardLine, ...]
-    """Best score first."""
+    board: tuple[ContestantScore, ...]
+    """In the order of the decision: best score first, the left out last."""
     verdict: str
-    comparisons: tuple[ComparisonLine, ...]
+    """The sentences of the decision."""
     spend: tuple[SpendLine, ...]
     cells: Callable[[], Iterator[CellFact]]
+    decision: Decision | None = None
+    """What the verdict says, with method, family and margin."""
     versions: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
     """Columns that the export leaves out."""
@@ -238,12 +191,17 @@ class RunRecord:
     """Starts a pass over everything that the store keeps of the run (store/archives.py)."""
 
     @property
-    def line_of(self) -> dict[tuple[int, int], BoardLine]:
+    def compared(self) -> tuple[ContestantScore, ...]:
+        """The lines that are compared with the first leader."""
+        return tuple(line for line in self.board if line.to_leader is not None)
+
+    @property
+    def line_of(self) -> dict[tuple[int, int], ContestantScore]:
         """The scoreboard's lines by (prompt, contestant)."""
         return {(line.prompt, line.contestant): line for line in self.board}
 
     @property
-    def grid_lines(self) -> tuple[BoardLine, ...]:
+    def grid_lines(self) -> tuple[ContestantScore, ...]:
         """The scoreboard's lines in the order of the plan."""
         return tuple(sorted(self.board, key=lambda line: (line.prompt, line.contestant)))
 

@@ -14,8 +14,9 @@ from typing import Any, BinaryIO
 
 from assay.datasets.export import safe_cell
 from assay.exports import answers
-from assay.exports.markdown import comparison_cells
+from assay.exports.markdown import COMPARISON, comparison_cells
 from assay.exports.record import RunRecord, utc_text
+from assay.exports.scoreboard import COLUMNS, numbers_of
 from assay.exports.streams import xml_text
 from assay.money import from_pico
 
@@ -42,9 +43,9 @@ def write(record: RunRecord, target: BinaryIO) -> None:
 
     book = Workbook(write_only=True)
     _sheet(book, "Summary", (), _summary(record), widths=(28, 18, 12, 12))
-    if record.comparisons:
-        head = ("contestant", "difference", "95 % interval", "p", "p, corrected", "rows", "better", "worse", "says")
-        _sheet(book, "Comparisons", head, [comparison_cells(line) for line in record.comparisons], widths=(28,))
+    if record.compared:
+        head = [name.lower() for name in COMPARISON]
+        _sheet(book, "Comparisons", head, [comparison_cells(line) for line in record.compared], widths=(28,))
     columns = ("contestant", "purpose", "known from", "calls", "known_usd", "unknown_calls", "unknown_at_most_usd")
     spend = [
         [
@@ -97,48 +98,9 @@ def _summary(record: RunRecord) -> Iterable[Sequence[object]]:
     yield ("rows", record.plan.row_count)
     yield from record.versions.items()
     yield ()
-    yield (
-        "contestant",
-        "model",
-        "score",
-        "low",
-        "high",
-        "passed",
-        "cells",
-        "scored",
-        "errors",
-        "known_usd",
-        "unknown_calls",
-        "unknown_at_most_usd",
-        "judging_usd",
-        "cut",
-        "p50_ms",
-        "p95_ms",
-        "prompt_tokens",
-        "completion_tokens",
-    )
+    yield ("contestant", "model", *(column.name for column in COLUMNS))
     for line in record.board:
-        score, passes = line.score, line.passes
-        yield (
-            line.label,
-            record.plan.contestants[line.contestant].model_id,
-            score.mean if score else None,
-            score.low if score else None,
-            score.high if score else None,
-            passes.mean if passes else None,
-            line.cells,
-            line.scored,
-            line.failed,
-            from_pico(line.known_pico),
-            line.unknown_calls,
-            from_pico(line.unknown_bound_pico),
-            from_pico(line.judging_pico),
-            line.cut,
-            line.p50_ms,
-            line.p95_ms,
-            line.prompt_tokens,
-            line.completion_tokens,
-        )
+        yield (line.label, record.plan.contestants[line.contestant].model_id, *numbers_of(line).values())
 
 
 def _sheet(

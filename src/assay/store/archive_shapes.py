@@ -239,6 +239,8 @@ def _is_sound(plan: RunPlan) -> bool:
         and isinstance(plan.cache, bool)
         and plan.mode in get_args(RunMode)
         and 1 <= plan.samples <= 100
+        and type(plan.margin) is float
+        and 0 < plan.margin < 1
         and 1 <= plan.cell_count < _LARGEST
     )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, distinct, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, distinct, exists, func, or_, select
 
 from assay.errors import NotFound
 from assay.store.tables import CALL, DATASET_ROW, RESULT, RESULT_TEXT, SCORE
@@ -59,6 +59,96 @@ def cell_rows(connection: Connection, run_id: str) -> list[CellRow]:
         .order_by(RESULT.c.cell)
     )
     return list(map(CellRow._make, found))
+
+
+CellScore: TypeAlias = tuple[int, int, int, float | None, bool | None, float | None]
+"""Prompt, contestant, row, value, passed, and the ms of an answer that was asked for: a plain tuple, for there are
+hundreds of thousands."""
+
+
+def cell_scores(connection: Connection, run_id: str) -> Sequence[CellScore]:
+    """What decides about every cell of a run that has a result, in cell order."""
+    asked = and_(RESULT.c.status == "ok", RESULT.c.cached.is_(False))
+    found = connection.execute(
+        select(
+            RESULT.c.prompt,
+            RESULT.c.contestant,
+            RESULT.c.row,
+            RESULT.c.value,
+            RESULT.c.passed,
+            case((asked, RESULT.c.total_ms)),
+        )
+        .where(RESULT.c.run_id == run_id)
+        .order_by(RESULT.c.cell)
+    )
+    return cast("Sequence[CellScore]", found.all())
+
+
+class PlaceSums(NamedTuple):
+    """Sums over the cells of a contestant with one prompt version that have a result."""
+
+    results: int
+    answered: int
+    scored: int
+    correct: int
+    cut: int
+    unknown_cells: int
+    """Cells with a call of unknown cost."""
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def row_costs(connection: Connection, run_id: str) -> dict[tuple[int, int], dict[int, int | None]]:
+    """(prompt, contestant) -> row -> cost of its own calls in all samples; None: unknown in part."""
+    unknown = func.sum(case((RESULT.c.cost_pico.is_(None), 1), else_=0))
+    rows = connection.execute(
+        select(RESULT.c.prompt, RESULT.c.contestant, RESULT.c.row, func.sum(RESULT.c.cost_pico), unknown)
+        .where(RESULT.c.run_id == run_id)
+        .group_by(RESULT.c.prompt, RESULT.c.contestant, RESULT.c.row)
+    )
+    found: dict[tuple[int, int], dict[int, int | None]] = {}
+    for prompt, contestant, row, cost, unknown_cells in rows.all():
+        found.setdefault((prompt, contestant), {})[row] = None if unknown_cells else int(cost)
+    return found
+
+
+NO_SUMS = PlaceSums(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def place_sums(connection: Connection, run_id: str) -> dict[tuple[int, int], PlaceSums]:
+    """The sums of each (prompt, contestant) of a run; one without a result is left out."""
+
+    def count(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+    rows = connection.execute(
+        select(
+            RESULT.c.prompt,
+            RESULT.c.contestant,
+            func.count(),
+            count(RESULT.c.status == "ok"),
+            func.count(RESULT.c.value),
+            count(RESULT.c.passed.is_(True)),
+            count(RESULT.c.cut.is_(True)),
+            count(RESULT.c.cost_pico.is_(None)),
+            func.coalesce(func.sum(RESULT.c.prompt_tokens), 0),
+            func.coalesce(func.sum(RESULT.c.completion_tokens), 0),
+        )
+        .where(RESULT.c.run_id == run_id)
+        .group_by(RESULT.c.prompt, RESULT.c.contestant)
+    )
+    return {(row[0], row[1]): PlaceSums(*map(int, row[2:])) for row in rows}
+
+
+def first_reasons(connection: Connection, run_id: str, *, limit: int = 3) -> list[str]:
+    """The first reasons that graders gave, each once."""
+    rows = connection.execute(
+        select(SCORE.c.reason)
+        .where(SCORE.c.run_id == run_id, SCORE.c.value.is_not(None), SCORE.c.reason != "")
+        .order_by(SCORE.c.cell, SCORE.c.grader)
+        .limit(20)
+    )
+    return list(dict.fromkeys(rows.scalars()))[:limit]
 
 
 def first_failed_cell(connection: Connection, run_id: str) -> int | None:

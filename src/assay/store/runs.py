@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -194,6 +194,15 @@ def _update(connection: Connection, run_id: str, values: dict[str, Any], token: 
 def set_budget(connection: Connection, run_id: str, budget_pico: int | None) -> None:
     """Changes the budget of a run."""
     connection.execute(update(RUN).where(RUN.c.id == run_id).values(budget_pico=budget_pico))
+
+
+def set_margin(connection: Connection, run_id: str, margin: float) -> None:
+    """Changes the margin of a run's plan, which nothing that is asked depends on. Raises NotFound."""
+    run = get_run(connection, run_id)
+    plan = replace(plan_of(run), margin=margin)
+    connection.execute(
+        update(RUN).where(RUN.c.id == run.id).values(plan_json=json.dumps(plan.as_json(), ensure_ascii=False))
+    )
 
 
 def take_lease(connection: Connection, run_id: str, owner: str, *, ttl_ms: int) -> int | None:

@@ -261,6 +261,17 @@ class SharedBudgetRow(SQLModel, table=True):
     reserved_pico: int = Field(default=0, sa_column=_big(nullable=False))
 
 
+class RunBoard(SQLModel, table=True):
+    """The standing of a run that nobody works, as it was last counted (workbench/results/standing.py)."""
+
+    __tablename__ = "run_board"
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id")
+    state: str = Field(sa_column=Column(Text, nullable=False))
+    """What it was counted from: a run of another state is counted anew."""
+    standing_json: str = Field(sa_column=Column(Text, nullable=False))
+
+
 class RunChange(SQLModel, table=True):
     """What was added to a run after its start."""
 
@@ -470,7 +481,7 @@ RUN, CALL, MONTH_SPEND = _table("run"), _table("call"), _table("month_spend")
 SPEND_SLOT = _table("spend_slot")
 GATEWAY_BATCH = _table("gateway_batch")
 SHARED_BUDGET = _table("shared_budget")
-RUN_CHANGE = _table("run_change")
+RUN_CHANGE, RUN_BOARD = _table("run_change"), _table("run_board")
 RESULT, RESULT_TEXT, SCORE = _table("result"), _table("result_text"), _table("score")
 CATALOGUE_SNAPSHOT, PRICE_CHANGE = _table("catalogue_snapshot"), _table("price_change")
 

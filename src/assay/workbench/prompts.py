@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +18,7 @@ from assay.errors import DataError, NotFound, TemplateError
 from assay.prompts.conversation import conversation
 from assay.prompts.differences import SectionDiff, prompt_diff
 from assay.prompts.template import render_prompt
-from assay.stats.paired import PairedComparison, compare_paired
+from assay.stats.values import Comparison, ContestantRows
 from assay.store import prompts as stored
 from assay.store import results
 from assay.store.datasets import get_dataset, rows_of
@@ -226,10 +226,8 @@ class VersionDuel:
 
     run_id: str
     run_name: str
-    before: float
-    """Mean value of the first version over the common rows."""
-    after: float
-    comparison: PairedComparison
+    comparison: Comparison
+    """The second version minus the first."""
 
 
 def difference(before: PromptVersion, after: PromptVersion) -> tuple[SectionDiff, ...]:
@@ -242,6 +240,8 @@ def duels(session: Session, before: PromptVersion, after: PromptVersion, *, limi
 
     A pair is the same row with the same contestant and sample, so that neither version gains by missing cells.
     """
+    from assay.stats.decision import PairRows, compare  # with NumPy and SciPy, slow to import
+
     with session.store.read() as connection:
         found = []
         for run in stored.shared_runs(connection, before.key, after.key, limit=limit):
@@ -249,11 +249,14 @@ def duels(session: Session, before: PromptVersion, after: PromptVersion, *, limi
             found.append((run, _paired(cells, run.a, run.b)))
     duelled = []
     for run, (first, second) in found:
-        comparison = compare_paired(first, second)
+        (comparison,) = compare([PairRows(_version("after", second), _version("before", first))])
         if comparison is not None:
-            means = fmean(first.values()), fmean(second.values())
-            duelled.append(VersionDuel(run.id, run.name, *means, comparison))
+            duelled.append(VersionDuel(run.id, run.name, comparison))
     return duelled
+
+
+def _version(key: str, scores: Mapping[int, float]) -> ContestantRows:
+    return ContestantRows(key, key, scores)
 
 
 def _paired(cells: Sequence[results.CellRow], first: int, second: int) -> tuple[dict[int, float], dict[int, float]]:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from assay.exports.scoreboard import ContestantScore
 from assay.money import format_usd, from_pico
-from assay.stats.intervals import Interval
+from assay.stats.values import Estimate
 from assay.views.charts.axes import dollars, log_axis
 from assay.views.charts.point_labels import Point, sides
-from assay.workbench.results.board import ContestantScore
 
 LOG_FROM = 8
 """Costs that lie further apart than so many times are drawn on a logarithmic axis."""
@@ -21,7 +21,7 @@ SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross")
 
 class _Placed(NamedTuple):
     line: ContestantScore
-    score: Interval
+    score: Estimate
     cost: float
     """USD."""
 
@@ -44,7 +44,7 @@ def quality_against_cost(board: Sequence[ContestantScore], colours: Mapping[str,
         figure.add_trace(
             go.Scatter(
                 x=[cost],
-                y=[score.mean],
+                y=[score.value],
                 mode="markers+text",
                 text=[line.label if side else ""],
                 name=line.label,
@@ -54,8 +54,8 @@ def quality_against_cost(board: Sequence[ContestantScore], colours: Mapping[str,
                 marker={"size": 12, "color": colours[line.key], "symbol": SYMBOLS[line.prompt % len(SYMBOLS)]},
                 error_y={
                     "type": "data",
-                    "array": [score.high - score.mean],
-                    "arrayminus": [score.mean - score.low],
+                    "array": [score.high - score.value],
+                    "arrayminus": [score.value - score.low],
                     "thickness": 1.4,
                     "width": 5,
                 },
@@ -87,5 +87,5 @@ def _points(placed: Sequence[_Placed], axis: Mapping[str, Any]) -> list[Point]:
         return (score - bottom) / (top - bottom)
 
     return [
-        Point(across(cost), up(score.mean), up(score.low), up(score.high), line.label) for line, score, cost in placed
+        Point(across(cost), up(score.value), up(score.low), up(score.high), line.label) for line, score, cost in placed
     ]

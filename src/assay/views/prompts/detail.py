@@ -8,14 +8,15 @@ from typing import Any
 import streamlit as st
 
 from assay.errors import AssayError
+from assay.exports.scoreboard import points_words
 from assay.prompts.template import prompt_variables
+from assay.stats.sentences import p_words
 from assay.views import components, state, words
 from assay.views.prompts import editor
 from assay.views.prompts.template import show_difference, show_prompt, show_source, variable_badges
 from assay.workbench import prompts
 from assay.workbench.datasets import kept
 from assay.workbench.prompts import PromptEventLine, PromptVersion, VersionDuel
-from assay.workbench.results.verdict import SIGNIFICANT
 from assay.workbench.session import Session
 
 PAGE = 10
@@ -235,18 +236,17 @@ def _duels(session: Session, before: PromptVersion, after: PromptVersion) -> Non
 
 
 def verdict(duel: VersionDuel, before: PromptVersion, after: PromptVersion) -> str:
-    """What a run says about two versions, and whether that is more than noise."""
-    found = duel.comparison
+    """What a run says about two versions, and whether that is shown to be real."""
+    found = duel.comparison.difference
+    rows = f"{found.n:,} row{'' if found.n == 1 else 's'}"
     if not found.better and not found.worse:
-        return f"both score {duel.after:.2f} and the same on each of {found.n} row{'' if found.n == 1 else 's'}."
+        return f"both score {duel.comparison.first.value:.2f} and the same on each of {rows}."
     scores = (
-        f"version {after.version} scores {duel.after:.2f}, version {before.version} {duel.before:.2f}, on {found.n} "
-        f"row{'' if found.n == 1 else 's'}"
+        f"version {after.version} scores {duel.comparison.first.value:.2f}, version {before.version} "
+        f"{duel.comparison.second.value:.2f}, on {rows}"
     )
-    interval = f"difference {found.delta:+.2f}, {found.low:+.2f} to {found.high:+.2f} with 95 % confidence"
-    if found.p >= SIGNIFICANT:
-        return f"{scores}; that is not more than noise ({interval}; p = {found.p:.2f})."
-    return f"{scores}; the difference is real ({interval}; p = {max(found.p, 0.001):.3f})."
+    shown = "is shown to be real" if found.real else "is not shown to be real"
+    return f"{scores}; the difference, {points_words(found)} points, {shown} ({p_words(found, 1)})."
 
 
 def in_words(line: PromptEventLine) -> str:

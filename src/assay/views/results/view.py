@@ -10,6 +10,7 @@ import streamlit as st
 
 from assay.datasets.roles import guess_roles
 from assay.domain.colours import colours_of
+from assay.exports.scoreboard import ContestantScore, points_words, rank_words
 from assay.money import format_usd
 from assay.prompts.template import prompt_variables
 from assay.views import components, words
@@ -22,7 +23,6 @@ from assay.views.results.failed_rows import failed_rows_menu
 from assay.views.spend.money_table import dollars, exact, money_table
 from assay.views.state import go_to
 from assay.workbench.results import cells as results
-from assay.workbench.results.board import ContestantScore
 from assay.workbench.results.cells import RunRecord
 from assay.workbench.results.standing import standing
 from assay.workbench.running import runs
@@ -102,12 +102,13 @@ def _standing(session: Session, run: RunRecord, *, live: bool) -> None:
     @st.fragment(run_every=seconds if live else None)
     def stands() -> None:
         with components.errors_in_words():
-            board, verdict = standing(session, run.id)
+            stands = standing(session, run.id)
+            board = stands.board
             scored = any(line.scored for line in board)
             if live and early and not _is_early(board):
                 st.rerun()  # with the rows, and from now on at its own pace
             if live and scored:
-                st.markdown(f"#### {words.label(verdict, 600)}")
+                st.markdown(f"#### {words.label(stands.verdict, 600)}")
             scoreboard(board)
             if any(line.score for line in board):
                 st.plotly_chart(
@@ -153,9 +154,11 @@ def scoreboard(board: Sequence[ContestantScore]) -> None:
 
     columns = {
         "Contestant": [words.plain(b.label) for b in board],
-        "Score": [b.score.mean if b.score else None for b in board],
+        "Rank": [rank_words(b) or "–" for b in board],
+        "Score": [b.score.value if b.score else None for b in board],
         "95 % interval": [f"{b.score.low:.2f} – {b.score.high:.2f}" if b.score else "not scored" for b in board],
-        "Pass": [f"{b.passes.mean:.0%}" if b.passes else "–" for b in board],
+        "To the leader": [points_words(b.to_leader) or "–" for b in board],
+        "Pass": [f"{b.passes.value:.0%}" if b.passes else "–" for b in board],
         "Coverage": [f"{b.coverage:.0%}" for b in board],
         "Cost": dollars(b.known_pico for b in board),
         "Per correct": dollars(b.cost_per_correct_pico for b in board),

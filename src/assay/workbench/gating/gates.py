@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from assay.errors import DataError, NotFound
-from assay.money import from_pico
+from assay.exports.scoreboard import ContestantScore, numbers_of
+from assay.money import format_usd, from_pico
+from assay.stats.sentences import check_words
+from assay.stats.values import Difference
 from assay.workbench.gating.suites import AtLeast, AtMost, CostAtMost, Gate, NotWorseThan
-from assay.workbench.results.board import ContestantScore
+from assay.workbench.results.board import COVERED
 from assay.workbench.results.cells import RunRecord, get_run
 from assay.workbench.results.compare import LineComparison, RunComparison, compare_runs, find_run
 from assay.workbench.results.standing import scoreboard
@@ -24,6 +27,9 @@ from assay.workbench.running.runs import progress
 
 if TYPE_CHECKING:
     from assay.workbench.session import Session
+
+
+Outcome = Literal["pass", "fail", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +41,23 @@ class GateResult:
     contestant: str | None
     """Label; None: the whole run."""
     passed: bool
+    """Whether the run may go on: one that is undecided passes only where the suite says so."""
     measured: float | None
     """None: it could not be measured."""
     bound: float | None
     words: str
     """What was measured and the bound, in words."""
+    undecided: bool = False
+    """Whether more rows are needed to tell."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What came of it."""
+        return "undecided" if self.undecided else "pass" if self.passed else "fail"
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON."""
-        return asdict(self)
+        return {**asdict(self), "outcome": self.outcome}
 
 
 def find_baselines(session: Session, gates: Sequence[Gate]) -> dict[str, RunRecord | None]:
@@ -71,14 +85,26 @@ def find_baselines(session: Session, gates: Sequence[Gate]) -> dict[str, RunReco
     return found
 
 
-def frozen(gates: Sequence[Gate], baselines: Mapping[str, RunRecord | None]) -> dict[str, Any]:
-    """Gates and their baselines as a plan keeps them; none: empty."""
+def frozen(
+    gates: Sequence[Gate], baselines: Mapping[str, RunRecord | None], *, margin: float | None = None
+) -> dict[str, Any]:
+    """Gates and their baselines as a plan keeps them; none: empty.
+
+    margin: of the suite, for comparisons that have neither a margin nor an alpha of their own; None: it has none.
+    """
     if not gates:
         return {}
     return {
-        "conditions": [{gate.kind: gate.condition.model_dump(mode="json")} for gate in gates],
+        "conditions": [{gate.kind: _with_margin(gate, margin).model_dump(mode="json")} for gate in gates],
         "baselines": {name: None if run is None else run.id for name, run in baselines.items()},
     }
+
+
+def _with_margin(gate: Gate, margin: float | None) -> AtLeast | AtMost | CostAtMost | NotWorseThan:
+    found = gate.condition
+    if isinstance(found, NotWorseThan) and found.margin is None and found.alpha is None:
+        return found.model_copy(update={"margin": margin})
+    return found
 
 
 def check_run(session: Session, run_id: str) -> tuple[GateResult, ...] | None:
@@ -126,11 +152,16 @@ def check_gates(
         match condition:
             case NotWorseThan() if condition.run in gone:
                 words = f"the baseline run {condition.run!r} is not in this workbench, so nothing is compared"
-                results.append(GateResult(gate.kind, None, False, None, condition.alpha, words))
+                results.append(GateResult(gate.kind, None, False, None, _bound(condition), words))
             case NotWorseThan():
                 baseline = baselines.get(condition.run)
-                found = compare_runs(session, baseline.id, run.id) if baseline else None
-                results += _not_worse(condition, found, [(line.prompt, line.contestant) for line in lines])
+                wanted = [(line.prompt, line.contestant) for line in lines]
+                found = (
+                    compare_runs(session, baseline.id, run.id, margin=condition.margin, only=wanted)
+                    if baseline
+                    else None
+                )
+                results += _not_worse(condition, found)
             case CostAtMost() if condition.contestant is None:
                 results.append(_run_cost(session, run.id, condition))
             case CostAtMost():
@@ -149,15 +180,10 @@ def _is_meant(run: RunRecord, line: ContestantScore, wanted: str | None) -> bool
 
 def _measure(kind: str, line: ContestantScore) -> float | None:
     match kind:
-        case "score":
-            return line.score.mean if line.score else None
-        case "pass_rate":
-            return line.passes.mean if line.passes else None
-        case "p50_ms":
-            return line.p50_ms
-        case "p95_ms":
-            return line.p95_ms
-    return line.cells - line.answered
+        case "failed":
+            return line.cells - line.answered
+    found = numbers_of(line)[kind]
+    return None if found is None else float(found)
 
 
 _TITLES = {
@@ -189,7 +215,10 @@ def _shown(kind: str, value: float | Decimal) -> str:
 
 
 def bounded(kind: str, line: ContestantScore, condition: AtLeast | AtMost) -> GateResult:
-    """Whether a line of the scoreboard meets a bound; what was not measured does not."""
+    """Whether a line of the scoreboard meets a bound; what was not measured does not.
+
+    A score that has lost many of its rows must also meet it where those count as failures.
+    """
     measured = _measure(kind, line)
     lower = isinstance(condition, AtLeast)
     bound = condition.min if isinstance(condition, AtLeast) else condition.max
@@ -199,6 +228,10 @@ def bounded(kind: str, line: ContestantScore, condition: AtLeast | AtMost) -> Ga
     rounded = as_printed(kind, measured, bound)
     passed = rounded >= Decimal(str(bound)) if lower else rounded <= Decimal(str(bound))
     scored = f" on {line.coverage:.0%} of the cells" if kind in ("score", "pass_rate") and line.coverage < 1 else ""
+    if passed and lower and line.coverage < COVERED:
+        if_failed = as_printed(kind, measured * line.coverage, bound)
+        passed = if_failed >= Decimal(str(bound))
+        scored += f", {_shown(kind, if_failed)} where those without a score count as failures"
     words = f"{_TITLES[kind]} {_shown(kind, rounded)}{scored}, {limit}"
     return GateResult(kind, line.label, passed, float(rounded), bound, words)
 
@@ -229,35 +262,58 @@ def _dollars(pico: int, condition: CostAtMost) -> Decimal:
     return as_printed("cost_usd", from_pico(pico), condition.max)
 
 
-def _not_worse(
-    condition: NotWorseThan, found: RunComparison | None, wanted: Sequence[tuple[int, int]]
-) -> Iterator[GateResult]:
+def _not_worse(condition: NotWorseThan, found: RunComparison | None) -> Iterator[GateResult]:
     if found is None:
         words = f"there is no run {condition.run!r} yet, so nothing is compared"
-        yield GateResult("not_worse_than", None, True, None, condition.alpha, words)
+        yield GateResult("not_worse_than", None, True, None, _bound(condition), words)
         return
     if not found.same_graders:
         words = f"the graders differ from those of {found.a.name!r}, so the scores cannot be compared"
-        yield GateResult("not_worse_than", None, False, None, condition.alpha, words)
+        yield GateResult("not_worse_than", None, False, None, _bound(condition), words)
         return
-    lines = [line for line in found.lines if line.place_b in wanted]
-    if not lines:
+    if not found.lines:
         words = f"{found.a.name!r} has no contestant in common with this run"
-        yield GateResult("not_worse_than", None, False, None, condition.alpha, words)
-    for line in lines:
+        yield GateResult("not_worse_than", None, False, None, _bound(condition), words)
+    for line in found.lines:
         yield _against(condition, found, line)
 
 
 def _against(condition: NotWorseThan, found: RunComparison, line: LineComparison) -> GateResult:
-    paired, name = line.paired, found.a.name
-    if paired is None or line.score_a is None or line.score_b is None:
-        words = f"no scored row is in common with {name!r}"
-        return GateResult("not_worse_than", line.label, False, None, condition.alpha, words)
-    worse = line.is_worse(condition.alpha)
-    left_out = f"; {line.unscored} rows without a score in one of them are left out" if line.unscored else ""
-    words = (
-        f"score {line.score_b:.3f} against {line.score_a:.3f} of {name!r} on {paired.n} rows ({paired.better} better, "
-        f"{paired.worse} worse), p = {paired.p:.3f}, {'below' if paired.p < condition.alpha else 'not below'} "
-        f"{condition.alpha:g}{left_out}"
+    if line.comparison is None:
+        words = f"no scored row is in common with {found.a.name!r}"
+        return GateResult("not_worse_than", line.label, False, None, _bound(condition), words)
+    about = f"score {line.score_b:.3f} against {line.score_a:.3f} of {found.a.name!r}"
+    left_out = f"; {line.unscored:,} rows without a score in one of them are left out" if line.unscored else ""
+    if condition.margin is None:
+        return _no_drop(condition, line, line.comparison.difference, about, left_out)
+    side = line.comparison.check.side
+    words = check_words(line.comparison, lambda pico: format_usd(round(pico))).removesuffix(".")
+    allowed = "; the suite lets that pass" if side == "open" and condition.undecided == "pass" else ""
+    passed = side == "not_worse" or bool(allowed)
+    measured = line.comparison.difference.value
+    return GateResult(
+        "not_worse_than",
+        line.label,
+        passed,
+        measured,
+        _bound(condition),
+        f"{about}: {words}{left_out}{allowed}",
+        side == "open",
     )
-    return GateResult("not_worse_than", line.label, not worse, paired.p, condition.alpha, words)
+
+
+def _no_drop(condition: NotWorseThan, line: LineComparison, found: Difference, about: str, left_out: str) -> GateResult:
+    """The earlier meaning, of a gate without a margin: it fails where a drop is shown, and passes on few rows."""
+    alpha = condition.level
+    counts = f"on {found.n} rows ({found.better} better, {found.worse} worse)"
+    worse = line.is_worse(alpha)
+    p = f"p = {found.p_adjusted:.3f}, {'below' if found.p_adjusted < alpha else 'not below'} {alpha:g}"
+    if worse and not (found.value < 0 and found.p_adjusted < alpha):
+        lost = "every row is worse" if found.worse == found.n else "a drop once missing scores count as failures"
+        p = f"{p}, but {lost}"
+    words = f"{about} {counts}, {p}{left_out}; without a margin this says only whether a drop is shown"
+    return GateResult("not_worse_than", line.label, not worse, found.p_adjusted, alpha, words)
+
+
+def _bound(condition: NotWorseThan) -> float:
+    return condition.level if condition.margin is None else -condition.margin

@@ -120,16 +120,33 @@ class CostAtMost(Part):
 
 
 class NotWorseThan(Part):
-    """No score significantly below that of an earlier run."""
+    """No score below that of an earlier run: by more than a margin, or, without one, by more than noise."""
 
     run: str
     """Id of a run, or the name of runs: the newest one that is done."""
-    alpha: float = Field(0.05, gt=0, lt=1)
-    """The gate fails when a score is lower with a two-sided p below this."""
+    margin: float | None = Field(None, gt=0, lt=1)
+    """Points worse, as a share, that are allowed (0.05: five points). The gate passes when the 95 % interval of the
+    difference lies above -margin, fails when it lies below, and is undecided in between. The suite's margin when
+    absent; without any the gate says only whether a drop is shown, by alpha."""
+    alpha: float | None = Field(None, gt=0, lt=1)
+    """Without a margin: the gate fails when a score is lower with a two-sided p below this; 0.05 when absent."""
+    undecided: Literal["fail", "pass"] = "fail"
+    """What an undecided gate does: fail (exit code 100), or pass."""
     contestant: str | None = None
     """Label or model id; every contestant that the other run has too when absent."""
     missing: Literal["refuse", "pass"] = "refuse"
     """What to do when there is no such run: refuse before anything is sent, or pass (for the first run of all)."""
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> NotWorseThan:
+        if self.margin is not None and self.alpha is not None:
+            raise ValueError("a comparison has either margin or alpha")
+        return self
+
+    @property
+    def level(self) -> float:
+        """The alpha of a gate without a margin."""
+        return 0.05 if self.alpha is None else self.alpha
 
 
 class Gate(Part):
@@ -216,6 +233,9 @@ class Suite(Part):
     """Calls in flight at most; adaptive when absent."""
     mode: RunMode = "normal"
     """normal; floor: the cheapest provider; flex: the slower, cheaper tier; batch: half price, within a day."""
+    margin: float | None = Field(None, gt=0, lt=1)
+    """Points worse, as a share, that still count as good enough, in the verdict, in comparisons and in gates; 0.05 in
+    verdict and comparisons when absent."""
     tags: list[str] = []
     """Tags of the run."""
     allow_unknown: bool = False
@@ -363,10 +383,23 @@ def draft_of(session: Session, file: SuiteFile, *, allow_unknown: bool = False) 
         tags=tuple(suite.tags),
         mode=suite.mode,
         allow_unknown=suite.allow_unknown,
+        margin=suite.margin,
     )
+    notes += _gate_notes(suite)
     if (file.path.parent / suite.dataset).is_file():
         notes += [f"{suite.dataset}: {words}" for words in warnings_of(dataset)]
     return draft, list(dict.fromkeys(notes))
+
+
+def _gate_notes(suite: Suite) -> list[str]:
+    """What gates of the earlier meaning do not say."""
+    conditions = [gate.not_worse_than for gate in suite.gates if gate.not_worse_than is not None]
+    if suite.margin is not None or not any(c.margin is None and c.alpha is None for c in conditions):
+        return []
+    return [
+        "not_worse_than without a margin passes where no drop is shown, however few the rows are. `margin: 0.05` in "
+        "the gate or in the suite asks that at most five points are lost."
+    ]
 
 
 def _dataset(session: Session, file: SuiteFile) -> StoredDataset:

@@ -1,139 +1,191 @@
-"""The scoreboard of a run: a line for each contestant with each prompt version, counted from its cells and calls."""
+"""The scoreboard of a run: a line for each contestant with each prompt version, counted from its cells and calls.
+
+rows_by_place   the scores of each line by row, from cells as the store gives them
+counted         the decision on these rows and the scoreboard in its order
+"""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean
+from typing import NamedTuple
 
-from assay.stats.intervals import Interval, mean_interval, quantile
+from assay.domain.colours import colours_of
+from assay.domain.contestant import numbered
+from assay.domain.plan import RunPlan
+from assay.exports.scoreboard import ContestantScore
+from assay.stats.quantiles import quantile
+from assay.stats.values import CONFIDENCE, ContestantRows, Decision, Estimate, Look
 from assay.store.cell_costs import NOTHING, CellCost, Place
-from assay.store.results import CellRow
-from assay.workbench.results.cells import RunRecord, label_of
+from assay.store.results import NO_SUMS, CellScore, PlaceSums
+from assay.workbench.results.cells import label_of
 
-COVERED = 0.9
-"""Share of the cells that must be scored for a contestant to count as measured."""
+__all__ = ["ContestantScore", "Counted", "PlaceRows", "counted", "places_of", "rows_by_place"]
 
-
-@dataclass(frozen=True, slots=True)
-class ContestantScore:
-    """One line of the scoreboard: a contestant with one prompt version."""
-
-    prompt: int
-    contestant: int
-    label: str
-    key: str
-    """The contestant's key: its colour."""
-    score: Interval | None
-    """Mean over rows of the mean over samples, scored cells only; None: nothing was scored."""
-    passes: Interval | None
-    cells: int
-    """Cells of the grid."""
-    answered: int
-    scored: int
-    failed: int
-    cost_pico: int | None
-    """Cost of its own calls, every attempt; None when any is unknown. What judges cost stands apart."""
-    known_pico: int
-    unknown_cells: int
-    """Cells with a call of unknown cost."""
-    correct: int
-    p50_ms: float | None
-    p95_ms: float | None
-    prompt_tokens: int
-    completion_tokens: int
-    unknown_calls: int = 0
-    unknown_bound_pico: int = 0
-    """The most that they cost, where a bound is known."""
-    judging_pico: int = 0
-    """Known costs of its judges' calls."""
-    judging_unknown: int = 0
-    judging_bound_pico: int = 0
-    cut: int = 0
-    """Answers that ended at their `max_tokens`."""
-
-    @property
-    def coverage(self) -> float:
-        """Share of the grid's cells that have a score."""
-        return self.scored / self.cells if self.cells else 0.0
-
-    @property
-    def cost_per_scored_pico(self) -> float | None:
-        """Cost per scored cell, its failures included; None when nothing is scored or a cost is unknown."""
-        return self.cost_pico / self.scored if self.cost_pico is not None and self.scored else None
-
-    @property
-    def cost_per_correct_pico(self) -> int | None:
-        """Cost per passed cell; None when none passed or a cost is unknown."""
-        return self.cost_pico // self.correct if self.cost_pico is not None and self.correct else None
+COVERED = 0.95
+"""Share of the samples that must have a score for a row with some of them to count."""
 
 
-def ranked(run: RunRecord, cells: Sequence[CellRow], costs: Mapping[Place, CellCost]) -> tuple[ContestantScore, ...]:
-    """A line for each prompt version and contestant of a run, best score first."""
-    return tuple(sorted(scores_of(run, cells, costs), key=_rank))
+@dataclass(slots=True)
+class PlaceRows:
+    """What is known of one line, by row."""
+
+    scores: dict[int, float | None] = field(default_factory=dict)
+    """Mean over samples; None: asked, and without a score."""
+    passes: dict[int, float] = field(default_factory=dict)
+    """Share of its samples that pass, of rows with a verdict."""
+    times: list[float] = field(default_factory=list)
+    """ms of the answers that were asked for."""
 
 
-def _rank(line: ContestantScore) -> tuple[float, bool, float, str]:
-    """Best score first; of equals those whose cells are scored, and of these the cheapest."""
-    cost = line.cost_per_scored_pico
-    mean = line.score.mean if line.score else -1.0
-    return -mean, line.coverage < COVERED, math.inf if cost is None else cost, line.label
+def places_of(plan: RunPlan) -> list[Place]:
+    """Every line of a plan, in its order."""
+    return [Place(p, c) for p in range(len(plan.prompts)) for c in range(len(plan.contestants))]
 
 
-def scores_of(run: RunRecord, cells: Sequence[CellRow], costs: Mapping[Place, CellCost]) -> Iterator[ContestantScore]:
-    """A line for each prompt version and contestant of a run, in the order of the plan."""
-    groups: dict[tuple[int, int], list[CellRow]] = defaultdict(list)
+def labels_of(plan: RunPlan) -> dict[Place, str]:
+    """The name of each line, no two the same."""
+    places = places_of(plan)
+    return dict(zip(places, numbered([label_of(plan, *place) for place in places]), strict=True))
+
+
+def rows_by_place(plan: RunPlan, cells: Iterable[CellScore], *, ended: bool) -> dict[Place, PlaceRows]:
+    """The rows of each line. ended: what was not asked will not be, and is missing like what failed."""
+    groups: dict[tuple[int, int], list[CellScore]] = defaultdict(list)
     for cell in cells:
-        groups[cell.prompt, cell.contestant].append(cell)
-    plan = run.plan
-    for prompt in range(len(plan.prompts)):
-        for contestant, chosen in enumerate(plan.contestants):
-            mine = groups[prompt, contestant]
-            times = [c.total_ms for c in mine if c.ok and not c.cached and c.total_ms is not None]
-            cost = costs.get(Place(prompt, contestant), NOTHING)
-            answered = sum([c.ok for c in mine])
-            yield ContestantScore(
-                prompt,
-                contestant,
-                label_of(plan, prompt, contestant),
-                chosen.key,
-                score=mean_interval(list(by_row(mine).values())),
-                passes=mean_interval(list(_passes_by_row(mine).values())),
-                cells=plan.row_count * plan.samples,
-                answered=answered,
-                scored=sum([c.value is not None for c in mine]),
-                failed=len(mine) - answered,
-                cost_pico=cost.cost_pico,
-                unknown_cells=sum([c.cost_pico is None for c in mine]),
-                cut=sum([c.cut for c in mine]),
-                **cost._asdict(),
-                correct=sum([c.passed is True for c in mine]),
-                p50_ms=quantile(times, 0.5),
-                p95_ms=quantile(times, 0.95),
-                prompt_tokens=sum([c.prompt_tokens or 0 for c in mine]),
-                completion_tokens=sum([c.completion_tokens or 0 for c in mine]),
-            )
+        groups[cell[0], cell[1]].append(cell)
+    return {place: _rows(plan, groups.get(place, []), ended=ended) for place in places_of(plan)}
 
 
-def by_row(cells: Sequence[CellRow]) -> dict[int, float]:
-    """Mean value per row over its samples: rows are the independent units."""
-    return _row_means([(cell.row, cell.value) for cell in cells if cell.value is not None])
+def _rows(plan: RunPlan, cells: Sequence[CellScore], *, ended: bool) -> PlaceRows:
+    scores: dict[int, float | None]
+    if plan.samples == 1:
+        scores = {cell[2]: cell[3] for cell in cells}
+        passes = {cell[2]: float(cell[4]) for cell in cells if cell[4] is not None}
+    else:
+        scores = _means_of(plan, cells, ended=ended)
+        verdicts: dict[int, list[float]] = defaultdict(list)
+        for cell in cells:
+            if cell[4] is not None:
+                verdicts[cell[2]].append(float(cell[4]))
+        passes = {row: fmean(found) for row, found in verdicts.items()}
+    if ended:
+        scores = {row: scores.get(row) for row in range(plan.row_count)}
+    return PlaceRows(scores, passes, sorted([cell[5] for cell in cells if cell[5] is not None]))
 
 
-def _passes_by_row(cells: Sequence[CellRow]) -> dict[int, float]:
-    return _row_means([(cell.row, float(cell.passed)) for cell in cells if cell.passed is not None])
-
-
-def _row_means(pairs: Iterable[tuple[int, float]]) -> dict[int, float]:
-    means: dict[int, float] = {}
-    several: dict[int, list[float]] = {}
-    for row, value in pairs:
-        if row in means:
-            several.setdefault(row, [means[row]]).append(value)
-        else:
-            means[row] = value
-    for row, values in several.items():
-        means[row] = fmean(values)
+def _means_of(plan: RunPlan, cells: Sequence[CellScore], *, ended: bool) -> dict[int, float | None]:
+    """The mean over a row's samples. Where many samples of a line lack a score, a row counts with all of its samples
+    only: those that are there are not a fair part of it."""
+    by_row: dict[int, list[float | None]] = defaultdict(list)
+    for cell in cells:
+        by_row[cell[2]].append(cell[3])
+    asked = plan.row_count * plan.samples if ended else len(cells)
+    fair = len([cell for cell in cells if cell[3] is not None]) >= COVERED * asked
+    means: dict[int, float | None] = {}
+    for row, values in by_row.items():
+        known = [value for value in values if value is not None]
+        whole = len(known) == (plan.samples if ended else len(values))
+        means[row] = fmean(known) if known and (fair or whole) else None
     return means
+
+
+class Counted(NamedTuple):
+    """What the cells of a run say."""
+
+    decision: Decision
+    board: tuple[ContestantScore, ...]
+    """In the order of the decision: best score first, the left out last."""
+
+
+def counted(
+    plan: RunPlan,
+    rows: Mapping[Place, PlaceRows],
+    sums: Mapping[tuple[int, int], PlaceSums],
+    costs: Mapping[Place, CellCost],
+    *,
+    look: Look = "planned",
+) -> Counted:
+    """Decides on the lines of a plan and makes its scoreboard."""
+    from assay.stats.decision import decide  # with NumPy and SciPy, slow to import
+
+    labels = labels_of(plan)
+    contestants = {
+        _key(place): ContestantRows(
+            _key(place), labels[place], rows[place].scores, _per_row(rows[place], costs.get(place, NOTHING).cost_pico)
+        )
+        for place in places_of(plan)
+    }
+    decision = decide(list(contestants.values()), margin=plan.margin, look=look, rows_planned=plan.row_count)
+    lines = {_key(place): _line(plan, place, rows[place], sums, costs, labels[place]) for place in places_of(plan)}
+    return Counted(decision, tuple(_placed(lines[found.key], decision, found.key) for found in decision.standings))
+
+
+def _key(place: Place) -> str:
+    return f"{place.prompt}.{place.contestant}"
+
+
+def _per_row(rows: PlaceRows, cost_pico: int | None) -> float | None:
+    """Cost for a row that has a score, so that failing saves nothing; of one without any, for a row."""
+    count = len(rows.scores) - list(rows.scores.values()).count(None) or len(rows.scores)
+    return None if cost_pico is None or not count else cost_pico / count
+
+
+def _placed(line: ContestantScore, decision: Decision, key: str) -> ContestantScore:
+    """A line with what the decision says of it."""
+    found = decision.standing(key)
+    leader = decision.leaders[0] if decision.leaders else None
+    return replace(
+        line,
+        score=found.score,
+        best_of=found.best_of,
+        rank_low=found.rank_low,
+        rank_high=found.rank_high,
+        left_out=found.left_out,
+        cost_per_row=found.cost_per_row,
+        to_leader=None if leader is None or leader == key else decision.difference(key, leader),
+    )
+
+
+def _line(
+    plan: RunPlan,
+    place: Place,
+    rows: PlaceRows,
+    sums: Mapping[tuple[int, int], PlaceSums],
+    costs: Mapping[Place, CellCost],
+    label: str,
+) -> ContestantScore:
+    chosen, mine, cost = plan.contestants[place.contestant], sums.get(place, NO_SUMS), costs.get(place, NOTHING)
+    return ContestantScore(
+        prompt=place.prompt,
+        contestant=place.contestant,
+        label=label,
+        key=chosen.key,
+        colour=colours_of(plan.contestants)[chosen.key],
+        score=None,
+        passes=_share(rows.passes),
+        cells=plan.row_count * plan.samples,
+        answered=mine.answered,
+        scored=mine.scored,
+        failed=mine.results - mine.answered,
+        cost_pico=cost.cost_pico,
+        unknown_cells=mine.unknown_cells,
+        cut=mine.cut,
+        **cost._asdict(),
+        correct=mine.correct,
+        p50_ms=quantile(rows.times, 0.5),
+        p95_ms=quantile(rows.times, 0.95),
+        prompt_tokens=mine.prompt_tokens,
+        completion_tokens=mine.completion_tokens,
+    )
+
+
+def _share(passes: Mapping[int, float]) -> Estimate | None:
+    from assay.stats.standings import estimates
+    from assay.stats.table import table_of
+
+    if not passes:
+        return None
+    return estimates(table_of([ContestantRows("", "", passes)]).common, None, CONFIDENCE)[0]

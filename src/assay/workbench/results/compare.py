@@ -1,33 +1,28 @@
-"""Two runs side by side: contestants matched, rows joined by their key across dataset versions."""
+"""Two runs side by side: contestants matched, rows joined by their key across dataset versions.
+
+A row that stands several times in a dataset is one row: what its copies scored is averaged, and the copies are counted.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
-from assay.domain.contestant import Contestant, Prompt
 from assay.domain.plan import RunPlan
-from assay.stats.paired import PairedComparison, compare_paired
+from assay.stats.values import Claim, Comparison, ContestantRows, Difference, Look
 from assay.store import results as stored
 from assay.store import runs
+from assay.store.cell_costs import Place
 from assay.store.datasets import row_keys
-from assay.store.results import CellRow
-from assay.workbench.results.cells import RunRecord, get_run, label_of
+from assay.workbench.results.board import PlaceRows, labels_of, rows_by_place
+from assay.workbench.results.cells import RunRecord, get_run
+from assay.workbench.results.matching import matched_places, shared_names
+from assay.workbench.results.standing import check_margin, look_of
 
 if TYPE_CHECKING:
     from assay.workbench.session import Session
-
-T = TypeVar("T")
-
-
-class Place(NamedTuple):
-    """A line of a run's scoreboard: indices of its prompt and its contestant."""
-
-    prompt: int
-    contestant: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +37,66 @@ class LineComparison:
     place_b: Place
     rows: int
     """Rows that were asked in both runs."""
-    paired: PairedComparison | None
-    """Scores on the rows that both runs scored; None: there is no such row."""
-    score_a: float | None
-    """Mean score of run A on those rows."""
-    score_b: float | None
+    comparison: Comparison | None
+    """Run B minus run A on the rows that both runs scored, adjusted over all lines; None: there is no such row."""
     cost_a_pico: int | None
     """Cost of run A on the rows asked in both; None when any cost is unknown."""
     cost_b_pico: int | None
+    value_if_failed: float = 0.0
+    """Run B minus run A where every missing score counts as a failure."""
+
+    @property
+    def difference(self) -> Difference | None:
+        """Run B minus run A; None: no row was scored in both."""
+        return self.comparison.difference if self.comparison else None
+
+    @property
+    def score_a(self) -> float | None:
+        """Mean score of run A on the rows that both scored."""
+        return self.comparison.second.value if self.comparison else None
+
+    @property
+    def score_b(self) -> float | None:
+        """Mean score of run B on those rows."""
+        return self.comparison.first.value if self.comparison else None
 
     @property
     def unscored(self) -> int:
         """Rows asked in both runs that lack a score in one of them."""
-        return self.rows - (self.paired.n if self.paired else 0)
+        return self.rows - (self.comparison.difference.n if self.comparison else 0)
 
     @property
     def cost_delta_pico(self) -> int | None:
         """What run B cost more on the same rows; None when a cost is unknown."""
         return None if self.cost_a_pico is None or self.cost_b_pico is None else self.cost_b_pico - self.cost_a_pico
 
-    def is_worse(self, alpha: float) -> bool:
-        """Whether run B scores lower by more than noise: p below alpha."""
-        return self.paired is not None and self.paired.delta < 0 and self.paired.p < alpha
+    @property
+    def claim(self) -> Claim:
+        """best: shown to be better. not_worse: shown to be not worse by more than the margin. open: neither. nothing:
+        no row was scored in both."""
+        return self.comparison.claim if self.comparison else "nothing"
 
-    def is_better(self, alpha: float) -> bool:
-        """Whether run B scores higher by more than noise: p below alpha."""
-        return self.paired is not None and self.paired.delta > 0 and self.paired.p < alpha
+    @property
+    def finding(self) -> str:
+        """What is shown, in some words."""
+        if self.comparison is None:
+            return "nothing to compare"
+        found, check = self.comparison.difference, self.comparison.check
+        if found.real:
+            return "better" if found.value > 0 else "worse"
+        margin = f"{100 * check.margin:g} points"
+        if check.side == "worse":
+            return f"worse by more than {margin}"
+        return f"not worse by more than {margin}" if check.side == "not_worse" else "open"
+
+    def is_worse(self, alpha: float) -> bool:
+        """Whether run B scores lower by more than noise (p below alpha), as it is or where every missing score counts
+        as a failure; also where it scores lower on every single row."""
+        found = self.difference
+        if found is None:
+            return False
+        if_failed = self.value_if_failed < 0 and found.p_if_failed < alpha
+        return (found.value < 0 and found.p_adjusted < alpha) or if_failed or found.worse == found.n
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +106,26 @@ class RunComparison:
     a: RunRecord
     b: RunRecord
     lines: tuple[LineComparison, ...]
+    margin: float
     rows: int
     """Rows that both runs planned, by row key."""
     rows_only_a: int
     rows_only_b: int
+    doubles_a: int
+    """Further copies of rows in run A."""
+    doubles_b: int
     only_a: tuple[str, ...]
     """Labels of run A without a partner in run B."""
     only_b: tuple[str, ...]
     notes: tuple[str, ...]
     """What makes the two less comparable, in words."""
     same_graders: bool
+
+    @property
+    def family(self) -> str:
+        """The comparisons that were made together, in words."""
+        count = len([line for line in self.lines if line.comparison is not None])
+        return f"{count:,} contestant{'' if count == 1 else 's'} of both runs"
 
 
 def find_run(session: Session, given: str, *, state: str | None = None) -> RunRecord:
@@ -99,123 +138,133 @@ def find_run(session: Session, given: str, *, state: str | None = None) -> RunRe
     return get_run(session, row.id if row is not None else given)
 
 
-def compare_runs(session: Session, first: str, second: str) -> RunComparison:
-    """Run B (second) against run A (first), each an id or a name. Raises NotFound."""
-    a, b = find_run(session, first), find_run(session, second)
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A run by the keys of its rows."""
+
+    run: RunRecord
+    names: dict[int, str]
+    """Row -> the key that its copies share."""
+    rows: Mapping[Place, PlaceRows]
+    costs: Mapping[tuple[int, int], Mapping[int, int | None]]
+    """Place -> row -> cost of its cells."""
+    look: Look
+
+    @property
+    def keys(self) -> set[str]:
+        """Of all rows."""
+        return set(self.names.values())
+
+    @property
+    def doubles(self) -> int:
+        """Further copies of rows."""
+        return len(self.names) - len(self.keys)
+
+    def contestant(self, place: Place, label: str, wanted: set[str]) -> ContestantRows:
+        """A line by the keys of rows, copies averaged."""
+        found: dict[str, list[float | None]] = {}
+        for row, score in self.rows[place].scores.items():
+            if self.names.get(row) in wanted:
+                found.setdefault(self.names[row], []).append(score)
+        scores = {key: _mean(values) for key, values in found.items()}
+        count, cost = len(scores), self.cost(place, set(scores))
+        return ContestantRows(label, label, scores, None if cost is None or not count else cost / count)
+
+    def cost(self, place: Place, wanted: set[str]) -> int | None:
+        """What rows cost; None: unknown in part."""
+        costs = [cost for row, cost in self.costs.get(place, {}).items() if self.names.get(row) in wanted]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _side(session: Session, run: RunRecord) -> _Side:
     with session.store.read() as connection:
-        keys_a = row_keys(connection, a.dataset.id, count=a.plan.row_count)
-        keys_b = row_keys(connection, b.dataset.id, count=b.plan.row_count)
-        cells_a = _by_place(stored.cell_rows(connection, a.id))
-        cells_b = _by_place(stored.cell_rows(connection, b.id))
-    places = matched_places(a.plan, b.plan)
-    common = set(keys_a.values()) & set(keys_b.values())
-    same_graders = _graders(a.plan) == _graders(b.plan)
+        keys = row_keys(connection, run.dataset.id, count=run.plan.row_count)
+        cells = stored.cell_scores(connection, run.id)
+        costs = stored.row_costs(connection, run.id)
+        look = look_of(connection, run.id, run.state)
+    rows = rows_by_place(run.plan, cells, ended=run.state == "done")
+    return _Side(run, shared_names(keys), rows, costs, look)
+
+
+def compare_runs(
+    session: Session,
+    first: str,
+    second: str,
+    *,
+    margin: float | None = None,
+    only: Collection[tuple[int, int]] | None = None,
+) -> RunComparison:
+    """Run B (second) against run A (first), each an id or a name.
+
+    margin: points worse, as a share, that still count as good enough; None: run B's. only: places of run B, where not
+    all are asked about; the tests are adjusted over these. Raises NotFound, SettingsError.
+    """
+    a, b = (_side(session, find_run(session, given)) for given in (first, second))
+    if margin is not None:
+        check_margin(margin)
+    chosen = b.run.plan.margin if margin is None else margin
+    places = matched_places(a.run.plan, b.run.plan)
+    asked = [(pa, pb) for pa, pb in places if only is None or pb in only]
+    common = a.keys & b.keys
+    same_graders = _graders(a.run.plan) == _graders(b.run.plan)
     return RunComparison(
-        a,
-        b,
-        tuple(
-            _line(b.plan, pa, pb, _by_key(cells_a[pa], keys_a, common), _by_key(cells_b[pb], keys_b, common))
-            for pa, pb in places
-        ),
+        a=a.run,
+        b=b.run,
+        lines=tuple(_lines(a, b, asked, common, chosen)),
+        margin=chosen,
         rows=len(common),
-        rows_only_a=len(keys_a) - len(common),
-        rows_only_b=len(keys_b) - len(common),
-        only_a=_labels(a.plan, {pa for pa, _ in places}),
-        only_b=_labels(b.plan, {pb for _, pb in places}),
-        notes=tuple(_notes(a, b, same_graders)),
+        rows_only_a=len(a.keys - common),
+        rows_only_b=len(b.keys - common),
+        doubles_a=a.doubles,
+        doubles_b=b.doubles,
+        only_a=_labels(a.run.plan, {pa for pa, _ in places}),
+        only_b=_labels(b.run.plan, {pb for _, pb in places}),
+        notes=tuple(_notes(a.run, b.run, same_graders)),
         same_graders=same_graders,
     )
 
 
-def _line(
-    plan: RunPlan, place_a: Place, place_b: Place, a: Mapping[str, list[CellRow]], b: Mapping[str, list[CellRow]]
-) -> LineComparison:
-    rows = [key for key in a if key in b]
-    values_a, values_b = _values(a), _values(b)
-    scored = [key for key in values_a if key in values_b]
-    return LineComparison(
-        label_of(plan, place_b.prompt, place_b.contestant),
-        plan.contestants[place_b.contestant].key,
-        place_a,
-        place_b,
-        rows=len(rows),
-        paired=compare_paired(values_a, values_b),
-        score_a=fmean(values_a[key] for key in scored) if scored else None,
-        score_b=fmean(values_b[key] for key in scored) if scored else None,
-        cost_a_pico=_cost(a, rows),
-        cost_b_pico=_cost(b, rows),
-    )
+def _lines(
+    a: _Side, b: _Side, places: Sequence[tuple[Place, Place]], common: set[str], margin: float
+) -> list[LineComparison]:
+    from assay.stats.decision import PairRows, compare  # with NumPy and SciPy, slow to import
 
-
-def matched_places(a: RunPlan, b: RunPlan) -> list[tuple[Place, Place]]:
-    """The lines of two plans that belong together, in the order of plan B.
-
-    Contestants: the same key, else a label that occurs once on each side. Prompts: the same text, else a name that
-    occurs once on each side, else the only one left on each side.
-    """
-    contestants = _matched(a.contestants, b.contestants, (lambda c: c.key, lambda c: c.name))
-    prompts = _matched(a.prompts, b.prompts, (lambda p: p.key, lambda p: p.name or None, lambda _: "the only one left"))
-    return [
-        (Place(prompts[p], contestants[c]), Place(p, c))
-        for p in range(len(b.prompts))
-        if p in prompts
-        for c in range(len(b.contestants))
-        if c in contestants
+    labels = labels_of(b.run.plan)
+    pairs = [
+        PairRows(b.contestant(pb, f"B {labels[pb]}", common), a.contestant(pa, f"A {labels[pb]}", common))
+        for pa, pb in places
     ]
-
-
-M = TypeVar("M", Contestant, Prompt)
-
-
-def _matched(a: Sequence[M], b: Sequence[M], signs: Sequence[Callable[[M], Hashable]]) -> dict[int, int]:
-    """Index in b -> index in a; each sign is tried on what the earlier ones left over, where it is unique."""
-    found: dict[int, int] = {}
-    for sign in signs:
-        left, right = _places(a, sign, set(found.values())), _places(b, sign, set(found))
-        found |= {
-            places[0]: left[key][0] for key, places in right.items() if len(places) == 1 == len(left.get(key, ()))
-        }
-    return found
-
-
-def _places(items: Sequence[M], sign: Callable[[M], Hashable], taken: set[int]) -> dict[Hashable, list[int]]:
-    places: dict[Hashable, list[int]] = defaultdict(list)
-    for index, item in enumerate(items):
-        if index not in taken and sign(item) is not None:
-            places[sign(item)].append(index)
-    return places
-
-
-def _by_place(cells: Sequence[CellRow]) -> dict[Place, list[CellRow]]:
-    groups: dict[Place, list[CellRow]] = defaultdict(list)
-    for cell in cells:
-        groups[Place(cell.prompt, cell.contestant)].append(cell)
-    return groups
-
-
-def _by_key(cells: Sequence[CellRow], keys: Mapping[int, str], wanted: set[str]) -> dict[str, list[CellRow]]:
-    groups: dict[str, list[CellRow]] = defaultdict(list)
-    for cell in cells:
-        if (key := keys.get(cell.row)) in wanted and key is not None:
-            groups[key].append(cell)
-    return groups
-
-
-def _values(rows: Mapping[str, list[CellRow]]) -> dict[str, float]:
-    """Mean value per row over its samples: rows are the independent units."""
-    values = {key: [cell.value for cell in cells if cell.value is not None] for key, cells in rows.items()}
-    return {key: fmean(found) for key, found in values.items() if found}
-
-
-def _cost(rows: Mapping[str, list[CellRow]], wanted: Sequence[str]) -> int | None:
-    costs = [cell.cost_pico for key in wanted for cell in rows[key]]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None
+    look = a.look if a.look == "early" or b.look == "planned" else b.look
+    found = compare(pairs, margin=margin, look=look)
+    lines = []
+    for (pa, pb), pair, comparison in zip(places, pairs, found, strict=True):
+        asked = set(pair.first.scores) & set(pair.second.scores)
+        lines.append(
+            LineComparison(
+                label=labels[pb],
+                key=b.run.plan.contestants[pb.contestant].key,
+                place_a=pa,
+                place_b=pb,
+                rows=len(asked),
+                comparison=comparison,
+                cost_a_pico=a.cost(pa, asked),
+                cost_b_pico=b.cost(pb, asked),
+                value_if_failed=fmean([(pair.first.scores[k] or 0) - (pair.second.scores[k] or 0) for k in asked])
+                if asked
+                else 0.0,
+            )
+        )
+    return lines
 
 
 def _labels(plan: RunPlan, matched: set[Place]) -> tuple[str, ...]:
-    every = (Place(p, c) for p in range(len(plan.prompts)) for c in range(len(plan.contestants)))
-    return tuple(label_of(plan, place.prompt, place.contestant) for place in every if place not in matched)
+    return tuple(label for place, label in labels_of(plan).items() if place not in matched)
 
 
 def _graders(plan: RunPlan) -> list[str]:

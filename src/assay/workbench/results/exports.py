@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import assay
-from assay.domain.colours import colours_of
 from assay.domain.score import Score
 from assay.errors import DataError
 from assay.exports import answers, archive, evidence, jsonl, junit, markdown, promptfoo, tidy, wide, xlsx
 from assay.exports.record import (
-    BoardLine,
     CallFact,
     CellFact,
-    ComparisonLine,
     GateFact,
     RowFact,
     RunRecord,
@@ -30,15 +27,12 @@ from assay.exports.record import (
 )
 from assay.exports.redact import TEXTS, redacted, without_keys
 from assay.leftovers import mark, sweep
-from assay.stats.paired import compare_paired
 from assay.store import archives, datasets, runs
 from assay.store import results as stored
 from assay.store import spend as sums
-from assay.store.cell_costs import NAMES, CellCost, Place, cost_by_place
-from assay.store.results import CellRow
+from assay.store.cell_costs import NAMES
 from assay.workbench.results import cells as results
 from assay.workbench.results import outcome, standing
-from assay.workbench.results.board import by_row, ranked
 from assay.workbench.running import growth
 
 if TYPE_CHECKING:
@@ -146,15 +140,13 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
 def run_record(session: Session, run_id: str) -> RunRecord:
     """A run as the formats see it; its cells are read from the store when they are asked for."""
     run = results.get_run(session, run_id)
-    # The verdict reads every cell too: it comes first, so that they are not held twice.
-    verdict = standing.verdict(session, run.id)
+    stands = standing.standing(session, run.id)
     with session.store.read() as connection:
         row = runs.get_run(connection, run.id)
         spent = sums.spend_by_contestant(connection, run.id)
     keys = [
         key.get_secret_value() for key in (session.gateway.api_key, session.gateway.management_key) if key is not None
     ]
-    board, comparisons = _scores(session, run)
     estimate = outcome.estimate_outcome(session, run.id)
     return RunRecord(
         id=run.id,
@@ -172,9 +164,9 @@ def run_record(session: Session, run_id: str) -> RunRecord:
         columns=tuple(run.dataset.columns),
         plan=run.plan,
         done=run.done,
-        board=board,
-        verdict=verdict,
-        comparisons=comparisons,
+        board=stands.board,
+        verdict=stands.verdict,
+        decision=stands.decision,
         spend=_spend(run, spent),
         cells=lambda: _cells(session, run, keys),
         rows=lambda: _rows(session, run),
@@ -187,62 +179,13 @@ def run_record(session: Session, run_id: str) -> RunRecord:
     )
 
 
-def _scores(session: Session, run: results.RunRecord) -> tuple[tuple[BoardLine, ...], tuple[ComparisonLine, ...]]:
-    with session.store.read() as connection:
-        cells = stored.cell_rows(connection, run.id)
-        costs = cost_by_place(connection, run.id, run.plan)
-    board = _board(run, cells, costs)
-    return board, _comparisons(board, cells)
-
-
 def _gates(session: Session, run: results.RunRecord) -> tuple[GateFact, ...]:
     from assay.workbench.gating import gates
 
     found = gates.check_run(session, run.id) if run.state == "done" else None
-    return tuple(GateFact(gate.contestant or "the run", gate.passed, gate.words) for gate in found or ())
-
-
-def _board(run: results.RunRecord, cells: Sequence[CellRow], costs: Mapping[Place, CellCost]) -> tuple[BoardLine, ...]:
-    scores = ranked(run, cells, costs)
-    planned = sorted(scores, key=lambda line: (line.prompt, line.contestant))
-    labels = dict(zip(planned, unique([line.label for line in planned]), strict=True))
-    colours = colours_of(run.plan.contestants)
     return tuple(
-        BoardLine(
-            label=labels[line],
-            colour=colours[line.key],
-            **{f.name: getattr(line, f.name) for f in fields(BoardLine) if f.name not in ("label", "colour")},
-        )
-        for line in scores
+        GateFact(gate.contestant or "the run", gate.passed, gate.words, gate.undecided) for gate in found or ()
     )
-
-
-def _comparisons(board: Sequence[BoardLine], cells: Sequence[CellRow]) -> tuple[ComparisonLine, ...]:
-    """Every contestant against the best one."""
-    scored = [line for line in board if line.score is not None]
-    if len(scored) < 2:
-        return ()
-
-    def values(line: BoardLine) -> dict[int, float]:
-        return by_row([c for c in cells if (c.prompt, c.contestant) == (line.prompt, line.contestant)])
-
-    best = values(scored[0])
-    found = [compare_paired(best, values(line)) for line in scored[1:]]
-    corrected = iter(holm([f.p for f in found if f is not None]))
-    return tuple(
-        ComparisonLine(scored[0].label, line.label, f, None if f is None else next(corrected))
-        for line, f in zip(scored[1:], found, strict=True)
-    )
-
-
-def holm(chances: Sequence[float]) -> list[float]:
-    """The p values after Holm's step-down correction, in the order given. Source: Holm 1979."""
-    corrected = [1.0] * len(chances)
-    highest = 0.0
-    for rank, place in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
-        highest = max(highest, min(1.0, chances[place] * (len(chances) - rank)))
-        corrected[place] = highest
-    return corrected
 
 
 def _spend(run: results.RunRecord, spent: Sequence[sums.ContestantSpend]) -> tuple[SpendLine, ...]:

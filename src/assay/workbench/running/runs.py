@@ -24,6 +24,7 @@ from assay.runs.modes import mode_notes
 from assay.runs.prices import base_model, may_answer
 from assay.scoring.assertions import ROW_ASSERTIONS
 from assay.scoring.graders import build, suggested
+from assay.stats.values import MARGIN
 from assay.store import learnt
 from assay.store import runs as stored
 from assay.store.batches import waiting
@@ -79,6 +80,8 @@ class RunDraft:
     """Pause after five rows drawn at random, so that the bill is foretold before the rest is paid."""
     allow_unknown: bool = False
     """Whether parameters and routing that nobody knows by name are sent."""
+    margin: float | None = None
+    """Points worse, as a share, that still count as good enough; None: five points."""
 
 
 def _dataset(session: Session, dataset_id: str) -> StoredDataset:
@@ -107,6 +110,7 @@ def plan_of(session: Session, draft: RunDraft) -> RunPlan:
         mode=draft.mode,
         gates=draft.gates,
         pilot=draft.pilot,
+        margin=MARGIN if draft.margin is None else draft.margin,
     )
 
 
