@@ -69,7 +69,7 @@ def test_run_without_answers_says_that_rows_will_come(session: Session, tmp_path
 
     assert "No answer yet" in said(at)
     assert "12 waiting" in said(at)
-    assert "scores best" not in said(at)
+    assert "Nothing can be decided" not in said(at)
 
 
 def test_rows_of_a_run_at_work_can_be_read_anew(session: Session, tmp_path: Path) -> None:

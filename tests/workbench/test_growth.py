@@ -225,7 +225,7 @@ def test_every_reader_copes_with_a_half_grown_run(session: Session, tmp_path: Pa
     board = {line.label: line for line in standing.scoreboard(session, run_id)}
     assert (paused.state, paused.done, paused.cells) == ("paused", 2, 16)
     assert (board["swift"].coverage, board["scribe"].coverage, board["scribe"].score) == (0.25, 0, None)
-    assert standing.verdict(session, run_id).startswith("swift scores 0.00, on 2 rows: no answer is right.")
+    assert standing.verdict(session, run_id).startswith("No contestant passed a row: is the grader right?")
     found = compare.compare_runs(session, other, run_id)
     assert (found.rows, found.rows_only_b, found.only_b) == (2, 2, ("scribe",))
     assert "Run B is not complete: it is paused." in found.notes

@@ -191,9 +191,10 @@ def test_duel_pairs_two_versions_of_the_same_run(session: Session) -> None:
 
     (duel,) = prompts.duels(session, first, second)
     scores = {use.version: use.value for use in prompts.uses(session, "triage")}
-    assert (duel.before, duel.after) == pytest.approx((scores[1], scores[2]))
-    assert duel.comparison.n == 12
-    assert duel.comparison.delta == pytest.approx(duel.after - duel.before)
+    found = duel.comparison
+    assert (found.second.value, found.first.value) == pytest.approx((scores[1], scores[2]))
+    assert found.difference.n == 12
+    assert found.difference.value == pytest.approx(found.first.value - found.second.value)
     third = prompts.save_prompt(session, "triage", Prompt("x")).version
     assert prompts.duels(session, first, third) == []
 
