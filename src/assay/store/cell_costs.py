@@ -117,16 +117,20 @@ class Place(NamedTuple):
     contestant: int
 
 
-def cost_by_place(connection: Connection, run_id: str, plan: RunPlan) -> dict[Place, CellCost]:
+def summed_costs() -> list[ColumnElement[Any]]:
+    """SQL for the fields of CellCost over chosen results."""
+    return [func.coalesce(func.sum(RESULT.c[name]), 0) for name in NAMES]
+
+
+def cost_by_place(
+    connection: Connection, run_id: str, plan: RunPlan, *, of_results: Mapping[Place, CellCost]
+) -> dict[Place, CellCost]:
     """What each contestant with each prompt version cost: all of its calls that have ended, also of cells that have no
-    result. None: left out."""
-    summed = [func.coalesce(func.sum(RESULT.c[name]), 0) for name in NAMES]
-    rows = connection.execute(
-        select(RESULT.c.prompt, RESULT.c.contestant, *summed)
-        .where(RESULT.c.run_id == run_id)
-        .group_by(RESULT.c.prompt, RESULT.c.contestant)
-    )
-    found = {Place(row[0], row[1]): CellCost(*map(int, row[2:])) for row in rows}
+    result. None: left out.
+
+    of_results: the same of cells that have one, as `results.place_sums` sums it.
+    """
+    found = dict(of_results)
     total = NOTHING
     for cost in found.values():
         total = total.plus(cost)

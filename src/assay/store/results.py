@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, distinct, exists, func, or_, select
 
 from assay.errors import NotFound
+from assay.store.cell_costs import CellCost, Place, summed_costs
 from assay.store.tables import CALL, DATASET_ROW, RESULT, RESULT_TEXT, SCORE
 
 Show = Literal["all", "failed", "errors", "disagree"]
@@ -61,13 +62,15 @@ def cell_rows(connection: Connection, run_id: str) -> list[CellRow]:
     return list(map(CellRow._make, found))
 
 
-CellScore: TypeAlias = tuple[int, int, int, float | None, bool | None, float | None]
-"""Prompt, contestant, row, value, passed, and the ms of an answer that was asked for: a plain tuple, for there are
-hundreds of thousands."""
+CellScore: TypeAlias = tuple[int, int, int, float | None, bool | int | None, float | None]
+"""Prompt, contestant, row, value, passed, and the ms of an answer that was asked for."""
 
 
 def cell_scores(connection: Connection, run_id: str) -> Sequence[CellScore]:
-    """What decides about every cell of a run that has a result, in cell order."""
+    """What decides about every cell of a run that has a result, in cell order.
+
+    The driver's own tuples: there are hundreds of thousands, and a row object for each takes longer than the reading.
+    """
     asked = and_(RESULT.c.status == "ok", RESULT.c.cached.is_(False))
     found = connection.execute(
         select(
@@ -81,7 +84,7 @@ def cell_scores(connection: Connection, run_id: str) -> Sequence[CellScore]:
         .where(RESULT.c.run_id == run_id)
         .order_by(RESULT.c.cell)
     )
-    return cast("Sequence[CellScore]", found.all())
+    return cast("Sequence[CellScore]", found.cursor.fetchall() if found.cursor is not None else ())
 
 
 class PlaceSums(NamedTuple):
@@ -115,8 +118,9 @@ def row_costs(connection: Connection, run_id: str) -> dict[tuple[int, int], dict
 NO_SUMS = PlaceSums(0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def place_sums(connection: Connection, run_id: str) -> dict[tuple[int, int], PlaceSums]:
-    """The sums of each (prompt, contestant) of a run; one without a result is left out."""
+def place_sums(connection: Connection, run_id: str) -> dict[Place, tuple[PlaceSums, CellCost]]:
+    """The sums of each contestant with each prompt version of a run, and what its cells with a result cost; one without
+    a result is left out."""
 
     def count(condition: ColumnElement[bool]) -> ColumnElement[Any]:
         return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
@@ -133,11 +137,16 @@ def place_sums(connection: Connection, run_id: str) -> dict[tuple[int, int], Pla
             count(RESULT.c.cost_pico.is_(None)),
             func.coalesce(func.sum(RESULT.c.prompt_tokens), 0),
             func.coalesce(func.sum(RESULT.c.completion_tokens), 0),
+            *summed_costs(),
         )
         .where(RESULT.c.run_id == run_id)
         .group_by(RESULT.c.prompt, RESULT.c.contestant)
     )
-    return {(row[0], row[1]): PlaceSums(*map(int, row[2:])) for row in rows}
+    found: dict[Place, tuple[PlaceSums, CellCost]] = {}
+    for prompt, contestant, *sums in rows:
+        whole, fields = [int(value) for value in sums], len(PlaceSums._fields)
+        found[Place(prompt, contestant)] = PlaceSums(*whole[:fields]), CellCost(*whole[fields:])
+    return found
 
 
 def first_reasons(connection: Connection, run_id: str, *, limit: int = 3) -> list[str]:

@@ -60,34 +60,39 @@ def rows_by_place(plan: RunPlan, cells: Iterable[CellScore], *, ended: bool) -> 
 
 
 def _rows(plan: RunPlan, cells: Sequence[CellScore], *, ended: bool) -> PlaceRows:
+    if not cells:
+        return PlaceRows(dict.fromkeys(range(plan.row_count)) if ended else {})
+    _, _, rows, values, verdicts, times = zip(*cells, strict=True)
     scores: dict[int, float | None]
     if plan.samples == 1:
-        scores = {cell[2]: cell[3] for cell in cells}
-        passes = {cell[2]: float(cell[4]) for cell in cells if cell[4] is not None}
+        scores = dict(zip(rows, values, strict=True))
+        passes = {row: float(passed) for row, passed in zip(rows, verdicts, strict=True) if passed is not None}
     else:
-        scores = _means_of(plan, cells, ended=ended)
-        verdicts: dict[int, list[float]] = defaultdict(list)
-        for cell in cells:
-            if cell[4] is not None:
-                verdicts[cell[2]].append(float(cell[4]))
-        passes = {row: fmean(found) for row, found in verdicts.items()}
-    if ended:
+        scores = _means_of(plan, rows, values, ended=ended)
+        by_row: dict[int, list[float]] = defaultdict(list)
+        for row, passed in zip(rows, verdicts, strict=True):
+            if passed is not None:
+                by_row[row].append(float(passed))
+        passes = {row: fmean(found) for row, found in by_row.items()}
+    if ended and len(scores) < plan.row_count:
         scores = {row: scores.get(row) for row in range(plan.row_count)}
-    return PlaceRows(scores, passes, sorted([cell[5] for cell in cells if cell[5] is not None]))
+    return PlaceRows(scores, passes, sorted([ms for ms in times if ms is not None]))
 
 
-def _means_of(plan: RunPlan, cells: Sequence[CellScore], *, ended: bool) -> dict[int, float | None]:
+def _means_of(
+    plan: RunPlan, rows: Sequence[int], values: Sequence[float | None], *, ended: bool
+) -> dict[int, float | None]:
     """The mean over a row's samples. Where many samples of a line lack a score, a row counts with all of its samples
     only: those that are there are not a fair part of it."""
     by_row: dict[int, list[float | None]] = defaultdict(list)
-    for cell in cells:
-        by_row[cell[2]].append(cell[3])
-    asked = plan.row_count * plan.samples if ended else len(cells)
-    fair = len([cell for cell in cells if cell[3] is not None]) >= COVERED * asked
+    for row, value in zip(rows, values, strict=True):
+        by_row[row].append(value)
+    asked = plan.row_count * plan.samples if ended else len(values)
+    fair = len(values) - values.count(None) >= COVERED * asked
     means: dict[int, float | None] = {}
-    for row, values in by_row.items():
-        known = [value for value in values if value is not None]
-        whole = len(known) == (plan.samples if ended else len(values))
+    for row, found in by_row.items():
+        known = [value for value in found if value is not None]
+        whole = len(known) == (plan.samples if ended else len(found))
         means[row] = fmean(known) if known and (fair or whole) else None
     return means
 
@@ -103,7 +108,7 @@ class Counted(NamedTuple):
 def counted(
     plan: RunPlan,
     rows: Mapping[Place, PlaceRows],
-    sums: Mapping[tuple[int, int], PlaceSums],
+    sums: Mapping[Place, PlaceSums],
     costs: Mapping[Place, CellCost],
     *,
     look: Look = "planned",
@@ -153,7 +158,7 @@ def _line(
     plan: RunPlan,
     place: Place,
     rows: PlaceRows,
-    sums: Mapping[tuple[int, int], PlaceSums],
+    sums: Mapping[Place, PlaceSums],
     costs: Mapping[Place, CellCost],
     label: str,
 ) -> ContestantScore:

@@ -118,10 +118,12 @@ def _counted(session: Session, run_id: str) -> Standing:
     with session.store.read() as connection:
         cells = stored.cell_scores(connection, run.id)
         sums = stored.place_sums(connection, run.id)
-        costs = cost_by_place(connection, run.id, run.plan)
+        of_results = {place: cost for place, (_, cost) in sums.items()}
+        costs = cost_by_place(connection, run.id, run.plan, of_results=of_results)
         look = look_of(connection, run.id, run.state)
         rows = rows_by_place(run.plan, cells, ended=run.state == "done")
-        decision, board = counted(run.plan, rows, sums, costs, look=look)
+        numbers = {place: found for place, (found, _) in sums.items()}
+        decision, board = counted(run.plan, rows, numbers, costs, look=look)
         reasons = stored.first_reasons(connection, run.id) if decision.all_zero else []
     said = tuple(f"{reason[:LONGEST_REASON]}…" if len(reason) > LONGEST_REASON else reason for reason in reasons)
     return Standing(decision, board, bool(run.plan.graders), said)
