@@ -59,7 +59,7 @@ def test_csv_to_results_to_spend_adds_up(app: App, page: Page) -> None:
     start_batch(app, page)
 
     expect(page.get_by_text("Done ·")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("scores best")).to_be_visible()
+    expect(page.get_by_text(re.compile("is best|lead together|differ on")).first).to_be_visible()
     settle(page)
     shoot(page, "results")
     ((known, calls, unknown),) = rows(app, "SELECT sum(cost_pico), count(*), count(*) - count(cost_pico) FROM call")

@@ -120,8 +120,13 @@ def points_words(found: Difference | None) -> str:
     """A difference in points with the interval that agrees with its adjusted test; none: empty."""
     if found is None:
         return ""
-    value, low, high = (f"{100 * end:+.1f}" for end in (found.value, found.family_low, found.family_high))
+    value, low, high = (_signed(100 * end) for end in (found.value, found.family_low, found.family_high))
     return f"{value} ({low} to {high})"
+
+
+def _signed(points: float) -> str:
+    said = f"{points:+.1f}"
+    return "0.0" if float(said) == 0 else said
 
 
 def p_text(p: float | None) -> str:
