@@ -22,6 +22,7 @@ from assay.store.tables import CALL, GATEWAY_BATCH, RUN
 from assay.workbench.datasets import kept
 from assay.workbench.results import cells
 from assay.workbench.running import growth, runs
+from assay.workbench.running.review import review
 from assay.workbench.running.runs import RunDraft, RunProgress
 from assay.workbench.session import Session, open_session
 
@@ -263,7 +264,7 @@ def test_flex_and_floor_are_cheaper_where_the_gateway_has_them(tmp_path: Path) -
             run = finished(session, draft)
             assert (run.state, run.done, run.failed) == ("done", 10, 0)
             spent[mode] = [line.spent_pico for line in run.contestants]
-        notes = runs.notes(session, draft_of(session, mode="flex"))
+        notes = list(review(session, draft_of(session, mode="flex")).notes)
 
     assert spent["flex"][0] * 2 == spent["normal"][0]
     assert spent["flex"][1] == spent["normal"][1]

@@ -13,7 +13,7 @@ from assay.domain.score import GraderSpec
 from assay.runs.estimate import RunEstimate
 from assay.store import learnt
 from assay.workbench.datasets import kept as datasets
-from assay.workbench.running import runs
+from assay.workbench.running import estimating, runs
 from assay.workbench.running.runs import RunDraft
 from assay.workbench.session import Session, open_session
 
@@ -105,7 +105,7 @@ def test_estimate_kept_from_an_earlier_form_is_the_one_made_anew(session: Sessio
     runs.estimate(session, first)
 
     kept = [runs.estimate(session, draft) for draft in drafts]
-    session.memos.of(runs.MEASURED).clear()
+    session.memos.of(estimating.MEASURED).clear()
 
     assert kept == [runs.estimate(session, draft) for draft in drafts]
     assert len({one.cost.expected for one in kept}) == len(drafts)

@@ -12,6 +12,7 @@ from assay.domain.score import GraderSpec
 from assay.workbench.datasets import kept
 from assay.workbench.results import standing
 from assay.workbench.running import runs
+from assay.workbench.running.review import review
 from assay.workbench.session import Session
 
 ROWS = "q,input,label\nHow are you?,,fine\n ,,none\nWho are you?,Ada,\n,,none\nWhat is it?,a cat,cat\n"
@@ -28,7 +29,7 @@ def draft(session: Session, prompt: str = "{{q}} {{input}}", *, content: str = R
 
 def test_rows_are_told_by_what_they_lack(session: Session) -> None:
     """Calls that are not sent, gaps that are, and rows that a grader leaves out, each with its count."""
-    said = " ".join(runs.notes(session, draft(session, samples=2)))
+    said = " ".join(list(review(session, draft(session, samples=2)).notes))
 
     assert "2 prompts of rows without anything to ask: 4 calls not sent." in said
     assert "{{input}} is empty in 1 row of 5; sent all the same." in said
@@ -76,19 +77,22 @@ def test_row_without_an_expected_answer_is_left_out_not_wrong(session: Session) 
 )
 def test_template_of_another_tool_is_pointed_out(session: Session, prompt: str, said: str) -> None:
     """What is not replaced is sent as it stands, and that is said."""
-    assert said in " ".join(runs.notes(session, draft(session, prompt)))
+    assert said in " ".join(list(review(session, draft(session, prompt)).notes))
 
 
 def test_whole_rows_and_plain_templates_are_not_remarked_on(session: Session) -> None:
     """Nothing to say, nothing said."""
     wanted = draft(session, '{"json": {"a": "{{q}}"}}', content="q,label\na,b\n")
 
-    assert runs.notes(session, replace(wanted, contestants=(Contestant("sandbox/swift", {"max_tokens": 9}),))) == []
+    assert (
+        list(review(session, replace(wanted, contestants=(Contestant("sandbox/swift", {"max_tokens": 9}),))).notes)
+        == []
+    )
 
 
 def test_pattern_that_no_row_has_is_refused(session: Session) -> None:
     """A regex grader without a pattern needs a column of them."""
-    problems = runs.check(session, draft(session, graders=(GraderSpec("regex"),), expected_column=None))
+    problems = list(review(session, draft(session, graders=(GraderSpec("regex"),), expected_column=None)).problems)
 
     assert problems == ["The grader regex needs an expected column. Choose one."]
 
@@ -97,7 +101,7 @@ def test_longest_answer_that_a_run_adds_is_said_before_the_start(session: Sessio
     """Per contestant: who sets one is not named, and what is said is what is sent and bounded."""
     mine = (Contestant("sandbox/swift"), Contestant("sandbox/sage"), Contestant("sandbox/scribe", {"max_tokens": 7}))
     wanted = replace(draft(session), contestants=mine)
-    (said,) = [note for note in runs.notes(session, wanted) if "max_tokens" in note and "swift" in note]
+    (said,) = [note for note in list(review(session, wanted).notes) if "max_tokens" in note and "swift" in note]
     limit = session.dispatcher.prices.added_max_tokens(mine[0])
 
     assert f"max_tokens: {limit:,} is added" in said

@@ -17,6 +17,7 @@ from assay.workbench.datasets import kept
 from assay.workbench.results import cells as results
 from assay.workbench.results import standing
 from assay.workbench.running import runs
+from assay.workbench.running.review import review
 from assay.workbench.running.runs import RunDraft
 from assay.workbench.session import Session, open_session
 
@@ -67,7 +68,7 @@ def test_openai_evals_set_is_imported_and_run(
         dataset.id, (Prompt("{{input}}"),), PAIR, (GraderSpec(grader),), expected_column=dataset.roles["expected"]
     )
 
-    sent = runs.preview(session, draft, rows=len(lines))
+    sent = list(review(session, draft, previewed=len(lines)).preview)
     run_id = runs.start_run(session, draft)
     state = runs.wait_for_run(session, run_id, timeout_s=60)
 
@@ -84,7 +85,7 @@ def test_promptfoo_file_is_graded_by_its_own_checks(session: Session, tmp_path: 
     dataset = kept.open_dataset(session, str(path))
     draft = RunDraft(dataset.id, (Prompt("Tell me about {{topic}}"),), MODEL, suggested(dataset.columns))
 
-    sent = [messages[0].text for messages in runs.preview(session, draft)]
+    sent = [messages[0].text for messages in list(review(session, draft).preview)]
     scores = run(session, draft)
 
     assert sent == ["Briefly: Tell me about tides", "Tell me about code", "Tell me about {{topic}}"]
@@ -99,7 +100,7 @@ def test_checks_need_their_columns(session: Session) -> None:
     dataset = kept.open_dataset(session, "support_tickets")
     draft = RunDraft(dataset.id, (Prompt("{{ticket}}"),), MODEL, (GraderSpec("row_assertions"),))
 
-    assert "__expected" in " ".join(runs.check(session, draft))
+    assert "__expected" in " ".join(list(review(session, draft).problems))
 
 
 def test_path_that_some_row_lacks_stops_the_start(session: Session, tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_budget_holds_for_what_is_added(session: Session) -> None:
     surely suffices."""
     run_id = started(session)
     runs.continue_run(session, run_id, budget_usd=from_pico(runs.progress(session, run_id).spent_pico))
+    finished(session, run_id)
     wanted = Growth(contestants=(Contestant("sandbox/atlas-large"),), samples=5)
     found = growth.estimate_growth(session, run_id, wanted)
     with pytest.raises(BudgetExceeded, match="one call of"):

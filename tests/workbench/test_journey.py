@@ -22,6 +22,7 @@ from assay.workbench import playground
 from assay.workbench.datasets import kept
 from assay.workbench.results import standing
 from assay.workbench.running import runs
+from assay.workbench.running.review import review
 from assay.workbench.running.runs import RunDraft
 from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
@@ -192,7 +193,7 @@ def test_problems_are_named_before_the_start(session: Session) -> None:
         session, prompts=(Prompt("{{nope}}"),), contestants=(Contestant("sandbox/none"),), expected_column="missing"
     )
 
-    problems = " ".join(runs.check(session, draft))
+    problems = " ".join(list(review(session, draft).problems))
 
     assert "{{nope}}" in problems
     assert "sandbox/none" in problems

@@ -20,6 +20,7 @@ from assay.store import runs as stored_runs
 from assay.workbench.datasets import kept, versions
 from assay.workbench.gating import suites
 from assay.workbench.running import policies, runs
+from assay.workbench.running.review import review
 from assay.workbench.running.runs import RunDraft
 from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
@@ -132,7 +133,7 @@ def test_contestant_without_a_compliant_endpoint_is_refused_before_the_run(
     remains = Contestant("sandbox/vista")
     wanted = draft(session, contestant, remains, judge=judge)
 
-    problems = " ".join(runs.check(session, wanted))
+    problems = " ".join(list(review(session, wanted).problems))
     assert said in problems
     assert "vista" in problems.split("Contestants that remain: ")[1].split(".")[0]
     with pytest.raises(RunError, match="is refused"):
@@ -149,7 +150,7 @@ def test_refusal_names_models_that_the_policy_leaves(session: Session) -> None:
     left = policies.models_left(session, policies.get_policy(session, "sums"))
     assert left == ["sandbox/atlas-large", "sandbox/scribe", "sandbox/sage", "sandbox/vista"]
     assert "Models that it leaves: 4, such as sandbox/atlas-large" in " ".join(
-        runs.check(session, draft(session, BARD))
+        list(review(session, draft(session, BARD)).problems)
     )
 
 

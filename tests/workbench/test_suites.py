@@ -17,6 +17,7 @@ from assay.stats.values import Estimate
 from assay.workbench.gating import gates, suites
 from assay.workbench.gating.gates import GateResult
 from assay.workbench.running import runs
+from assay.workbench.running.review import review
 from assay.workbench.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +53,7 @@ def checked(session: Session, path: Path, name: str = "") -> tuple[GateResult, .
     file = suites.load_suite(path)
     baselines = gates.find_baselines(session, file.suite.gates)
     draft, _ = suites.draft_of(session, file)
-    run_id = runs.start_run(session, draft if not name else runs.replace(draft, name=name))
+    run_id = runs.start_run(session, draft if not name else replace(draft, name=name))
     runs.wait_for_run(session, run_id, timeout_s=30)
     return gates.check_gates(session, run_id, file.suite.gates, baselines)
 
@@ -187,7 +188,7 @@ def test_draft_takes_everything_from_the_file(session: Session, tmp_path: Path) 
     assert [g.label for g in draft.graders] == ["equals", "has it"]
     assert (draft.samples, draft.limit, draft.budget_usd, draft.concurrency) == (2, 1, Decimal("0.1"), 3)
     assert (draft.mapping, draft.expected_column, draft.tags) == ({"text": "ticket"}, "category", ("ci",))
-    assert runs.check(session, draft) == []
+    assert list(review(session, draft).problems) == []
 
 
 @pytest.mark.parametrize(

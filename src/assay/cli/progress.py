@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from assay.cli.terminal import say
-from assay.errors import DataError
 from assay.money import format_usd
 from assay.plain_text import as_escapes
 
@@ -26,15 +25,15 @@ PROGRESS_EVERY_S = 0.5
 
 
 def work(session: Session, draft: RunDraft) -> tuple[str, RunProgress]:
-    """Starts a run and follows it to its end. Raises DataError naming every problem."""
+    """Starts a run and follows it to its end. Raises RunError naming every problem."""
     from assay.workbench.running import runs
+    from assay.workbench.running.review import review
 
-    problems = runs.check(session, draft)
-    if problems:
-        raise DataError(" ".join(problems))
-    for note in runs.notes(session, draft):
+    found = review(session, draft, previewed=0)
+    found.refuse()
+    for note in found.notes:
         say(f"Note: {note}")
-    run_id = runs.start_run(session, draft)
+    run_id = runs.start_reviewed(session, found)
     return run_id, attend(session, run_id)
 
 

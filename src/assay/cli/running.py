@@ -156,7 +156,8 @@ def estimate(
 ) -> None:
     """Say what a run, or the run of a suite file, would send and cost; sends nothing."""
     from assay.workbench.gating import suites
-    from assay.workbench.running import budgets, runs
+    from assay.workbench.running import budgets
+    from assay.workbench.running.review import review
 
     options = {
         "prompt": prompt,
@@ -186,10 +187,11 @@ def estimate(
             for note in notes:
                 say(f"Note: {note}")
             draft = overridden(draft, options)
-        if problems := runs.check(session, draft):
-            raise RunError(" ".join(problems))
-        found = runs.estimate(session, draft)
-        for note in runs.notes(session, draft):
+        reviewed = review(session, draft, previewed=0)
+        if reviewed.estimate is None:
+            raise RunError(" ".join(reviewed.problems))
+        found = reviewed.estimate
+        for note in reviewed.notes:
             say(f"Note: {note}")
     if as_json:
         print_json_text(found.as_json())

@@ -59,6 +59,10 @@ class RunPlan:
     margin: float = 0.05
     """Points worse, as a share, that still count as good enough; it may change later."""
 
+    def with_budget(self, budget_pico: int | None) -> RunPlan:
+        """The same plan within another budget, in pico-dollars; None: without one."""
+        return replace(self, budget_pico=budget_pico)
+
     @property
     def cell_count(self) -> int:
         """Cells of the whole grid."""

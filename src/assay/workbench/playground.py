@@ -20,7 +20,7 @@ from assay.runs.panes import LivePane
 from assay.store import comparisons, ledger
 from assay.store.comparisons import ComparisonSummary
 from assay.store.learnt import learnt_of
-from assay.workbench.running.runs import model_problems
+from assay.workbench.running.askable import model_problems
 
 if TYPE_CHECKING:
     from assay.workbench.session import Session

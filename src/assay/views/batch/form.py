@@ -14,7 +14,6 @@ from assay.errors import AssayError
 from assay.money import format_usd, format_usd_up
 from assay.prompts.template import convert, detect_foreign, is_known, prompt_variables
 from assay.runs.estimate import RunEstimate
-from assay.runs.pilot import pilot_rows
 from assay.views import components, state, words
 from assay.views.batch.grading import graders
 from assay.views.batch.source import Source, block
@@ -23,7 +22,8 @@ from assay.views.prompts import pickers
 from assay.views.routing import in_words, routing_popover
 from assay.views.spend.money_table import dollars, money_table
 from assay.workbench.datasets import kept
-from assay.workbench.running import budgets, policies, runs
+from assay.workbench.running import budgets, runs
+from assay.workbench.running.review import Review, review
 from assay.workbench.running.runs import RunDraft
 from assay.workbench.session import Session
 
@@ -64,8 +64,9 @@ def page(session: Session) -> None:
         allow_unknown=unknown,
         **limits,
     )
-    _preview(session, draft)
-    _bar(session, draft)
+    found = review(session, draft)
+    _preview(found)
+    _bar(session, found)
 
 
 def _plant(seed: state.BatchSeed) -> None:
@@ -240,50 +241,45 @@ def _limits(source: Source) -> dict[str, Any]:
     }
 
 
-def _preview(session: Session, draft: RunDraft) -> None:
+def _preview(found: Review) -> None:
     with st.expander("The first prompts as they will be sent", icon=":material/visibility:"):
-        try:
-            for messages in runs.preview(session, draft):
-                for message in messages:
-                    st.caption(message.role)
-                    st.code(words.plain(message.text) or " ", language=None, wrap_lines=True)
-        except AssayError as error:
-            components.show_error(error)
+        for messages in found.preview:
+            for message in messages:
+                st.caption(message.role)
+                st.code(words.plain(message.text) or " ", language=None, wrap_lines=True)
+        if not found.preview:
+            st.caption("They cannot be made yet: below stands what is missing.")
 
 
-def _bar(session: Session, draft: RunDraft) -> None:
-    problems = runs.check(session, draft)
+def _bar(session: Session, found: Review) -> None:
+    draft = found.draft
     with st.container(border=True):
-        for problem in problems:
+        for problem in found.problems:
             components.show_error(problem)
-        if problems:
-            _leave_out(session, draft)
-        if not problems:
-            try:
-                found = runs.estimate(session, draft)
-                st.markdown(_summary(draft, found))
-                _by_contestant(found)
-                _untold(session, draft)
-                for note in runs.notes(session, draft):
-                    st.caption(f":material/info: {words.label(note, 300)}")
-                budgets.refuse_unheld(session, found.cost, budgets.budget_pico(draft.budget_usd))
-            except AssayError as error:
-                components.show_error(error)
-                problems = [str(error)]
+        if found.problems:
+            _leave_out(found)
+        if found.estimate is not None:
+            st.markdown(_summary(draft, found.estimate))
+            _by_contestant(found.estimate)
+            _untold(found)
+        for note in found.notes:
+            st.caption(f":material/info: {words.label(note, 300)}")
+        if found.unheld is not None:
+            components.show_error(found.unheld)
         # No callback: it would get the draft of the run before, without what was typed just before the click.
         with st.container(horizontal=True):
             clicked = st.button(
-                "Start", key="batch.start", type="primary", icon=":material/play_arrow:", disabled=bool(problems)
+                "Start", key="batch.start", type="primary", icon=":material/play_arrow:", disabled=not found.may_start
             )
-            piloted = _has_pilot(session, draft) and st.button(
+            piloted = found.has_pilot and st.button(
                 "Pilot: 5 rows first",
                 key="batch.pilot",
                 icon=":material/science:",
-                disabled=bool(problems),
+                disabled=not found.may_start,
                 help="Asks five rows drawn at random, then pauses and predicts the cost of all. Continue sends "
                 "the rest; the five are not asked again.",
             )
-    if (clicked or piloted) and not problems:
+    if (clicked or piloted) and found.may_start:
         _start(session, replace(draft, pilot=piloted))
     if started := st.session_state.pop("batch.started", None):
         state.go_to("results", run=started)
@@ -291,16 +287,11 @@ def _bar(session: Session, draft: RunDraft) -> None:
         components.show_error(problem)
 
 
-def _has_pilot(session: Session, draft: RunDraft) -> bool:
-    return bool(draft.prompts and draft.contestants) and bool(pilot_rows(runs.plan_of(session, draft)))
-
-
-def _leave_out(session: Session, draft: RunDraft) -> None:
+def _leave_out(found: Review) -> None:
     """Where the data policy refuses some of the contestants: goes on with the others."""
-    found = policies.check(session, draft.dataset_id, draft.contestants, (), draft.data_policy)
-    if found.refused and found.remaining:
-        names = {refusal.candidate.model for refusal in found.refused}
-        left = [c.model for c in draft.contestants if c.model_id not in names]
+    refused = {one.candidate.model for one in found.policy.refused if one.candidate.role == "contestant"}
+    left = [c.model for c in found.draft.contestants if c.model_id not in refused]
+    if refused and left:
         st.button(
             "Go on without the refused",
             key="batch.leave_out",
@@ -310,11 +301,10 @@ def _leave_out(session: Session, draft: RunDraft) -> None:
         )
 
 
-def _untold(session: Session, draft: RunDraft) -> None:
+def _untold(found: Review) -> None:
     """Says for whom the gateway does not list whether prompts are trained on."""
-    found = policies.check(session, draft.dataset_id, draft.contestants, draft.graders, draft.data_policy)
-    if found.untold:
-        names = words.label(", ".join(one.name for one in found.untold), 200)
+    if found.policy.untold:
+        names = words.label(", ".join(one.name for one in found.policy.untold), 200)
         st.caption(
             f":material/info: The gateway does not list who trains on prompts for {names}. Each request carries the "
             "ban; where nobody complies the gateway answers with an error, nothing reaches a provider and nothing is "

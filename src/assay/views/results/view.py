@@ -26,6 +26,7 @@ from assay.workbench.results import cells as results
 from assay.workbench.results.cells import RunRecord
 from assay.workbench.results.standing import standing
 from assay.workbench.running import runs
+from assay.workbench.running.estimating import length_notes
 from assay.workbench.session import Session
 from assay.workbench.spending import spend
 
@@ -294,7 +295,7 @@ def _plan(session: Session, run: RunRecord) -> None:
     run_history.estimate_caption(session, run)
     run_history.changes(session, run)
     st.markdown(f"Dataset **{words.label(run.dataset.name)}** version {run.dataset.version}, {plan.row_count:,} rows")
-    for note in runs.length_notes(session, plan):
+    for note in length_notes(session, plan):
         st.caption(words.label(note, 400))
     for prompt in plan.prompts:
         st.caption(words.label(prompt.name) or "Prompt")

@@ -28,7 +28,7 @@ from assay.store.dataset_names import DatasetRecord
 from assay.store.dataset_rows import Buckets, ColumnFilter, RowChange, RowFilter, VersionDiff
 from assay.store.datasets import StoredDataset, StoredRow
 from assay.workbench.results.cells import get_run
-from assay.workbench.running.runs import RunSummary, summaries
+from assay.workbench.running.listing import RunSummary, summaries
 
 if TYPE_CHECKING:
     from assay.workbench.session import Session

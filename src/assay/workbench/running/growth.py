@@ -29,7 +29,7 @@ from assay.store import datasets as stored_datasets
 from assay.store import growth as stored
 from assay.store import runs as stored_runs
 from assay.store.datasets import StoredDataset, get_dataset, rows_of
-from assay.workbench.running import budgets, policies, runs
+from assay.workbench.running import askable, budgets, estimating, policies, runs
 from assay.workbench.running.progress import SUMS
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _target(session: Session, run_id: str, growth: Growth) -> _Target:
 
 def _problems(session: Session, dataset: StoredDataset, plan: RunPlan, growth: Growth) -> list[str]:
     """What keeps the additions from being asked; what the run has already is not judged anew."""
-    problems = runs.model_problems(session, growth.contestants, mode=plan.mode, allow_unknown=growth.allow_unknown)
+    problems = askable.model_problems(session, growth.contestants, mode=plan.mode, allow_unknown=growth.allow_unknown)
     known = set(dataset.columns) | set(plan.mapping)
     for prompt in growth.prompts:
         if not prompt.user.strip() and not prompt.messages:
@@ -214,9 +214,9 @@ def _additions(session: Session, plan: RunPlan, dataset: StoredDataset, other: S
 
 def _keyed(session: Session, dataset: StoredDataset, count: int) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(row key, values) of the first rows of a dataset, read in chunks."""
-    for start in range(0, count, runs.CHUNK):
+    for start in range(0, count, estimating.CHUNK):
         with session.store.read() as connection:
-            chunk = rows_of(connection, dataset, start=start, count=min(runs.CHUNK, count - start))
+            chunk = rows_of(connection, dataset, start=start, count=min(estimating.CHUNK, count - start))
         yield from ((row.key, tuple(row.values[name] for name in dataset.columns)) for row in chunk)
 
 
@@ -238,7 +238,7 @@ def estimate_growth(session: Session, run_id: str, growth: Growth) -> GrowthEsti
 
 def _estimate(session: Session, target: _Target) -> GrowthEstimate:
     before, after = target.before, target.after
-    runs.learn_prices(session, after)
+    estimating.learn_prices(session, after)
     with session.store.read() as connection:
         done = saving.finished_cells(connection, target.run.id)
         for cell in stored.asked_cells(connection, target.run.id):
@@ -254,7 +254,7 @@ def _estimate(session: Session, target: _Target) -> GrowthEstimate:
         budget_pico=target.run.budget_pico,
         rows=target.rows,
         policy_notes=tuple(_policy_notes(session, target)),
-        length_notes=tuple(runs.length_notes(session, after, frozenset(after.names) - frozenset(before.names))),
+        length_notes=tuple(estimating.length_notes(session, after, frozenset(after.names) - frozenset(before.names))),
     )
 
 
@@ -271,7 +271,7 @@ def _estimate_cells(session: Session, target: _Target, done: bytearray) -> RunEs
     names = target.dataset.columns
     values = (dict(zip(names, row, strict=True)) for _, row in _rows(session, target))
     plan = replace(target.after, data_policy=target.policy)
-    return runs.estimate_lengths(session, plan, missing_lengths(plan, values, done))
+    return estimating.estimate_lengths(session, plan, missing_lengths(plan, values, done))
 
 
 def grow_run(session: Session, run_id: str, growth: Growth, *, budget_usd: Decimal | None = None) -> GrowthEstimate:

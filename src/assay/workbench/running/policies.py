@@ -118,10 +118,16 @@ def check(
     policy: Mapping[str, Any],
 ) -> Findings:
     """Who is refused under the policy of a dataset and a draft together, and who remains; asks the gateway."""
-    together = effective(session, dataset, policy)
-    if not together:
+    return examine(session, contestants, graders, effective(session, dataset, policy))
+
+
+def examine(
+    session: Session, contestants: Sequence[Contestant], graders: Sequence[GraderSpec], policy: Mapping[str, Any]
+) -> Findings:
+    """Who is refused under a policy, and who remains; asks the gateway where there is a policy."""
+    if not policy:
         return Findings()
-    return session.wait(session.dispatcher.compliance.check(candidates(contestants, graders), together))
+    return session.wait(session.dispatcher.compliance.check(candidates(contestants, graders), policy))
 
 
 def problems(
@@ -132,7 +138,11 @@ def problems(
     policy: Mapping[str, Any],
 ) -> list[str]:
     """Why a run is refused by its data policy, in words: each refused one, and who remains; none: it may start."""
-    found = check(session, dataset, contestants, graders, policy)
+    return problems_of(session, dataset, policy, check(session, dataset, contestants, graders, policy))
+
+
+def problems_of(session: Session, dataset: str, policy: Mapping[str, Any], found: Findings) -> list[str]:
+    """The words of `problems` for what `check` found."""
     if not found.refused:
         return []
     together = effective(session, dataset, policy)

@@ -21,18 +21,16 @@ def upgrade() -> None:
         sa.Column("settled_pico", sa.BigInteger(), nullable=False),
         sa.Column("reserved_pico", sa.BigInteger(), nullable=False),
     )
-    with op.batch_alter_table("run") as table:
-        table.add_column(sa.Column("purpose", sa.String(), nullable=False, server_default="batch"))
-        table.add_column(sa.Column("parent_id", sa.String(), nullable=True))
-        table.add_column(sa.Column("actor", sa.String(), nullable=False, server_default="local"))
-        table.add_column(sa.Column("shared_budget_id", sa.String(), nullable=True))
-        table.create_index("ix_run_parent_id", ["parent_id"])
+    op.add_column("run", sa.Column("purpose", sa.String(), nullable=False, server_default="batch"))
+    op.add_column("run", sa.Column("parent_id", sa.String(), nullable=True))
+    op.add_column("run", sa.Column("actor", sa.String(), nullable=False, server_default="local"))
+    op.add_column("run", sa.Column("shared_budget_id", sa.String(), nullable=True))
+    op.create_index("ix_run_parent_id", "run", ["parent_id"])
 
 
 def downgrade() -> None:
     """Back to the revision before."""
-    with op.batch_alter_table("run") as table:
-        table.drop_index("ix_run_parent_id")
-        for name in ("shared_budget_id", "actor", "parent_id", "purpose"):
-            table.drop_column(name)
+    op.drop_index("ix_run_parent_id", "run")
+    for name in ("shared_budget_id", "actor", "parent_id", "purpose"):
+        op.drop_column("run", name)
     op.drop_table("shared_budget")
