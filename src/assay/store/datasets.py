@@ -226,7 +226,8 @@ def rows_of(connection: Connection, dataset: StoredDataset, *, start: int = 0, c
 def row_keys(connection: Connection, dataset_id: str, *, count: int) -> dict[int, str]:
     """Position -> row key of the first rows of a dataset."""
     query = select(DATASET_ROW.c.position, DATASET_ROW.c.row_key).where(DATASET_ROW.c.dataset_id == dataset_id)
-    return {row.position: row.row_key for row in connection.execute(query.where(DATASET_ROW.c.position < count))}
+    found = connection.execute(query.where(DATASET_ROW.c.position < count))
+    return dict(found.cursor.fetchall()) if found.cursor is not None else {}  # no row object for each of very many
 
 
 def policy_of(connection: Connection, dataset_id: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from assay.store.cell_costs import NOTHING, CellCost, Place
 from assay.store.results import NO_SUMS, CellScore, PlaceSums
 from assay.workbench.results.cells import label_of
 
-__all__ = ["ContestantScore", "Counted", "PlaceRows", "counted", "places_of", "rows_by_place"]
+__all__ = ["ContestantScore", "Counted", "PlaceRows", "counted", "places_of", "rows_by_place", "scores_by_place"]
 
 COVERED = 0.95
 """Share of the samples that must have a score for a row with some of them to count."""
@@ -53,30 +53,42 @@ def labels_of(plan: RunPlan) -> dict[Place, str]:
 
 def rows_by_place(plan: RunPlan, cells: Iterable[CellScore], *, ended: bool) -> dict[Place, PlaceRows]:
     """The rows of each line. ended: what was not asked will not be, and is missing like what failed."""
-    groups: dict[tuple[int, int], list[CellScore]] = defaultdict(list)
-    for cell in cells:
-        groups[cell[0], cell[1]].append(cell)
+    groups = _grouped(cells)
     return {place: _rows(plan, groups.get(place, []), ended=ended) for place in places_of(plan)}
 
 
+def scores_by_place(plan: RunPlan, cells: Iterable[CellScore], *, ended: bool) -> dict[Place, dict[int, float | None]]:
+    """The scores of each line by row alone, as `rows_by_place` has them."""
+    groups = _grouped(cells)
+    return {place: _scores(plan, groups.get(place, []), ended=ended) for place in places_of(plan)}
+
+
+def _grouped(cells: Iterable[CellScore]) -> dict[tuple[int, int], list[CellScore]]:
+    groups: dict[tuple[int, int], list[CellScore]] = defaultdict(list)
+    for cell in cells:
+        groups[cell[0], cell[1]].append(cell)
+    return groups
+
+
 def _rows(plan: RunPlan, cells: Sequence[CellScore], *, ended: bool) -> PlaceRows:
-    if not cells:
-        return PlaceRows(dict.fromkeys(range(plan.row_count)) if ended else {})
-    _, _, rows, values, verdicts, times = zip(*cells, strict=True)
-    scores: dict[int, float | None]
+    scores = _scores(plan, cells, ended=ended)
     if plan.samples == 1:
-        scores = dict(zip(rows, values, strict=True))
-        passes = {row: float(passed) for row, passed in zip(rows, verdicts, strict=True) if passed is not None}
+        passes = {cell[2]: float(cell[4]) for cell in cells if cell[4] is not None}
     else:
-        scores = _means_of(plan, rows, values, ended=ended)
         by_row: dict[int, list[float]] = defaultdict(list)
-        for row, passed in zip(rows, verdicts, strict=True):
-            if passed is not None:
-                by_row[row].append(float(passed))
+        for cell in cells:
+            if cell[4] is not None:
+                by_row[cell[2]].append(float(cell[4]))
         passes = {row: fmean(found) for row, found in by_row.items()}
+    return PlaceRows(scores, passes, sorted([cell[5] for cell in cells if cell[5] is not None]))
+
+
+def _scores(plan: RunPlan, cells: Sequence[CellScore], *, ended: bool) -> dict[int, float | None]:
+    rows, values = [cell[2] for cell in cells], [cell[3] for cell in cells]
+    scores = dict(zip(rows, values, strict=True)) if plan.samples == 1 else _means_of(plan, rows, values, ended=ended)
     if ended and len(scores) < plan.row_count:
-        scores = {row: scores.get(row) for row in range(plan.row_count)}
-    return PlaceRows(scores, passes, sorted([ms for ms in times if ms is not None]))
+        return {row: scores.get(row) for row in range(plan.row_count)}
+    return scores
 
 
 def _means_of(

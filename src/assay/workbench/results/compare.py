@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,13 @@ from assay.domain.plan import RunPlan
 from assay.stats.values import Claim, Comparison, ContestantRows, Difference, Look
 from assay.store import results as stored
 from assay.store import runs
-from assay.store.cell_costs import Place
+from assay.store.cell_costs import NOTHING, CellCost, Place
 from assay.store.datasets import row_keys
-from assay.workbench.results.board import PlaceRows, labels_of, rows_by_place
+from assay.workbench.memo import Kind
+from assay.workbench.results.board import labels_of, scores_by_place
 from assay.workbench.results.cells import RunRecord, get_run
 from assay.workbench.results.matching import matched_places, shared_names
-from assay.workbench.results.standing import check_margin, look_of
+from assay.workbench.results.standing import FRESH, check_margin, look_of, state_of
 
 if TYPE_CHECKING:
     from assay.workbench.session import Session
@@ -138,19 +140,18 @@ def find_run(session: Session, given: str, *, state: str | None = None) -> RunRe
     return get_run(session, row.id if row is not None else given)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Side:
     """A run by the keys of its rows."""
 
+    session: Session
     run: RunRecord
     names: dict[int, str]
     """Row -> the key that its copies share."""
-    rows: Mapping[Place, PlaceRows]
-    costs: Mapping[tuple[int, int], Mapping[int, int | None]]
-    """Place -> row -> cost of its cells."""
+    scores: Mapping[Place, dict[int, float | None]]
     look: Look
 
-    @property
+    @cached_property
     def keys(self) -> set[str]:
         """Of all rows."""
         return set(self.names.values())
@@ -160,19 +161,36 @@ class _Side:
         """Further copies of rows."""
         return len(self.names) - len(self.keys)
 
+    @cached_property
+    def _costs(self) -> Mapping[tuple[int, int], Mapping[int, int | None]]:
+        with self.session.store.read() as connection:
+            return stored.row_costs(connection, self.run.id)
+
+    @cached_property
+    def _sums(self) -> Mapping[Place, CellCost]:
+        with self.session.store.read() as connection:
+            return {place: cost for place, (_, cost) in stored.place_sums(connection, self.run.id).items()}
+
     def contestant(self, place: Place, label: str, wanted: set[str]) -> ContestantRows:
         """A line by the keys of rows, copies averaged."""
-        found: dict[str, list[float | None]] = {}
-        for row, score in self.rows[place].scores.items():
-            if self.names.get(row) in wanted:
-                found.setdefault(self.names[row], []).append(score)
-        scores = {key: _mean(values) for key, values in found.items()}
+        names, mine = self.names, self.scores[place]
+        if self.doubles:
+            found: dict[str, list[float | None]] = {}
+            for row, score in mine.items():
+                found.setdefault(names[row], []).append(score)
+            scores = {key: _mean(values) for key, values in found.items() if key in wanted}
+        else:
+            scores = {names[row]: score for row, score in mine.items()}
+            if len(wanted) < len(self.keys):
+                scores = {key: score for key, score in scores.items() if key in wanted}
         count, cost = len(scores), self.cost(place, set(scores))
         return ContestantRows(label, label, scores, None if cost is None or not count else cost / count)
 
     def cost(self, place: Place, wanted: set[str]) -> int | None:
         """What rows cost; None: unknown in part."""
-        costs = [cost for row, cost in self.costs.get(place, {}).items() if self.names.get(row) in wanted]
+        if len(wanted) == len(self.keys):
+            return self._sums.get(place, NOTHING).cost_pico
+        costs = [cost for row, cost in self._costs.get(place, {}).items() if self.names.get(row) in wanted]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
 
@@ -186,10 +204,11 @@ def _side(session: Session, run: RunRecord) -> _Side:
     with session.store.read() as connection:
         keys = row_keys(connection, run.dataset.id, count=run.plan.row_count)
         cells = stored.cell_scores(connection, run.id)
-        costs = stored.row_costs(connection, run.id)
         look = look_of(connection, run.id, run.state)
-    rows = rows_by_place(run.plan, cells, ended=run.state == "done")
-    return _Side(run, shared_names(keys), rows, costs, look)
+    return _Side(session, run, shared_names(keys), scores_by_place(run.plan, cells, ended=run.state == "done"), look)
+
+
+COMPARISONS: Kind[RunComparison] = Kind("comparisons", kept=16)
 
 
 def compare_runs(
@@ -205,10 +224,24 @@ def compare_runs(
     margin: points worse, as a share, that still count as good enough; None: run B's. only: places of run B, where not
     all are asked about; the tests are adjusted over these. Raises NotFound, SettingsError.
     """
-    a, b = (_side(session, find_run(session, given)) for given in (first, second))
+    runs_of = [find_run(session, given) for given in (first, second)]
     if margin is not None:
         check_margin(margin)
-    chosen = b.run.plan.margin if margin is None else margin
+    chosen = runs_of[1].plan.margin if margin is None else margin
+    with session.store.read() as connection:
+        state = [state_of(connection, runs.get_run(connection, run.id)) for run in runs_of]
+    asked = None if only is None else tuple(sorted(only))
+
+    def count(_: RunComparison | None) -> RunComparison:
+        a, b = (_side(session, run) for run in runs_of)
+        return _compared(a, b, chosen, asked)
+
+    fresh = FRESH if any(run.state in runs.LIVE for run in runs_of) else None
+    key = (*(run.id for run in runs_of), chosen, asked)
+    return session.memos.of(COMPARISONS).get(key, count, state=state, fresh=fresh)
+
+
+def _compared(a: _Side, b: _Side, margin: float, only: Collection[tuple[int, int]] | None) -> RunComparison:
     places = matched_places(a.run.plan, b.run.plan)
     asked = [(pa, pb) for pa, pb in places if only is None or pb in only]
     common = a.keys & b.keys
@@ -216,8 +249,8 @@ def compare_runs(
     return RunComparison(
         a=a.run,
         b=b.run,
-        lines=tuple(_lines(a, b, asked, common, chosen)),
-        margin=chosen,
+        lines=tuple(_lines(a, b, asked, common, margin)),
+        margin=margin,
         rows=len(common),
         rows_only_a=len(a.keys - common),
         rows_only_b=len(b.keys - common),
@@ -245,6 +278,9 @@ def _lines(
     lines = []
     for (pa, pb), pair, comparison in zip(places, pairs, found, strict=True):
         asked = set(pair.first.scores) & set(pair.second.scores)
+        value = comparison.difference.value if comparison else 0.0
+        if comparison and comparison.difference.n < len(asked):
+            value = fmean([(pair.first.scores[key] or 0) - (pair.second.scores[key] or 0) for key in asked])
         lines.append(
             LineComparison(
                 label=labels[pb],
@@ -255,9 +291,7 @@ def _lines(
                 comparison=comparison,
                 cost_a_pico=a.cost(pa, asked),
                 cost_b_pico=b.cost(pb, asked),
-                value_if_failed=fmean([(pair.first.scores[k] or 0) - (pair.second.scores[k] or 0) for k in asked])
-                if asked
-                else 0.0,
+                value_if_failed=value,
             )
         )
     return lines

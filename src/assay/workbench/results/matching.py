@@ -26,7 +26,7 @@ def shared_names(keys: Mapping[int, str]) -> dict[int, str]:
         )
         return base if is_copy and int(number) > 1 else key
 
-    return {row: name(key) for row, key in keys.items()}
+    return {row: name(key) if "#" in key else key for row, key in keys.items()}
 
 
 def matched_places(a: RunPlan, b: RunPlan) -> list[tuple[Place, Place]]:

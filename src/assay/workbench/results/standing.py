@@ -73,7 +73,7 @@ def standing(session: Session, run_id: str) -> Standing:
     """The decision and the scoreboard of a run. Raises NotFound."""
     with session.store.read() as connection:
         row = runs.get_run(connection, run_id)
-        state = _state(connection, row)
+        state = state_of(connection, row)
     is_live = row.state in runs.LIVE
     fresh = FRESH if is_live else None
 
@@ -83,7 +83,7 @@ def standing(session: Session, run_id: str) -> Standing:
     return session.memos.of(STANDINGS).get(row.id, count, state=state, fresh=fresh)
 
 
-def _state(connection: Any, row: Any) -> str:
+def state_of(connection: Any, row: Any) -> str:
     """What a standing follows from: whatever changes results, costs or the margin changes it."""
     spent, margin = run_cost(connection, row.id), runs.plan_of(row).margin
     return json.dumps([
