@@ -51,7 +51,8 @@ def test_run_to_export_by_hand(tmp_path: Path) -> None:
     assert len(result["scoreboard"]) == 2
     spend = json.loads(assay(tmp_path, "spend", "--json").stdout)
     assert spend["known_usd"] == result["cost_usd"]
-    shown = assay(tmp_path, "show", result["run"])
+    assert result["decision"]["margin"] == 0.05
+    shown = assay(tmp_path, "show", result["run"], "--margin", "0.1")
     assert "atlas-large" in shown.stdout
     assert (tmp_path / "rows.csv").read_text("utf-8-sig").count("sandbox/swift") == 2
     assert result["run"] in assay(tmp_path, "runs").stdout

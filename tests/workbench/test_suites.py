@@ -279,6 +279,38 @@ def test_three_times_the_bound_meets_it(session: Session, tmp_path: Path) -> Non
     assert (found.passed, found.words) == (True, "score 0.7, at least 0.7")
 
 
+def test_score_of_few_rows_does_not_meet_a_bound(session: Session, tmp_path: Path) -> None:
+    """All right on one row in ten: those without a score count as failures before a gate passes."""
+    line = gates.scoreboard(session, run_of(session, written(tmp_path)))[0]
+    gate, full = suites.AtLeast(min=0.9), Estimate(1.0, 0.3, 1.0, 2, "")
+
+    few = gates.bounded("score", replace(line, score=full, scored=1, cells=10), gate)
+    most = gates.bounded("score", replace(line, score=full, scored=98, cells=100), gate)
+
+    assert (few.passed, most.passed) == (False, True)
+    assert "1 on 10% of the cells, 0.1 where those without a score count as failures" in few.words
+
+
+def test_margin_of_a_suite_holds_for_its_verdict_and_its_comparisons(session: Session, tmp_path: Path) -> None:
+    """A gate without margin and alpha takes it over; without any the note says what such a gate does not say."""
+    gate = "gates: [{not_worse_than: {run: main, missing: pass%s}}]\n"
+    file = suites.load_suite(written(tmp_path, f"{SMALL}margin: 0.1\n{gate % ''}"))
+    draft, notes = suites.draft_of(session, file)
+    own = suites.load_suite(written(tmp_path, f"{SMALL}margin: 0.1\n{gate % ', margin: 0.02'}"))
+    bare = suites.load_suite(written(tmp_path, SMALL + gate % ""))
+
+    def kept(given: suites.SuiteFile, margin: float | None) -> object:
+        (found,) = gates.frozen(given.suite.gates, {"main": None}, margin=margin)["conditions"]
+        return found["not_worse_than"]["margin"]
+
+    assert runs.plan_of(session, draft).margin == 0.1
+    assert not any("without a margin" in note for note in notes)
+    assert (kept(file, 0.1), kept(own, 0.1), kept(bare, None)) == (0.1, 0.02, None)
+    assert any("without a margin passes where no drop is shown" in note for note in suites.draft_of(session, bare)[1])
+    with pytest.raises(SuiteError, match="either margin or alpha"):
+        suites.load_suite(written(tmp_path, SMALL + gate % ", margin: 0.02, alpha: 0.1"))
+
+
 def test_run_without_graders_misses_a_score_gate(session: Session, tmp_path: Path) -> None:
     """What was not measured is not met: unscored is not 0 and not a pass."""
     path = written(tmp_path, SMALL.replace("graders: [contains]", "gates: [{score: {min: 0}}]"))
