@@ -13,6 +13,7 @@ import random
 import shutil
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def main() -> int:
                 check(action, place, server.base_url, done)
             except AssertionError as error:
                 broken += 1
-                print(f"BROKEN: kill {number}, {action}, done {done}: {error!r}", flush=True)
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                print(f"BROKEN: kill {number}, {action}, done {done}: {error!r} at {where.line}", flush=True)
             shutil.rmtree(place)
     for action in args.actions:
         print(f"{action:<10} {kills[action]:>5} kills, {times[action]:>6} times done before")

@@ -92,7 +92,8 @@ def seed_run(store: Store, results: int) -> str:
                 )
             )
         write_calls(store, intents)
-        store.writer.call(lambda c, records=records: saving.save_results(c, records))
+        savings = [saving.Saving(record, None, None) for record in records]
+        store.writer.call(lambda c, savings=savings: saving.save_all(c, savings))
     store.writer.call(lambda c: runs.set_state(c, run_id, "done"))
     return run_id
 

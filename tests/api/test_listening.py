@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,8 @@ from service_driver import ASK, AUTH, TOKEN, answer_of, connected, ended_within,
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from assay.api.listening import Limits, room_for_connections
 
@@ -35,6 +37,39 @@ def small_server(limits: Limits = QUICK) -> Iterator[str]:
     app = Starlette(routes=[Route("/", _hello, methods=["GET", "POST"]), Route("/much", _much)])
     with listening(app, limits=limits) as port:
         yield f"http://127.0.0.1:{port}/"
+
+
+async def _open(websocket: WebSocket) -> None:
+    await websocket.accept()
+    async for _ in websocket.iter_bytes():
+        pass
+
+
+def upgraded(connection: socket.socket) -> bytes:
+    """The status of the answer to a connection that wants to become a WebSocket."""
+    connection.sendall(
+        b"GET /open HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    return connection.recv(4096).split(b" ")[1]
+
+
+def test_websockets_beyond_their_bound_are_refused() -> None:
+    """They stay open without a word, so there are only so many; a place is free again when one is closed."""
+    app = Starlette(routes=[Route("/", _hello), WebSocketRoute("/open", _open)])
+    limits = Limits(sockets=3)
+    with listening(app, limits=limits, ws="websockets-sansio") as port, ExitStack() as stack:
+        url = f"http://127.0.0.1:{port}/"
+        crowd = [stack.enter_context(connected(url)) for _ in range(5)]
+        assert [upgraded(one) for one in crowd] == [b"101", b"101", b"101", b"503", b"503"]
+        assert httpx.get(url).text == "hello"
+        crowd[0].close()
+
+        def let_in() -> bool:
+            with connected(url) as one:
+                return upgraded(one) == b"101"
+
+        assert until(let_in)
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"\r\n"])

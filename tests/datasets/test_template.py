@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from filled_template import filled
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from assay.domain.contestant import Prompt
 from assay.domain.messages import Message
 from assay.errors import TemplateError
-from assay.prompts.template import conversation, convert, detect_foreign, is_known, render, render_prompt, value_of
+from assay.prompts.template import conversation, convert, detect_foreign, is_known, render_prompt, value_of
 
 TICKET = '{"subject": "Refund", "tags": ["a", "b"], "total": 1.50, "who": {"name": "Ann"}, "none": null}'
 CHAT = json.dumps([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello {{x}}"}])
@@ -44,13 +45,13 @@ def test_column_with_a_dot_in_its_name_wins() -> None:
     """A literal name is looked up before any path, and the longest column before a shorter one."""
     values = {"a": '{"b": {"c": 1}}', "a.b": '{"c": 2}', "a.b.d": "3"}
 
-    assert render("{{a.b}} {{a.b.c}} {{a.b.d}}", values) == '{"c": 2} 2 3'
+    assert filled("{{a.b}} {{a.b.c}} {{a.b.d}}", values) == '{"c": 2} 2 3'
 
 
 def test_missing_path_is_an_undefined_variable() -> None:
     """The refusal names the whole path."""
     with pytest.raises(TemplateError) as caught:
-        render("{{ticket.nope}}", {"ticket": TICKET})
+        filled("{{ticket.nope}}", {"ticket": TICKET})
 
     assert caught.value.variables == ("ticket.nope",)
     assert is_known("ticket.nope", ["ticket"])
@@ -60,8 +61,8 @@ def test_missing_path_is_an_undefined_variable() -> None:
 @given(st.text())
 def test_any_cell_arrives_unchanged(cell: str) -> None:
     """Whatever a cell holds is text: braces, templates, code."""
-    assert render("<{{cell}}>", {"cell": cell}) == f"<{cell}>"
-    assert render("{{c.x}}", {"c": json.dumps({"x": cell})}) == cell
+    assert filled("<{{cell}}>", {"cell": cell}) == f"<{cell}>"
+    assert filled("{{c.x}}", {"c": json.dumps({"x": cell})}) == cell
 
 
 @given(st.text(), st.sampled_from(["{{x}}", "{{cell}}", "{{7*7}}", "{% raw %}", "${x}", "\\{{", "<<x>>"]))

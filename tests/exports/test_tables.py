@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import tracemalloc
 from collections.abc import Iterator
@@ -20,8 +21,10 @@ from assay.config import Gateway, Settings
 from assay.datasets.export import safe_cell
 from assay.domain.contestant import Contestant, Prompt
 from assay.domain.score import GraderSpec, Score
+from assay.exports import xlsx
 from assay.exports.record import CellFact
 from assay.exports.redact import redacted
+from assay.leftovers import mark
 from assay.money import from_pico
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
 from assay.store import spend as sums
@@ -153,6 +156,25 @@ def test_xlsx_cell_is_never_a_formula() -> None:
     assert book["Rows"].max_row == len(PAYLOADS) + 1
     assert not [text for text in texts if FORMULA.match(text)]
     assert book["Summary"]["B1"].value == "'=1+1"
+
+
+def test_xlsx_leaves_nothing_that_is_not_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sheets' temporary files bear their process's name, so that those of a killed one are swept; then none is."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead = tmp_path / mark().replace(f"-{os.getpid()}-", "-999999999-")
+    dead = dead.with_name(f"{dead.name}-sheet")
+    dead.touch()
+    seen: set[str] = set()
+
+    def cells() -> Iterator[CellFact]:
+        seen.update(path.name for path in tmp_path.iterdir())
+        yield cell_fact(0)
+
+    xlsx.write(record_of(cells, rows=1), io.BytesIO())
+
+    assert seen
+    assert all(name.startswith(f"{mark()}-") for name in seen)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_xlsx_survives_forbidden_characters_and_long_texts() -> None:

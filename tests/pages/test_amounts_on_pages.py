@@ -19,6 +19,7 @@ from assay.workbench.results import cells
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
 from assay.workbench.session import Session
+from store_steps import open_intent
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("sandbox/swift", "sandbox/scribe")
@@ -58,7 +59,7 @@ def mixed_run(session: Session, folder: Path) -> str:
             contestant_key=mine.key,
         )
         ended = ledger.Settlement(call_id=intent.id, settled_ms=ledger.now_ms(), outcome="failed", cost=cost)
-        session.store.writer.call(lambda c, i=intent: ledger.open_intent(c, i))
+        session.store.writer.call(lambda c, i=intent: open_intent(c, i))
         session.store.writer.call(lambda c, e=ended: ledger.settle(c, e))
         ids.append(intent.id)
     assert session.store.writer.call(lambda c: ledger.recover(c, ids[-1], Cost(4_242 * MICRO, "recovered")))

@@ -22,6 +22,7 @@ from assay.workbench.datasets import kept
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
 from assay.workbench.session import Session, open_session
+from store_steps import open_intent, save_results
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("sandbox/swift", "sandbox/scribe")
@@ -89,7 +90,7 @@ def test_rows_of_a_run_at_work_can_be_read_anew(session: Session, tmp_path: Path
             output="Paris",
             scores=(Score("contains", 1.0, True, ""),),
         )
-        session.store.writer.call(lambda c: saving.save_results(c, [record]))
+        session.store.writer.call(lambda c: save_results(c, [record]))
 
     answer(0)
     at = opened_page(run_id)
@@ -159,7 +160,7 @@ def test_calls_of_a_dead_process_are_possibly_paid(session: Session, tmp_path: P
         cell=0,
         contestant_key=plan.contestants[0].key,
     )
-    session.store.writer.call(lambda c: ledger.open_intent(c, intent))
+    session.store.writer.call(lambda c: open_intent(c, intent))
     session.store.writer.call(lambda c: ledger.note_generations(c, [(intent.id, "gen-none")]))
     session.store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))
     at = opened_page(run_id)

@@ -17,6 +17,7 @@ from assay.views.charts import spend as charts_spend
 from assay.workbench.session import Session
 from assay.workbench.spending import spend
 from assay.workbench.spending.days import zone_of
+from store_steps import open_intent
 
 ROOT = Path(__file__).resolve().parents[2]
 CENT = 10**10
@@ -37,7 +38,7 @@ def pay(session: Session, model: str, pico: int | None, *, days_ago: int = 0, pu
     )
     cost = Cost(pico, "billed" if pico is not None else "unknown")
     ended = ledger.Settlement(call_id=intent.id, settled_ms=now, outcome="ok", cost=cost, prompt_tokens=10)
-    session.store.writer.call(lambda c: (ledger.open_intent(c, intent), ledger.settle(c, ended)))
+    session.store.writer.call(lambda c: (open_intent(c, intent), ledger.settle(c, ended)))
 
 
 def opened_page(**query: str) -> AppTest:
@@ -125,7 +126,7 @@ def test_calls_in_flight_are_not_told_as_lost(session: Session) -> None:
     request = CompletionRequest("sandbox/swift", (Message("user", "hello"),), {"max_tokens": 10})
     intents = [dispatcher.intent(request, CallContext(purpose="playground")) for _ in range(3)]
     for one in intents:
-        session.store.writer.call(lambda c, one=one: ledger.open_intent(c, one))
+        session.store.writer.call(lambda c, one=one: open_intent(c, one))
     settlement = ledger.Settlement(call_id=intents[0].id, settled_ms=ledger.now_ms(), outcome="cancelled")
     session.store.writer.call(lambda c: ledger.settle(c, settlement))
 

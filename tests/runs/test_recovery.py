@@ -14,6 +14,7 @@ from assay.store import ledger
 from assay.store.books import month_committed, month_of
 from assay.store.engine import Store, open_store
 from assay.store.sent_marks import SentMarks, folder_of, sweep, unsent
+from store_steps import open_intent
 
 KILLED = """
 import os, signal, sys
@@ -27,7 +28,7 @@ marks = SentMarks(store.writer_url, owner)
 for number in range(4):
     intent = ledger.Intent(id=f"call{number}", created_ms=ledger.now_ms(), gateway="g", purpose="api", model="a/b",
                            owner=owner, bound_pico=10)
-    store.writer.call(lambda c: ledger.open_intent(c, intent))
+    store.writer.call(lambda c: ledger.open_intents(c, [ledger.Opening(intent)]))
     if number < int(sys.argv[2]):
         marks.mark(intent.id)
 print(owner, flush=True)
@@ -102,7 +103,7 @@ def test_free_orphan_costs_nothing(store: Store) -> None:
     intent = ledger.Intent(
         id="call0", created_ms=1, gateway="g", purpose="api", model="a/b:free", owner="x", bound_pico=0
     )
-    store.writer.call(lambda c: ledger.open_intent(c, intent))
+    store.writer.call(lambda c: open_intent(c, intent))
     lost = ledger.Settlement(call_id="call0", settled_ms=2, outcome="cancelled", cost=Cost(None, "unknown"))
     store.writer.call(lambda c: ledger.settle(c, lost))
 

@@ -22,6 +22,7 @@ from assay.store import growth, ledger, runs, saving
 from assay.store.engine import Store, open_store
 from assay.store.migrations.upgrade import config
 from assay.store.tables import CALL, RESULT, RESULT_TEXT, RUN, SCORE
+from store_steps import open_intent, save_results
 
 SIZES = st.integers(min_value=1, max_value=4)
 STEPS = st.tuples(*[st.integers(min_value=0, max_value=2)] * 4).filter(any)
@@ -80,7 +81,7 @@ def answered(store: Store, plan: RunPlan, *, share: int = 2) -> str:
                 run_id=run_id,
                 cell=number,
             )
-            ledger.open_intent(connection, call)
+            open_intent(connection, call)
             ended = ledger.Settlement(call_id=call.id, settled_ms=1, outcome="ok", cost=Cost(7, "billed"))
             ledger.settle(connection, ended)
             record = saving.ResultRecord(
@@ -95,7 +96,7 @@ def answered(store: Store, plan: RunPlan, *, share: int = 2) -> str:
                 call_id=call.id,
                 scores=(Score("a", 1, True, place(cell)), Score("b", 0, False, place(cell))),
             )
-            saving.save_results(connection, [record])
+            save_results(connection, [record])
         runs.set_state(connection, run_id, "paused")
         return run_id
 
@@ -179,7 +180,7 @@ def test_worked_run_is_refused_and_a_resting_one_is_fenced(store: Store) -> None
     grow(store, run_id, plan, after)
     late = saving.ResultRecord(run_id=run_id, cell=3, row=1, prompt=0, contestant=1, sample=0, status="ok")
     with pytest.raises(RunError, match="another process"):
-        store.writer.call(lambda c: saving.save_results(c, [late], token=token))
+        store.writer.call(lambda c: save_results(c, [late], token=token))
     with pytest.raises(RunError, match="another process"):
         store.writer.call(lambda c: runs.heartbeat(c, run_id, token, ttl_ms=1000))
 

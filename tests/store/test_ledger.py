@@ -25,6 +25,7 @@ from assay.store import books, ledger, runs, saving, spend
 from assay.store.engine import HEAD, Store, open_store
 from assay.store.migrations.upgrade import upgrade
 from assay.store.tables import RUN
+from store_steps import open_intent, save_results
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_spend_never_passes_the_budget(store: Store, budget: int, steps: list[tu
     for bound, share, finish in steps:
         asked = intent(run_id, bound)
         try:
-            store.writer.call(lambda c, asked=asked: ledger.open_intent(c, asked))
+            store.writer.call(lambda c, asked=asked: open_intent(c, asked))
             open_calls.append((asked.id, bound))
         except BudgetExceeded:
             pass
@@ -126,7 +127,7 @@ def test_budget_holds_for_concurrent_workers(store: Store) -> None:
         for _ in range(10):
             asked = intent(run_id, 7)
             try:
-                store.writer.call(lambda c, asked=asked: ledger.open_intent(c, asked))
+                store.writer.call(lambda c, asked=asked: open_intent(c, asked))
             except BudgetExceeded:
                 return
             done = settlement(asked.id, Cost(7, "billed"))
@@ -146,7 +147,7 @@ def test_unknown_cost_counts_its_bound_and_is_never_zero(store: Store) -> None:
     """A call of unknown cost stands apart in sums and holds its bound in the budget, until it is recovered."""
     run_id = new_run(store, 100)
     asked = intent(run_id, 60)
-    store.writer.call(lambda c: ledger.open_intent(c, asked))
+    store.writer.call(lambda c: open_intent(c, asked))
     store.writer.call(lambda c: ledger.settle(c, settlement(asked.id, Cost(None, "unknown"))))
 
     with store.read() as connection:
@@ -154,7 +155,7 @@ def test_unknown_cost_counts_its_bound_and_is_never_zero(store: Store) -> None:
         assert (found.known_pico, found.unknown_calls, found.unknown_bound_pico) == (0, 1, 60)
         assert runs.get_run(connection, run_id).settled_pico == 60
     with pytest.raises(BudgetExceeded, match="budget"):
-        store.writer.call(lambda c: ledger.open_intent(c, intent(run_id, 50)))
+        store.writer.call(lambda c: open_intent(c, intent(run_id, 50)))
 
     store.writer.call(lambda c: ledger.recover(c, asked.id, Cost(20, "recovered")))
     with store.read() as connection:
@@ -181,7 +182,7 @@ def test_orphan_that_was_never_sent_is_taken_back(store: Store) -> None:
     """Its process lives after all and knows: nothing of it stays in the sums."""
     run_id = new_run(store, 100)
     call = intent(run_id, 10, owner="elsewhere/1/1-a")
-    store.writer.call(lambda c: ledger.open_intent(c, call))
+    store.writer.call(lambda c: open_intent(c, call))
     store.writer.call(lambda c: ledger.mark_orphans(c, run_id=run_id))
 
     store.writer.call(lambda c: ledger.withdraw(c, call.id))
@@ -226,7 +227,7 @@ def test_estimated_cost_counts_its_bound_until_it_is_recovered(store: Store, cos
     """No bill says what it was, so a budget of run or month takes the dearest; sums that people see keep the cost."""
     run_id = new_run(store, 100)
     asked = intent(run_id, 60)
-    store.writer.call(lambda c: ledger.open_intent(c, asked))
+    store.writer.call(lambda c: open_intent(c, asked))
     store.writer.call(lambda c: ledger.settle(c, settlement(asked.id, cost)))
 
     with store.read() as connection:
@@ -247,7 +248,7 @@ def test_calls_without_a_bill_are_asked_for_later(store: Store) -> None:
     ids = {}
     for cost in (UNKNOWN_COST, Cost(3, "estimated"), Cost(0, "estimated"), UNBILLED, Cost(3, "billed"), None):
         asked = intent(None, 60)
-        store.writer.call(lambda c, asked=asked: ledger.open_intent(c, asked))
+        store.writer.call(lambda c, asked=asked: open_intent(c, asked))
         store.writer.call(lambda c, asked=asked: ledger.note_generations(c, [(asked.id, f"gen-{asked.id}")]))
         ids[asked.id] = cost
         if cost is not None:
@@ -265,7 +266,7 @@ def test_settling_twice_counts_once(store: Store) -> None:
     """A second settlement of a call changes nothing."""
     run_id = new_run(store, 100)
     asked = intent(run_id, 60)
-    store.writer.call(lambda c: ledger.open_intent(c, asked))
+    store.writer.call(lambda c: open_intent(c, asked))
 
     done = [store.writer.call(lambda c: ledger.settle(c, settlement(asked.id, Cost(5, "billed")))) for _ in range(2)]
 
@@ -288,14 +289,16 @@ def test_failing_operation_fails_only_its_caller(store: Store) -> None:
 def test_killed_process_loses_nothing_acknowledged(tmp_path: Path) -> None:
     """After kill -9 every intent that was acknowledged is there, as possibly paid, and the file is sound."""
     script = (
-        "import sys; sys.path.insert(0, sys.argv[2]);"
-        "from test_ledger import intent, open_store, ledger; from assay.store.owner import new_owner\n"
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
+        "from test_ledger import intent, open_store; from assay.store.owner import new_owner\n"
+        "from store_steps import open_intent\n"
         "s = open_store(sys.argv[1]); o = new_owner()\n"
         "while True:\n"
-        "    i = intent(None, 5, owner=o); s.writer.call(lambda c: ledger.open_intent(c, i)); print(i.id, flush=True)\n"
+        "    i = intent(None, 5, owner=o); s.writer.call(lambda c: open_intent(c, i)); print(i.id, flush=True)\n"
     )
     url = f"sqlite:///{tmp_path}/a.db"
-    command = [sys.executable, "-c", script, url, str(Path(__file__).parent)]
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", script, url, str(here), str(here.parent)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         acknowledged = [process.stdout.readline().strip() for _ in range(40)]
@@ -337,7 +340,7 @@ def test_results_of_a_run_are_counted_though_another_is_refused(store: Store) ->
     ]
     token = store.writer.call(lambda c: runs.take_lease(c, first, "me", ttl_ms=60_000))
     with pytest.raises(RunError):
-        store.writer.call(lambda c: saving.save_results(c, records, token=token))
+        store.writer.call(lambda c: save_results(c, records, token=token))
 
     with store.read() as connection:
         for run_id, count in ((first, 1), (second, 0)):

@@ -17,6 +17,7 @@ from assay.store import ledger, spend
 from assay.store.engine import HEAD, Store, open_store
 from assay.store.migrations.upgrade import config
 from assay.store.spend_slots import SLOT_MS
+from store_steps import open_intent
 
 HOUR = 3_600_000
 STEPS = ("settle", "estimated", "refused", "own key", "unknown", "orphan", "recover", "withdraw", "late", "together")
@@ -41,7 +42,7 @@ def opened_call(store: Store, number: int = 0, *, at_ms: int | None = None) -> l
         owner="gone",
         bound_pico=100 + number,
     )
-    store.writer.call(lambda c: ledger.open_intent(c, intent))
+    store.writer.call(lambda c: open_intent(c, intent))
     return intent
 
 

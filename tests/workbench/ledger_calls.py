@@ -6,6 +6,7 @@ from typing import Any
 
 from assay.domain.completion import Cost
 from assay.store import ledger
+from store_steps import open_intent
 
 
 def paid(connection: Any, run_id: str, cell: int, cost: int | None, *, purpose: str = "run", key: str = "") -> str:
@@ -22,7 +23,7 @@ def paid(connection: Any, run_id: str, cell: int, cost: int | None, *, purpose: 
         cell=cell,
         contestant_key=key,
     )
-    ledger.open_intent(connection, call)
+    open_intent(connection, call)
     known = Cost(cost, "unknown" if cost is None else "billed")
     ledger.settle(connection, ledger.Settlement(call_id=call.id, settled_ms=1, outcome="ok", cost=known))
     return call.id

@@ -13,7 +13,6 @@ from assay.domain.plan import RunPlan
 from assay.domain.score import GraderSpec, Score
 from assay.errors import NotFound, SettingsError
 from assay.store import runs as stored
-from assay.store import saving
 from assay.store.saving import ResultRecord
 from assay.workbench.datasets.kept import open_dataset
 from assay.workbench.gating.gates import GateResult, check_gates
@@ -21,6 +20,7 @@ from assay.workbench.gating.suites import Gate
 from assay.workbench.results.compare import compare_runs, find_run
 from assay.workbench.results.matching import matched_places, shared_names
 from assay.workbench.session import Session
+from store_steps import save_results
 
 SWIFT = Contestant("sandbox/swift")
 
@@ -59,7 +59,7 @@ def finished(
         stored.create_run(connection, plan, name=name, request_id=name)  # type: ignore[arg-type]
         for n in range(len(scores)):
             paid(connection, name, n, cost)
-        saving.save_results(connection, records)  # type: ignore[arg-type]
+        save_results(connection, records)  # type: ignore[arg-type]
         stored.set_state(connection, name, "done")  # type: ignore[arg-type]
 
     session.store.writer.call(write)

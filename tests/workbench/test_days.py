@@ -15,6 +15,7 @@ from assay.workbench.session import Session
 from assay.workbench.spending import spend
 from assay.workbench.spending.days import DAY_MS, zone_of
 from assay.workbench.spending.spend import SpendFilter
+from store_steps import open_intent
 
 ZONES = ("Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/New_York", "Asia/Kathmandu", "UTC")
 
@@ -35,7 +36,7 @@ def paid(session: Session, created_ms: int) -> None:
         owner="x",
         bound_pico=10,
     )
-    session.store.writer.call(lambda c: ledger.open_intent(c, call))
+    session.store.writer.call(lambda c: open_intent(c, call))
     done = ledger.Settlement(call_id=call.id, settled_ms=created_ms, outcome="ok", cost=Cost(1, "billed"))
     session.store.writer.call(lambda c: ledger.settle(c, done))
 

@@ -17,6 +17,7 @@ from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
 from assay.workbench.session import Session, open_session
 from assay.workbench.spending import spend
+from store_steps import open_intent
 
 MODEL = "sandbox/swift"
 DEAD = "gone-host:1:0"
@@ -45,7 +46,7 @@ def send(session: Session, run_id: str, plan: RunPlan, *, generation: str | None
         cell=0,
         contestant_key=plan.contestants[0].key,
     )
-    session.store.writer.call(lambda c: ledger.open_intent(c, intent))
+    session.store.writer.call(lambda c: open_intent(c, intent))
     if generation:
         session.store.writer.call(lambda c: ledger.note_generations(c, [(intent.id, generation)]))
 

@@ -26,6 +26,7 @@ from assay.workbench.results.standing import Standing
 from assay.workbench.running import runs
 from assay.workbench.running.runs import RunDraft
 from assay.workbench.session import Session
+from store_steps import save_results
 
 ROWS = 40
 Decided = Callable[..., Standing]
@@ -63,7 +64,7 @@ def decided(session: Session, tmp_path: Path) -> Decided:
                 else:
                     records.append(saving.ResultRecord(**shared, status="failed", error="no"))
         session.store.writer.call(lambda c: [paid(c, run_id, cell, cost) for cell, cost in costs])
-        session.store.writer.call(lambda c: saving.save_results(c, records))
+        session.store.writer.call(lambda c: save_results(c, records))
         session.store.writer.call(lambda c: stored.set_state(c, run_id, state))
         return standing.standing(session, run_id)
 

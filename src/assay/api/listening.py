@@ -20,8 +20,11 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 log = logging.getLogger("assay.service")
-BACKLOG = 2048
-"""Connections that wait to be taken in at most."""
+BACKLOG = 4096
+"""Connections that wait to be taken in at most; past it, or the system's own bound, a caller tries anew in 1 s."""
+LISTENERS = 16
+"""Handles of the socket that listens: the loop takes one connection in per handle and round, and a round among hundreds
+of busy connections takes milliseconds; a caller behind a thousand strangers waited for seconds."""
 REST_PAUSE_S = 0.05
 """Seconds between two looks at a body that is thrown away."""
 SILENT_BYTES = 512 * 1024
@@ -49,6 +52,8 @@ class Limits:
     """Seconds of its life in which a connection is not chosen to go, so that a crowd does not drown a caller."""
     connections: int = 900
     """Open connections at most; further ones are closed at once."""
+    sockets: int = 512
+    """Open WebSockets at most, beside the connections; further ones are refused."""
 
 
 class Crowd:
@@ -58,6 +63,7 @@ class Crowd:
         self.limits = limits
         self._open: dict[Guard, None] = {}
         self._waiting: dict[Guard, float] = {}
+        self._sockets: set[asyncio.Transport] = set()
         self._told_s = float("-inf")
 
     def enter(self, one: Guard) -> bool:
@@ -71,6 +77,15 @@ class Crowd:
         """Forgets a connection that is closed or has become something else."""
         self._open.pop(one, None)
         self._waiting.pop(one, None)
+
+    def becomes_socket(self, one: Guard) -> bool:
+        """Counts a connection as a WebSocket from now on; False: there is no room for it."""
+        self._sockets = {other for other in self._sockets if not other.is_closing()}
+        if len(self._sockets) >= self.limits.sockets:
+            return False
+        self._sockets.add(one.transport)
+        self.leave(one)
+        return True
 
     def wait(self, one: Guard) -> None:
         """A connection owes a request from now on."""
@@ -217,10 +232,12 @@ class Guard(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """The connection becomes a WebSocket, which has limits of its own."""
+        """The connection becomes a WebSocket, where there is room for one more."""
         self._stop_timers()
-        self.crowd.leave(self)
-        super().handle_websocket_upgrade()
+        if self.crowd.becomes_socket(self):
+            super().handle_websocket_upgrade()
+        else:
+            self._refuse(503, "Too many pages are open.")
 
     def pause_writing(self) -> None:
         """The caller does not read: it has a while to go on."""
@@ -294,12 +311,12 @@ def room_for_connections() -> int:
     return max(64, min(2048, free - 256))
 
 
-def config_of(app: ASGIApp, *, limits: Limits | None = None, **settings: Any) -> uvicorn.Config:
-    """How a server of ours is run."""
+def config_of(app: ASGIApp, *, limits: Limits | None = None, ws: Any = "none", **settings: Any) -> uvicorn.Config:
+    """How a server of ours is run; ws: uvicorn's name of what speaks WebSocket."""
     return uvicorn.Config(
         app,
         http=guarded(limits),
-        ws="none",
+        ws=ws,
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -330,7 +347,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 def run_until_stopped(app: ASGIApp, where: socket.socket) -> None:
     """Serves an app until Ctrl-C or a signal to end."""
-    uvicorn.Server(config_of(app)).run(sockets=[where])
+    uvicorn.Server(config_of(app)).run(sockets=[where, *(where.dup() for _ in range(LISTENERS - 1))])
 
 
 def guard_running_server() -> bool:

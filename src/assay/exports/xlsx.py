@@ -6,10 +6,13 @@ again. Money is a number with all its digits.
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from assay.datasets.export import safe_cell
@@ -18,6 +21,7 @@ from assay.exports.markdown import COMPARISON, comparison_cells
 from assay.exports.record import RunRecord, utc_text
 from assay.exports.scoreboard import COLUMNS, numbers_of
 from assay.exports.streams import xml_text
+from assay.leftovers import mark, sweep
 from assay.money import from_pico
 
 CELL_LIMIT = 32_767
@@ -41,6 +45,7 @@ def write(record: RunRecord, target: BinaryIO) -> None:
     """Writes the workbook."""
     from openpyxl import Workbook
 
+    sweep(Path(tempfile.gettempdir()))
     book = Workbook(write_only=True)
     _sheet(book, "Summary", (), _summary(record), widths=(28, 18, 12, 12))
     if record.compared:
@@ -111,10 +116,23 @@ def _sheet(
         sheet.column_dimensions["ABCDEFGH"[number]].width = width
     if head:
         sheet.freeze_panes = "A2"
+    _begin(sheet)
+    if head:
         sheet.append([_cell(sheet, name) for name in head])
     for row in rows:
         sheet.append([_cell(sheet, value) for value in row])
     return sheet
+
+
+def _begin(sheet: Any) -> None:
+    """Begins a sheet in a temporary file that bears this process's name; what openpyxl makes bears none, and stays."""
+    from openpyxl.worksheet import _writer
+
+    handle, name = tempfile.mkstemp(prefix=f"{mark()}-")
+    os.close(handle)
+    _writer.ALL_TEMP_FILES.append(name)  # removed from it when the sheet is in the book, or at the process's end
+    sheet._writer = _writer.WorksheetWriter(sheet, name)
+    sheet._writer.write_top()
 
 
 def _cell(sheet: Any, value: object) -> Any:

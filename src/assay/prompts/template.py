@@ -93,11 +93,6 @@ def is_known(name: str, columns: Collection[str]) -> bool:
 # -- rendering -------------------------------------------------------------------------------------------------
 
 
-def render(text: str, values: Mapping[str, str]) -> str:
-    """The template with its slots filled. Raises TemplateError naming every variable that `values` lacks."""
-    return _filled(text, _resolved(variables(text), values))
-
-
 def _resolved(names: Iterable[str], values: Mapping[str, str]) -> dict[str, str]:
     found = {name: value_of(name, values) for name in names}
     missing = tuple(name for name, value in found.items() if value is None)

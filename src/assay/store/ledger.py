@@ -226,13 +226,6 @@ def open_intents(connection: Connection, openings: Sequence[Opening]) -> list[As
     return outcomes
 
 
-def open_intent(connection: Connection, intent: Intent, *, monthly_budget_pico: int | None = None) -> None:
-    """Makes one call's intent durable. Raises BudgetExceeded, NotFound, having written nothing."""
-    (refused,) = open_intents(connection, [Opening(intent, monthly_budget_pico)])
-    if refused is not None:
-        raise refused
-
-
 _INTENT_COLUMNS = tuple(name for name in Intent.__slots__)
 _OPEN = {"state": "sent", "provenance": "unknown"}
 _INSERT = Prepared(insert(CALL), (*_INTENT_COLUMNS, *_OPEN))

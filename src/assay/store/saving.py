@@ -111,17 +111,6 @@ def save_all(connection: Connection, savings: Sequence[Saving]) -> list[AssayErr
     return [refused.get((saving.record.run_id, saving.token)) for saving in savings]
 
 
-def save_results(connection: Connection, records: Sequence[ResultRecord], *, token: int | None = None) -> None:
-    """Stores results with texts and scores and counts them in their runs, replacing an earlier record of a cell.
-
-    token: the lease's fencing token; LeaseLost, having written nothing, when it is no longer the run's.
-    """
-    for run_id in sorted({record.run_id for record in records}):
-        books = Books()
-        _save(connection, run_id, [record for record in records if record.run_id == run_id], token, books)
-        books.write(connection)
-
-
 _TOKEN = Prepared(select(RUN.c.lease_token).where(RUN.c.id == bindparam("run")))
 _BEFORE = PreparedIn(select(RESULT.c.cell, RESULT.c.status).where(RESULT.c.run_id == bindparam("run")), RESULT.c.cell)
 _INSERT_RESULT = Prepared(
