@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_judge_refused_by_the_budget_is_asked_alone_later(tmp_path: Path) -> Non
         )
         assert dearest is not None
         assert answers is not None
-        tight = runs.replace(wanted, budget_usd=Decimal(dearest + answers).scaleb(-12))
+        tight = replace(wanted, budget_usd=Decimal(dearest + answers).scaleb(-12))
         run_id = runs.start_run(session, tight)
         paused = finished(session, run_id)
         asked = dict(server.sandbox.books.calls)
