@@ -12,6 +12,7 @@ from assay.store import saving
 from assay.workbench.results import standing
 from assay.workbench.running import runs
 from assay.workbench.session import Session
+from store_steps import save_results
 
 
 def test_page_says_the_decision_of_the_run(session: Session, tmp_path: Path) -> None:
@@ -32,7 +33,7 @@ def test_page_says_the_decision_of_the_run(session: Session, tmp_path: Path) -> 
         )
         for number in range(plan.cell_count)
     ]
-    session.store.writer.call(lambda c: saving.save_results(c, records))
+    session.store.writer.call(lambda c: save_results(c, records))
     session.store.writer.call(lambda c: stored.set_state(c, run_id, "done"))
 
     text = said(opened_page(run_id)).replace("\\", "").replace("\u200b", "")
