@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from assay.config import Gateway, Settings
 from assay.domain.messages import CompletionRequest, Message
 from assay.sandbox import Fault, SandboxConfig, SandboxServer
-from assay.workbench.calls import send_completion
+from assay.workbench.gateway.calls import send_completion
 from assay.workbench.session import open_session
 
 exporter = InMemorySpanExporter()

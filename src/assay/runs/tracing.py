@@ -122,7 +122,7 @@ def tracer() -> Tracer:
     try:
         from opentelemetry import trace
     except ImportError:
-        log.warning("Tracing is configured, but OpenTelemetry is missing: pip install 'assay[otel]'.")
+        log.warning("Tracing is configured, but OpenTelemetry is missing: .venv/bin/pip install -e '.[otel]'.")
         return Tracer()
     if type(trace.get_tracer_provider()).__name__ != "ProxyTracerProvider":
         return _RecordingTracer()
@@ -146,7 +146,7 @@ def _export(exporter: str) -> bool:
 
             target = OTLPSpanExporter()
     except ImportError as error:
-        log.warning("Tracing is configured, but a package is missing (%s): pip install 'assay[otel]'.", error.name)
+        log.warning("Tracing is configured, but a package is missing (%s): .venv/bin/pip install -e '.[otel]'.", error.name)
         return False
     provider = TracerProvider(resource=Resource.create({"service.name": "assay", "service.version": __version__}))
     provider.add_span_processor(BatchSpanProcessor(target))
