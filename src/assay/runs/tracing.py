@@ -146,7 +146,9 @@ def _export(exporter: str) -> bool:
 
             target = OTLPSpanExporter()
     except ImportError as error:
-        log.warning("Tracing is configured, but a package is missing (%s): .venv/bin/pip install -e '.[otel]'.", error.name)
+        log.warning(
+            "Tracing is configured, but a package is missing (%s): .venv/bin/pip install -e '.[otel]'.", error.name
+        )
         return False
     provider = TracerProvider(resource=Resource.create({"service.name": "assay", "service.version": __version__}))
     provider.add_span_processor(BatchSpanProcessor(target))
