@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -56,8 +57,8 @@ def run(url: str, folder: Path, cells: int, concurrency: int) -> dict[str, float
     stats = json.load(urllib.request.urlopen(f"{url}/stats"))
     done = rows * len(MODELS)
     wall = stats["last_at"] - stats["first_at"]
-    for file in folder.glob(f"{database.name}*"):
-        file.unlink()
+    for kept in folder.glob(f"{database.name}*"):  # its marks of what was sent are a folder
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
     return {
         "efficiency": -(-done // concurrency) * LATENCY_S / wall,
         "wall": wall,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -70,8 +71,8 @@ def import_once(path: Path, folder: Path) -> tuple[float, float]:
     seconds = time.perf_counter() - started
     if status:
         raise SystemExit("The import failed.")
-    for file in folder.glob(f"{database.name}*"):
-        file.unlink()
+    for kept in folder.glob(f"{database.name}*"):  # its marks of what was sent are a folder
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
     return seconds, usage.ru_maxrss / 1024
 
 
