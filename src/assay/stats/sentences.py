@@ -188,10 +188,10 @@ def _would_tell(needed: RowsNeeded | None, money: Money, *, apart: str = "", abo
     if needed is None:
         return []
     cost = "" if needed.cost is None else f" ({about}{money(needed.cost)})"
-    return [f"About {_rounded(needed.rows):,} rows would tell{apart}{cost}."]
+    return [f"About {rounded_rows(needed.rows):,} rows would tell{apart}{cost}."]
 
 
-def _rounded(rows: int) -> int:
+def rounded_rows(rows: int) -> int:
     """Rows to three digits: more would promise what no estimate holds."""
     step = int(10 ** max(0, len(str(rows)) - 3))
     return -(-rows // step) * step

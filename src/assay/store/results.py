@@ -149,6 +149,17 @@ def place_sums(connection: Connection, run_id: str) -> dict[Place, tuple[PlaceSu
     return found
 
 
+def grader_means(connection: Connection, run_id: str) -> dict[tuple[int, int, int], tuple[float, int]]:
+    """(prompt, contestant, grader) -> mean of what the grader gave, and on how many cells; nowhere: left out."""
+    rows = connection.execute(
+        select(RESULT.c.prompt, RESULT.c.contestant, SCORE.c.grader, func.avg(SCORE.c.value), func.count(SCORE.c.value))
+        .join(SCORE, and_(SCORE.c.run_id == RESULT.c.run_id, SCORE.c.cell == RESULT.c.cell))
+        .where(RESULT.c.run_id == run_id, SCORE.c.value.is_not(None))
+        .group_by(RESULT.c.prompt, RESULT.c.contestant, SCORE.c.grader)
+    )
+    return {(row[0], row[1], row[2]): (float(row[3]), int(row[4])) for row in rows}
+
+
 def first_reasons(connection: Connection, run_id: str, *, limit: int = 3) -> list[str]:
     """The first reasons that graders gave, each once."""
     rows = connection.execute(
@@ -210,7 +221,7 @@ def rows_page(
 ) -> RowsPage:
     """A page of rows (from 1) with their cells.
 
-    show: failed = a verdict of fail, errors = a call that failed, disagree = contestants differ in verdict or value.
+    show: failed = a verdict of fail, errors = a call that failed, disagree = verdicts differ.
     search: text in the row's values or in an answer, any case.
     """
     rows = _matching(run_id, dataset_id, show, search).order_by("row")
@@ -275,7 +286,7 @@ def _matching(run_id: str, dataset_id: str, show: Show, search: str) -> Select[A
         conditions.append(RESULT.c.status == "failed")
     query = select(RESULT.c.row.label("row")).where(and_(*conditions)).group_by(RESULT.c.row)
     if show == "disagree":
-        query = query.having(or_(func.count(distinct(RESULT.c.passed)) > 1, func.count(distinct(RESULT.c.value)) > 1))
+        query = query.having(func.count(distinct(RESULT.c.passed)) > 1)
     return query
 
 

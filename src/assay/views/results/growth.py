@@ -35,11 +35,17 @@ def actions(session: Session, run: RunRecord) -> None:
     )
     with st.container(horizontal=True):
         for name, icon, dialog in choices:
-            if st.button(name, key=f"grow.{icon}", icon=f":material/{icon}:", on_click=_forget):
+            if st.button(name, key=f"grow.{icon}", icon=f":material/{icon}:", on_click=forget):
                 dialog(session, run)
 
 
-def _forget() -> None:
+def rows_dialog(session: Session, run: RunRecord, wanted: int) -> None:
+    """Opens the dialog for more rows with their number, all together, filled in."""
+    forget()
+    _rows(session, run, wanted)
+
+
+def forget() -> None:
     """Every dialog opens empty."""
     for key in [key for key in st.session_state if str(key).startswith("grow.in.")]:
         del st.session_state[key]
@@ -99,8 +105,13 @@ def _samples(session: Session, run: RunRecord) -> None:
 
 
 @st.dialog("Add rows", width="large")
-def _rows(session: Session, run: RunRecord) -> None:
+def _rows(session: Session, run: RunRecord, wanted_rows: int | None = None) -> None:
     have, there = run.plan.row_count, run.dataset.row_count
+    if wanted_rows is not None and wanted_rows > there:
+        st.info(
+            f"About {wanted_rows:,} rows are needed in all; {words.label(run.dataset.name)} has {there:,}. "
+            "Drop a file with the others."
+        )
     upload = st.file_uploader(
         "A file with further rows", type=TYPES, key="grow.in.file", max_upload_size=session.settings.upload_limit_mb
     )
@@ -118,7 +129,7 @@ def _rows(session: Session, run: RunRecord) -> None:
             f"or rows of {words.label(run.dataset.name)}",
             have + 1,
             there,
-            value=there,
+            value=there if wanted_rows is None else min(there, max(have + 1, wanted_rows)),
             key="grow.in.rows",
             help=f"The first rows, all together; the run has {have:,} of {there:,}.",
         )

@@ -10,8 +10,7 @@ import streamlit as st
 
 from assay.datasets.roles import guess_roles
 from assay.domain.colours import colours_of
-from assay.exports.scoreboard import ContestantScore, points_words, rank_words
-from assay.money import format_usd
+from assay.exports.scoreboard import ContestantScore
 from assay.prompts.template import prompt_variables
 from assay.views import components, words
 from assay.views.charts.results import quality_against_cost
@@ -20,6 +19,8 @@ from assay.views.results import growth, run_history, run_progress
 from assay.views.results.cell_view import cell_panel
 from assay.views.results.export_menu import export_menu
 from assay.views.results.failed_rows import failed_rows_menu
+from assay.views.results.scoreboard import scoreboard
+from assay.views.results.verdict import verdict_block
 from assay.views.spend.money_table import dollars, exact, money_table
 from assay.views.state import go_to
 from assay.workbench.results import cells as results
@@ -83,7 +84,7 @@ def run_page(session: Session, run_id: str) -> None:
         export_menu(session, run)
     live = run.state in runs.LIVE
     if run.done and not live:
-        st.markdown(f"#### {words.label(standing(session, run.id).verdict, 600)}")
+        verdict_block(session, run, standing(session, run.id), live=False)
     run_progress.panel(session, run.id)
     if not live:
         run_history.estimate_caption(session, run)
@@ -109,8 +110,8 @@ def _standing(session: Session, run: RunRecord, *, live: bool) -> None:
             if live and early and not _is_early(board):
                 st.rerun()  # with the rows, and from now on at its own pace
             if live and scored:
-                st.markdown(f"#### {words.label(stands.verdict, 600)}")
-            scoreboard(board)
+                verdict_block(session, run, stands, live=True)
+            scoreboard(session, run, board)
             if any(line.score for line in board):
                 st.plotly_chart(
                     quality_against_cost(board, colours),
@@ -145,58 +146,6 @@ def _tabs(session: Session, run: RunRecord) -> None:
 
 def _close() -> None:
     st.query_params.clear()
-
-
-def scoreboard(board: Sequence[ContestantScore]) -> None:
-    """The scoreboard as a table; the interval stands beside the bar."""
-
-    def ms(value: float | None) -> float | None:
-        return None if value is None else value / 1000
-
-    columns = {
-        "Contestant": [words.plain(b.label) for b in board],
-        "Rank": [rank_words(b) or "–" for b in board],
-        "Score": [b.score.value if b.score else None for b in board],
-        "95 % interval": [f"{b.score.low:.2f} – {b.score.high:.2f}" if b.score else "not scored" for b in board],
-        "To the leader": [points_words(b.to_leader) or "–" for b in board],
-        "Pass": [f"{b.passes.value:.0%}" if b.passes else "–" for b in board],
-        "Coverage": [f"{b.coverage:.0%}" for b in board],
-        "Cost": dollars(b.known_pico for b in board),
-        "Per correct": dollars(b.cost_per_correct_pico for b in board),
-        "Judging": dollars(b.judging_pico if b.judging_pico or b.judging_unknown else None for b in board),
-        "Cut": [b.cut for b in board],
-        "p50": [ms(b.p50_ms) for b in board],
-        "p95": [ms(b.p95_ms) for b in board],
-        "Tokens in": [b.prompt_tokens for b in board],
-        "Tokens out": [b.completion_tokens for b in board],
-    }
-    said = {(n, "Cost"): _cost(b) for n, b in enumerate(board) if b.unknown_calls}
-    said |= {(n, "Per correct"): "unknown" for n, b in enumerate(board) if b.unknown_calls and b.correct}
-    said |= {(n, "Judging"): _judging(b) for n, b in enumerate(board) if b.judging_unknown}
-    table = money_table(columns, ("Cost", "Per correct", "Judging"), said=said)
-    config = {
-        "Contestant": st.column_config.TextColumn(pinned=True),
-        "Score": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f"),
-        "Coverage": st.column_config.TextColumn(help="Share of the cells that have a score; errors are missing data."),
-        "Cost": st.column_config.NumberColumn(help="Of its own calls, every attempt; what judges cost stands apart."),
-        "Judging": st.column_config.NumberColumn(help="What the judges of its answers cost; in no other column."),
-        "Cut": st.column_config.NumberColumn(help="Answers that ended at max_tokens: they may be incomplete."),
-        "Per correct": st.column_config.NumberColumn(help="Cost for each cell that passed."),
-        "p50": st.column_config.NumberColumn(format="%.2f s", help="Half of the answers took at most this long."),
-        "p95": st.column_config.NumberColumn(format="%.2f s", help="19 of 20 answers took at most this long."),
-        "Tokens in": st.column_config.NumberColumn(format="localized"),
-        "Tokens out": st.column_config.NumberColumn(format="localized"),
-    }
-    st.dataframe(table, hide_index=True, column_config=config, key="results.board", height="auto", placeholder="–")
-
-
-def _cost(line: ContestantScore) -> str:
-    at_most = f", at most {format_usd(line.unknown_bound_pico)} more" if line.unknown_bound_pico else ""
-    return f"{format_usd(line.known_pico)} + {line.unknown_calls} unknown{at_most}"
-
-
-def _judging(line: ContestantScore) -> str:
-    return f"{format_usd(line.judging_pico)} + {line.judging_unknown} unknown"
 
 
 def _rows(session: Session, run: RunRecord) -> None:
