@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 from assay.exports.scoreboard import ContestantScore
@@ -33,6 +34,7 @@ def line(label: str, score: float, cost_pico: int, *, prompt: int = 0) -> Contes
         p95_ms=None,
         prompt_tokens=0,
         completion_tokens=0,
+        cost_per_row=cost_pico / 65,
     )
 
 
@@ -81,9 +83,33 @@ def test_frontier_names_points_beside_their_intervals() -> None:
     ]
     figure = quality_against_cost(board, {"key": "#123456"})
 
-    assert "top center" not in [trace.textposition for trace in figure.data]
-    assert [trace.marker.symbol for trace in figure.data] == ["circle", "circle", "diamond"]
+    points = [trace for trace in figure.data if trace.name != "frontier"]
+    assert "top center" not in [trace.textposition for trace in points]
+    assert sorted(trace.marker.symbol for trace in points) == ["circle", "circle", "diamond"]
+    assert [trace.marker.color for trace in points if trace.name == "atlas v2"] == ["#8b90a0"], "dominated"
     assert figure.layout.xaxis.type == "log"
+
+
+def test_frontier_of_many_names_those_that_matter() -> None:
+    """Of 36 points only those on the frontier and those possibly best are named; the others say it on hovering."""
+    board = [line(f"contestant {n}", 0.3 + n / 100 if n % 4 else 0.2, 10**9 * (n + 1)) for n in range(36)]
+    board[5] = replace(board[5], rank_low=1, score=Estimate(0.21, 0.1, 0.9, 65, ""))
+    figure = quality_against_cost(board, {"key": "#123456"})
+
+    points = {trace.name: trace for trace in figure.data}
+    assert points["frontier"].mode == "lines"
+    assert points["contestant 8"].text == ("",)
+    assert points["contestant 5"].marker.color == "#123456", "possibly best"
+    assert len(points) == 37
+
+
+def test_latency_stands_across_where_it_is_chosen() -> None:
+    """Half of the answers at the point, 19 of 20 at the end of its line."""
+    shown = replace(line("swift", 0.8, 10**9), p50_ms=200.0, p95_ms=900.0)
+    (point,) = quality_against_cost([shown], {"key": "#123456"}, across="latency").data
+
+    assert point.x == (0.2,)
+    assert point.error_x.array == (0.7,)
 
 
 def test_frontier_of_nothing_is_an_empty_chart() -> None:

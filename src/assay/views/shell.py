@@ -66,6 +66,7 @@ def main() -> None:
         "playground": st.Page(PAGES / "playground.py", title="Playground", icon=":material/forum:", default=True),
         "batch": st.Page(PAGES / "batch.py", title="Batch evals", icon=":material/table_rows:"),
         "results": st.Page(PAGES / "results.py", title="Results", icon=":material/leaderboard:"),
+        "compare": st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare:"),
         "datasets": st.Page(PAGES / "datasets.py", title="Datasets", icon=":material/dataset:"),
         "prompts": st.Page(PAGES / "prompts.py", title="Prompts", icon=":material/library_books:"),
         "spend": st.Page(PAGES / "spend.py", title="Spend", icon=":material/payments:"),
@@ -73,7 +74,7 @@ def main() -> None:
         "settings": st.Page(PAGES / "settings.py", title="Settings", icon=":material/settings:"),
     }
     st.session_state["shell.pages"] = pages
-    work, keep = ("playground", "batch", "results"), ("datasets", "prompts", "spend", "models", "settings")
+    work, keep = ("playground", "batch", "results", "compare"), ("datasets", "prompts", "spend", "models", "settings")
     chosen = st.navigation({"Work": [pages[n] for n in work], "Keep": [pages[n] for n in keep]})
     try:
         session = get_session()

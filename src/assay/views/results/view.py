@@ -13,12 +13,12 @@ from assay.domain.colours import colours_of
 from assay.exports.scoreboard import ContestantScore
 from assay.prompts.template import prompt_variables
 from assay.views import components, words
-from assay.views.charts.results import quality_against_cost
 from assay.views.prompts.template import show_prompt
 from assay.views.results import growth, run_history, run_progress
 from assay.views.results.cell_view import cell_panel
 from assay.views.results.export_menu import export_menu
 from assay.views.results.failed_rows import failed_rows_menu
+from assay.views.results.frontier import frontier_part
 from assay.views.results.scoreboard import scoreboard
 from assay.views.results.verdict import verdict_block
 from assay.views.spend.money_table import dollars, exact, money_table
@@ -64,22 +64,31 @@ def run_list(session: Session) -> None:
         money_table(columns, ("Spent",), said=said),
         hide_index=True,
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode=["multi-row", "single-cell"],
         key="results.list",
     )
-    if event.selection.rows:
-        st.query_params["run"] = found[event.selection.rows[0]].id
+    if event.selection.cells:
+        st.query_params["run"] = found[event.selection.cells[0][0]].id
         st.rerun()
-    st.caption("Select a run to open it.")
+    chosen = [found[n] for n in sorted(event.selection.rows) if n < len(found)]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if len(chosen) == 1 and st.button("Open", key="results.open", icon=":material/open_in_new:"):
+            st.query_params["run"] = chosen[0].id
+            st.rerun()
+        if len(chosen) == 2 and st.button("Compare", type="primary", key="results.compare", icon=":material/compare:"):
+            go_to("compare", a=chosen[1].id, b=chosen[0].id)
+        st.caption("Click on a run to open it; tick two to compare them, the older one is the baseline.")
 
 
 def run_page(session: Session, run_id: str) -> None:
     """One run."""
     run = results.get_run(session, run_id)
-    name, actions = st.columns([3, 2], vertical_alignment="center")
+    name, actions = st.columns([1, 1], vertical_alignment="center")
     name.subheader(words.label(run.name, 120), anchor=False)
     with actions.container(horizontal=True, horizontal_alignment="right"):
         st.button("All runs", key="results.back", icon=":material/arrow_back:", on_click=_close)
+        if run.done and st.button("Compare", key="results.compare", icon=":material/compare:"):
+            go_to("compare", b=run.id)
         failed_rows_menu(session, run)
         export_menu(session, run)
     live = run.state in runs.LIVE
@@ -113,12 +122,7 @@ def _standing(session: Session, run: RunRecord, *, live: bool) -> None:
                 verdict_block(session, run, stands, live=True)
             scoreboard(session, run, board)
             if any(line.score for line in board):
-                st.plotly_chart(
-                    quality_against_cost(board, colours),
-                    key="results.chart",
-                    config={"displaylogo": False},
-                    alt="Score with its interval against the cost of the run, one point per contestant",
-                )
+                frontier_part(board, colours)
 
     stands()
 
