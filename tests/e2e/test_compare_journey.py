@@ -13,7 +13,7 @@ from app_driver import App, settle, shoot
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-ROWS = 60
+ROWS = 120
 SUITE = """
 name: {name}
 dataset: tickets.csv
@@ -70,7 +70,7 @@ def test_list_of_runs_leads_to_the_worse_rows_in_four_clicks(app: App, page: Pag
     settle(page)
     tick(page, 1)
     page.get_by_test_id("stMain").get_by_role("button", name="Compare").click()
-    expect(page.get_by_text("60 rows in both")).to_be_visible()
+    expect(page.get_by_text(f"{ROWS} rows in both")).to_be_visible()
     expect(page.get_by_text("Difference of the prompts")).to_be_visible()
     page.get_by_role("radio", name=re.compile(r"^Worse \d+")).click()
     expect(page.get_by_text(re.compile(r"1 of \d+ · worse"))).to_be_visible()

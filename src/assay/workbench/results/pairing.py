@@ -314,7 +314,7 @@ def _changes(a: Side, b: Side) -> Iterable[tuple[str, str, str]]:
         ("Model", one.model_id, other.model_id, one.model_id != other.model_id),
         ("Parameters", _said(one.params), _said(other.params), dict(one.params) != dict(other.params)),
         ("Routing", _said(one.provider), _said(other.provider), dict(one.provider) != dict(other.provider)),
-        ("Prompt", _prompt_name(a), _prompt_name(b), before.key != after.key),
+        ("Prompt", _prompt_name(a), _other(_prompt_name(a), _prompt_name(b)), before.key != after.key),
         ("Graders", graders[0], graders[1], settings[0] != settings[1]),
         ("Dataset", _dataset(a), _dataset(b), a.run.dataset.id != b.run.dataset.id),
         ("Samples", str(a.run.plan.samples), str(b.run.plan.samples), a.run.plan.samples != b.run.plan.samples),
@@ -331,6 +331,11 @@ def _said(settings: Mapping[str, object]) -> str:
 
 def _prompt_name(side: Side) -> str:
     return side.run.plan.prompt_names[side.place.prompt]
+
+
+def _other(was: str, now: str) -> str:
+    """The name of another thing, which may be the same name."""
+    return f"{now}, another text" if was == now else now
 
 
 def _dataset(side: Side) -> str:
