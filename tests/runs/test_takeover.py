@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -137,3 +140,61 @@ def test_gate_lets_nothing_through_in_doubt() -> None:
 
     assert asyncio.run(enter(finishes=False)) == [False, True]
     assert asyncio.run(enter(finishes=True)) == [False, True]
+
+
+FROZEN = """
+import sys, time
+from pydantic import SecretStr
+from assay.config import Gateway, Settings
+from assay.workbench.running import runs
+from assay.workbench.session import open_session
+
+settings = Settings(database_url=sys.argv[1], concurrency=8)
+with open_session(settings, gateway=Gateway("sandbox", sys.argv[2], SecretStr("key")), watch=True) as session:
+    print(session.owner, flush=True)
+    for _ in sys.stdin:
+        print(session.engine.live(sys.argv[3]) is not None, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that stop a process")
+def test_process_that_was_frozen_past_its_lease_sends_nothing_more(tmp_path: Path) -> None:
+    """SIGSTOP in the middle of a run, another process takes it over, SIGCONT: the first lets the run go."""
+    url = f"sqlite:///{tmp_path}/a.db"
+    with SandboxServer(SandboxConfig(speed=1)) as server:
+        gateway = Gateway("sandbox", server.base_url, SecretStr("key"))
+        with open_session(Settings(database_url=url, concurrency=8), gateway=gateway) as session:
+            run_id = begun(session, ())
+            runs.pause_run(session, run_id)
+            assert runs.wait_for_run(session, run_id, timeout_s=60).state == "paused"
+            session.store.writer.call(lambda c: stored.queue(c, run_id))
+        paid = server.sandbox.books.paid.total()
+        command = [sys.executable, "-c", FROZEN, url, server.base_url, run_id]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                owner = process.stdout.readline().strip()
+                store = open_store(url)
+
+                def count() -> int:
+                    with store.read() as connection:
+                        return len(calls_of(connection, owner))
+
+                until(lambda: count() > 10)
+                process.send_signal(signal.SIGSTOP)
+                before = taken(url, run_id, owner)
+                process.send_signal(signal.SIGCONT)
+
+                def still_works() -> bool:
+                    print(file=process.stdin, flush=True)
+                    return process.stdout.readline() == "True\n"  # type: ignore[union-attr]
+
+                until(lambda: not still_works())
+                with store.read() as connection:
+                    after, run = calls_of(connection, owner), stored.get_run(connection, run_id)
+                assert set(after) <= before
+                assert server.sandbox.books.paid.total() - paid == len(after)
+                assert (run.lease_owner, run.state) == (THIEF, "running")
+                store.close()
+            finally:
+                process.kill()
