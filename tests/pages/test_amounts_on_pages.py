@@ -96,6 +96,8 @@ def test_pages_print_what_the_ledger_holds_to_the_last_digit(session: Session, t
     assert unknown == 1
 
     run, history, spent = page("results", run=run_id), page("results"), page("spend")
+    run.session_state["results.numbers"] = True
+    run.run()
     for dimension in ("day", "model"):
         spent.session_state[f"spend.open.{dimension}"] = True
     spent.run()

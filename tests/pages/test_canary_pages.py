@@ -85,4 +85,4 @@ def test_pages_send_no_key(used: tuple[Session, str, str]) -> None:
     assert {name: leak for name, said in found.items() if (leak := leaks(said))} == {}
     assert b"[key removed]" in found["playground"]
     assert b"[key removed]" in found["models"]
-    assert len(found) == 9
+    assert len(found) == 10
