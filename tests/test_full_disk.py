@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,13 @@ def fill(disk: Path) -> None:
                 continue
 
 
+def give_back(disk: Path) -> None:
+    """Leaves no room within the database's own files: what the failed import wrote there may be written over."""
+    subprocess.run(["mount", "-o", "remount,size=24m", str(disk)], check=True)
+    with closing(sqlite3.connect(disk / "a.db")) as connection:
+        assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
+
 def assay(disk: Path, *words: str) -> tuple[int, str]:
     """Exit code of a command with its database on the disk, and all that it prints."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENROUTER_", "ASSAY_"))}
@@ -66,11 +75,10 @@ def test_full_disk_is_told_by_every_command_and_loses_nothing(disk: Path) -> Non
     assert "disk is full" in told
     assert "large" not in assay(disk, "datasets")[1]
 
+    give_back(disk)
     fill(disk)
     for words in (("import", str(large)), run, export):
         code, told = assay(disk, *words)
-        if words is run and code == 0:
-            continue  # its one row found room in what the database's files hold already
         assert code == 1
         assert "disk" in told or "free space" in told, told
     assert not list(disk.glob("*out.csv*"))
